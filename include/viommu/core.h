@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * An IOMMU context, the guest memory behind it, and the endpoints in front of it.
+ *
+ * Thread rules: every function here may be called from any thread. Calls that change the same object
+ * are serialised inside; destroying an object while another call uses it is the caller's bug.
+ */
+#ifndef VIOMMU_CORE_H
+#define VIOMMU_CORE_H
+
+#include <viommu/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What an embedder chooses. A zeroed structure gives the defaults. */
+struct viommu_config {
+	/*
+	 * Bytes of translation tables that one domain may use. Each 4 KiB mapping takes 8 bytes where mappings
+	 * lie densely and up to 4 KiB and more where they are strewn; at the bound viommu_map() gives -ENOSPC.
+	 * 0: 64 MiB.
+	 */
+	uint64_t domain_table_bytes;
+	/*
+	 * Called with each line that the host's operator should read (a blocked DMA), without a newline,
+	 * rate-limited to ten lines in five seconds. Any thread; must not call back into the library.
+	 * NULL: nothing is logged.
+	 */
+	void (*log)(void *opaque, const char *line);
+	void *opaque;
+};
+
+/*
+ * viommu_create - make an IOMMU context without memory, domains or endpoints.
+ * Errors: -ENOMEM.
+ */
+VIOMMU_PUBLIC int viommu_create(const struct viommu_config *config, struct viommu **out);
+
+/* viommu_destroy - free a context. Its endpoints and models must be gone, no section or hold may be open. */
+VIOMMU_PUBLIC void viommu_destroy(struct viommu *v);
+
+/*
+ * viommu_mem_add - tell where guest memory lies in this process.
+ * @gpa, @size: the region in guest-physical space, both multiples of 4096, size > 0, no wrap beyond 2^64-1
+ * @host: where it is mapped here; stays mapped until viommu_mem_remove() has completed
+ * @fd, @fd_offset: the file that backs it, for clients that map it elsewhere; -1 where there is none
+ * Errors: -EINVAL (alignment, size, wrap), -EEXIST (overlaps a region), -ENOMEM.
+ */
+VIOMMU_PUBLIC int viommu_mem_add(struct viommu *v, struct viommu_gpa gpa, uint64_t size, void *host, int fd,
+				 uint64_t fd_offset);
+
+/*
+ * viommu_mem_remove - take a region away. Nobody uses it any more once @inval has completed (inval.h).
+ * @gpa: where the region starts, as given to viommu_mem_add()
+ * Errors: -ENOENT (no region starts there), -ENOMEM (nothing changed).
+ */
+VIOMMU_PUBLIC int viommu_mem_remove(struct viommu *v, struct viommu_gpa gpa, struct viommu_inval *inval);
+
+/*
+ * viommu_endpoint_add - make an endpoint. It starts blocked: every DMA of it is a fault.
+ * @id: requester id, (segment << 16) | (bus << 8) | (device << 3) | function; unique in the context
+ * @name: how log lines name it ("0000:00:03.0"); copied, at most 31 bytes are kept
+ * Errors: -EEXIST (id is taken), -ENOSPC (65 535 endpoints exist), -ENOMEM.
+ */
+VIOMMU_PUBLIC int viommu_endpoint_add(struct viommu *v, uint32_t id, const char *name, struct viommu_endpoint **out);
+
+/*
+ * viommu_endpoint_remove - free an endpoint. It must be blocked, with that invalidation complete, and no model may
+ * manage it. Errors: -EBUSY.
+ */
+VIOMMU_PUBLIC int viommu_endpoint_remove(struct viommu_endpoint *endpoint);
+
+/* viommu_endpoint_find - the endpoint with this requester id, or NULL. */
+VIOMMU_PUBLIC struct viommu_endpoint *viommu_endpoint_find(struct viommu *v, uint32_t id);
+
+/* viommu_endpoint_id - the requester id that the endpoint was made with. */
+VIOMMU_PUBLIC uint32_t viommu_endpoint_id(const struct viommu_endpoint *endpoint);
+
+/* Counters of a context since it was made. They only grow. */
+struct viommu_stats {
+	uint64_t maps;            /* mappings made */
+	uint64_t unmaps;          /* mappings removed */
+	uint64_t invalidations;   /* invalidations completed */
+	uint64_t waited;          /* of those: had to wait for a section or a hold */
+	uint64_t faults;          /* DMA blocked */
+	uint64_t faults_unlogged; /* of those: not logged, because of the rate limit */
+	uint64_t table_bytes;     /* memory of translation tables now in use (goes down too) */
+};
+
+/* viommu_stats_get - read the counters; each is exact, together they are a moment's picture. */
+VIOMMU_PUBLIC void viommu_stats_get(struct viommu *v, struct viommu_stats *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * How a device reaches guest memory. Host addresses exist only
+ *
+ *   - inside a section, which is short (one burst of work: no sleeping, no waiting for others), or
+ *   - under a hold, for asynchronous I/O: taken inside a section, released when the I/O is over.
+ *
+ * An invalidation waits for the sections and holds that may use what it takes away, and for nobody else.
+ *
+ * Thread rules: any thread, none needs to register. A section belongs to the thread that began it; a hold may be
+ * released by another. Sections may nest and several may be open at a time.
+ */
+#ifndef VIOMMU_DMA_H
+#define VIOMMU_DMA_H
+
+#include <viommu/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* An open section. The fields are the library's own; the structure is visible so that it can lie on the stack. */
+struct viommu_section {
+	struct viommu_endpoint *endpoint;
+	struct viommu_domain *domain;
+	const void *memory;
+	const void *region;
+	void *slot;
+};
+
+/* A piece of I/O address space that lies in one piece in this process. */
+struct viommu_span {
+	struct viommu_iova iova;
+	uint64_t len; /* bytes, > 0 */
+	void *host;
+};
+
+/* A hold. The caller owns the memory of it and of its spans until viommu_dma_release(); fields are the library's. */
+struct viommu_hold {
+	struct viommu_hold *prev, *next;
+	struct viommu_endpoint *endpoint;
+	struct viommu_domain *domain;
+	const struct viommu_span *spans;
+	size_t count;
+	uint64_t ticket;
+};
+
+/*
+ * viommu_dma_begin - open a section for an endpoint's accesses. Always followed by viommu_dma_end().
+ * Errors: -ENOMEM (more sections are open at once than ever before, and no memory to count them): do not end it.
+ */
+VIOMMU_PUBLIC int viommu_dma_begin(struct viommu_endpoint *endpoint, struct viommu_section *section);
+
+/* viommu_dma_end - close it: its host addresses are void. */
+VIOMMU_PUBLIC void viommu_dma_end(struct viommu_section *section);
+
+/*
+ * viommu_dma_translate - find the start of [iova, iova + len) in this process.
+ * @len: bytes wanted, > 0, no wrap
+ * @access: VIOMMU_READ or VIOMMU_WRITE or both, as the device means to use it
+ * @out: the longest piece from @iova on, up to @len, that is found in one piece; call again for the rest
+ * Errors: -EFAULT (blocked, not mapped, or mapped to what is not memory), -EACCES (mapped without that right),
+ *         -EINVAL (len 0, wrap). The first two are reported as faults (fault.h).
+ */
+VIOMMU_PUBLIC int viommu_dma_translate(struct viommu_section *section, struct viommu_iova iova, uint64_t len,
+				       unsigned access, struct viommu_span *out);
+
+/*
+ * viommu_dma_hold - keep spans of this section usable after its end.
+ * @spans: what viommu_dma_translate() gave in this section; the array stays the hold's until release
+ * Cannot fail. Invalidations that concern a span wait for the release.
+ */
+VIOMMU_PUBLIC void viommu_dma_hold(struct viommu_section *section, struct viommu_hold *hold,
+				   const struct viommu_span *spans, size_t count);
+
+/* viommu_dma_release - the I/O is over. Any thread, once. */
+VIOMMU_PUBLIC void viommu_dma_release(struct viommu_hold *hold);
+
+/*
+ * viommu_dma_read / viommu_dma_write - copy out of, or into, guest memory in a section of their own.
+ * Errors: as viommu_dma_translate(); on one, a part may have been copied (devices stop at the first bad page too).
+ */
+VIOMMU_PUBLIC int viommu_dma_read(struct viommu_endpoint *endpoint, struct viommu_iova iova, void *buffer, size_t len);
+VIOMMU_PUBLIC int viommu_dma_write(struct viommu_endpoint *endpoint, struct viommu_iova iova, const void *buffer,
+				   size_t len);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Domains: I/O address spaces, who uses them, and what they map.
+ *
+ * An endpoint is always in exactly one of three states: attached to a domain, bypassing (IOVA = GPA, everything
+ * allowed), or blocked (nothing allowed; how it starts).
+ *
+ * Thread rules: any thread; writers of one domain are serialised inside. Calls that take an invalidation only
+ * make the change: it is complete when the invalidation is (inval.h).
+ */
+#ifndef VIOMMU_DOMAIN_H
+#define VIOMMU_DOMAIN_H
+
+#include <viommu/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * viommu_domain_create - make an empty domain.
+ * @id: the guest's number for it; only used in log lines and fault records
+ * Errors: -ENOSPC (65 534 domains exist), -ENOMEM.
+ */
+VIOMMU_PUBLIC int viommu_domain_create(struct viommu *v, uint32_t id, struct viommu_domain **out);
+
+/*
+ * viommu_domain_destroy - give a domain up. It must have no endpoints. Its memory is freed when the last
+ * invalidation that names it has completed.
+ */
+VIOMMU_PUBLIC void viommu_domain_destroy(struct viommu_domain *domain);
+
+/*
+ * viommu_attach - move an endpoint into a domain, from whatever state it is in.
+ * Errors: -ENOMEM (nothing changed).
+ */
+VIOMMU_PUBLIC int viommu_attach(struct viommu_endpoint *endpoint, struct viommu_domain *domain,
+				struct viommu_inval *inval);
+
+/* viommu_detach - block an endpoint. Errors: -ENOMEM (nothing changed). */
+VIOMMU_PUBLIC int viommu_detach(struct viommu_endpoint *endpoint, struct viommu_inval *inval);
+
+/* viommu_bypass - let an endpoint reach all guest memory, untranslated. Errors: -ENOMEM (nothing changed). */
+VIOMMU_PUBLIC int viommu_bypass(struct viommu_endpoint *endpoint, struct viommu_inval *inval);
+
+/*
+ * viommu_map - add one mapping.
+ * @first, @last: IOVA range; first a multiple of 4096, last + 1 too (2^64 included)
+ * @gpa: what @first maps to, a multiple of 4096; gpa + (last - first) must not wrap. It need not be memory: that
+ *       is found out by the access.
+ * @access: any of VIOMMU_READ, VIOMMU_WRITE, VIOMMU_MMIO; a mapping without rights can be made
+ * Errors: -EINVAL (alignment, order, wrap, unknown flag), -EEXIST (overlaps a mapping; nothing changed),
+ *         -ENOSPC (the domain's table limit is reached), -ENOMEM.
+ */
+VIOMMU_PUBLIC int viommu_map(struct viommu_domain *domain, struct viommu_iova first, struct viommu_iova last,
+			     struct viommu_gpa gpa, unsigned access);
+
+/*
+ * viommu_unmap - remove every mapping that lies inside first..last.
+ * Neighbouring mappings are never merged: what one viommu_map() made is one unit.
+ * @removed: how many mappings went; may be NULL
+ * Errors: -EINVAL (alignment, order), -ERANGE (a mapping lies partly outside: nothing changed), -ENOMEM.
+ */
+VIOMMU_PUBLIC int viommu_unmap(struct viommu_domain *domain, struct viommu_iova first, struct viommu_iova last,
+			       struct viommu_inval *inval, uint64_t *removed);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* All of libviommu's public interface. */
+#ifndef VIOMMU_VIOMMU_H
+#define VIOMMU_VIOMMU_H
+
+#include <viommu/core.h>
+#include <viommu/dma.h>
+#include <viommu/domain.h>
+#include <viommu/fault.h>
+#include <viommu/inval.h>
+#include <viommu/types.h>
+#include <viommu/virtio.h>
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The virtio-iommu device model (virtio 1.2, section 5.13), without transport: the embedder owns the PCI function and
+ * the two virtqueues, and hands over what the guest put into them.
+ *
+ * Thread rules: one thread at a time per device (the one that serves its queues), but viommu_virtio_config_* and
+ * the event_ready callback, which may come from any thread.
+ */
+#ifndef VIOMMU_VIRTIO_H
+#define VIOMMU_VIRTIO_H
+
+#include <sys/uio.h>
+
+#include <viommu/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct viommu_virtio;
+
+/* Queue numbers, section 5.13.2. */
+enum { VIOMMU_VIRTIO_REQUESTQ = 0, VIOMMU_VIRTIO_EVENTQ = 1, VIOMMU_VIRTIO_QUEUES = 2 };
+
+/* Bytes of the device configuration and of one event, sections 5.13.4 and 5.13.6.9. */
+enum { VIOMMU_VIRTIO_CONFIG_SIZE = 40, VIOMMU_VIRTIO_EVENT_SIZE = 24 };
+
+/* A region that the guest must not map, reported by PROBE. */
+struct viommu_virtio_resv {
+	uint64_t first, last;
+	bool msi; /* the doorbell window of message-signalled interrupts; at most one */
+};
+
+struct viommu_virtio_config {
+	unsigned input_bits;                   /* input range 0..2^N-1, 32..64; 0: 64 */
+	uint64_t page_size_mask;               /* 0: every power of two from 4 KiB */
+	uint32_t domain_first, domain_last;    /* both 0: 0..2^32-1 */
+	bool bypass;                           /* unattached endpoints bypass after system reset */
+	const struct viommu_virtio_resv *resv; /* copied */
+	size_t resv_count;
+	/* A fault waits for viommu_virtio_event(). Any thread, from inside the DMA that failed: only wake somebody. */
+	void (*event_ready)(void *opaque);
+	void *opaque;
+};
+
+/*
+ * viommu_virtio_create - make the device.
+ * Errors: -EINVAL (config out of range; regions overlap, wrap, or are not multiples of 4 KiB), -ENOMEM.
+ */
+VIOMMU_PUBLIC int viommu_virtio_create(struct viommu *v, const struct viommu_virtio_config *config,
+				       struct viommu_virtio **out);
+
+/* viommu_virtio_destroy - free it; its endpoints end up blocked. No request may be pending. NULL is allowed. */
+VIOMMU_PUBLIC void viommu_virtio_destroy(struct viommu_virtio *dev);
+
+/*
+ * viommu_virtio_manage - put an endpoint behind this device. Before the guest runs.
+ * Errors: -EBUSY (a model manages it already), -ENOMEM.
+ */
+VIOMMU_PUBLIC int viommu_virtio_manage(struct viommu_virtio *dev, struct viommu_endpoint *endpoint);
+
+/* viommu_virtio_features - the device's own feature bits, 0..23, that it offers. */
+VIOMMU_PUBLIC uint64_t viommu_virtio_features(const struct viommu_virtio *dev);
+
+/* viommu_virtio_set_features - what the driver accepted (at FEATURES_OK). Bits that are not offered are ignored. */
+VIOMMU_PUBLIC void viommu_virtio_set_features(struct viommu_virtio *dev, uint64_t features);
+
+/* viommu_virtio_config_read - copy from the configuration; what lies beyond its end reads as 0. */
+VIOMMU_PUBLIC void viommu_virtio_config_read(struct viommu_virtio *dev, size_t offset, void *buffer, size_t len);
+
+/*
+ * viommu_virtio_config_write - the driver writes; only `bypass` (offset 36) can change, to 0 or 1, the rest is ignored.
+ * The change is made at once; its completion is waited for by viommu_virtio_poll().
+ */
+VIOMMU_PUBLIC void viommu_virtio_config_write(struct viommu_virtio *dev, size_t offset, const void *buffer, size_t len);
+
+/*
+ * viommu_virtio_reset - device reset (@system false: `bypass` keeps its value) or system reset (true: back to the initial one).
+ * Every endpoint is unattached, every domain is gone. Not while requests are pending. Complete when viommu_virtio_poll() says so.
+ */
+VIOMMU_PUBLIC void viommu_virtio_reset(struct viommu_virtio *dev, bool system);
+
+/* One request as it lay in the ring. The library reads `in` once and writes `out` before it says that it is complete. */
+struct viommu_virtio_request {
+	const struct iovec *in; /* device-readable part */
+	size_t in_count;
+	const struct iovec *out; /* device-writable part */
+	size_t out_count;
+	uint32_t written; /* filled in: used length */
+};
+
+/*
+ * viommu_virtio_submit - handle requests in ring order, with the results that they would have one by one.
+ * @requests: stay the library's until it is complete
+ * Returns 0 (complete: every status is written) or -EAGAIN (changes are made, somebody still uses what they took away:
+ * call viommu_virtio_poll() when a hold is released or a section ends, and submit nothing meanwhile: that gives -EBUSY).
+ */
+VIOMMU_PUBLIC int viommu_virtio_submit(struct viommu_virtio *dev, struct viommu_virtio_request *requests, size_t count);
+
+/* viommu_virtio_poll - is everything that was begun complete? 0 (yes, statuses are written) or -EAGAIN. */
+VIOMMU_PUBLIC int viommu_virtio_poll(struct viommu_virtio *dev);
+
+/*
+ * viommu_virtio_event - take the oldest fault as an event, section 5.13.6.9.
+ * Errors: -EAGAIN (none), -EMSGSIZE (@len is below VIOMMU_VIRTIO_EVENT_SIZE; the event stays). Any thread.
+ * Events beyond 256 that nobody takes are dropped and counted.
+ */
+VIOMMU_PUBLIC int viommu_virtio_event(struct viommu_virtio *dev, void *buffer, size_t len);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

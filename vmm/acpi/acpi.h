@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ACPI tables of the machine, hardware-reduced, written to LAYOUT_ACPI. */
+#ifndef VMM_ACPI_H
+#define VMM_ACPI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct ram;
+
+/* A PCI function behind the virtio-iommu. */
+struct acpi_endpoint {
+	uint16_t bdf;
+	uint32_t id;
+};
+
+struct acpi_config {
+	unsigned vcpus;
+	uint64_t pci64; /* window for 64-bit BARs */
+	uint64_t pci64_size;
+	int virtio_iommu_bdf;                  /* -1: no VIOT */
+	const struct acpi_endpoint *endpoints; /* what VIOT puts behind it */
+	size_t endpoint_count;
+};
+
+/* Writes RSDP, XSDT, FADT, DSDT, MADT, MCFG and, where asked for, VIOT. Gives the RSDP's GPA. -ENOSPC: do not fit. */
+int acpi_build(struct ram *ram, const struct acpi_config *config, uint64_t *rsdp);
+
+#endif

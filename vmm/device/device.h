@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Devices that are not virtio. */
+#ifndef VMM_DEVICE_H
+#define VMM_DEVICE_H
+
+#include <stdint.h>
+
+#include "vmm/kvm/kvm.h"
+#include "vmm/util/bus.h"
+
+struct irqchip;
+struct loop;
+struct pci_dev;
+
+/* 16550A at LAYOUT_PORT_SERIAL, GSI LAYOUT_GSI_SERIAL (edge). Output goes to out_fd (-1: nowhere), input comes from in_fd (-1: none). */
+struct serial;
+int serial_create(struct bus *pio, struct irqchip *irqchip, struct loop *loop, int in_fd, int out_fd,
+		  struct serial **out);
+void serial_destroy(struct serial *serial);
+
+/* ACPI sleep, status and reset registers; calls end(why) from a vCPU's thread. */
+struct power;
+int power_create(struct bus *pio, void (*end)(void *opaque, enum vm_end why), void *opaque, struct power **out);
+void power_destroy(struct power *power);
+
+/*
+ * The teaching device `edu` (1234:11e8, QEMU docs/specs/edu.rst): identification, liveness check, factorial, DMA engine
+ * with its 4 KiB buffer at 0x40000. DMA runs on the I/O thread through the function's endpoint, without the
+ * original's 28-bit address mask. Interrupts are not part of it yet.
+ */
+int edu_create(struct loop *loop, struct pci_dev **out);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The KVM virtual machine: its file descriptors, memory slots and vCPU threads. */
+#ifndef VMM_KVM_H
+#define VMM_KVM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct ram;
+struct bus;
+struct irqchip;
+
+struct kvm {
+	int sys; /* /dev/kvm */
+	int vm;
+	unsigned slots; /* memory slots in use */
+};
+
+/* Open /dev/kvm, check what is needed, make a VM with split irqchip. One line is logged on an error. */
+int kvm_init(struct kvm *kvm);
+void kvm_fini(struct kvm *kvm);
+
+/* Make RAM visible to the guest. */
+int kvm_add_ram(struct kvm *kvm, const struct ram *ram);
+
+/* A write of `len` bytes to this address signals fd instead of leaving the kernel to us; len 0: of any size. */
+int kvm_ioeventfd(struct kvm *kvm, uint64_t address, unsigned len, int fd, bool add);
+
+/* Why the machine stopped. */
+enum vm_end {
+	VM_END_NONE,
+	VM_END_POWEROFF,
+	VM_END_RESET,
+	VM_END_EXIT,  /* exit port: value in vm_stop's argument */
+	VM_END_ERROR, /* the monitor or KVM failed; a line was logged */
+};
+
+struct vcpu;
+
+/* How a vCPU starts. Others than the first wait for INIT and SIPI. */
+struct vcpu_entry {
+	uint64_t rip, rsi, cr3;
+	uint64_t gdt; /* GPA of a GDT: null, null, 64-bit code (0x10), data (0x18) */
+	unsigned gdt_size;
+};
+
+struct vcpu_set;
+
+struct vcpu_config {
+	struct kvm *kvm;
+	struct bus *mmio, *pio;
+	struct irqchip *irqchip;
+	unsigned count;
+	struct vcpu_entry entry;
+	/* A vCPU can go no further. Its own thread; called at most once a vCPU. */
+	void (*stopped)(void *opaque, enum vm_end why);
+	void *opaque;
+};
+
+/* Make vCPUs and start their threads; stop them and free all. */
+int vcpus_start(const struct vcpu_config *config, struct vcpu_set **out);
+void vcpus_stop(struct vcpu_set *set);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Where things lie in guest-physical space and in I/O port space. Ranges are first address and size. */
+#ifndef VMM_LAYOUT_H
+#define VMM_LAYOUT_H
+
+#include <stdint.h>
+
+#define LAYOUT_LOW_RAM_MAX 0xc0000000ull /* RAM beyond this goes to 4 GiB and up */
+#define LAYOUT_HIGH_RAM 0x100000000ull
+
+#define LAYOUT_PCI32 0xc0000000ull /* BARs of 32 bits */
+#define LAYOUT_PCI32_SIZE 0x20000000ull
+#define LAYOUT_ECAM 0xe0000000ull /* 256 buses of 1 MiB */
+#define LAYOUT_ECAM_SIZE 0x10000000ull
+#define LAYOUT_IOAPIC 0xfec00000ull
+#define LAYOUT_IOAPIC_SIZE 0x1000ull
+#define LAYOUT_VTD 0xfed90000ull
+#define LAYOUT_LAPIC 0xfee00000ull
+#define LAYOUT_KVM_TSS 0xfffbd000ull /* three pages that KVM wants on Intel hosts */
+#define LAYOUT_KVM_IDENTITY 0xfffbc000ull
+
+#define LAYOUT_PCI64_SIZE (1ull << 36) /* BARs of 64 bits: the first multiple of this above RAM */
+
+/* Below 1 MiB: what the boot code leaves there. */
+#define LAYOUT_GDT 0x500ull
+#define LAYOUT_BOOT_PARAMS 0x7000ull
+#define LAYOUT_PAGE_TABLES 0x9000ull /* six pages */
+#define LAYOUT_CMDLINE 0x20000ull
+#define LAYOUT_CMDLINE_MAX 2048u
+#define LAYOUT_EBDA 0x9fc00ull
+#define LAYOUT_ACPI 0xe0000ull /* RSDP first, then all tables */
+#define LAYOUT_ACPI_SIZE 0x20000ull
+#define LAYOUT_KERNEL 0x1000000ull
+
+/* I/O ports. */
+#define LAYOUT_PORT_SERIAL 0x3f8u
+#define LAYOUT_PORT_EXIT 0xf4u
+#define LAYOUT_PORT_SLEEP 0x600u  /* ACPI sleep control register */
+#define LAYOUT_PORT_STATUS 0x601u /* ACPI sleep status register */
+#define LAYOUT_PORT_RESET 0x602u  /* ACPI reset register */
+#define LAYOUT_SLEEP_S5 5u
+#define LAYOUT_RESET_VALUE 1u
+
+/* GSIs: 0-23 are the IOAPIC's pins. */
+#define LAYOUT_IOAPIC_PINS 24u
+#define LAYOUT_GSI_SERIAL 4u
+
+#define LAYOUT_MAX_VCPUS 8u
+#define LAYOUT_PCI_SLOTS 32u
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The event loop of the I/O thread: file descriptors, and work posted by other threads. All callbacks run on the
+ * thread that calls loop_run(), one after the other; none may block.
+ */
+#ifndef VMM_LOOP_H
+#define VMM_LOOP_H
+
+#include <stdint.h>
+
+struct loop;
+
+/* A file descriptor that is watched. The owner keeps the memory; the fields are the loop's own after loop_add(). */
+struct loop_watch {
+	int fd;
+	void (*ready)(void *opaque, uint32_t events); /* EPOLLIN, EPOLLOUT, ... */
+	void *opaque;
+};
+
+/* A piece of work. The owner keeps the memory. Posting one that is already waiting does nothing. */
+struct loop_work {
+	void (*run)(void *opaque);
+	void *opaque;
+	struct loop_work *next;
+	_Atomic int queued;
+};
+
+int loop_create(struct loop **out);
+void loop_destroy(struct loop *loop);
+
+/* Watch and stop watching. Loop thread, or before loop_run(). Removing also drops events that wait in this round. */
+int loop_add(struct loop *loop, struct loop_watch *watch, uint32_t events);
+int loop_modify(struct loop *loop, struct loop_watch *watch, uint32_t events);
+void loop_remove(struct loop *loop, struct loop_watch *watch);
+
+/* Run work soon on the loop's thread. Any thread. */
+void loop_post(struct loop *loop, struct loop_work *work);
+
+/* Take work back if it waits. Loop thread, or when the loop does not run. */
+void loop_cancel(struct loop *loop, struct loop_work *work);
+
+/* Run until loop_stop(), which any thread (and a signal handler) may call. */
+int loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+
+#endif

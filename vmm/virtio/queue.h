@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Split virtqueues, device side (virtio 1.2, section 2.7). Every address in them is an IOVA and is translated inside the
+ * section that the caller opened. Descriptors are copied once, then checked. One thread at a time: the I/O thread.
+ */
+#ifndef VMM_VIRTIO_QUEUE_H
+#define VMM_VIRTIO_QUEUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <viommu/viommu.h>
+
+enum { VQ_MAX_SIZE = 256, VQ_MAX_SEGMENTS = 256 };
+
+struct vq {
+	uint16_t size;
+	bool enabled;
+	uint64_t desc, avail, used; /* IOVAs */
+	uint16_t next_avail, next_used;
+	uint16_t signalled_used; /* EVENT_IDX comes later: now only the flag counts */
+};
+
+/* One buffer of a chain. */
+struct vq_segment {
+	struct viommu_iova iova;
+	uint32_t len;
+};
+
+/* A chain that the driver made available. Readable segments come first. */
+struct vq_chain {
+	uint16_t head;
+	unsigned readable, writable; /* how many segments */
+	uint64_t readable_bytes, writable_bytes;
+	struct vq_segment segments[VQ_MAX_SEGMENTS];
+};
+
+/*
+ * Take the next chain. 1: taken; 0: the ring is empty; -EFAULT, -EACCES: a ring address is not reachable (the fault is
+ * reported); -EINVAL: the driver broke the rules (loop, bad index, readable after writable, too long). After an error
+ * the queue cannot go on: virtio_fail().
+ */
+int vq_pop(struct vq *vq, struct viommu_section *section, struct vq_chain *chain);
+
+/* How many chains wait; negative errno as above. */
+int vq_waiting(struct vq *vq, struct viommu_section *section);
+
+/* Give a chain back with what was written. 0 or an error as above. */
+int vq_push(struct vq *vq, struct viommu_section *section, uint16_t head, uint32_t written);
+
+/* Does the driver want an interrupt for what was pushed? 1, 0 or an error. */
+int vq_wants_interrupt(struct vq *vq, struct viommu_section *section);
+
+/* Copy from the readable, or to the writable part of a chain, from byte `offset` of that part. 0 or an error. */
+int vq_copy_in(struct viommu_section *section, const struct vq_chain *chain, uint64_t offset, void *buffer, size_t len);
+int vq_copy_out(struct viommu_section *section, const struct vq_chain *chain, uint64_t offset, const void *buffer,
+		size_t len);
+
+/*
+ * Translate `len` bytes from `offset` of the readable (or writable) part into pieces of this process.
+ * Returns how many spans were filled; -E2BIG: they are not enough; otherwise as viommu_dma_translate().
+ */
+int vq_translate(struct viommu_section *section, const struct vq_chain *chain, bool writable, uint64_t offset,
+		 uint64_t len, struct viommu_span *spans, unsigned max);
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Virtio devices over PCI, modern only (virtio 1.2, section 4.1), VIRTIO_F_ACCESS_PLATFORM always offered and needed.
+ * A device embeds struct virtio_dev and gives struct virtio_ops. All ops but the config accessors run on the I/O thread.
+ */
+#ifndef VMM_VIRTIO_H
+#define VMM_VIRTIO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/pci/pci.h"
+#include "vmm/util/loop.h"
+#include "vmm/virtio/queue.h"
+
+struct kvm;
+struct virtio_dev;
+
+enum { VIRTIO_MAX_QUEUES = 4 };
+
+struct virtio_ops {
+	uint16_t device_id;  /* 2 for a block device; the PCI id is 0x1040 + this */
+	uint32_t class_code; /* of the PCI function */
+	uint16_t queues;
+	uint16_t queue_size;
+	/* Device feature bits; VERSION_1 and ACCESS_PLATFORM are added. */
+	uint64_t (*features)(struct virtio_dev *dev);
+	/* Device configuration; any thread, dev->pci.lock held. write may be NULL. */
+	void (*config_read)(struct virtio_dev *dev, uint32_t offset, void *buffer, uint32_t len);
+	void (*config_write)(struct virtio_dev *dev, uint32_t offset, const void *buffer, uint32_t len);
+	/* DRIVER_OK was set: features are in dev->driver_features. */
+	void (*start)(struct virtio_dev *dev);
+	/* Chains may wait in this queue. */
+	void (*kick)(struct virtio_dev *dev, unsigned queue);
+	/*
+	 * Reset was asked for, or the device failed: stop using the queues. Call virtio_reset_done() when nothing is in
+	 * flight any more, at once or later; until then the driver sees the old status.
+	 */
+	void (*reset)(struct virtio_dev *dev);
+	void (*destroy)(struct virtio_dev *dev);
+};
+
+struct virtio_dev {
+	struct pci_dev pci;
+	const struct virtio_ops *ops;
+	struct kvm *kvm;
+	struct loop *loop;
+	uint64_t driver_features;
+	uint32_t device_select, driver_select;
+	uint8_t status, isr, generation;
+	uint16_t queue_select, config_vector;
+	bool running; /* I/O thread only: between start and reset */
+	bool resetting;
+	struct {
+		struct vq vq;
+		uint16_t vector;
+		int kick_fd;
+		struct loop_watch watch;
+	} queues[VIRTIO_MAX_QUEUES];
+	struct loop_work start_work, reset_work;
+	uint64_t notify_base; /* where the ioeventfds are registered; 0: nowhere */
+};
+
+struct virtio_env {
+	struct kvm *kvm;
+	struct loop *loop;
+};
+
+/* Prepare an embedded device up to pci_root_add(). */
+int virtio_init(struct virtio_dev *dev, const struct virtio_ops *ops, const struct virtio_env *env);
+void virtio_fini(struct virtio_dev *dev);
+
+/* Interrupt the driver about a queue; decided by vq_wants_interrupt() before. */
+void virtio_interrupt_queue(struct virtio_dev *dev, unsigned queue);
+
+/* The driver, or its rings, are broken: set DEVICE_NEEDS_RESET, tell the driver, log one line, stop. I/O thread. */
+void virtio_fail(struct virtio_dev *dev, const char *why);
+
+/* See ops->reset. I/O thread. */
+void virtio_reset_done(struct virtio_dev *dev);
+
+/* The devices. Each returns 0 with the PCI function to put on the root bus; one line is logged on an error. */
+int virtio_blk_create(const struct virtio_env *env, const char *path, struct pci_dev **out);
+int virtio_net_create(const struct virtio_env *env, const char *tap, const uint8_t mac[6], struct pci_dev **out);
+
+struct viommu_virtio;
+/* The transport of a virtio-iommu. The model stays the caller's; events are fetched when virtio_iommu_event() says so. */
+int virtio_iommu_create(const struct virtio_env *env, struct viommu_virtio *model, struct pci_dev **out);
+/* To be called by the model's event_ready: any thread. */
+void virtio_iommu_event(struct pci_dev *dev);
+/* A hold was released on the I/O thread: a request may be complete now. */
+void virtio_iommu_progress(struct pci_dev *dev);
+
+#endif
