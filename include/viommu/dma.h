@@ -47,7 +47,7 @@ struct viommu_hold {
 
 /*
  * viommu_dma_begin - open a section for an endpoint's accesses. Always followed by viommu_dma_end().
- * Errors: -ENOMEM (more sections are open at once than ever before, and no memory to count them): do not end it.
+ * Errors: -EAGAIN (1024 sections are open in this context): the section is not open, do not end it.
  */
 VIOMMU_PUBLIC int viommu_dma_begin(struct viommu_endpoint *endpoint, struct viommu_section *section);
 

@@ -56,10 +56,10 @@ VIOMMU_PUBLIC int viommu_map(struct viommu_domain *domain, struct viommu_iova fi
 			     struct viommu_gpa gpa, unsigned access);
 
 /*
- * viommu_unmap - remove every mapping that lies inside first..last.
+ * viommu_unmap - remove every mapping that lies inside first..last, which need not be page-aligned.
  * Neighbouring mappings are never merged: what one viommu_map() made is one unit.
  * @removed: how many mappings went; may be NULL
- * Errors: -EINVAL (alignment, order), -ERANGE (a mapping lies partly outside: nothing changed), -ENOMEM.
+ * Errors: -EINVAL (order, identity domain), -ERANGE (a mapping lies partly outside: nothing changed), -ENOMEM.
  */
 VIOMMU_PUBLIC int viommu_unmap(struct viommu_domain *domain, struct viommu_iova first, struct viommu_iova last,
 			       struct viommu_inval *inval, uint64_t *removed);

@@ -36,7 +36,7 @@ struct viommu_virtio_config {
 	uint64_t page_size_mask;               /* 0: every power of two from 4 KiB */
 	uint32_t domain_first, domain_last;    /* both 0: 0..2^32-1 */
 	bool bypass;                           /* unattached endpoints bypass after system reset */
-	const struct viommu_virtio_resv *resv; /* copied */
+	const struct viommu_virtio_resv *resv; /* at most 32; copied */
 	size_t resv_count;
 	/* A fault waits for viommu_virtio_event(). Any thread, from inside the DMA that failed: only wake somebody. */
 	void (*event_ready)(void *opaque);
@@ -50,11 +50,11 @@ struct viommu_virtio_config {
 VIOMMU_PUBLIC int viommu_virtio_create(struct viommu *v, const struct viommu_virtio_config *config,
 				       struct viommu_virtio **out);
 
-/* viommu_virtio_destroy - free it; its endpoints end up blocked. No request may be pending. NULL is allowed. */
+/* viommu_virtio_destroy - free it; its endpoints end up blocked. No section or hold of theirs may be open. NULL is allowed. */
 VIOMMU_PUBLIC void viommu_virtio_destroy(struct viommu_virtio *dev);
 
 /*
- * viommu_virtio_manage - put an endpoint behind this device. Before the guest runs.
+ * viommu_virtio_manage - put a blocked endpoint behind this device. Before the guest runs.
  * Errors: -EBUSY (a model manages it already), -ENOMEM.
  */
 VIOMMU_PUBLIC int viommu_virtio_manage(struct viommu_virtio *dev, struct viommu_endpoint *endpoint);

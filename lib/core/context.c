@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The context: made, destroyed, asked for its counters. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "lib/core/context.h"
+
+enum { DEFAULT_TABLE_BYTES = 64 << 20 };
+
+static int alloc_parts(struct viommu *v)
+{
+	v->by_index = calloc(INDEX_MAX + 1, sizeof(*v->by_index));
+	v->memory = calloc(1, sizeof(struct memory));
+	v->sections.slots = aligned_alloc(_Alignof(struct section_slot), SECTION_SLOTS * sizeof(struct section_slot));
+	if (!v->by_index || !v->memory || !v->sections.slots)
+		return -1;
+	for (unsigned i = 0; i < SECTION_SLOTS; i++)
+		v->sections.slots[i] = (struct section_slot){0};
+	return viommu__domain_create_identity(v, 0, &v->bypass);
+}
+
+static void free_parts(struct viommu *v)
+{
+	free(v->endpoints);
+	free(v->sections.slots);
+	memory_free(v->memory);
+	free(v->by_index);
+	lock_fini(&v->faults.lock);
+	lock_fini(&v->lock);
+	free(v);
+}
+
+int viommu_create(const struct viommu_config *config, struct viommu **out)
+{
+	struct viommu *v = calloc(1, sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	if (config)
+		v->config = *config;
+	if (!v->config.domain_table_bytes)
+		v->config.domain_table_bytes = DEFAULT_TABLE_BYTES;
+	lock_init(&v->lock);
+	lock_init(&v->faults.lock);
+	if (alloc_parts(v)) {
+		free_parts(v);
+		return -ENOMEM;
+	}
+	*out = v;
+	return 0;
+}
+
+void viommu_destroy(struct viommu *v)
+{
+	if (!v)
+		return;
+	viommu_domain_destroy(v->bypass);
+	free_parts(v);
+}
+
+void viommu_stats_get(struct viommu *v, struct viommu_stats *out)
+{
+	*out = (struct viommu_stats){
+		.invalidations = atomic_load_explicit(&v->invalidations, memory_order_relaxed),
+		.waited = atomic_load_explicit(&v->waited, memory_order_relaxed),
+	};
+	lock_take(&v->lock);
+	out->maps = v->gone_maps;
+	out->unmaps = v->gone_unmaps;
+	for (struct viommu_domain *domain = v->domains; domain; domain = domain->next) {
+		lock_take(&domain->lock);
+		out->maps += domain->maps;
+		out->unmaps += domain->unmaps;
+		out->table_bytes += domain->table.bytes;
+		lock_drop(&domain->lock);
+	}
+	lock_drop(&v->lock);
+	lock_take(&v->faults.lock);
+	out->faults = v->faults.total;
+	out->faults_unlogged = v->faults.unlogged;
+	lock_drop(&v->faults.lock);
+}

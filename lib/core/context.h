@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The objects of the core and who guards what.
+ *
+ * Lock order: viommu.lock -> viommu_domain.lock -> viommu_domain.holds_lock; fault_log.lock is taken last, alone.
+ * Readers (sections) take no lock: they read fields marked "published", which change by one atomic store.
+ */
+#ifndef LIB_CORE_CONTEXT_H
+#define LIB_CORE_CONTEXT_H
+
+#include <stdatomic.h>
+
+#include <viommu/viommu.h>
+
+#include "lib/core/fault.h"
+#include "lib/core/memory.h"
+#include "lib/core/section.h"
+#include "lib/core/table.h"
+#include "lib/util/index.h"
+#include "lib/util/lock.h"
+
+/* Handed each fault of an endpoint: how a model hears of it. Runs inside the section of the failed access. */
+typedef void (*viommu__fault_sink)(void *opaque, const struct viommu_fault *fault);
+
+struct viommu_domain {
+	struct viommu *v;
+	uint32_t id;                 /* the guest's number */
+	uint16_t index;              /* ours, 1..INDEX_MAX */
+	bool identity;               /* IOVA = GPA, no table */
+	_Atomic unsigned references; /* the creator, and each unfinished change that names it */
+
+	struct lock lock;
+	struct table table GUARDED_BY(lock); /* written under the lock, read in sections */
+	uint64_t maps GUARDED_BY(lock), unmaps GUARDED_BY(lock);
+
+	struct lock holds_lock;
+	struct viommu_hold *holds GUARDED_BY(holds_lock);
+
+	struct viommu_domain *prev, *next; /* viommu.lock: all domains */
+};
+
+struct viommu_endpoint {
+	struct viommu *v;
+	uint32_t id;
+	uint16_t index; /* 1..INDEX_MAX */
+	char name[32];
+	/* Published: (index << 16) | index of its domain; domain 0: blocked. viommu.lock to write. */
+	_Atomic uint32_t tag;
+	unsigned changes;        /* viommu.lock: unfinished changes that name it */
+	viommu__fault_sink sink; /* set before the endpoint is used, with sink_opaque */
+	void *sink_opaque;
+};
+
+struct viommu {
+	struct viommu_config config;
+	struct lock lock;
+	struct viommu_endpoint **endpoints GUARDED_BY(lock); /* sorted by id */
+	size_t endpoint_count GUARDED_BY(lock), endpoint_room GUARDED_BY(lock);
+	struct index_pool endpoint_indices GUARDED_BY(lock), domain_indices GUARDED_BY(lock);
+	struct viommu_domain *domains GUARDED_BY(lock); /* list of all */
+	struct viommu_domain *bypass;                   /* the identity domain of bypassing endpoints */
+	uint64_t gone_maps GUARDED_BY(lock), gone_unmaps GUARDED_BY(lock); /* of domains that are no more */
+
+	struct viommu_domain *_Atomic *by_index; /* published; INDEX_MAX + 1 of them */
+	struct memory *_Atomic memory;           /* published; viommu.lock to write */
+	struct section_table sections;
+
+	_Atomic uint64_t tickets; /* of holds */
+	_Atomic uint64_t invalidations, waited;
+	struct fault_log faults;
+};
+
+/* The model that manages an endpoint takes its faults. -EBUSY: there is one already. NULL gives it back. */
+int viommu__endpoint_set_sink(struct viommu_endpoint *endpoint, viommu__fault_sink sink, void *opaque);
+
+struct viommu_domain *viommu__domain_get(struct viommu_domain *domain);
+void viommu__domain_put(struct viommu_domain *domain);
+
+/* A domain of the identity kind, for models that have such. */
+int viommu__domain_create_identity(struct viommu *v, uint32_t id, struct viommu_domain **out);
+
+#endif

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Sections, translation, holds: what a device does. The hot path. */
+#include <errno.h>
+#include <string.h>
+
+#include "lib/core/context.h"
+
+/* Where this thread found a free slot last. Only a hint: any value is right. */
+static __thread unsigned slot_hint __attribute__((tls_model("initial-exec")));
+
+/* Slots from `index` on are in use from now on: a scan that misses the new mark comes before our claim's effects. */
+static void raise_high_water(struct section_table *sections, unsigned index)
+{
+	unsigned mark = atomic_load_explicit(&sections->high_water, memory_order_relaxed);
+
+	while (mark <= index)
+		/* Sequentially consistent: before the second look at the tag; partner: the fence in inval.c. */
+		if (atomic_compare_exchange_weak(&sections->high_water, &mark, index + 1))
+			break;
+}
+
+static bool claim(struct section_slot *slot, uint32_t tag)
+{
+	uint32_t sequence = atomic_load_explicit(&slot->sequence, memory_order_relaxed) + 1;
+	uint64_t expected = 0, word = (uint64_t)sequence << 32 | tag;
+
+	/* Sequentially consistent, a full fence: partner of the one in viommu_inval_begin(). */
+	if (!atomic_compare_exchange_strong(&slot->word, &expected, word))
+		return false;
+	atomic_store_explicit(&slot->sequence, sequence, memory_order_relaxed);
+	return true;
+}
+
+static struct section_slot *claim_any(struct section_table *sections, uint32_t tag)
+{
+	for (unsigned i = 0; i < SECTION_SLOTS; i++) {
+		unsigned index = (slot_hint + i) % SECTION_SLOTS;
+
+		if (claim(&sections->slots[index], tag)) {
+			slot_hint = index;
+			raise_high_water(sections, index);
+			return &sections->slots[index];
+		}
+	}
+	return NULL;
+}
+
+/* The endpoint may have moved while we claimed. Once the slot shows what the tag says, whoever moves it next awaits us. */
+static uint32_t settle(struct section_slot *slot, struct viommu_endpoint *endpoint, uint32_t tag)
+{
+	uint64_t sequence = atomic_load_explicit(&slot->word, memory_order_relaxed) >> 32;
+
+	for (;;) {
+		uint32_t now = atomic_load(&endpoint->tag);
+
+		if (now == tag)
+			return tag;
+		tag = now;
+		atomic_store(&slot->word, sequence << 32 | tag);
+	}
+}
+
+int viommu_dma_begin(struct viommu_endpoint *endpoint, struct viommu_section *section)
+{
+	struct viommu *v = endpoint->v;
+	uint32_t tag = atomic_load_explicit(&endpoint->tag, memory_order_relaxed);
+	struct section_slot *slot = claim_any(&v->sections, tag);
+
+	if (!slot)
+		return -EAGAIN;
+	tag = settle(slot, endpoint, tag);
+	section->endpoint = endpoint;
+	section->slot = slot;
+	section->region = NULL;
+	/* Acquire: partners are the releases where domains and arrays of regions are published. */
+	section->domain = atomic_load_explicit(&v->by_index[section_domain(tag)], memory_order_acquire);
+	section->memory = atomic_load_explicit(&v->memory, memory_order_acquire);
+	return 0;
+}
+
+void viommu_dma_end(struct viommu_section *section)
+{
+	struct section_slot *slot = section->slot;
+
+	/* Release: partner of the acquires in inval.c; our accesses are over before the slot is free. */
+	atomic_store_explicit(&slot->word, 0, memory_order_release);
+}
+
+/* What the domain says of one address: where it points, how many bytes run on, with which rights. */
+struct target {
+	uint64_t gpa, len;
+	unsigned access;
+};
+
+static uint64_t bytes_of_pages(uint64_t pages)
+{
+	return pages > UINT64_MAX >> TABLE_PAGE_SHIFT ? UINT64_MAX : pages << TABLE_PAGE_SHIFT;
+}
+
+static bool find_target(const struct viommu_domain *domain, uint64_t iova, struct target *out)
+{
+	uint64_t offset = iova & ((1u << TABLE_PAGE_SHIFT) - 1);
+	struct table_hit hit;
+
+	if (domain->identity) {
+		*out = (struct target){iova, UINT64_MAX - iova, VIOMMU_READ | VIOMMU_WRITE};
+		return true;
+	}
+	if (!table_find(&domain->table, iova >> TABLE_PAGE_SHIFT, &hit))
+		return false;
+	*out = (struct target){hit.gpa + offset, bytes_of_pages(hit.pages) - offset, hit.access};
+	return true;
+}
+
+static bool allows(const struct target *target, unsigned access)
+{
+	return (target->access & access) == access && !(target->access & VIOMMU_MMIO);
+}
+
+/* Go on while the next leaf continues this one. A fault further on is found when the device gets there. */
+static void extend(const struct viommu_domain *domain, uint64_t iova, uint64_t len, unsigned access,
+		   struct target *target)
+{
+	struct target next;
+
+	while (target->len < len && find_target(domain, iova + target->len, &next) && allows(&next, access) &&
+	       next.gpa == target->gpa + target->len)
+		target->len += next.len;
+}
+
+static const struct memory_region *find_region(struct viommu_section *section, uint64_t gpa)
+{
+	const struct memory_region *region = section->region;
+
+	if (region && range_has(region->gpa, gpa))
+		return region;
+	region = memory_find(section->memory, gpa);
+	if (region)
+		section->region = region;
+	return region;
+}
+
+static int fault(struct viommu_section *section, uint64_t iova, unsigned access, enum viommu_fault_reason reason)
+{
+	viommu__fault(section->endpoint, section->domain, iova, access, reason);
+	return reason == VIOMMU_FAULT_PERMISSION ? -EACCES : -EFAULT;
+}
+
+static enum viommu_fault_reason refusal(const struct target *target, unsigned access)
+{
+	return (target->access & access) == access ? VIOMMU_FAULT_NO_MEMORY : VIOMMU_FAULT_PERMISSION;
+}
+
+int viommu_dma_translate(struct viommu_section *section, struct viommu_iova iova, uint64_t len, unsigned access,
+			 struct viommu_span *out)
+{
+	const struct viommu_domain *domain = section->domain;
+	struct target target;
+
+	if (__builtin_expect(!len || iova.value > UINT64_MAX - (len - 1), 0))
+		return -EINVAL;
+	if (__builtin_expect(!domain, 0))
+		return fault(section, iova.value, access, VIOMMU_FAULT_BLOCKED);
+	if (__builtin_expect(!find_target(domain, iova.value, &target), 0))
+		return fault(section, iova.value, access, VIOMMU_FAULT_NOT_MAPPED);
+	if (__builtin_expect(!allows(&target, access), 0))
+		return fault(section, iova.value, access, refusal(&target, access));
+	if (target.len < len)
+		extend(domain, iova.value, len, access, &target);
+
+	const struct memory_region *region = find_region(section, target.gpa);
+
+	if (__builtin_expect(!region, 0))
+		return fault(section, iova.value, access, VIOMMU_FAULT_NO_MEMORY);
+	uint64_t room = region->gpa.last - target.gpa + 1;
+
+	out->iova = iova;
+	out->host = region->host + (target.gpa - region->gpa.first);
+	out->len = len < target.len ? len : target.len;
+	if (out->len > room)
+		out->len = room;
+	return 0;
+}
+
+void viommu_dma_hold(struct viommu_section *section, struct viommu_hold *hold, const struct viommu_span *spans,
+		     size_t count)
+{
+	struct viommu_domain *domain = section->domain;
+
+	*hold = (struct viommu_hold){.endpoint = section->endpoint, .domain = domain, .spans = spans, .count = count};
+	if (!domain)
+		return; /* blocked: there are no spans */
+	lock_take(&domain->holds_lock);
+	/* The ticket is drawn inside the section, so an invalidation that awaits the section sees a smaller one. */
+	hold->ticket = 1 + atomic_fetch_add_explicit(&domain->v->tickets, 1, memory_order_relaxed);
+	hold->next = domain->holds;
+	if (hold->next)
+		hold->next->prev = hold;
+	domain->holds = hold;
+	lock_drop(&domain->holds_lock);
+}
+
+void viommu_dma_release(struct viommu_hold *hold)
+{
+	struct viommu_domain *domain = hold->domain;
+
+	if (!domain)
+		return;
+	lock_take(&domain->holds_lock);
+	if (hold->next)
+		hold->next->prev = hold->prev;
+	if (hold->prev)
+		hold->prev->next = hold->next;
+	else
+		domain->holds = hold->next;
+	lock_drop(&domain->holds_lock);
+	hold->domain = NULL;
+}
+
+/* Copy piece by piece inside one section; `out` or `in` is NULL. */
+static int copy(struct viommu_endpoint *endpoint, uint64_t iova, void *out, const void *in, size_t len)
+{
+	struct viommu_section section;
+	struct viommu_span span;
+	int err = len ? viommu_dma_begin(endpoint, &section) : 0;
+
+	if (err || !len)
+		return err;
+	for (size_t done = 0; done < len && !err; done += err ? 0 : span.len) {
+		err = viommu_dma_translate(&section, (struct viommu_iova){iova + done}, len - done,
+					   out ? VIOMMU_READ : VIOMMU_WRITE, &span);
+		if (!err && out)
+			memcpy((char *)out + done, span.host, span.len);
+		else if (!err)
+			memcpy(span.host, (const char *)in + done, span.len);
+	}
+	viommu_dma_end(&section);
+	return err;
+}
+
+int viommu_dma_read(struct viommu_endpoint *endpoint, struct viommu_iova iova, void *buffer, size_t len)
+{
+	return copy(endpoint, iova.value, buffer, NULL, len);
+}
+
+int viommu_dma_write(struct viommu_endpoint *endpoint, struct viommu_iova iova, const void *buffer, size_t len)
+{
+	return copy(endpoint, iova.value, NULL, buffer, len);
+}

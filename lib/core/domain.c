@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Domains: their life, map and unmap. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "lib/core/inval.h"
+
+enum { PAGE_SIZE = 1 << TABLE_PAGE_SHIFT };
+
+static void link_locked(struct viommu *v, struct viommu_domain *domain) REQUIRES(v->lock)
+{
+	domain->next = v->domains;
+	if (v->domains)
+		v->domains->prev = domain;
+	v->domains = domain;
+}
+
+static void unlink_locked(struct viommu *v, struct viommu_domain *domain) REQUIRES(v->lock)
+{
+	if (domain->next)
+		domain->next->prev = domain->prev;
+	if (domain->prev)
+		domain->prev->next = domain->next;
+	else
+		v->domains = domain->next;
+}
+
+static int create(struct viommu *v, uint32_t id, bool identity, struct viommu_domain **out)
+{
+	struct viommu_domain *domain = calloc(1, sizeof(*domain));
+
+	if (!domain)
+		return -ENOMEM;
+	domain->v = v;
+	domain->id = id;
+	domain->identity = identity;
+	atomic_init(&domain->references, 1);
+	lock_init(&domain->lock);
+	lock_init(&domain->holds_lock);
+	table_init(&domain->table, v->config.domain_table_bytes);
+
+	lock_take(&v->lock);
+	domain->index = index_get(&v->domain_indices);
+	if (domain->index) {
+		link_locked(v, domain);
+		/* Release: partner of the acquire in viommu_dma_begin(). */
+		atomic_store_explicit(&v->by_index[domain->index], domain, memory_order_release);
+	}
+	lock_drop(&v->lock);
+	if (!domain->index) {
+		free(domain);
+		return -ENOSPC;
+	}
+	*out = domain;
+	return 0;
+}
+
+int viommu_domain_create(struct viommu *v, uint32_t id, struct viommu_domain **out)
+{
+	return create(v, id, false, out);
+}
+
+int viommu__domain_create_identity(struct viommu *v, uint32_t id, struct viommu_domain **out)
+{
+	return create(v, id, true, out);
+}
+
+struct viommu_domain *viommu__domain_get(struct viommu_domain *domain)
+{
+	atomic_fetch_add_explicit(&domain->references, 1, memory_order_relaxed);
+	return domain;
+}
+
+void viommu__domain_put(struct viommu_domain *domain)
+{
+	struct viommu *v = domain->v;
+
+	/* Release and acquire: what other owners did is over before we free. */
+	if (atomic_fetch_sub_explicit(&domain->references, 1, memory_order_acq_rel) != 1)
+		return;
+	lock_take(&v->lock);
+	unlink_locked(v, domain);
+	atomic_store_explicit(&v->by_index[domain->index], NULL, memory_order_relaxed);
+	index_put(&v->domain_indices, domain->index);
+	v->gone_maps += domain->maps;
+	v->gone_unmaps += domain->unmaps + domain->table.mappings; /* what was mapped goes too */
+	lock_drop(&v->lock);
+	table_fini(&domain->table);
+	lock_fini(&domain->holds_lock);
+	lock_fini(&domain->lock);
+	free(domain);
+}
+
+void viommu_domain_destroy(struct viommu_domain *domain)
+{
+	if (domain)
+		viommu__domain_put(domain);
+}
+
+static struct range pages_of(struct range bytes)
+{
+	return (struct range){bytes.first >> TABLE_PAGE_SHIFT, bytes.last >> TABLE_PAGE_SHIFT};
+}
+
+int viommu_map(struct viommu_domain *domain, struct viommu_iova first, struct viommu_iova last, struct viommu_gpa gpa,
+	       unsigned access)
+{
+	struct range iova = {first.value, last.value};
+
+	if (iova.first > iova.last || !range_aligned(iova, PAGE_SIZE) || gpa.value & (PAGE_SIZE - 1))
+		return -EINVAL;
+	if (gpa.value > UINT64_MAX - (iova.last - iova.first) || access & ~(unsigned)LEAF_ACCESS || domain->identity)
+		return -EINVAL;
+	lock_take(&domain->lock);
+	int err = table_map(&domain->table, pages_of(iova), gpa.value, access);
+
+	if (!err)
+		domain->maps++;
+	lock_drop(&domain->lock);
+	return err;
+}
+
+/*
+ * The whole pages inside a range that may begin or end in the middle of one. A page that is cut must not be mapped.
+ * Returns false where no whole page is left.
+ */
+static bool whole_pages(struct range bytes, struct range *pages)
+{
+	uint64_t mask = PAGE_SIZE - 1;
+
+	*pages = pages_of(bytes);
+	if (bytes.first & mask)
+		pages->first++;
+	if (~bytes.last & mask) {
+		if (!pages->last)
+			return false;
+		pages->last--;
+	}
+	return pages->first <= pages->last;
+}
+
+static bool page_mapped(const struct table *table, uint64_t iova)
+{
+	struct table_hit hit;
+
+	return table_find(table, iova >> TABLE_PAGE_SHIFT, &hit);
+}
+
+static bool splits(const struct table *table, struct range bytes)
+{
+	uint64_t mask = PAGE_SIZE - 1;
+
+	if (bytes.first & mask && page_mapped(table, bytes.first))
+		return true;
+	return ~bytes.last & mask && page_mapped(table, bytes.last);
+}
+
+static int unmap_locked(struct viommu_domain *domain, struct range iova, struct viommu_inval *inval, uint64_t *removed)
+	REQUIRES(domain->lock)
+{
+	struct change change = {.kind = CHANGE_UNMAP, .domain = domain, .range = iova};
+	struct range pages;
+
+	if (splits(&domain->table, iova))
+		return -ERANGE;
+	if (!whole_pages(iova, &pages))
+		return 0;
+	if (table_splits(&domain->table, pages))
+		return -ERANGE;
+	*removed = table_unmap(&domain->table, pages, &change.retired);
+	domain->unmaps += *removed;
+	if (*removed)
+		viommu__inval_record(inval, &change);
+	return 0;
+}
+
+int viommu_unmap(struct viommu_domain *domain, struct viommu_iova first, struct viommu_iova last,
+		 struct viommu_inval *inval, uint64_t *removed)
+{
+	uint64_t count = 0;
+
+	if (first.value > last.value || domain->identity)
+		return -EINVAL;
+	int err = viommu__inval_reserve(inval);
+
+	if (err)
+		return err;
+	lock_take(&domain->lock);
+	err = unmap_locked(domain, (struct range){first.value, last.value}, inval, &count);
+	lock_drop(&domain->lock);
+	if (removed)
+		*removed = count;
+	return err;
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Endpoints, and what they are attached to. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/core/inval.h"
+
+/* The place of an id in the sorted array: where it is, or where it would be put. */
+static size_t place_locked(const struct viommu *v, uint32_t id) REQUIRES(v->lock)
+{
+	size_t low = 0, high = v->endpoint_count;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (v->endpoints[middle]->id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static bool taken_locked(const struct viommu *v, size_t place, uint32_t id) REQUIRES(v->lock)
+{
+	return place < v->endpoint_count && v->endpoints[place]->id == id;
+}
+
+static int room_locked(struct viommu *v) REQUIRES(v->lock)
+{
+	if (v->endpoint_count < v->endpoint_room)
+		return 0;
+	size_t room = v->endpoint_room ? 2 * v->endpoint_room : 16;
+	struct viommu_endpoint **endpoints = realloc(v->endpoints, room * sizeof(*endpoints));
+
+	if (!endpoints)
+		return -ENOMEM;
+	v->endpoints = endpoints;
+	v->endpoint_room = room;
+	return 0;
+}
+
+static int add_locked(struct viommu *v, struct viommu_endpoint *endpoint) REQUIRES(v->lock)
+{
+	size_t place = place_locked(v, endpoint->id);
+
+	if (taken_locked(v, place, endpoint->id))
+		return -EEXIST;
+	int err = room_locked(v);
+
+	if (err)
+		return err;
+	endpoint->index = index_get(&v->endpoint_indices);
+	if (!endpoint->index)
+		return -ENOSPC;
+	memmove(v->endpoints + place + 1, v->endpoints + place, (v->endpoint_count - place) * sizeof(*v->endpoints));
+	v->endpoints[place] = endpoint;
+	v->endpoint_count++;
+	return 0;
+}
+
+int viommu_endpoint_add(struct viommu *v, uint32_t id, const char *name, struct viommu_endpoint **out)
+{
+	struct viommu_endpoint *endpoint = calloc(1, sizeof(*endpoint));
+
+	if (!endpoint)
+		return -ENOMEM;
+	endpoint->v = v;
+	endpoint->id = id;
+	snprintf(endpoint->name, sizeof(endpoint->name), "%s", name);
+	lock_take(&v->lock);
+	int err = add_locked(v, endpoint);
+
+	lock_drop(&v->lock);
+	if (err) {
+		free(endpoint);
+		return err;
+	}
+	atomic_init(&endpoint->tag, (uint32_t)endpoint->index << 16);
+	*out = endpoint;
+	return 0;
+}
+
+static uint16_t domain_of(const struct viommu_endpoint *endpoint)
+{
+	return section_domain(atomic_load_explicit(&endpoint->tag, memory_order_relaxed));
+}
+
+int viommu_endpoint_remove(struct viommu_endpoint *endpoint)
+{
+	struct viommu *v = endpoint->v;
+
+	lock_take(&v->lock);
+	if (endpoint->changes || endpoint->sink || domain_of(endpoint)) {
+		lock_drop(&v->lock);
+		return -EBUSY;
+	}
+	size_t place = place_locked(v, endpoint->id);
+
+	v->endpoint_count--;
+	memmove(v->endpoints + place, v->endpoints + place + 1, (v->endpoint_count - place) * sizeof(*v->endpoints));
+	index_put(&v->endpoint_indices, endpoint->index);
+	lock_drop(&v->lock);
+	free(endpoint);
+	return 0;
+}
+
+struct viommu_endpoint *viommu_endpoint_find(struct viommu *v, uint32_t id)
+{
+	struct viommu_endpoint *found = NULL;
+
+	lock_take(&v->lock);
+	size_t place = place_locked(v, id);
+
+	if (taken_locked(v, place, id))
+		found = v->endpoints[place];
+	lock_drop(&v->lock);
+	return found;
+}
+
+uint32_t viommu_endpoint_id(const struct viommu_endpoint *endpoint)
+{
+	return endpoint->id;
+}
+
+int viommu__endpoint_set_sink(struct viommu_endpoint *endpoint, viommu__fault_sink sink, void *opaque)
+{
+	struct viommu *v = endpoint->v;
+	int err = 0;
+
+	lock_take(&v->lock);
+	if (sink && endpoint->sink)
+		err = -EBUSY;
+	else {
+		endpoint->sink = sink;
+		endpoint->sink_opaque = opaque;
+	}
+	lock_drop(&v->lock);
+	return err;
+}
+
+/* Move to a domain, or to none. What the endpoint leaves is recorded; leaving nothing needs no wait. */
+static int move_locked(struct viommu_endpoint *endpoint, uint16_t to, struct viommu_inval *inval)
+	REQUIRES(endpoint->v->lock)
+{
+	uint16_t from = domain_of(endpoint);
+
+	if (from == to)
+		return 0;
+	int err = viommu__inval_reserve(inval);
+
+	if (err)
+		return err;
+	/* Partner: the second look in viommu_dma_begin(), ordered by the fence in viommu_inval_begin(). */
+	atomic_store_explicit(&endpoint->tag, (uint32_t)endpoint->index << 16 | to, memory_order_release);
+	if (from) {
+		struct change change = {
+			.kind = CHANGE_ENDPOINT,
+			.domain = atomic_load_explicit(&endpoint->v->by_index[from], memory_order_relaxed),
+			.endpoint = endpoint,
+		};
+
+		viommu__inval_record(inval, &change);
+	}
+	return 0;
+}
+
+static int move(struct viommu_endpoint *endpoint, uint16_t to, struct viommu_inval *inval)
+{
+	lock_take(&endpoint->v->lock);
+	int err = move_locked(endpoint, to, inval);
+
+	lock_drop(&endpoint->v->lock);
+	return err;
+}
+
+int viommu_attach(struct viommu_endpoint *endpoint, struct viommu_domain *domain, struct viommu_inval *inval)
+{
+	return move(endpoint, domain->index, inval);
+}
+
+int viommu_detach(struct viommu_endpoint *endpoint, struct viommu_inval *inval)
+{
+	return move(endpoint, 0, inval);
+}
+
+int viommu_bypass(struct viommu_endpoint *endpoint, struct viommu_inval *inval)
+{
+	return move(endpoint, endpoint->v->bypass->index, inval);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Faults: counted, logged at a bounded rate, handed on. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "lib/core/context.h"
+
+const char *viommu_fault_reason_name(enum viommu_fault_reason reason)
+{
+	switch (reason) {
+	case VIOMMU_FAULT_BLOCKED:
+		return "not attached";
+	case VIOMMU_FAULT_NOT_MAPPED:
+		return "not mapped";
+	case VIOMMU_FAULT_PERMISSION:
+		return "no permission";
+	case VIOMMU_FAULT_NO_MEMORY:
+		return "no memory there";
+	}
+	return "unknown reason";
+}
+
+static const char *access_name(unsigned access)
+{
+	switch (access & (VIOMMU_READ | VIOMMU_WRITE)) {
+	case VIOMMU_READ:
+		return "read";
+	case VIOMMU_WRITE:
+		return "write";
+	default:
+		return "read-write";
+	}
+}
+
+static void format_domain(char *buffer, size_t size, const struct viommu_domain *domain)
+{
+	if (!domain)
+		snprintf(buffer, size, "no domain");
+	else if (domain == domain->v->bypass)
+		snprintf(buffer, size, "bypass");
+	else
+		snprintf(buffer, size, "domain %" PRIu32, domain->id);
+}
+
+static void log_line(struct viommu *v, const char *endpoint, const struct viommu_domain *domain,
+		     const struct viommu_fault *fault, uint64_t silent)
+{
+	char where[32], line[160];
+
+	if (silent) {
+		snprintf(line, sizeof(line), "fault: %" PRIu64 " more not shown", silent);
+		v->config.log(v->config.opaque, line);
+	}
+	format_domain(where, sizeof(where), domain);
+	snprintf(line, sizeof(line), "fault: %s %s 0x%" PRIx64 ": %s (%s)", endpoint, access_name(fault->access),
+		 fault->iova.value, viommu_fault_reason_name(fault->reason), where);
+	v->config.log(v->config.opaque, line);
+}
+
+/* May one more line be logged now? Counts it either way. */
+static bool line_allowed(struct fault_log *log) REQUIRES(log->lock)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	if (now.tv_sec - log->window >= FAULT_WINDOW_SECONDS) {
+		log->window = now.tv_sec;
+		log->lines = 0;
+	}
+	if (log->lines < FAULT_LINES) {
+		log->lines++;
+		return true;
+	}
+	log->silent++;
+	log->unlogged++;
+	return false;
+}
+
+static void enqueue(struct fault_log *log, const struct viommu_fault *fault) REQUIRES(log->lock)
+{
+	if (log->count == FAULT_QUEUE)
+		return;
+	log->queue[(log->head + log->count++) % FAULT_QUEUE] = *fault;
+}
+
+void viommu__fault(struct viommu_endpoint *endpoint, const struct viommu_domain *domain, uint64_t iova, unsigned access,
+		   enum viommu_fault_reason reason)
+{
+	struct viommu *v = endpoint->v;
+	struct fault_log *log = &v->faults;
+	struct viommu_fault fault = {endpoint->id, domain ? domain->id : 0, {iova}, access, reason};
+	uint64_t silent = 0;
+
+	lock_take(&log->lock);
+	log->total++;
+	bool show = line_allowed(log);
+
+	if (show) {
+		silent = log->silent;
+		log->silent = 0;
+	}
+	if (!endpoint->sink)
+		enqueue(log, &fault);
+	lock_drop(&log->lock);
+	if (show && v->config.log)
+		log_line(v, endpoint->name, domain, &fault, silent);
+	if (endpoint->sink)
+		endpoint->sink(endpoint->sink_opaque, &fault);
+}
+
+int viommu_fault_next(struct viommu *v, struct viommu_fault *out)
+{
+	struct fault_log *log = &v->faults;
+	int err = -EAGAIN;
+
+	lock_take(&log->lock);
+	if (log->count) {
+		*out = log->queue[log->head];
+		log->head = (log->head + 1) % FAULT_QUEUE;
+		log->count--;
+		err = 0;
+	}
+	lock_drop(&log->lock);
+	return err;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Who is inside a section: one slot for each that is open. A slot's word is 0 or
+ *
+ *	sequence number (63:32) | endpoint index (31:16) | domain index (15:0)
+ *
+ * Any thread claims any free slot, so threads need not be known; a thread begins its search where it was lucky last.
+ * Claiming is a read-modify-write, hence a full fence, and the pair of that fence and the one in inval.c is what everything
+ * rests on: either the reader's claim comes first, and the invalidation sees and awaits it, or the change comes first, and
+ * the reader sees it.
+ */
+#ifndef LIB_CORE_SECTION_H
+#define LIB_CORE_SECTION_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+enum { SECTION_SLOTS = 1024 };
+
+/* Two cache lines: neighbours do not disturb each other, nor does the prefetcher of pairs. */
+struct section_slot {
+	_Atomic uint64_t word;
+	_Atomic uint32_t sequence; /* of the last claim; may be a little stale, which only makes a wait longer */
+} __attribute__((aligned(128)));
+
+struct section_table {
+	struct section_slot *slots;
+	_Atomic unsigned high_water; /* slots from here on have never been claimed */
+};
+
+static inline uint16_t section_endpoint(uint64_t word)
+{
+	return (uint16_t)(word >> 16);
+}
+
+static inline uint16_t section_domain(uint64_t word)
+{
+	return (uint16_t)word;
+}
+
+#endif

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The virtio-iommu device: made, given endpoints, destroyed. */
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/model/virtio_iommu/model.h"
+
+enum { GRANULE_MIN = 4096, INPUT_BITS_MIN = 32, INPUT_BITS_MAX = 64 };
+
+static bool resv_valid(const struct viommu_virtio_config *config)
+{
+	unsigned msi = 0;
+
+	if (config->resv_count > VIO_RESV_MAX)
+		return false;
+	for (size_t i = 0; i < config->resv_count; i++) {
+		struct range region = {config->resv[i].first, config->resv[i].last};
+
+		if (region.first > region.last || !range_aligned(region, GRANULE_MIN))
+			return false;
+		for (size_t j = 0; j < i; j++)
+			if (range_overlaps(region, (struct range){config->resv[j].first, config->resv[j].last}))
+				return false;
+		msi += config->resv[i].msi;
+	}
+	return msi <= 1;
+}
+
+static bool config_valid(const struct viommu_virtio_config *config)
+{
+	bool bits =
+		!config->input_bits || (config->input_bits >= INPUT_BITS_MIN && config->input_bits <= INPUT_BITS_MAX);
+
+	return bits && !(config->page_size_mask & (GRANULE_MIN - 1)) && config->domain_first <= config->domain_last &&
+	       resv_valid(config);
+}
+
+static void take_config(struct viommu_virtio *dev, const struct viommu_virtio_config *config)
+{
+	unsigned bits = config->input_bits ? config->input_bits : INPUT_BITS_MAX;
+
+	dev->input = (struct range){0, UINT64_MAX >> (INPUT_BITS_MAX - bits)};
+	dev->page_size_mask = config->page_size_mask ? config->page_size_mask : ~(uint64_t)(GRANULE_MIN - 1);
+	dev->domain_first = config->domain_first;
+	dev->domain_last = config->domain_first || config->domain_last ? config->domain_last : UINT32_MAX;
+	dev->bypass = (struct vio_bypass){config->bypass, config->bypass, config->bypass, config->bypass};
+	dev->event_ready = config->event_ready;
+	dev->opaque = config->opaque;
+}
+
+static int copy_resv(struct viommu_virtio *dev, const struct viommu_virtio_config *config)
+{
+	size_t size = config->resv_count * sizeof(*config->resv);
+
+	if (!size)
+		return 0;
+	dev->resv = malloc(size);
+	if (!dev->resv)
+		return -ENOMEM;
+	memcpy(dev->resv, config->resv, size);
+	dev->resv_count = config->resv_count;
+	return 0;
+}
+
+static void release(struct viommu_virtio *dev)
+{
+	viommu_inval_destroy(dev->side);
+	viommu_inval_destroy(dev->inval);
+	free(dev->endpoints);
+	free(dev->resv);
+	vio_events_fini(&dev->events);
+	lock_fini(&dev->lock);
+	free(dev);
+}
+
+int viommu_virtio_create(struct viommu *v, const struct viommu_virtio_config *config, struct viommu_virtio **out)
+{
+	if (!config_valid(config))
+		return -EINVAL;
+	struct viommu_virtio *dev = calloc(1, sizeof(*dev));
+
+	if (!dev)
+		return -ENOMEM;
+	dev->v = v;
+	lock_init(&dev->lock);
+	vio_events_init(&dev->events);
+	take_config(dev, config);
+	int err = copy_resv(dev, config);
+
+	if (!err)
+		err = viommu_inval_create(v, &dev->inval);
+	if (!err)
+		err = viommu_inval_create(v, &dev->side);
+	if (err) {
+		release(dev);
+		return err;
+	}
+	*out = dev;
+	return 0;
+}
+
+/* Nobody uses the devices any more, so this does not wait in practice; it makes sure. */
+static void drain(struct viommu_virtio *dev)
+{
+	while (viommu_virtio_poll(dev) == -EAGAIN)
+		sched_yield();
+}
+
+void viommu_virtio_destroy(struct viommu_virtio *dev)
+{
+	if (!dev)
+		return;
+	drain(dev);
+	dev->bypass.initial = false;
+	viommu_virtio_reset(dev, true);
+	drain(dev);
+	for (size_t i = 0; i < dev->endpoint_count; i++)
+		viommu__endpoint_set_sink(dev->endpoints[i].core, NULL, NULL);
+	release(dev);
+}
+
+static int manage_locked(struct viommu_virtio *dev, struct viommu_endpoint *core) REQUIRES(dev->lock)
+{
+	size_t count = dev->endpoint_count + 1;
+	struct vio_endpoint *endpoints = realloc(dev->endpoints, count * sizeof(*endpoints));
+
+	if (!endpoints)
+		return -ENOMEM;
+	dev->endpoints = endpoints;
+	endpoints[count - 1] = (struct vio_endpoint){.core = core};
+	/* Resets and changes of `bypass` may concern every endpoint and must not fail. */
+	if (viommu__inval_room(dev->inval, count) || viommu__inval_room(dev->side, count))
+		return -ENOMEM;
+	int err = viommu__endpoint_set_sink(core, vio_event_sink, dev);
+
+	if (err)
+		return err;
+	err = vio_set_unattached(dev, &endpoints[count - 1], dev->inval);
+	if (err)
+		viommu__endpoint_set_sink(core, NULL, NULL);
+	else
+		dev->endpoint_count = count;
+	return err;
+}
+
+int viommu_virtio_manage(struct viommu_virtio *dev, struct viommu_endpoint *endpoint)
+{
+	lock_take(&dev->lock);
+	int err = manage_locked(dev, endpoint);
+
+	lock_drop(&dev->lock);
+	return err;
+}

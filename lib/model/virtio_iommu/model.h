@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The inside of the virtio-iommu model.
+ *
+ * Locking: `lock` guards everything but the events, which have their own lock because faults come from inside sections.
+ * Order: viommu_virtio.lock -> the core's locks.
+ */
+#ifndef LIB_MODEL_VIRTIO_IOMMU_MODEL_H
+#define LIB_MODEL_VIRTIO_IOMMU_MODEL_H
+
+#include <viommu/viommu.h>
+
+#include "lib/core/context.h"
+#include "lib/core/inval.h"
+#include "lib/spec/virtio_iommu.h"
+#include "lib/util/lock.h"
+#include "lib/util/range.h"
+
+/* A domain lives from the first ATTACH that names it until its last endpoint leaves. */
+struct vio_domain {
+	struct vio_domain *next;
+	uint32_t id;
+	bool bypass;
+	unsigned endpoints;
+	struct viommu_domain *core;
+};
+
+struct vio_endpoint {
+	struct viommu_endpoint *core;
+	struct vio_domain *domain; /* NULL: unattached */
+};
+
+enum { VIO_EVENTS = 256, VIO_RESV_MAX = 32 };
+
+struct vio_events {
+	struct lock lock;
+	struct viommu_fault queue[VIO_EVENTS] GUARDED_BY(lock);
+	unsigned head GUARDED_BY(lock), count GUARDED_BY(lock);
+	uint64_t dropped GUARDED_BY(lock);
+};
+
+/*
+ * `bypass` in three states, because taking it away is an invalidation: what the driver wants, what is in force for
+ * unattached endpoints, and what the driver reads: that follows when the invalidation is complete.
+ */
+struct vio_bypass {
+	bool initial, wanted, applied, visible;
+};
+
+struct viommu_virtio {
+	struct viommu *v;
+	struct lock lock;
+	struct range input;
+	uint64_t page_size_mask;
+	uint32_t domain_first, domain_last;
+	struct viommu_virtio_resv *resv;
+	size_t resv_count;
+	uint64_t features GUARDED_BY(lock); /* what the driver accepted */
+	struct vio_bypass bypass GUARDED_BY(lock);
+	struct vio_endpoint *endpoints GUARDED_BY(lock);
+	size_t endpoint_count GUARDED_BY(lock);
+	struct vio_domain *domains GUARDED_BY(lock); /* the last one used comes first */
+	struct viommu_inval *inval GUARDED_BY(lock); /* of requests and resets */
+	struct viommu_inval *side GUARDED_BY(lock);  /* of changes to `bypass` */
+	bool pending GUARDED_BY(lock);               /* `inval` has begun */
+	struct vio_events events;
+	void (*event_ready)(void *opaque);
+	void *opaque;
+};
+
+/* A request's readable part, copied, long enough for its type. */
+typedef enum vio_status (*vio_handler)(struct viommu_virtio *dev, const uint8_t *request);
+
+static inline bool vio_accepted(const struct viommu_virtio *dev, unsigned feature)
+{
+	return dev->features >> feature & 1;
+}
+
+/* domain.c */
+struct vio_domain *vio_domain_find(struct viommu_virtio *dev, uint32_t id);
+struct vio_endpoint *vio_endpoint_find(struct viommu_virtio *dev, uint32_t id);
+enum vio_status vio_attach(struct viommu_virtio *dev, const uint8_t *request);
+enum vio_status vio_detach(struct viommu_virtio *dev, const uint8_t *request);
+/* What an endpoint without domain may do: all or nothing. -ENOMEM. */
+int vio_set_unattached(struct viommu_virtio *dev, struct vio_endpoint *endpoint, struct viommu_inval *inval);
+/* Take every endpoint out of its domain. Cannot fail: `inval` has room for all (see viommu_virtio_manage()). */
+void vio_detach_all(struct viommu_virtio *dev);
+
+/* mapping.c */
+enum vio_status vio_map(struct viommu_virtio *dev, const uint8_t *request);
+enum vio_status vio_unmap(struct viommu_virtio *dev, const uint8_t *request);
+
+/* probe.c */
+uint32_t vio_probe_size(const struct viommu_virtio *dev);
+/* Fills vio_probe_size() bytes. */
+enum vio_status vio_probe(struct viommu_virtio *dev, const uint8_t *request, uint8_t *properties);
+
+/* config.c: bring a wanted change of `bypass` forward. 0: nothing is under way; -EAGAIN. */
+int vio_bypass_step(struct viommu_virtio *dev);
+
+/* event.c */
+void vio_events_init(struct vio_events *events);
+void vio_events_fini(struct vio_events *events);
+void vio_event_sink(void *opaque, const struct viommu_fault *fault);
+
+/* The one place where the library's errors become the specification's status, section 5.13.6. */
+enum vio_status vio_status_of(int err);
+
+#endif

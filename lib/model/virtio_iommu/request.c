@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The request queue, section 5.13.6. All requests of a kick change the domains one after the other; then one
+ * invalidation waits for all of them, and only then does the driver get any of them back.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "lib/model/virtio_iommu/model.h"
+
+enum { REQUEST_MAX = VIO_PROBE_SIZE };
+
+struct request_kind {
+	size_t size;         /* of the readable part */
+	unsigned feature;    /* must have been accepted */
+	vio_handler handler; /* NULL: PROBE, which writes more than a status */
+};
+
+static const struct request_kind kinds[] = {
+	[VIO_T_ATTACH] = {VIO_ATTACH_SIZE, VIO_F_MAP_UNMAP, vio_attach},
+	[VIO_T_DETACH] = {VIO_DETACH_SIZE, VIO_F_MAP_UNMAP, vio_detach},
+	[VIO_T_MAP] = {VIO_MAP_SIZE, VIO_F_MAP_UNMAP, vio_map},
+	[VIO_T_UNMAP] = {VIO_UNMAP_SIZE, VIO_F_MAP_UNMAP, vio_unmap},
+	[VIO_T_PROBE] = {VIO_PROBE_SIZE, VIO_F_PROBE, NULL},
+};
+
+enum vio_status vio_status_of(int err)
+{
+	switch (err) {
+	case 0:
+		return VIO_S_OK;
+	case -EINVAL:
+	case -EEXIST:
+		return VIO_S_INVAL;
+	case -ERANGE:
+		return VIO_S_RANGE;
+	case -ENOENT:
+		return VIO_S_NOENT;
+	case -ENOMEM:
+	case -ENOSPC:
+		return VIO_S_NOMEM;
+	default:
+		return VIO_S_DEVERR;
+	}
+}
+
+static size_t iov_len(const struct iovec *iov, size_t count)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < count; i++)
+		len += iov[i].iov_len;
+	return len;
+}
+
+/* Copy the start of the readable part; returns how much there was of it, up to `size`. */
+static size_t copy_in(const struct viommu_virtio_request *request, uint8_t *buffer, size_t size)
+{
+	size_t done = 0;
+
+	for (size_t i = 0; i < request->in_count && done < size; i++) {
+		size_t len = request->in[i].iov_len < size - done ? request->in[i].iov_len : size - done;
+
+		memcpy(buffer + done, request->in[i].iov_base, len);
+		done += len;
+	}
+	return done;
+}
+
+/* Copy to the writable part, from its byte `offset` on. */
+static void copy_out(struct viommu_virtio_request *request, size_t offset, const uint8_t *data, size_t len)
+{
+	request->written = (uint32_t)(offset + len);
+	for (size_t i = 0; i < request->out_count && len; i++) {
+		const struct iovec *iov = &request->out[i];
+
+		if (offset >= iov->iov_len) {
+			offset -= iov->iov_len;
+			continue;
+		}
+		size_t part = len < iov->iov_len - offset ? len : iov->iov_len - offset;
+
+		memcpy((uint8_t *)iov->iov_base + offset, data, part);
+		data += part;
+		len -= part;
+		offset = 0;
+	}
+}
+
+static void put_tail(struct viommu_virtio_request *request, size_t offset, enum vio_status status)
+{
+	uint8_t tail[VIO_TAIL_SIZE] = {(uint8_t)status};
+
+	copy_out(request, offset, tail, sizeof(tail));
+}
+
+/* The tail follows the properties; where there is no room for all of them, it is the last thing in the buffer. */
+static void perform_probe(struct viommu_virtio *dev, struct viommu_virtio_request *request, const uint8_t *data,
+			  size_t room)
+{
+	uint8_t properties[VIO_RESV_MAX * VIO_RESV_SIZE] = {0};
+	size_t size = vio_probe_size(dev);
+	enum vio_status status = VIO_S_INVAL;
+
+	if (room >= size + VIO_TAIL_SIZE)
+		status = vio_probe(dev, data, properties);
+	else
+		size = room - VIO_TAIL_SIZE;
+	copy_out(request, 0, properties, size);
+	put_tail(request, size, status);
+}
+
+/* A request that cannot be understood goes back with nothing written. */
+static void perform(struct viommu_virtio *dev, struct viommu_virtio_request *request)
+{
+	uint8_t data[REQUEST_MAX];
+	size_t len = copy_in(request, data, sizeof(data)), room = iov_len(request->out, request->out_count);
+
+	request->written = 0;
+	if (len < VIO_HEAD_SIZE || room < VIO_TAIL_SIZE || data[0] >= sizeof(kinds) / sizeof(kinds[0]))
+		return;
+	const struct request_kind *kind = &kinds[data[0]];
+
+	if (!kind->size || len < kind->size || !vio_accepted(dev, kind->feature))
+		return;
+	if (kind->handler)
+		put_tail(request, 0, kind->handler(dev, data));
+	else
+		perform_probe(dev, request, data, room);
+}
+
+static int poll_locked(struct viommu_virtio *dev) REQUIRES(dev->lock)
+{
+	if (dev->pending && !viommu_inval_poll(dev->inval))
+		dev->pending = false;
+	int side = vio_bypass_step(dev);
+
+	return dev->pending ? -EAGAIN : side;
+}
+
+int viommu_virtio_submit(struct viommu_virtio *dev, struct viommu_virtio_request *requests, size_t count)
+{
+	int err = -EBUSY;
+
+	lock_take(&dev->lock);
+	if (!dev->pending) {
+		for (size_t i = 0; i < count; i++)
+			perform(dev, &requests[i]);
+		viommu_inval_begin(dev->inval);
+		dev->pending = true;
+		err = poll_locked(dev);
+	}
+	lock_drop(&dev->lock);
+	return err;
+}
+
+int viommu_virtio_poll(struct viommu_virtio *dev)
+{
+	lock_take(&dev->lock);
+	int err = poll_locked(dev);
+
+	lock_drop(&dev->lock);
+	return err;
+}
+
+void viommu_virtio_reset(struct viommu_virtio *dev, bool system)
+{
+	lock_take(&dev->lock);
+	if (system)
+		dev->bypass.wanted = dev->bypass.initial;
+	dev->features = 0;
+	if (!dev->pending) {
+		vio_detach_all(dev);
+		viommu_inval_begin(dev->inval);
+		dev->pending = true;
+	}
+	poll_locked(dev);
+	lock_drop(&dev->lock);
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Many requests of one kick: same results as one by one, one wait for all, bypass and reset beside them, events. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/util/le.h"
+#include "tests/model/virtio_driver.h"
+
+enum { RW = VIO_MAP_F_READ | VIO_MAP_F_WRITE, BATCH = 64 };
+
+static uint32_t seed = 1;
+
+static uint32_t below(uint32_t limit)
+{
+	seed = seed * 1664525 + 1013904223;
+	return (seed >> 8) % limit;
+}
+
+static void random_packet(struct packet *packet)
+{
+	static const uint32_t endpoints[] = {ENDPOINT_A, ENDPOINT_B, NOBODY};
+	uint32_t domain = 1 + below(3), endpoint = endpoints[below(3)];
+	uint64_t first = (uint64_t)below(8) << 12, last = first + ((1 + below(3)) << 12) - 1;
+
+	switch (below(8)) {
+	case 0:
+		packet_attach(packet, domain, endpoint, below(4) == 0);
+		break;
+	case 1:
+		packet_detach(packet, domain, endpoint);
+		break;
+	case 2:
+		packet_probe(packet, endpoint, 2 * VIO_RESV_SIZE);
+		break;
+	case 3:
+	case 4:
+		packet_unmap(packet, domain, first, last);
+		break;
+	default:
+		packet_map(packet, domain, first, last, (uint64_t)below(16) << 12, below(5));
+	}
+}
+
+static void expect_same_access(struct driver *a, struct driver *b)
+{
+	for (uint64_t at = 0; at < 12 << 12; at += 0x1000) {
+		assert_int_equal(driver_reads(a->a, at), driver_reads(b->a, at));
+		assert_int_equal(driver_reads(a->b, at), driver_reads(b->b, at));
+	}
+}
+
+static void test_a_batch_gives_what_single_requests_give(void **state)
+{
+	static struct packet batch[BATCH], single[BATCH];
+	struct viommu_virtio_request requests[BATCH];
+	struct driver *d = *state, *reference;
+
+	driver_setup((void **)&reference);
+	for (unsigned round = 0; round < 500; round++) {
+		for (unsigned i = 0; i < BATCH; i++) {
+			random_packet(&single[i]);
+			batch[i] = single[i];
+			batch[i].in_iov.iov_base = batch[i].in;
+			batch[i].out_iov.iov_base = batch[i].out;
+			requests[i] = batch[i].request;
+			requests[i].in = &batch[i].in_iov;
+			requests[i].out = &batch[i].out_iov;
+			driver_send(reference, &single[i]);
+		}
+		assert_int_equal(viommu_virtio_submit(d->dev, requests, BATCH), 0);
+		for (unsigned i = 0; i < BATCH; i++) {
+			assert_int_equal(requests[i].written, single[i].request.written);
+			assert_memory_equal(batch[i].out, single[i].out, sizeof(batch[i].out));
+		}
+		expect_same_access(d, reference);
+	}
+	driver_destroy(reference);
+}
+
+static void test_a_batch_waits_for_a_hold_and_takes_nothing_more(void **state)
+{
+	struct driver *d = *state;
+	struct packet unmap, map;
+	struct viommu_section section;
+	struct viommu_span span;
+	struct viommu_hold hold;
+
+	assert_int_equal(driver_attach(d, 1, ENDPOINT_A), VIO_S_OK);
+	assert_int_equal(driver_map(d, 1, 0, 0xfff, 0, RW), VIO_S_OK);
+	assert_int_equal(viommu_dma_begin(d->a, &section), 0);
+	assert_int_equal(viommu_dma_translate(&section, (struct viommu_iova){0}, 8, VIOMMU_READ, &span), 0);
+	viommu_dma_hold(&section, &hold, &span, 1);
+	viommu_dma_end(&section);
+
+	packet_unmap(&unmap, 1, 0, 0xfff);
+	assert_int_equal(viommu_virtio_submit(d->dev, &unmap.request, 1), -EAGAIN);
+	packet_map(&map, 1, 0x1000, 0x1fff, 0, RW);
+	assert_int_equal(viommu_virtio_submit(d->dev, &map.request, 1), -EBUSY);
+	assert_int_equal(viommu_virtio_poll(d->dev), -EAGAIN);
+	viommu_dma_release(&hold);
+	assert_int_equal(viommu_virtio_poll(d->dev), 0);
+	assert_int_equal(packet_status(&unmap), VIO_S_OK);
+	assert_int_equal(driver_send(d, &map), VIO_S_OK);
+}
+
+static uint8_t read_bypass(struct driver *d)
+{
+	uint8_t value;
+
+	viommu_virtio_config_read(d->dev, VIO_CONFIG_BYPASS, &value, 1);
+	return value;
+}
+
+static void write_bypass(struct driver *d, uint8_t value)
+{
+	viommu_virtio_config_write(d->dev, VIO_CONFIG_BYPASS, &value, 1);
+}
+
+static void test_bypass_rules_unattached_endpoints(void **state)
+{
+	struct driver *d = *state;
+
+	assert_int_equal(read_bypass(d), 0);
+	assert_false(driver_reads(d->a, 0));
+	write_bypass(d, 1);
+	assert_int_equal(read_bypass(d), 1);
+	assert_true(driver_reads(d->a, 0));
+	assert_int_equal(driver_attach(d, 1, ENDPOINT_A), VIO_S_OK);
+	assert_true(!driver_reads(d->a, 0) && driver_reads(d->b, 0));
+	assert_int_equal(driver_detach(d, 1, ENDPOINT_A), VIO_S_OK);
+	assert_true(driver_reads(d->a, 0));
+	write_bypass(d, 2); /* neither 0 nor 1: ignored */
+	assert_int_equal(read_bypass(d), 1);
+	write_bypass(d, 0);
+	assert_false(driver_reads(d->a, 0));
+}
+
+static void test_bypass_reads_the_old_value_until_nobody_uses_it(void **state)
+{
+	struct driver *d = *state;
+	struct viommu_section section;
+
+	write_bypass(d, 1);
+	assert_int_equal(viommu_dma_begin(d->a, &section), 0);
+	write_bypass(d, 0);
+	assert_int_equal(read_bypass(d), 1);
+	assert_int_equal(viommu_virtio_poll(d->dev), -EAGAIN);
+	write_bypass(d, 1); /* changes its mind */
+	viommu_dma_end(&section);
+	assert_int_equal(viommu_virtio_poll(d->dev), 0);
+	assert_int_equal(read_bypass(d), 1);
+	assert_true(driver_reads(d->a, 0));
+}
+
+static void test_reset_detaches_and_keeps_bypass_until_system_reset(void **state)
+{
+	struct driver *d = *state;
+
+	write_bypass(d, 1);
+	assert_int_equal(driver_attach(d, 1, ENDPOINT_A), VIO_S_OK);
+	assert_int_equal(driver_map(d, 1, 0, 0xfff, 0, RW), VIO_S_OK);
+	viommu_virtio_reset(d->dev, false);
+	assert_int_equal(viommu_virtio_poll(d->dev), 0);
+	assert_int_equal(read_bypass(d), 1);
+	assert_true(driver_reads(d->a, 0x5000)); /* unattached: bypasses */
+	viommu_virtio_set_features(d->dev, viommu_virtio_features(d->dev));
+	assert_int_equal(driver_unmap(d, 1, 0, 0xfff), VIO_S_NOENT);
+	viommu_virtio_reset(d->dev, true);
+	assert_int_equal(viommu_virtio_poll(d->dev), 0);
+	assert_int_equal(read_bypass(d), 0);
+	assert_false(driver_reads(d->a, 0x5000));
+}
+
+static void test_events_tell_endpoint_address_and_direction(void **state)
+{
+	struct driver *d = *state;
+	uint8_t event[VIO_FAULT_SIZE];
+
+	assert_int_equal(viommu_virtio_event(d->dev, event, sizeof(event)), -EAGAIN);
+	assert_false(driver_writes(d->a, 0x12345678)); /* unattached */
+	assert_int_equal(driver_attach(d, 1, ENDPOINT_B), VIO_S_OK);
+	assert_false(driver_reads(d->b, 0x2000)); /* not mapped */
+	assert_int_equal(d->events, 2);
+	assert_int_equal(viommu_virtio_event(d->dev, event, VIO_FAULT_SIZE - 1), -EMSGSIZE);
+	assert_int_equal(viommu_virtio_event(d->dev, event, sizeof(event)), 0);
+	assert_int_equal(le32_get(event), VIO_FAULT_R_DOMAIN);
+	assert_int_equal(le32_get(event + VIO_FAULT_FLAGS), VIO_FAULT_F_WRITE | VIO_FAULT_F_ADDRESS);
+	assert_int_equal(le32_get(event + VIO_FAULT_ENDPOINT), ENDPOINT_A);
+	assert_int_equal(le64_get(event + VIO_FAULT_ADDRESS), 0x12345678);
+	assert_int_equal(viommu_virtio_event(d->dev, event, sizeof(event)), 0);
+	assert_int_equal(le32_get(event), VIO_FAULT_R_MAPPING);
+	assert_int_equal(le32_get(event + VIO_FAULT_FLAGS), VIO_FAULT_F_READ | VIO_FAULT_F_ADDRESS);
+	assert_int_equal(le32_get(event + VIO_FAULT_ENDPOINT), ENDPOINT_B);
+	assert_int_equal(viommu_virtio_event(d->dev, event, sizeof(event)), -EAGAIN);
+}
+
+static void test_events_that_nobody_takes_are_bounded(void **state)
+{
+	struct driver *d = *state;
+	uint8_t event[VIO_FAULT_SIZE];
+	unsigned taken = 0;
+
+	for (unsigned i = 0; i < 1000; i++)
+		driver_reads(d->a, 0);
+	while (!viommu_virtio_event(d->dev, event, sizeof(event)))
+		taken++;
+	assert_int_equal(taken, 256);
+}
+
+static void test_bad_configurations_are_refused(void **state)
+{
+	static const struct viommu_virtio_resv two_msi[] = {{0, 0xfff, true}, {0x1000, 0x1fff, true}};
+	static const struct viommu_virtio_resv overlap[] = {{0, 0x1fff, true}, {0x1000, 0x1fff, false}};
+	static const struct viommu_virtio_resv odd[] = {{0x800, 0xfff, false}};
+	const struct viommu_virtio_config bad[] = {
+		{.input_bits = 31},
+		{.input_bits = 65},
+		{.page_size_mask = 1},
+		{.domain_first = 2, .domain_last = 1},
+		{.resv = two_msi, .resv_count = 2},
+		{.resv = overlap, .resv_count = 2},
+		{.resv = odd, .resv_count = 1},
+	};
+	struct driver *d = *state;
+	struct viommu_virtio *dev;
+
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(viommu_virtio_create(d->v, &bad[i], &dev), -EINVAL);
+	assert_int_equal(viommu_virtio_create(d->v, &(struct viommu_virtio_config){0}, &dev), 0);
+	assert_int_equal(viommu_virtio_manage(dev, d->a), -EBUSY); /* the other device's */
+	viommu_virtio_destroy(dev);
+}
+
+#define CASE(test) cmocka_unit_test_setup_teardown(test, driver_setup, driver_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(test_a_batch_gives_what_single_requests_give),
+		CASE(test_a_batch_waits_for_a_hold_and_takes_nothing_more),
+		CASE(test_bypass_rules_unattached_endpoints),
+		CASE(test_bypass_reads_the_old_value_until_nobody_uses_it),
+		CASE(test_reset_detaches_and_keeps_bypass_until_system_reset),
+		CASE(test_events_tell_endpoint_address_and_direction),
+		CASE(test_events_that_nobody_takes_are_bounded),
+		CASE(test_bad_configurations_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
