@@ -2,8 +2,9 @@
 /*
  * PCI functions on bus 0: configuration space, BARs, MSI-X. Devices embed struct pci_dev.
  *
- * Locking: `lock` guards config space, BAR state and the MSI-X table; it is taken around the device's own callbacks, too.
- * Order: bus (read) -> pci_dev.lock -> device's own locks -> irqchip.
+ * Locking: `lock` guards config space, BAR state and the MSI-X table; it is held around the callbacks of pci_ops, too
+ * (but not around destroy). Order: pci_dev.lock -> device's own locks -> bus, irqchip, KVM's ioctls. Two devices' locks
+ * are never held together.
  */
 #ifndef VMM_PCI_H
 #define VMM_PCI_H
@@ -25,7 +26,8 @@ struct pci_bar {
 	uint64_t size; /* 0: absent; a power of two, at least 4096 for memory */
 	bool is64;     /* takes this BAR and the next */
 	bool prefetch;
-	bool mapped; /* on the bus now, at range.first */
+	bool mapped;   /* on the bus now, at range.first */
+	uint64_t home; /* where pci_root_add() put it; what other devices' BARs are kept away from */
 	struct bus_range range;
 	struct pci_dev *dev;
 };
@@ -33,6 +35,11 @@ struct pci_bar {
 struct pci_ops {
 	uint64_t (*bar_read)(struct pci_dev *dev, unsigned bar, uint64_t offset, unsigned size);
 	void (*bar_write)(struct pci_dev *dev, unsigned bar, uint64_t offset, uint64_t value, unsigned size);
+	/*
+	 * The guest is about to read these bytes of config space, or has just written them. For capabilities that do
+	 * something when touched. May be NULL.
+	 */
+	void (*config_access)(struct pci_dev *dev, unsigned offset, unsigned size, bool write);
 	/* A BAR was put at `address` (mapped) or is about to go from there (!mapped). May be NULL. */
 	void (*bar_mapped)(struct pci_dev *dev, unsigned bar, uint64_t address, bool mapped);
 	/* Free the device. */
@@ -44,7 +51,7 @@ struct msix_entry {
 	bool masked, pending;
 };
 
-/* MSI-X: table and pending bits lie at fixed offsets of one BAR; pci_msix_access() serves them. */
+/* MSI-X: table and pending bits lie at fixed offsets of one BAR; pci_bar_read() and _write() serve them. */
 struct pci_msix {
 	uint8_t capability; /* offset in config space; 0: none */
 	unsigned bar, count;
@@ -67,6 +74,7 @@ struct pci_dev {
 	pthread_mutex_t lock;
 	uint8_t config[PCI_CONFIG_SIZE];
 	uint8_t writable[PCI_CONFIG_SIZE]; /* mask of bits that the guest may change */
+	uint8_t w1c[PCI_CONFIG_SIZE];      /* mask of bits that the guest clears by writing 1 */
 	struct pci_bar bars[PCI_BARS];
 	struct pci_msix msix;
 	uint8_t next_capability; /* where the next one goes */
@@ -86,7 +94,10 @@ void pci_root_destroy(struct pci_root *root);
 int pci_dev_init(struct pci_dev *dev, const struct pci_ops *ops, const struct pci_ids *ids);
 void pci_dev_fini(struct pci_dev *dev);
 
-/* Before pci_root_add(): capabilities and BARs. A capability's first two bytes are filled in; returns its offset. */
+/*
+ * Before pci_root_add(): capabilities and BARs. @size and @body count from the capability's start; its first two bytes
+ * (id, link) are filled in. Returns its offset; what the guest may write in it is the caller's to set in `writable`.
+ */
 uint8_t pci_add_capability(struct pci_dev *dev, uint8_t id, const void *body, uint8_t size);
 void pci_add_bar(struct pci_dev *dev, unsigned bar, uint64_t size, bool is64, bool prefetch);
 int pci_add_msix(struct pci_dev *dev, unsigned bar, uint32_t table, uint32_t pba, unsigned count);
@@ -94,12 +105,30 @@ int pci_add_msix(struct pci_dev *dev, unsigned bar, uint32_t table, uint32_t pba
 /* Put a device at a slot (function 0) and give its BARs addresses. -EEXIST: slot taken; -ENOSPC: window full. */
 int pci_root_add(struct pci_root *root, struct pci_dev *dev, unsigned slot);
 
-/* Serve an access to the BAR if it falls into the MSI-X table or PBA. With dev->lock held. */
-bool pci_msix_read(struct pci_dev *dev, unsigned bar, uint64_t offset, unsigned size, uint64_t *value);
-bool pci_msix_write(struct pci_dev *dev, unsigned bar, uint64_t offset, uint64_t value, unsigned size);
+/*
+ * Config accesses by address, for whoever decodes them (ECAM, ports). Any offset; size 1, 2, 4 or 8. What no function
+ * answers reads as all ones. Any thread.
+ */
+uint64_t pci_root_config_read(struct pci_root *root, unsigned bus, unsigned devfn, unsigned offset, unsigned size);
+void pci_root_config_write(struct pci_root *root, unsigned bus, unsigned devfn, unsigned offset, uint64_t value,
+			   unsigned size);
 
-/* Raise an MSI-X vector; masked ones become pending. Any thread; without dev->lock held. */
+/* A function's own config space, with the effects that the guest's access has; takes dev->lock. */
+uint64_t pci_config_read(struct pci_dev *dev, unsigned offset, unsigned size);
+void pci_config_write(struct pci_dev *dev, unsigned offset, uint64_t value, unsigned size);
+
+/* Access a BAR as the guest does: MSI-X table and PBA are served here, the rest by ops. With dev->lock held. */
+uint64_t pci_bar_read(struct pci_dev *dev, unsigned bar, uint64_t offset, unsigned size);
+void pci_bar_write(struct pci_dev *dev, unsigned bar, uint64_t offset, uint64_t value, unsigned size);
+
+/*
+ * Raise an MSI-X vector; masked ones, and all while bus mastering is off, become pending. Vectors that do not exist are
+ * ignored. Any thread; the first without dev->lock held, the second with it.
+ */
 void pci_msix_raise(struct pci_dev *dev, unsigned vector);
+void pci_msix_raise_locked(struct pci_dev *dev, unsigned vector);
+
+/* With dev->lock held. */
 bool pci_msix_enabled(struct pci_dev *dev);
 
 /* May the device do DMA (bus master enable)? Any thread. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Split virtqueues, device side (virtio 1.2, section 2.7). Every address in them is an IOVA and is translated inside the
+ * Split virtqueues, device side (virtio 1.2, section 2.7). Addresses are aligned as section 2.7 asks for, which who
+ * enables the queue has checked, so no field straddles a page. Every address in them is an IOVA and is translated inside the
  * section that the caller opened. Descriptors are copied once, then checked. One thread at a time: the I/O thread.
  */
 #ifndef VMM_VIRTIO_QUEUE_H
@@ -18,6 +19,7 @@ struct vq {
 	bool enabled;
 	uint64_t desc, avail, used; /* IOVAs */
 	uint16_t next_avail, next_used;
+	uint16_t used_flags;     /* what we wrote last into the used ring's flags */
 	uint16_t signalled_used; /* EVENT_IDX comes later: now only the flag counts */
 };
 
@@ -27,7 +29,7 @@ struct vq_segment {
 	uint32_t len;
 };
 
-/* A chain that the driver made available. Readable segments come first. */
+/* A chain that the driver made available. Readable segments come first; those without a byte are left out. */
 struct vq_chain {
 	uint16_t head;
 	unsigned readable, writable; /* how many segments */
@@ -42,6 +44,9 @@ struct vq_chain {
  */
 int vq_pop(struct vq *vq, struct viommu_section *section, struct vq_chain *chain);
 
+/* Undo the last vq_pop(), which gave a chain that has not been pushed: the next one gives it again. */
+void vq_unpop(struct vq *vq);
+
 /* How many chains wait; negative errno as above. */
 int vq_waiting(struct vq *vq, struct viommu_section *section);
 
@@ -50,6 +55,12 @@ int vq_push(struct vq *vq, struct viommu_section *section, uint16_t head, uint32
 
 /* Does the driver want an interrupt for what was pushed? 1, 0 or an error. */
 int vq_wants_interrupt(struct vq *vq, struct viommu_section *section);
+
+/*
+ * Ask the driver to notify, or not to, when it makes chains available; it may do so all the same. After asking for
+ * notifications look once more whether chains wait. 0 or an error.
+ */
+int vq_ask_kicks(struct vq *vq, struct viommu_section *section, bool wanted);
 
 /* Copy from the readable, or to the writable part of a chain, from byte `offset` of that part. 0 or an error. */
 int vq_copy_in(struct viommu_section *section, const struct vq_chain *chain, uint64_t offset, void *buffer, size_t len);
@@ -62,5 +73,9 @@ int vq_copy_out(struct viommu_section *section, const struct vq_chain *chain, ui
  */
 int vq_translate(struct viommu_section *section, const struct vq_chain *chain, bool writable, uint64_t offset,
 		 uint64_t len, struct viommu_span *spans, unsigned max);
+
+/* The same, but what does not fit into `max` spans is left out: *done bytes were translated. */
+int vq_translate_part(struct viommu_section *section, const struct vq_chain *chain, bool writable, uint64_t offset,
+		      uint64_t len, struct viommu_span *spans, unsigned max, uint64_t *done);
 
 #endif

@@ -25,7 +25,7 @@ struct virtio_ops {
 	uint16_t queue_size;
 	/* Device feature bits; VERSION_1 and ACCESS_PLATFORM are added. */
 	uint64_t (*features)(struct virtio_dev *dev);
-	/* Device configuration; any thread, dev->pci.lock held. write may be NULL. */
+	/* Device configuration, any offset and length; any thread, dev->pci.lock held. write may be NULL. */
 	void (*config_read)(struct virtio_dev *dev, uint32_t offset, void *buffer, uint32_t len);
 	void (*config_write)(struct virtio_dev *dev, uint32_t offset, const void *buffer, uint32_t len);
 	/* DRIVER_OK was set: features are in dev->driver_features. */
@@ -33,11 +33,27 @@ struct virtio_ops {
 	/* Chains may wait in this queue. */
 	void (*kick)(struct virtio_dev *dev, unsigned queue);
 	/*
-	 * Reset was asked for, or the device failed: stop using the queues. Call virtio_reset_done() when nothing is in
+	 * The driver asked for a reset of a device that it had started: stop using the queues. Call virtio_reset_done() when nothing is in
 	 * flight any more, at once or later; until then the driver sees the old status.
 	 */
 	void (*reset)(struct virtio_dev *dev);
 	void (*destroy)(struct virtio_dev *dev);
+};
+
+/* A queue as the driver describes it in the common configuration. Copied into struct vq when the device starts. */
+struct virtio_queue_regs {
+	uint16_t size, vector;
+	bool enabled;
+	uint64_t desc, avail, used;
+};
+
+struct virtio_queue {
+	struct virtio_dev *dev;
+	struct virtio_queue_regs regs; /* guarded by pci.lock */
+	struct vq vq;                  /* I/O thread, while dev->running */
+	int kick_fd;
+	bool ioeventfd; /* KVM signals kick_fd; guarded by pci.lock */
+	struct loop_watch watch;
 };
 
 struct virtio_dev {
@@ -45,35 +61,50 @@ struct virtio_dev {
 	const struct virtio_ops *ops;
 	struct kvm *kvm;
 	struct loop *loop;
+	/* Guarded by pci.lock; driver_features does not change while the device is started. */
 	uint64_t driver_features;
+	bool unknown_features; /* the driver accepted bits that do not exist */
 	uint32_t device_select, driver_select;
 	uint8_t status, isr, generation;
 	uint16_t queue_select, config_vector;
-	bool running; /* I/O thread only: between start and reset */
-	bool resetting;
-	struct {
-		struct vq vq;
-		uint16_t vector;
-		int kick_fd;
-		struct loop_watch watch;
-	} queues[VIRTIO_MAX_QUEUES];
+	bool started;   /* DRIVER_OK was set; until virtio_reset_done() */
+	bool resetting; /* the driver waits for status 0 */
+	uint8_t cfg_capability;
+	/* I/O thread only. */
+	bool running; /* between start and reset or failure */
+	uint64_t fail_logged_ns;
+	struct virtio_queue queues[VIRTIO_MAX_QUEUES];
 	struct loop_work start_work, reset_work;
-	uint64_t notify_base; /* where the ioeventfds are registered; 0: nowhere */
 };
 
 struct virtio_env {
-	struct kvm *kvm;
+	struct kvm *kvm; /* NULL: without ioeventfds, notifications leave the kernel */
 	struct loop *loop;
+	/* A device released holds: an invalidation may be complete now. I/O thread, outside of sections; may be NULL. */
+	void (*hold_released)(void *opaque);
+	void *opaque;
 };
 
-/* Prepare an embedded device up to pci_root_add(). */
+/*
+ * Prepare an embedded device up to pci_root_add(). virtio_fini() is for the end of ops->destroy; both are called where
+ * loop_add() may be. -errno of eventfd or epoll; -ENOMEM.
+ */
 int virtio_init(struct virtio_dev *dev, const struct virtio_ops *ops, const struct virtio_env *env);
 void virtio_fini(struct virtio_dev *dev);
+
+/*
+ * Open a section for the device's DMA. Closed with viommu_dma_end(). -EACCES: bus mastering is off (all queues are
+ * kicked when it comes on); -EAGAIN: too many sections are open (all queues are kicked soon). I/O thread.
+ */
+int virtio_dma_begin(struct virtio_dev *dev, struct viommu_section *section);
 
 /* Interrupt the driver about a queue; decided by vq_wants_interrupt() before. */
 void virtio_interrupt_queue(struct virtio_dev *dev, unsigned queue);
 
-/* The driver, or its rings, are broken: set DEVICE_NEEDS_RESET, tell the driver, log one line, stop. I/O thread. */
+/*
+ * The driver, or its rings, are broken: set DEVICE_NEEDS_RESET, tell the driver, log one line (at most one a second),
+ * stop: dev->running is false from now on. I/O thread, outside of sections.
+ */
 void virtio_fail(struct virtio_dev *dev, const char *why);
 
 /* See ops->reset. I/O thread. */

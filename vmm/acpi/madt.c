@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ACPI 6.5, section 5.2.12 (MADT): CPUs and the IOAPIC; PCI firmware specification 3.3, table 4-2 (MCFG). */
+#include "vmm/acpi/table.h"
+#include "vmm/layout.h"
+
+enum {
+	MADT_REVISION = 5,
+	MADT_LAPIC = 0,
+	MADT_LAPIC_SIZE = 8,
+	MADT_LAPIC_ENABLED = 1,
+	MADT_IOAPIC = 1,
+	MADT_IOAPIC_SIZE = 12,
+	MADT_LAPIC_NMI = 4,
+	MADT_LAPIC_NMI_SIZE = 6,
+	MADT_ALL_PROCESSORS = 0xff,
+	NMI_LINT = 1,
+	MCFG_REVISION = 1,
+	LAST_BUS = 255,
+};
+
+static void add_lapic(struct acpi_buffer *buffer, unsigned id)
+{
+	acpi_put(buffer, MADT_LAPIC, 1);
+	acpi_put(buffer, MADT_LAPIC_SIZE, 1);
+	acpi_put(buffer, id, 1); /* processor */
+	acpi_put(buffer, id, 1); /* local APIC */
+	acpi_put(buffer, MADT_LAPIC_ENABLED, 4);
+}
+
+static void add_ioapic(struct acpi_buffer *buffer, unsigned id)
+{
+	acpi_put(buffer, MADT_IOAPIC, 1);
+	acpi_put(buffer, MADT_IOAPIC_SIZE, 1);
+	acpi_put(buffer, id, 1);
+	acpi_put(buffer, 0, 1);
+	acpi_put(buffer, LAYOUT_IOAPIC, 4);
+	acpi_put(buffer, 0, 4); /* first GSI */
+}
+
+static void add_lapic_nmi(struct acpi_buffer *buffer)
+{
+	acpi_put(buffer, MADT_LAPIC_NMI, 1);
+	acpi_put(buffer, MADT_LAPIC_NMI_SIZE, 1);
+	acpi_put(buffer, MADT_ALL_PROCESSORS, 1);
+	acpi_put(buffer, 0, 2); /* polarity and trigger as usual */
+	acpi_put(buffer, NMI_LINT, 1);
+}
+
+size_t acpi_add_madt(struct acpi_buffer *buffer, const struct acpi_config *config)
+{
+	const size_t madt = acpi_table_begin(buffer, "APIC", MADT_REVISION);
+
+	acpi_put(buffer, LAYOUT_LAPIC, 4);
+	acpi_put(buffer, 0, 4); /* flags: no 8259s */
+	for (unsigned i = 0; i < config->vcpus; i++)
+		add_lapic(buffer, i);
+	add_ioapic(buffer, config->vcpus); /* an APIC id that no CPU has */
+	add_lapic_nmi(buffer);
+	acpi_table_end(buffer, madt);
+	return madt;
+}
+
+size_t acpi_add_mcfg(struct acpi_buffer *buffer)
+{
+	const size_t mcfg = acpi_table_begin(buffer, "MCFG", MCFG_REVISION);
+
+	acpi_put_zeros(buffer, 8);
+	acpi_put(buffer, LAYOUT_ECAM, 8);
+	acpi_put(buffer, 0, 2); /* segment */
+	acpi_put(buffer, 0, 1);
+	acpi_put(buffer, LAST_BUS, 1);
+	acpi_put_zeros(buffer, 4);
+	acpi_table_end(buffer, mcfg);
+	return mcfg;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/boot/entry.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "vmm/kvm/kvm.h"
+#include "vmm/kvm/ram.h"
+#include "vmm/layout.h"
+
+enum {
+	PAGE_SIZE = 4096,
+	PAGE_ENTRIES = 512,
+	DIRECTORIES = 4, /* of 1 GiB each */
+	TABLE_PAGES = 2 + DIRECTORIES,
+	PTE_PRESENT = 1 << 0,
+	PTE_WRITE = 1 << 1,
+	PTE_LARGE = 1 << 7,
+	LARGE_SHIFT = 21,
+};
+
+/* Null, null, 64-bit code at 0x10, data at 0x18 (boot.rst, 64-bit boot protocol: __BOOT_CS and __BOOT_DS). */
+static const uint64_t boot_gdt[] = {0, 0, 0x00af9b000000ffffull, 0x00cf93000000ffffull};
+
+static void fill_tables(uint64_t *tables)
+{
+	uint64_t *pml4 = tables, *pdpt = tables + PAGE_ENTRIES, *directories = tables + 2 * PAGE_ENTRIES;
+
+	memset(tables, 0, (size_t)TABLE_PAGES * PAGE_SIZE);
+	pml4[0] = (LAYOUT_PAGE_TABLES + PAGE_SIZE) | PTE_PRESENT | PTE_WRITE;
+	for (unsigned i = 0; i < DIRECTORIES; i++)
+		pdpt[i] = (LAYOUT_PAGE_TABLES + (2ull + i) * PAGE_SIZE) | PTE_PRESENT | PTE_WRITE;
+	for (uint64_t i = 0; i < (uint64_t)DIRECTORIES * PAGE_ENTRIES; i++)
+		directories[i] = i << LARGE_SHIFT | PTE_PRESENT | PTE_WRITE | PTE_LARGE;
+}
+
+int entry_prepare(struct ram *ram, struct vcpu_entry *entry)
+{
+	uint64_t *tables = ram_at(ram, LAYOUT_PAGE_TABLES, (uint64_t)TABLE_PAGES * PAGE_SIZE);
+	void *gdt = ram_at(ram, LAYOUT_GDT, sizeof(boot_gdt));
+
+	if (!tables || !gdt)
+		return -EFBIG;
+	fill_tables(tables);
+	memcpy(gdt, boot_gdt, sizeof(boot_gdt));
+	*entry = (struct vcpu_entry){.cr3 = LAYOUT_PAGE_TABLES, .gdt = LAYOUT_GDT, .gdt_size = sizeof(boot_gdt)};
+	return 0;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Inside vmm/boot and for the speed test: what a 64-bit guest needs before its first instruction. */
+#ifndef VMM_ENTRY_H
+#define VMM_ENTRY_H
+
+struct ram;
+struct vcpu_entry;
+
+/* Write a GDT and page tables that map the first 4 GiB to themselves; fill all of entry but rip and rsi. -EFBIG. */
+int entry_prepare(struct ram *ram, struct vcpu_entry *entry);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/boot/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vmm/util/log.h"
+
+int boot_file_open(struct boot_file *file, const char *path)
+{
+	struct stat status;
+	int error;
+
+	file->path = path;
+	/* O_NONBLOCK: a FIFO must be refused, not waited for. */
+	file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (file->fd < 0 || fstat(file->fd, &status)) {
+		error = errno;
+		vmm_log("cannot open %s: %s", path, strerror(error));
+		boot_file_close(file);
+		return -error;
+	}
+	if (!S_ISREG(status.st_mode)) {
+		vmm_log("%s is not a regular file", path);
+		boot_file_close(file);
+		return -EINVAL;
+	}
+	file->size = (uint64_t)status.st_size;
+	return 0;
+}
+
+void boot_file_close(struct boot_file *file)
+{
+	if (file->fd >= 0)
+		close(file->fd);
+	file->fd = -1;
+}
+
+int boot_file_read(const struct boot_file *file, uint64_t offset, void *buffer, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		const ssize_t got = pread(file->fd, (char *)buffer + done, len - done, (off_t)(offset + done));
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0) {
+			const int error = errno;
+
+			vmm_log("cannot read %s: %s", file->path, strerror(error));
+			return -error;
+		}
+		if (!got) {
+			vmm_log("%s ends too early: is it cut off?", file->path);
+			return -ENOEXEC;
+		}
+		done += (size_t)got;
+	}
+	return 0;
+}

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/config/config.h"
+#include "vmm/config/keyval.h"
+#include "vmm/util/log.h"
+
+enum { FIRST_SLOT = 2, DEFAULT_MEMORY = 512 << 20, MEMORY_ALIGN = 4096, KEYS = 8 };
+
+/* One option of the command line. */
+struct option_def {
+	const char *name;
+	bool argument;
+	int (*take)(struct run_config *config, const struct option_def *def, const char *text);
+	size_t offset;           /* plain strings: where they go */
+	enum device_kind device; /* device options */
+};
+
+static int take_string(struct run_config *config, const struct option_def *def, const char *text)
+{
+	char **out = (char **)((char *)config + def->offset);
+
+	free(*out);
+	*out = strdup(text);
+	return *out ? 0 : -ENOMEM;
+}
+
+static int take_cpus(struct run_config *config, const struct option_def *def, const char *text)
+{
+	const struct key keys[] = {{NULL, KEY_NUMBER, 0, 1, LAYOUT_MAX_VCPUS, true}};
+
+	return keyval_parse(def->name, text, keys, 1, &config->cpus);
+}
+
+static int take_memory(struct run_config *config, const struct option_def *def, const char *text)
+{
+	const struct key keys[] = {{"size", KEY_SIZE, 0, 0, 0, true}};
+	int err = keyval_parse(def->name, text, keys, 1, &config->memory_size);
+
+	if (!err && config->memory_size % MEMORY_ALIGN) {
+		vmm_log("--memory: size must be a multiple of 4K");
+		err = -EINVAL;
+	}
+	return err;
+}
+
+static int take_iommu(struct run_config *config, const struct option_def *def, const char *text)
+{
+	struct wanted {
+		char *kind;
+		bool bypass;
+		unsigned input_bits;
+	} wanted = {0};
+	const struct key keys[] = {
+		{NULL, KEY_STRING, offsetof(struct wanted, kind), 0, 0, true},
+		{"bypass", KEY_SWITCH, offsetof(struct wanted, bypass), 0, 0, false},
+		{"input-bits", KEY_NUMBER, offsetof(struct wanted, input_bits), 32, 64, false},
+	};
+	int err = keyval_parse(def->name, text, keys, 3, &wanted);
+
+	if (!err && strcmp(wanted.kind, "virtio") && strcmp(wanted.kind, "none")) {
+		vmm_log("--iommu: unknown kind '%s'; this build has virtio and none", wanted.kind);
+		err = -EINVAL;
+	}
+	if (!err)
+		config->iommu = (struct iommu_config){
+			.kind = strcmp(wanted.kind, "none") ? IOMMU_VIRTIO : IOMMU_NONE,
+			.bypass = wanted.bypass,
+			.input_bits = wanted.input_bits,
+		};
+	free(wanted.kind);
+	return err;
+}
+
+/* The keys of a device option: the one that names it, then those of its kind, then those of all. */
+static size_t device_keys(enum device_kind kind, struct key *keys)
+{
+	static const char *const name_key[] = {[DEVICE_DISK] = "path", [DEVICE_NET] = "tap", [DEVICE_EDU] = NULL};
+	size_t count = 0;
+
+	keys[count++] = (struct key){name_key[kind], KEY_STRING, offsetof(struct device_config, name), 0, 0, true};
+	if (kind == DEVICE_NET)
+		keys[count++] = (struct key){"mac", KEY_MAC, offsetof(struct device_config, mac), 0, 0, false};
+	keys[count++] = (struct key){"iommu", KEY_SWITCH, offsetof(struct device_config, iommu), 0, 0, false};
+	keys[count++] = (struct key){"addr",     KEY_NUMBER,           offsetof(struct device_config, slot),
+				     FIRST_SLOT, LAYOUT_PCI_SLOTS - 1, false};
+	return count;
+}
+
+static int take_device(struct run_config *config, const struct option_def *def, const char *text)
+{
+	static const uint8_t no_mac[6];
+	struct key keys[KEYS];
+
+	if (config->device_count == LAYOUT_PCI_SLOTS - FIRST_SLOT) {
+		vmm_log("--%s: more devices than PCI slots (%u)", def->name, LAYOUT_PCI_SLOTS - FIRST_SLOT);
+		return -EINVAL;
+	}
+	struct device_config *device = &config->devices[config->device_count++];
+
+	device->kind = def->device;
+	int err = keyval_parse(def->name, text, keys, device_keys(def->device, keys), device);
+
+	if (!err && device->kind == DEVICE_EDU && strcmp(device->name, "edu")) {
+		vmm_log("--test-device: unknown device '%s'; there is: edu", device->name);
+		err = -EINVAL;
+	}
+	device->has_mac = memcmp(device->mac, no_mac, sizeof(no_mac)) != 0;
+	return err;
+}
+
+static int take_serial(struct run_config *config, const struct option_def *def, const char *text)
+{
+	if (!strncmp(text, "file=", 5) && text[5]) {
+		config->serial = SERIAL_FILE;
+		free(config->serial_path);
+		config->serial_path = strdup(text + 5);
+		return config->serial_path ? 0 : -ENOMEM;
+	}
+	if (strcmp(text, "stdio") && strcmp(text, "none")) {
+		vmm_log("--%s: '%s': stdio, file=PATH or none is wanted", def->name, text);
+		return -EINVAL;
+	}
+	config->serial = strcmp(text, "none") ? SERIAL_STDIO : SERIAL_NONE;
+	return 0;
+}
+
+static int take_no_reboot(struct run_config *config, const struct option_def *def, const char *text)
+{
+	(void)def;
+	(void)text;
+	config->no_reboot = true;
+	return 0;
+}
+
+static int take_help(struct run_config *config, const struct option_def *def, const char *text)
+{
+	(void)def;
+	(void)text;
+	config->help = true;
+	return 0;
+}
+
+static const struct option_def options[] = {
+	{"kernel", true, take_string, offsetof(struct run_config, kernel), 0},
+	{"initrd", true, take_string, offsetof(struct run_config, initrd), 0},
+	{"cmdline", true, take_string, offsetof(struct run_config, cmdline), 0},
+	{"cpus", true, take_cpus, 0, 0},
+	{"memory", true, take_memory, 0, 0},
+	{"iommu", true, take_iommu, 0, 0},
+	{"disk", true, take_device, 0, DEVICE_DISK},
+	{"net", true, take_device, 0, DEVICE_NET},
+	{"test-device", true, take_device, 0, DEVICE_EDU},
+	{"serial", true, take_serial, 0, 0},
+	{"no-reboot", false, take_no_reboot, 0, 0},
+	{"help", false, take_help, 0, 0},
+};
+
+enum { OPTIONS = sizeof(options) / sizeof(options[0]) };
+
+static int parse_options(struct run_config *config, int argc, char **argv)
+{
+	struct option longs[OPTIONS + 1] = {0};
+	int index, err = 0;
+
+	for (unsigned i = 0; i < OPTIONS; i++)
+		longs[i] = (struct option){options[i].name, options[i].argument, NULL, (int)i};
+	opterr = 0;
+	optind = 1;
+	while (!err && (index = getopt_long(argc, argv, "+:", longs, NULL)) != -1) {
+		if (index == '?' || index == ':') {
+			vmm_log(index == ':' ? "%s: an argument is missing"
+					     : "unknown option '%s' (try: viommu run --help)",
+				argv[optind - 1]);
+			return -EINVAL;
+		}
+		err = options[index].take(config, &options[index], optarg);
+	}
+	if (!err && optind < argc) {
+		vmm_log("unexpected argument '%s' (try: viommu run --help)", argv[optind]);
+		err = -EINVAL;
+	}
+	return err;
+}
+
+static bool slot_taken(const struct run_config *config, unsigned slot, const struct device_config *but)
+{
+	for (unsigned i = 0; i < config->device_count; i++)
+		if (&config->devices[i] != but && config->devices[i].slot == slot)
+			return true;
+	return false;
+}
+
+/* Devices without addr= take the slots that are left, in order. */
+static int settle_slots(struct run_config *config)
+{
+	unsigned next = FIRST_SLOT;
+
+	for (unsigned i = 0; i < config->device_count; i++) {
+		struct device_config *device = &config->devices[i];
+
+		if (device->slot && slot_taken(config, device->slot, device)) {
+			vmm_log("addr=%u is given to two devices", device->slot);
+			return -EINVAL;
+		}
+	}
+	for (unsigned i = 0; i < config->device_count; i++) {
+		if (config->devices[i].slot)
+			continue;
+		while (slot_taken(config, next, NULL))
+			next++;
+		config->devices[i].slot = next;
+	}
+	return 0;
+}
+
+static int settle_iommu(struct run_config *config, bool chosen)
+{
+	bool wanted = false;
+
+	for (unsigned i = 0; i < config->device_count; i++)
+		wanted |= config->devices[i].iommu;
+	if (!chosen && wanted)
+		config->iommu.kind = IOMMU_VIRTIO;
+	if (wanted && config->iommu.kind == IOMMU_NONE) {
+		vmm_log("iommu=on needs an IOMMU, but --iommu none was given");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int settle(struct run_config *config, bool iommu_chosen)
+{
+	if (!config->kernel) {
+		vmm_log("--kernel is missing (try: viommu run --help)");
+		return -EINVAL;
+	}
+	if (!config->cmdline && !(config->cmdline = strdup("console=ttyS0")))
+		return -ENOMEM;
+	int err = settle_slots(config);
+
+	return err ? err : settle_iommu(config, iommu_chosen);
+}
+
+int config_parse(struct run_config *config, int argc, char **argv)
+{
+	enum { IOMMU_UNCHOSEN = -1 };
+
+	*config = (struct run_config){.cpus = 1, .memory_size = DEFAULT_MEMORY};
+	config->iommu.kind = (enum iommu_kind)IOMMU_UNCHOSEN;
+	int err = parse_options(config, argc, argv);
+	bool chosen = (int)config->iommu.kind != IOMMU_UNCHOSEN;
+
+	if (!chosen)
+		config->iommu.kind = IOMMU_NONE;
+	if (config->help)
+		fputs(config_help, stdout);
+	if (err || config->help)
+		return err;
+	return settle(config, chosen);
+}
+
+void config_fini(struct run_config *config)
+{
+	for (unsigned i = 0; i < config->device_count; i++)
+		free(config->devices[i].name);
+	free(config->kernel);
+	free(config->initrd);
+	free(config->cmdline);
+	free(config->serial_path);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What `viommu run` was asked for. */
+#ifndef VMM_CONFIG_H
+#define VMM_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/layout.h"
+
+enum iommu_kind { IOMMU_NONE, IOMMU_VIRTIO };
+
+struct iommu_config {
+	enum iommu_kind kind;
+	bool bypass;         /* boot bypass */
+	unsigned input_bits; /* 0: the model's default */
+};
+
+enum device_kind { DEVICE_DISK, DEVICE_NET, DEVICE_EDU };
+
+struct device_config {
+	enum device_kind kind;
+	char *name; /* disk: file; net: tap; test device: its name */
+	uint8_t mac[6];
+	bool has_mac;
+	bool iommu;    /* behind the virtual IOMMU */
+	unsigned slot; /* 0: not chosen yet */
+};
+
+enum serial_kind { SERIAL_STDIO, SERIAL_FILE, SERIAL_NONE };
+
+struct run_config {
+	char *kernel, *initrd, *cmdline;
+	unsigned cpus;
+	uint64_t memory_size;
+	struct iommu_config iommu;
+	struct device_config devices[LAYOUT_PCI_SLOTS];
+	unsigned device_count;
+	enum serial_kind serial;
+	char *serial_path;
+	bool no_reboot;
+	bool help; /* help was asked for and printed: nothing is to be run */
+};
+
+/*
+ * Parse the arguments of `viommu run` (argv[0] is "run") and settle what was left open. -EINVAL after one line on stderr
+ * that says what is wrong. The caller frees with config_fini(), also on error.
+ */
+int config_parse(struct run_config *config, int argc, char **argv);
+void config_fini(struct run_config *config);
+
+/* The text of `viommu run --help`. */
+extern const char config_help[];
+
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The teaching device. Registers are as QEMU documents them (docs/specs/edu.rst). */
+#include <errno.h>
+#include <stdlib.h>
+
+#include <viommu/dma.h>
+
+#include "vmm/device/device.h"
+#include "vmm/pci/pci.h"
+#include "vmm/util/loop.h"
+
+enum { EDU_BAR_SIZE = 0x100000, EDU_BUFFER = 0x40000, EDU_BUFFER_SIZE = 4096 };
+
+enum {
+	EDU_ID = 0x00,
+	EDU_LIVENESS = 0x04,
+	EDU_FACTORIAL = 0x08,
+	EDU_STATUS = 0x20,
+	EDU_WIDE = 0x80, /* registers from here on take accesses of 8 bytes, too */
+	EDU_DMA_SOURCE = 0x80,
+	EDU_DMA_TARGET = 0x88,
+	EDU_DMA_COUNT = 0x90,
+	EDU_DMA_COMMAND = 0x98,
+};
+
+enum { EDU_ID_VALUE = 0x010000ed, EDU_STATUS_INTERRUPT = 0x80 };
+enum { EDU_DMA_RUN = 1 << 0, EDU_DMA_TO_MEMORY = 1 << 1, EDU_DMA_INTERRUPT = 1 << 2 };
+
+struct edu_dma {
+	uint64_t source, target, count, command;
+};
+
+struct edu {
+	struct pci_dev pci;
+	struct loop *loop;
+	struct loop_work dma_work;
+	/* Guarded by pci.lock. */
+	uint32_t liveness, factorial, status;
+	struct edu_dma dma;
+	/* I/O thread only. */
+	uint8_t buffer[EDU_BUFFER_SIZE];
+};
+
+static struct edu *edu_of(struct pci_dev *pci)
+{
+	return (struct edu *)((char *)pci - offsetof(struct edu, pci));
+}
+
+/* From 34 on the factorial is a multiple of 2^32. */
+static uint32_t factorial(uint32_t n)
+{
+	uint32_t result = 1;
+
+	if (n >= 34)
+		return 0;
+	for (; n > 1; n--)
+		result *= n;
+	return result;
+}
+
+static bool size_allowed(uint64_t offset, unsigned size)
+{
+	return size == 4 || (size == 8 && offset >= EDU_WIDE);
+}
+
+static uint64_t edu_read(struct pci_dev *pci, unsigned bar, uint64_t offset, unsigned size)
+{
+	struct edu *edu = edu_of(pci);
+
+	(void)bar;
+	if (!size_allowed(offset, size))
+		return UINT64_MAX;
+	switch (offset) {
+	case EDU_ID:
+		return EDU_ID_VALUE;
+	case EDU_LIVENESS:
+		return edu->liveness;
+	case EDU_FACTORIAL:
+		return edu->factorial;
+	case EDU_STATUS:
+		return edu->status;
+	case EDU_DMA_SOURCE:
+		return edu->dma.source;
+	case EDU_DMA_TARGET:
+		return edu->dma.target;
+	case EDU_DMA_COUNT:
+		return edu->dma.count;
+	case EDU_DMA_COMMAND:
+		return edu->dma.command;
+	default:
+		return UINT64_MAX;
+	}
+}
+
+static void start_dma(struct edu *edu, uint64_t command)
+{
+	edu->dma.command = command & (EDU_DMA_RUN | EDU_DMA_TO_MEMORY | EDU_DMA_INTERRUPT);
+	if (edu->dma.command & EDU_DMA_RUN)
+		loop_post(edu->loop, &edu->dma_work);
+}
+
+/* While a transfer runs its registers keep their values. */
+static void write_dma(struct edu *edu, uint64_t offset, uint64_t value)
+{
+	if (edu->dma.command & EDU_DMA_RUN)
+		return;
+	switch (offset) {
+	case EDU_DMA_SOURCE:
+		edu->dma.source = value;
+		break;
+	case EDU_DMA_TARGET:
+		edu->dma.target = value;
+		break;
+	case EDU_DMA_COUNT:
+		edu->dma.count = value;
+		break;
+	case EDU_DMA_COMMAND:
+		start_dma(edu, value);
+		break;
+	}
+}
+
+static void edu_write(struct pci_dev *pci, unsigned bar, uint64_t offset, uint64_t value, unsigned size)
+{
+	struct edu *edu = edu_of(pci);
+
+	(void)bar;
+	if (!size_allowed(offset, size))
+		return;
+	if (offset >= EDU_WIDE)
+		write_dma(edu, offset, value);
+	else if (offset == EDU_LIVENESS)
+		edu->liveness = ~(uint32_t)value;
+	else if (offset == EDU_FACTORIAL)
+		edu->factorial = factorial((uint32_t)value);
+	else if (offset == EDU_STATUS)
+		edu->status = (uint32_t)value & EDU_STATUS_INTERRUPT;
+}
+
+static bool in_buffer(uint64_t address, uint64_t count)
+{
+	return address >= EDU_BUFFER && address - EDU_BUFFER <= EDU_BUFFER_SIZE &&
+	       count <= EDU_BUFFER_SIZE - (address - EDU_BUFFER);
+}
+
+/* A failed access is reported by the library; the device has no way to say so. */
+static void perform(struct edu *edu, const struct edu_dma *dma)
+{
+	bool to_memory = dma->command & EDU_DMA_TO_MEMORY;
+	uint64_t inside = to_memory ? dma->source : dma->target;
+
+	if (!in_buffer(inside, dma->count) || !dma->count || !pci_bus_master(&edu->pci))
+		return;
+	if (to_memory)
+		viommu_dma_write(edu->pci.endpoint, (struct viommu_iova){dma->target},
+				 edu->buffer + (inside - EDU_BUFFER), dma->count);
+	else
+		viommu_dma_read(edu->pci.endpoint, (struct viommu_iova){dma->source},
+				edu->buffer + (inside - EDU_BUFFER), dma->count);
+}
+
+static void run_dma(void *opaque)
+{
+	struct edu *edu = opaque;
+	struct edu_dma dma;
+
+	pthread_mutex_lock(&edu->pci.lock);
+	dma = edu->dma;
+	pthread_mutex_unlock(&edu->pci.lock);
+	perform(edu, &dma);
+	pthread_mutex_lock(&edu->pci.lock);
+	edu->dma.command &= ~(uint64_t)EDU_DMA_RUN;
+	pthread_mutex_unlock(&edu->pci.lock);
+}
+
+static void edu_destroy(struct pci_dev *pci)
+{
+	struct edu *edu = edu_of(pci);
+
+	loop_cancel(edu->loop, &edu->dma_work);
+	pci_dev_fini(pci);
+	free(edu);
+}
+
+static const struct pci_ops edu_ops = {
+	.bar_read = edu_read,
+	.bar_write = edu_write,
+	.destroy = edu_destroy,
+};
+
+static const struct pci_ids edu_ids = {
+	.vendor = 0x1234,
+	.device = 0x11e8,
+	.subsystem_vendor = 0x1af4,
+	.subsystem = 0x1100,
+	.revision = 0x10,
+	.class_code = 0x00ff00,
+};
+
+int edu_create(struct loop *loop, struct pci_dev **out)
+{
+	struct edu *edu = calloc(1, sizeof(*edu));
+	int ret;
+
+	if (!edu)
+		return -ENOMEM;
+	edu->loop = loop;
+	edu->dma_work = (struct loop_work){.run = run_dma, .opaque = edu};
+	ret = pci_dev_init(&edu->pci, &edu_ops, &edu_ids);
+	if (ret) {
+		free(edu);
+		return ret;
+	}
+	pci_add_bar(&edu->pci, 0, EDU_BAR_SIZE, false, false);
+	*out = &edu->pci;
+	return 0;
+}

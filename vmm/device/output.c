@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/device/output.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm/kvm/kick.h"
+#include "vmm/util/log.h"
+
+enum {
+	QUEUE_SIZE = 65536,
+	CHUNK = 4096,
+	STALL_MS = 1000,
+	DRAIN_MS = 500, /* at the end: give up after that long without progress */
+	RETRY_MS = 20,
+};
+
+struct output {
+	int fd;
+	void (*moved)(void *opaque);
+	void *opaque;
+	pthread_t thread;
+	pthread_mutex_t lock; /* guards all below; nothing is called with it held */
+	pthread_cond_t work, room;
+	bool stop, abandon, dead;
+	bool stalled;    /* somebody waited in vain since the last progress */
+	bool was_full;   /* moved() is owed before the queue is empty */
+	bool told_stall; /* logged once */
+	size_t first, used;
+	uint8_t queue[QUEUE_SIZE];
+};
+
+static struct timespec in_ms(clockid_t clock, long ms)
+{
+	struct timespec time;
+
+	clock_gettime(clock, &time);
+	time.tv_nsec += ms % 1000 * 1000000;
+	time.tv_sec += ms / 1000 + time.tv_nsec / 1000000000;
+	time.tv_nsec %= 1000000000;
+	return time;
+}
+
+/* Wait for bytes; copy out what lies in one piece. 0: the end. */
+static size_t take_chunk(struct output *output, uint8_t *chunk)
+{
+	size_t count;
+
+	pthread_mutex_lock(&output->lock);
+	while (!output->used && !output->stop)
+		pthread_cond_wait(&output->work, &output->lock);
+	count = output->abandon ? 0 : output->used;
+	if (count > QUEUE_SIZE - output->first)
+		count = QUEUE_SIZE - output->first;
+	if (count > CHUNK)
+		count = CHUNK;
+	memcpy(chunk, output->queue + output->first, count);
+	pthread_mutex_unlock(&output->lock);
+	return count;
+}
+
+/* `count` bytes are written (or lost for good). */
+static void drop_chunk(struct output *output, size_t count)
+{
+	bool tell;
+
+	pthread_mutex_lock(&output->lock);
+	output->first = (output->first + count) % QUEUE_SIZE;
+	output->used -= count;
+	output->stalled = false;
+	/* With hysteresis, or a slow reader would cost the guest an interrupt a byte. */
+	tell = !output->used || (output->was_full && output->used <= QUEUE_SIZE / 2);
+	if (tell)
+		output->was_full = false;
+	pthread_cond_broadcast(&output->room);
+	pthread_mutex_unlock(&output->lock);
+	if (tell)
+		output->moved(output->opaque);
+}
+
+static void fail(struct output *output, int error)
+{
+	vmm_log("serial output is lost: %s", strerror(error));
+	pthread_mutex_lock(&output->lock);
+	output->dead = true;
+	output->used = 0;
+	pthread_cond_broadcast(&output->room);
+	pthread_mutex_unlock(&output->lock);
+	output->moved(output->opaque);
+}
+
+/* Somebody else made this file descriptor non-blocking. */
+static void wait_writable(const struct output *output)
+{
+	struct pollfd poll_fd = {.fd = output->fd, .events = POLLOUT};
+
+	poll(&poll_fd, 1, RETRY_MS);
+}
+
+static void *writer_main(void *opaque)
+{
+	struct output *output = opaque;
+	uint8_t chunk[CHUNK];
+	size_t count;
+
+	while ((count = take_chunk(output, chunk))) {
+		const ssize_t written = write(output->fd, chunk, count);
+
+		if (written >= 0) {
+			drop_chunk(output, (size_t)written);
+		} else if (errno == EAGAIN) {
+			wait_writable(output);
+		} else if (errno != EINTR) {
+			fail(output, errno);
+			break;
+		}
+	}
+	return NULL;
+}
+
+int output_create(int fd, void (*moved)(void *opaque), void *opaque, struct output **out)
+{
+	struct output *output = calloc(1, sizeof(*output));
+	pthread_condattr_t monotonic;
+	int error = 0;
+
+	if (!output)
+		return -ENOMEM;
+	output->fd = fd;
+	output->moved = moved;
+	output->opaque = opaque;
+	output->dead = fd < 0;
+	pthread_mutex_init(&output->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&output->work, &monotonic);
+	pthread_cond_init(&output->room, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	if (fd >= 0)
+		error = kick_thread_create(&output->thread, "serial", writer_main, output);
+	if (error)
+		goto err_output;
+	*out = output;
+	return 0;
+
+err_output:
+	pthread_cond_destroy(&output->room);
+	pthread_cond_destroy(&output->work);
+	pthread_mutex_destroy(&output->lock);
+	free(output);
+	return error;
+}
+
+static bool joined_in(struct output *output, long ms)
+{
+	const struct timespec until = in_ms(CLOCK_REALTIME, ms);
+
+	return !pthread_timedjoin_np(output->thread, NULL, &until);
+}
+
+static size_t left(struct output *output, bool abandon)
+{
+	pthread_mutex_lock(&output->lock);
+	output->stop = true;
+	output->abandon = abandon;
+	pthread_cond_signal(&output->work);
+
+	const size_t used = output->used;
+
+	pthread_mutex_unlock(&output->lock);
+	return used;
+}
+
+/* First with patience, then by interrupting the write that does not come back. */
+static void end_thread(struct output *output)
+{
+	size_t before, now = left(output, false);
+
+	do {
+		before = now;
+		if (joined_in(output, DRAIN_MS))
+			return;
+		now = left(output, false);
+	} while (now < before);
+	left(output, true);
+	do
+		kick_thread(output->thread);
+	while (!joined_in(output, RETRY_MS));
+}
+
+void output_destroy(struct output *output)
+{
+	if (output->fd >= 0)
+		end_thread(output);
+	pthread_cond_destroy(&output->room);
+	pthread_cond_destroy(&output->work);
+	pthread_mutex_destroy(&output->lock);
+	free(output);
+}
+
+static bool has_room_locked(struct output *output)
+{
+	if (output->used < QUEUE_SIZE || output->dead)
+		return true;
+	output->was_full = true;
+	return false;
+}
+
+bool output_has_room(struct output *output)
+{
+	pthread_mutex_lock(&output->lock);
+
+	const bool room = has_room_locked(output);
+
+	pthread_mutex_unlock(&output->lock);
+	return room;
+}
+
+void output_wait(struct output *output)
+{
+	const struct timespec until = in_ms(CLOCK_MONOTONIC, STALL_MS);
+	bool tell = false;
+
+	pthread_mutex_lock(&output->lock);
+	while (!has_room_locked(output) && !output->stalled)
+		if (pthread_cond_timedwait(&output->room, &output->lock, &until))
+			output->stalled = !has_room_locked(output);
+	if (output->stalled && !output->told_stall)
+		tell = output->told_stall = true;
+	pthread_mutex_unlock(&output->lock);
+	if (tell)
+		vmm_log("serial output is stuck: the guest's is dropped until it moves");
+}
+
+bool output_put(struct output *output, uint8_t byte)
+{
+	bool follows;
+
+	pthread_mutex_lock(&output->lock);
+	if (output->used < QUEUE_SIZE && !output->dead) {
+		output->queue[(output->first + output->used) % QUEUE_SIZE] = byte;
+		/* The writer sleeps only on an empty queue. */
+		if (!output->used++)
+			pthread_cond_signal(&output->work);
+	}
+	follows = !output->dead;
+	pthread_mutex_unlock(&output->lock);
+	return follows;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ACPI 6.5, section 4.8.3.7 (sleep control and status registers) and 4.8.3.6 (reset register). */
+#include "vmm/device/device.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "vmm/layout.h"
+
+enum {
+	SLEEP_ENABLE = 1 << 5,
+	SLEEP_TYPE_SHIFT = 2,
+	SLEEP_TYPE_MASK = 7,
+};
+
+struct power {
+	struct bus *pio;
+	struct bus_range range;
+	void (*end)(void *opaque, enum vm_end why);
+	void *opaque;
+};
+
+/* Both registers are written, not read; the status never says that the machine woke up, as it never sleeps. */
+static uint64_t power_read(void *opaque, uint64_t offset, unsigned size)
+{
+	(void)opaque;
+	(void)offset;
+	(void)size;
+	return 0;
+}
+
+static void power_write_byte(struct power *power, uint64_t port, uint8_t value)
+{
+	if (port == LAYOUT_PORT_RESET && value == LAYOUT_RESET_VALUE)
+		power->end(power->opaque, VM_END_RESET);
+	else if (port == LAYOUT_PORT_SLEEP && value & SLEEP_ENABLE &&
+		 (value >> SLEEP_TYPE_SHIFT & SLEEP_TYPE_MASK) == LAYOUT_SLEEP_S5)
+		power->end(power->opaque, VM_END_POWEROFF);
+}
+
+static void power_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
+{
+	struct power *power = opaque;
+
+	for (unsigned i = 0; i < size; i++)
+		power_write_byte(power, power->range.first + offset + i, (uint8_t)(value >> 8 * i));
+}
+
+static const struct bus_ops power_bus_ops = {.read = power_read, .write = power_write};
+
+int power_create(struct bus *pio, void (*end)(void *opaque, enum vm_end why), void *opaque, struct power **out)
+{
+	struct power *power = calloc(1, sizeof(*power));
+	int error;
+
+	if (!power)
+		return -ENOMEM;
+	power->pio = pio;
+	power->end = end;
+	power->opaque = opaque;
+	power->range = (struct bus_range){
+		.first = LAYOUT_PORT_SLEEP,
+		.last = LAYOUT_PORT_RESET,
+		.ops = &power_bus_ops,
+		.opaque = power,
+	};
+	error = bus_add(pio, &power->range);
+	if (error) {
+		free(power);
+		return error;
+	}
+	*out = power;
+	return 0;
+}
+
+void power_destroy(struct power *power)
+{
+	bus_remove(power->pio, &power->range);
+	free(power);
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/kvm/speed.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm/boot/entry.h"
+#include "vmm/kvm/kick.h"
+#include "vmm/kvm/kvm.h"
+#include "vmm/kvm/open.h"
+#include "vmm/kvm/ram.h"
+#include "vmm/kvm/vcpu.h"
+
+enum {
+	LOOP_COUNT = 100000,
+	ROUNDS = 3,
+	NATIVE_RATIO = 10,
+	GUEST_MEMORY = 2 << 20,
+	GUEST_CODE = 0x10000,
+	KICK_INTERVAL_NS = 20000000,
+};
+
+#define CPU_LIMIT_NS 200000000ull   /* a native round takes some 50 us */
+#define WALL_LIMIT_NS 2000000000ull /* should the machine be too busy to give us that much CPU time */
+
+/* mov ecx, LOOP_COUNT; 1: dec ecx; jnz 1b; out 0x10, al; jmp to the start */
+static const uint8_t guest_code[] = {0xb9, 0xa0, 0x86, 0x01, 0x00, 0xff, 0xc9, 0x75, 0xfc, 0xe6, 0x10, 0xeb, 0xf3};
+
+struct guest {
+	int sys, vm, vcpu;
+	size_t run_size;
+	struct kvm_run *run;
+	struct ram ram;
+};
+
+static uint64_t now(clockid_t clock)
+{
+	struct timespec time;
+
+	clock_gettime(clock, &time);
+	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+/* CPU time, guest time included: other load on the machine must not make it look slow. */
+static uint64_t cpu_now(void)
+{
+	return now(CLOCK_THREAD_CPUTIME_ID);
+}
+
+static uint64_t host_round(void)
+{
+	const uint64_t start = cpu_now();
+	uint32_t count = LOOP_COUNT;
+
+	__asm__ volatile("1: decl %0\n\tjnz 1b" : "+r"(count) : : "cc");
+	return cpu_now() - start;
+}
+
+/* 0, -ETIME (the limit was reached) or -errno. */
+static int guest_round(struct guest *guest, uint64_t *took)
+{
+	const uint64_t start = cpu_now(), wall = now(CLOCK_MONOTONIC);
+
+	while (ioctl(guest->vcpu, KVM_RUN, 0)) {
+		if (errno != EINTR && errno != EAGAIN)
+			return -errno;
+		if (cpu_now() - start > CPU_LIMIT_NS || now(CLOCK_MONOTONIC) - wall > WALL_LIMIT_NS)
+			return -ETIME;
+	}
+	*took = cpu_now() - start;
+	return guest->run->exit_reason == KVM_EXIT_IO ? 0 : -EIO;
+}
+
+static int make_memory(struct guest *guest, struct vcpu_entry *entry)
+{
+	struct kvm kvm = {.sys = guest->sys, .vm = guest->vm};
+	int error = ram_init(&guest->ram, GUEST_MEMORY);
+
+	if (error)
+		return error;
+	error = entry_prepare(&guest->ram, entry);
+	if (error)
+		return error;
+	memcpy(ram_at(&guest->ram, GUEST_CODE, sizeof(guest_code)), guest_code, sizeof(guest_code));
+	entry->rip = GUEST_CODE;
+	return kvm_add_ram(&kvm, &guest->ram);
+}
+
+/* What it made before an error is for guest_fini(). */
+static int guest_init(struct guest *guest)
+{
+	struct vcpu_entry entry;
+	int error, size;
+
+	guest->vm = kvm_create_vm(guest->sys);
+	if (guest->vm < 0)
+		return guest->vm;
+	error = make_memory(guest, &entry);
+	if (error)
+		return error;
+	guest->vcpu = ioctl(guest->vm, KVM_CREATE_VCPU, 0);
+	if (guest->vcpu < 0)
+		return -errno;
+	size = ioctl(guest->sys, KVM_GET_VCPU_MMAP_SIZE, 0);
+	if (size < (int)sizeof(*guest->run))
+		return -EIO;
+	guest->run_size = (size_t)size;
+	guest->run = mmap(NULL, guest->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, guest->vcpu, 0);
+	if (guest->run == MAP_FAILED) {
+		guest->run = NULL;
+		return -errno;
+	}
+	/* Long mode exists for a vCPU only if its CPUID says so. */
+	const struct kvm kvm = {.sys = guest->sys, .vm = guest->vm};
+
+	error = vcpu_set_cpuid(&kvm, guest->vcpu, 0, 1);
+	return error ? error : vcpu_set_entry(guest->vcpu, &entry);
+}
+
+static void guest_fini(struct guest *guest)
+{
+	if (guest->run)
+		munmap(guest->run, guest->run_size);
+	if (guest->vcpu >= 0)
+		close(guest->vcpu);
+	if (guest->vm >= 0)
+		close(guest->vm);
+	ram_fini(&guest->ram);
+}
+
+/* The best of some rounds each: the first one in the guest also pays for its page faults. */
+static int compare(struct guest *guest, uint64_t *host, uint64_t *in_guest)
+{
+	*host = *in_guest = UINT64_MAX;
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		const uint64_t here = host_round();
+		uint64_t there;
+		const int error = guest_round(guest, &there);
+
+		if (error)
+			return error;
+		*host = here < *host ? here : *host;
+		*in_guest = there < *in_guest ? there : *in_guest;
+	}
+	return 0;
+}
+
+struct measurement {
+	int sys;
+	int error; /* 0, -ETIME or -errno */
+	uint64_t host, guest;
+};
+
+static void *measure_main(void *opaque)
+{
+	struct measurement *m = opaque;
+	struct guest guest = {.sys = m->sys, .vm = -1, .vcpu = -1, .ram = {.fd = -1}};
+
+	m->error = guest_init(&guest);
+	if (!m->error)
+		m->error = compare(&guest, &m->host, &m->guest);
+	guest_fini(&guest);
+	return NULL;
+}
+
+/* A thread of its own takes the kicks that end KVM_RUN when it does not come back by itself. */
+static int measure(struct measurement *m)
+{
+	pthread_t thread;
+	const int error = kick_thread_create(&thread, "speed", measure_main, m);
+
+	if (error)
+		return error;
+	for (;;) {
+		struct timespec until;
+
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += KICK_INTERVAL_NS;
+		if (until.tv_nsec >= 1000000000) {
+			until.tv_nsec -= 1000000000;
+			until.tv_sec++;
+		}
+		if (!pthread_timedjoin_np(thread, NULL, &until))
+			return m->error;
+		kick_thread(thread);
+	}
+}
+
+static enum kvm_speed judge(const struct measurement *m, char *detail, size_t size)
+{
+	const double ratio = (double)m->guest / (double)(m->host ? m->host : 1);
+
+	if (ratio < NATIVE_RATIO) {
+		snprintf(detail, size, "native, %.1fx the host's time", ratio);
+		return KVM_NATIVE;
+	}
+	snprintf(detail, size, "interprets guests, %.0fx the host's time", ratio);
+	return KVM_SLOW;
+}
+
+enum kvm_speed kvm_measure_speed(char *detail, size_t size)
+{
+	struct measurement m = {.sys = kvm_open()};
+
+	if (m.sys < 0) {
+		snprintf(detail, size, "%s", strerror(-m.sys));
+		return KVM_ABSENT;
+	}
+
+	const int error = measure(&m);
+
+	close(m.sys);
+	if (error == -ETIME) {
+		snprintf(detail, size, "interprets guests, %d loop rounds not done in 200 ms", LOOP_COUNT);
+		return KVM_SLOW;
+	}
+	if (error) {
+		snprintf(detail, size, "it opens, but runs no guest: %s", strerror(-error));
+		return KVM_ABSENT;
+	}
+	return judge(&m, detail, size);
+}

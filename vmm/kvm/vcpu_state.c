@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The state that a vCPU starts with. */
+#include <errno.h>
+#include <linux/kvm.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "vmm/kvm/vcpu.h"
+
+/* Intel SDM volume 3, sections 2.5 (control registers), 2.2.1 (EFER) and 3.4.5 (segments). */
+enum {
+	CR0_PE = 1 << 0,
+	CR0_ET = 1 << 4,
+	CR0_NE = 1 << 5,
+	CR4_PAE = 1 << 5,
+	EFER_LME = 1 << 8,
+	EFER_LMA = 1 << 10,
+	RFLAGS_FIXED = 1 << 1,
+	SEGMENT_CODE = 0xb, /* execute, read, accessed */
+	SEGMENT_DATA = 0x3, /* read, write, accessed */
+	SELECTOR_CODE = 0x10,
+	SELECTOR_DATA = 0x18,
+	MISC_ENABLE = 0x1a0,
+	MISC_ENABLE_FAST_STRING = 1 << 0,
+	LAPIC_LVT_LINT0 = 0x350,
+	LAPIC_LVT_LINT1 = 0x360,
+	LAPIC_EXTINT = 7 << 8,
+	LAPIC_NMI = 4 << 8,
+};
+
+#define CR0_PG (1ull << 31)
+
+static struct kvm_segment flat_segment(uint16_t selector, uint8_t type, bool code)
+{
+	return (struct kvm_segment){
+		.limit = 0xffffffff,
+		.selector = selector,
+		.type = type,
+		.present = 1,
+		.s = 1,
+		.g = 1,
+		.l = code,
+		.db = !code,
+	};
+}
+
+int vcpu_set_entry(int vcpu, const struct vcpu_entry *entry)
+{
+	struct kvm_regs regs = {.rip = entry->rip, .rsi = entry->rsi, .rflags = RFLAGS_FIXED};
+	struct kvm_sregs sregs;
+
+	if (ioctl(vcpu, KVM_GET_SREGS, &sregs))
+		return -errno;
+	sregs.cs = flat_segment(SELECTOR_CODE, SEGMENT_CODE, true);
+	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = flat_segment(SELECTOR_DATA, SEGMENT_DATA, false);
+	sregs.gdt.base = entry->gdt;
+	sregs.gdt.limit = (uint16_t)(entry->gdt_size - 1);
+	/* Without an IDT the first exception is a triple fault, which is what a kernel without one deserves. */
+	sregs.idt.base = 0;
+	sregs.idt.limit = 0;
+	sregs.cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_PG;
+	sregs.cr3 = entry->cr3;
+	sregs.cr4 = CR4_PAE;
+	sregs.efer = EFER_LME | EFER_LMA;
+	if (ioctl(vcpu, KVM_SET_SREGS, &sregs) || ioctl(vcpu, KVM_SET_REGS, &regs))
+		return -errno;
+	return 0;
+}
+
+/* Firmware leaves them on, and kernels look at the bit. Processors without the MSR do without it. */
+static void set_fast_strings(int vcpu)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} msrs = {
+		.head.nmsrs = 1,
+		.entry = {.index = MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING},
+	};
+
+	ioctl(vcpu, KVM_SET_MSRS, &msrs);
+}
+
+static void lapic_write(struct kvm_lapic_state *lapic, unsigned offset, uint32_t value)
+{
+	memcpy(lapic->regs + offset, &value, sizeof(value));
+}
+
+int vcpu_set_defaults(int vcpu)
+{
+	struct kvm_lapic_state lapic;
+
+	set_fast_strings(vcpu);
+	if (ioctl(vcpu, KVM_GET_LAPIC, &lapic))
+		return -errno;
+	lapic_write(&lapic, LAPIC_LVT_LINT0, LAPIC_EXTINT);
+	lapic_write(&lapic, LAPIC_LVT_LINT1, LAPIC_NMI);
+	return ioctl(vcpu, KVM_SET_LAPIC, &lapic) ? -errno : 0;
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/acpi/acpi.h"
+#include "vmm/boot/boot.h"
+#include "vmm/config/config.h"
+#include "vmm/device/device.h"
+#include "vmm/irqchip/irqchip.h"
+#include "vmm/kvm/ram.h"
+#include "vmm/machine.h"
+#include "vmm/pci/pci.h"
+#include "vmm/util/bus.h"
+#include "vmm/util/log.h"
+#include "vmm/util/loop.h"
+#include "vmm/virtio/virtio.h"
+#include "vmm/wiring/iommu.h"
+
+struct machine {
+	const struct run_config *config;
+	struct ram *ram;
+	struct kvm kvm;
+	struct bus *mmio, *pio;
+	struct loop *loop;
+	struct irqchip *irqchip;
+	struct pci_root *pci;
+	struct iommu_wiring *wiring;
+	struct serial *serial;
+	struct power *power;
+	struct vcpu_entry entry;
+	int serial_fd;   /* of a file, or -1 */
+	_Atomic int end; /* enum vm_end: the first reason to stop */
+};
+
+static void machine_end(void *opaque, enum vm_end why)
+{
+	struct machine *machine = opaque;
+	int none = VM_END_NONE;
+
+	atomic_compare_exchange_strong(&machine->end, &none, why);
+	loop_stop(machine->loop);
+}
+
+void machine_interrupt(struct machine *machine)
+{
+	loop_stop(machine->loop);
+}
+
+/* The 64-bit window lies above RAM, at a multiple of its size. */
+static uint64_t pci64_base(const struct ram *ram)
+{
+	uint64_t top = LAYOUT_HIGH_RAM + ram->high_size;
+
+	return (top + LAYOUT_PCI64_SIZE - 1) / LAYOUT_PCI64_SIZE * LAYOUT_PCI64_SIZE;
+}
+
+static int create_base(struct machine *m)
+{
+	int err = kvm_init(&m->kvm);
+
+	if (err)
+		return err;
+	err = kvm_add_ram(&m->kvm, m->ram);
+	if (!err)
+		err = bus_create(&m->mmio);
+	if (!err)
+		err = bus_create(&m->pio);
+	if (!err)
+		err = loop_create(&m->loop);
+	if (!err)
+		err = irqchip_create(&m->kvm, m->mmio, &m->irqchip);
+	return err;
+}
+
+static int create_pci(struct machine *m)
+{
+	const struct pci_root_config root = {m->mmio, m->irqchip, pci64_base(m->ram)};
+	int err = pci_root_create(&root, &m->pci);
+
+	return err ? err : iommu_wiring_create(&m->config->iommu, m->ram, &m->wiring);
+}
+
+static int create_serial(struct machine *m)
+{
+	int in = -1, out = -1;
+
+	if (m->config->serial == SERIAL_STDIO) {
+		in = STDIN_FILENO;
+		out = STDOUT_FILENO;
+	} else if (m->config->serial == SERIAL_FILE) {
+		m->serial_fd = open(m->config->serial_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+		if (m->serial_fd < 0) {
+			vmm_log("--serial: %s: %s", m->config->serial_path, strerror(errno));
+			return -errno;
+		}
+		out = m->serial_fd;
+	}
+	return serial_create(m->pio, m->irqchip, m->loop, in, out, &m->serial);
+}
+
+/* Like QEMU's, but each slot has its own. */
+static void default_mac(unsigned slot, uint8_t mac[6])
+{
+	const uint8_t value[6] = {0x52, 0x54, 0x00, 0x76, 0x69, (uint8_t)slot};
+
+	memcpy(mac, value, sizeof(value));
+}
+
+static int create_device(const struct device_config *config, const struct virtio_env *env, struct pci_dev **out)
+{
+	uint8_t mac[6];
+
+	switch (config->kind) {
+	case DEVICE_DISK:
+		return virtio_blk_create(env, config->name, out);
+	case DEVICE_NET:
+		default_mac(config->slot, mac);
+		return virtio_net_create(env, config->name, config->has_mac ? config->mac : mac, out);
+	case DEVICE_EDU:
+		return edu_create(env->loop, out);
+	}
+	return -EINVAL;
+}
+
+static int add_device(struct machine *m, const struct device_config *config, const struct virtio_env *env)
+{
+	struct pci_dev *dev;
+	int err = create_device(config, env, &dev);
+
+	if (err)
+		return err;
+	err = iommu_wiring_add_device(m->wiring, m->pci, dev, config->slot, config->iommu);
+	if (err) {
+		vmm_log("device %02x.0: %s", config->slot, strerror(-err));
+		dev->ops->destroy(dev);
+	}
+	return err;
+}
+
+static int create_devices(struct machine *m)
+{
+	const struct virtio_env env = {&m->kvm, m->loop, iommu_wiring_hold_released, m->wiring};
+	int err = 0;
+
+	if (m->config->iommu.kind == IOMMU_VIRTIO)
+		err = iommu_wiring_add_unit(m->wiring, &env, m->pci);
+	for (unsigned i = 0; i < m->config->device_count && !err; i++)
+		err = add_device(m, &m->config->devices[i], &env);
+	return err;
+}
+
+static int load(struct machine *m)
+{
+	struct acpi_config acpi = {
+		.vcpus = m->config->cpus,
+		.pci64 = pci64_base(m->ram),
+		.pci64_size = LAYOUT_PCI64_SIZE,
+		.virtio_iommu_bdf = m->config->iommu.kind == IOMMU_VIRTIO ? IOMMU_SLOT << 3 : -1,
+	};
+	struct boot_config boot = {m->config->kernel, m->config->initrd, m->config->cmdline, 0};
+
+	acpi.endpoint_count = iommu_wiring_endpoints(m->wiring, &acpi.endpoints);
+	int err = acpi_build(m->ram, &acpi, &boot.acpi_rsdp);
+
+	return err ? err : boot_load(m->ram, &boot, &m->entry);
+}
+
+int machine_create(const struct run_config *config, struct ram *ram, struct machine **out)
+{
+	struct machine *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return -ENOMEM;
+	m->config = config;
+	m->ram = ram;
+	m->serial_fd = -1;
+	m->kvm.sys = m->kvm.vm = -1;
+	int err = create_base(m);
+
+	if (!err)
+		err = create_pci(m);
+	if (!err)
+		err = create_serial(m);
+	if (!err)
+		err = power_create(m->pio, machine_end, m, &m->power);
+	if (!err)
+		err = create_devices(m);
+	if (!err)
+		err = load(m);
+	if (err) {
+		machine_destroy(m);
+		return err;
+	}
+	*out = m;
+	return 0;
+}
+
+/* In reverse order of creation; what was not made is NULL. */
+void machine_destroy(struct machine *m)
+{
+	if (m->pci)
+		pci_root_destroy(m->pci);
+	if (m->wiring)
+		iommu_wiring_destroy(m->wiring);
+	if (m->power)
+		power_destroy(m->power);
+	if (m->serial)
+		serial_destroy(m->serial);
+	if (m->serial_fd >= 0)
+		close(m->serial_fd);
+	if (m->irqchip)
+		irqchip_destroy(m->irqchip);
+	if (m->loop)
+		loop_destroy(m->loop);
+	if (m->pio)
+		bus_destroy(m->pio);
+	if (m->mmio)
+		bus_destroy(m->mmio);
+	kvm_fini(&m->kvm);
+	free(m);
+}
+
+enum vm_end machine_run(struct machine *m)
+{
+	const struct vcpu_config config = {
+		.kvm = &m->kvm,
+		.mmio = m->mmio,
+		.pio = m->pio,
+		.irqchip = m->irqchip,
+		.count = m->config->cpus,
+		.entry = m->entry,
+		.stopped = machine_end,
+		.opaque = m,
+	};
+	struct vcpu_set *vcpus;
+
+	if (vcpus_start(&config, &vcpus))
+		return VM_END_ERROR;
+	int err = loop_run(m->loop);
+
+	vcpus_stop(vcpus);
+	if (err)
+		vmm_log("event loop: %s", strerror(-err));
+	return err ? VM_END_ERROR : (enum vm_end)atomic_load(&m->end);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* `viommu COMMAND`: finds the command and hands over. */
+#include <stdio.h>
+#include <string.h>
+
+#include "vmm/doctor.h"
+#include "vmm/run.h"
+#include "vmm/util/log.h"
+
+static int help_main(int argc, char **argv);
+
+static const struct command {
+	const char *name;
+	int (*main)(int argc, char **argv);
+	const char *summary;
+} commands[] = {
+	{"run", run_main, "boot a guest; its devices may sit behind a virtual IOMMU"},
+	{"doctor", doctor_main, "say what this machine offers and what is missing"},
+	{"help", help_main, "this text"},
+};
+
+enum { COMMANDS = sizeof(commands) / sizeof(commands[0]), STATUS_USAGE = 2 };
+
+static int help_main(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	puts("usage: viommu COMMAND [OPTION...]\n\n"
+	     "A KVM virtual machine monitor in which every device can sit behind a virtual IOMMU.\n\ncommands:");
+	for (unsigned i = 0; i < COMMANDS; i++)
+		printf("  %-8s %s\n", commands[i].name, commands[i].summary);
+	puts("\n`viommu COMMAND --help` tells more.");
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		vmm_log("which command? (try: viommu help)");
+		return STATUS_USAGE;
+	}
+	const char *name = !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") ? "help" : argv[1];
+
+	for (unsigned i = 0; i < COMMANDS; i++)
+		if (!strcmp(name, commands[i].name))
+			return commands[i].main(argc - 1, argv + 1);
+	vmm_log("unknown command '%s' (try: viommu help)", name);
+	return STATUS_USAGE;
+}

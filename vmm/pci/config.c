@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Accesses to config space: bytes with masks, and then what the changed registers mean. */
+#include <linux/pci_regs.h>
+
+#include "vmm/pci/internal.h"
+
+static bool touches(unsigned offset, unsigned size, unsigned first, unsigned last)
+{
+	return offset <= last && offset + size > first;
+}
+
+uint64_t pci_config_read(struct pci_dev *dev, unsigned offset, unsigned size)
+{
+	uint64_t value = 0;
+
+	if (offset >= PCI_CONFIG_SIZE || size > PCI_CONFIG_SIZE - offset)
+		return UINT64_MAX;
+	pthread_mutex_lock(&dev->lock);
+	if (dev->ops->config_access)
+		dev->ops->config_access(dev, offset, size, false);
+	for (unsigned i = 0; i < size; i++)
+		value |= (uint64_t)dev->config[offset + i] << (8 * i);
+	pthread_mutex_unlock(&dev->lock);
+	return value;
+}
+
+static void write_byte(struct pci_dev *dev, unsigned offset, uint8_t value)
+{
+	uint8_t byte = dev->config[offset], writable = dev->writable[offset];
+
+	byte = (uint8_t)((byte & ~writable) | (value & writable));
+	byte &= (uint8_t) ~(value & dev->w1c[offset]);
+	/* Partner: the load in pci_bus_master(), which takes no lock. */
+	__atomic_store_n(&dev->config[offset], byte, __ATOMIC_RELEASE);
+}
+
+static void perform_effects(struct pci_dev *dev, unsigned offset, unsigned size)
+{
+	bool command = touches(offset, size, PCI_COMMAND, PCI_COMMAND + 1);
+	unsigned msix = dev->msix.capability;
+
+	if (command || touches(offset, size, PCI_BASE_ADDRESS_0, PCI_BASE_ADDRESS_5 + 3))
+		pci_bars_update(dev);
+	if (msix && (command || touches(offset, size, msix + PCI_MSIX_FLAGS, msix + PCI_MSIX_FLAGS + 1)))
+		pci_msix_update(dev);
+	if (dev->ops->config_access)
+		dev->ops->config_access(dev, offset, size, true);
+}
+
+void pci_config_write(struct pci_dev *dev, unsigned offset, uint64_t value, unsigned size)
+{
+	if (offset >= PCI_CONFIG_SIZE || size > PCI_CONFIG_SIZE - offset)
+		return;
+	pthread_mutex_lock(&dev->lock);
+	for (unsigned i = 0; i < size; i++)
+		write_byte(dev, offset + i, (uint8_t)(value >> (8 * i)));
+	perform_effects(dev, offset, size);
+	pthread_mutex_unlock(&dev->lock);
+}

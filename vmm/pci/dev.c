@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A PCI function's header and capabilities (PCI Express base 5.0, sections 7.5.1 and 7.5.3). */
+#include <assert.h>
+#include <linux/pci_regs.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/pci/internal.h"
+
+enum { FIRST_CAPABILITY = 0x40, CAPABILITIES_END = 0x100, EXPRESS_SIZE = 0x3c };
+
+void pci_set16(uint8_t *space, unsigned offset, uint16_t value)
+{
+	space[offset] = (uint8_t)value;
+	space[offset + 1] = (uint8_t)(value >> 8);
+}
+
+void pci_set32(uint8_t *space, unsigned offset, uint32_t value)
+{
+	pci_set16(space, offset, (uint16_t)value);
+	pci_set16(space, offset + 2, (uint16_t)(value >> 16));
+}
+
+uint16_t pci_get16(const struct pci_dev *dev, unsigned offset)
+{
+	return (uint16_t)(dev->config[offset] | dev->config[offset + 1] << 8);
+}
+
+uint32_t pci_get32(const struct pci_dev *dev, unsigned offset)
+{
+	return pci_get16(dev, offset) | (uint32_t)pci_get16(dev, offset + 2) << 16;
+}
+
+static void init_header(struct pci_dev *dev, const struct pci_ids *ids)
+{
+	uint8_t *config = dev->config;
+
+	pci_set16(config, PCI_VENDOR_ID, ids->vendor);
+	pci_set16(config, PCI_DEVICE_ID, ids->device);
+	pci_set32(config, PCI_CLASS_REVISION, ids->class_code << 8 | ids->revision);
+	pci_set16(config, PCI_SUBSYSTEM_VENDOR_ID, ids->subsystem_vendor);
+	pci_set16(config, PCI_SUBSYSTEM_ID, ids->subsystem);
+	pci_set16(config, PCI_STATUS, PCI_STATUS_CAP_LIST);
+
+	/* No I/O space: its enable bit stays 0. The interrupt line is a scratch byte for software. */
+	pci_set16(dev->writable, PCI_COMMAND,
+		  PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_PARITY | PCI_COMMAND_SERR |
+			  PCI_COMMAND_INTX_DISABLE);
+	dev->writable[PCI_CACHE_LINE_SIZE] = 0xff;
+	dev->writable[PCI_INTERRUPT_LINE] = 0xff;
+	pci_set16(dev->w1c, PCI_STATUS,
+		  PCI_STATUS_PARITY | PCI_STATUS_SIG_TARGET_ABORT | PCI_STATUS_REC_TARGET_ABORT |
+			  PCI_STATUS_REC_MASTER_ABORT | PCI_STATUS_SIG_SYSTEM_ERROR | PCI_STATUS_DETECTED_PARITY);
+}
+
+/* Root complex integrated endpoint: no link, no slot, so their registers read 0 (section 7.5.3). */
+static void add_express(struct pci_dev *dev)
+{
+	uint8_t body[EXPRESS_SIZE] = {0};
+	uint8_t at;
+
+	pci_set16(body, PCI_EXP_FLAGS, 2 | PCI_EXP_TYPE_RC_END << 4);
+	pci_set32(body, PCI_EXP_DEVCAP, PCI_EXP_DEVCAP_RBER);
+	pci_set16(body, PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_RELAX_EN | PCI_EXP_DEVCTL_NOSNOOP_EN | 2 << 12);
+	at = pci_add_capability(dev, PCI_CAP_ID_EXP, body, sizeof(body));
+	pci_set16(dev->writable, at + PCI_EXP_DEVCTL,
+		  PCI_EXP_DEVCTL_CERE | PCI_EXP_DEVCTL_NFERE | PCI_EXP_DEVCTL_FERE | PCI_EXP_DEVCTL_URRE |
+			  PCI_EXP_DEVCTL_RELAX_EN | PCI_EXP_DEVCTL_PAYLOAD | PCI_EXP_DEVCTL_NOSNOOP_EN |
+			  PCI_EXP_DEVCTL_READRQ);
+	pci_set16(dev->w1c, at + PCI_EXP_DEVSTA,
+		  PCI_EXP_DEVSTA_CED | PCI_EXP_DEVSTA_NFED | PCI_EXP_DEVSTA_FED | PCI_EXP_DEVSTA_URD);
+}
+
+int pci_dev_init(struct pci_dev *dev, const struct pci_ops *ops, const struct pci_ids *ids)
+{
+	int ret = -pthread_mutex_init(&dev->lock, NULL);
+
+	if (ret)
+		return ret;
+	dev->ops = ops;
+	dev->next_capability = FIRST_CAPABILITY;
+	init_header(dev, ids);
+	add_express(dev);
+	return 0;
+}
+
+void pci_dev_fini(struct pci_dev *dev)
+{
+	free(dev->msix.entries);
+	pthread_mutex_destroy(&dev->lock);
+}
+
+uint8_t pci_add_capability(struct pci_dev *dev, uint8_t id, const void *body, uint8_t size)
+{
+	uint8_t at = dev->next_capability;
+
+	assert(at + size <= CAPABILITIES_END && size >= 2);
+	memcpy(&dev->config[at], body, size);
+	dev->config[at] = id;
+	dev->config[at + 1] = dev->config[PCI_CAPABILITY_LIST];
+	dev->config[PCI_CAPABILITY_LIST] = at;
+	dev->next_capability = (uint8_t)((at + size + 3) & ~3);
+	return at;
+}
+
+bool pci_bus_master(const struct pci_dev *dev)
+{
+	/* Partner: the stores in pci_config_write(). */
+	return __atomic_load_n(&dev->config[PCI_COMMAND], __ATOMIC_ACQUIRE) & PCI_COMMAND_MASTER;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Enhanced configuration access (PCI Express base 5.0, section 7.2.2): bus, function and register in the address. */
+#include "vmm/pci/internal.h"
+
+static unsigned bus_of(uint64_t offset)
+{
+	return (unsigned)(offset >> 20);
+}
+
+static unsigned devfn_of(uint64_t offset)
+{
+	return offset >> 12 & 0xff;
+}
+
+static unsigned register_of(uint64_t offset)
+{
+	return offset & (PCI_CONFIG_SIZE - 1);
+}
+
+static uint64_t ecam_read(void *opaque, uint64_t offset, unsigned size)
+{
+	return pci_root_config_read(opaque, bus_of(offset), devfn_of(offset), register_of(offset), size);
+}
+
+static void ecam_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
+{
+	pci_root_config_write(opaque, bus_of(offset), devfn_of(offset), register_of(offset), value, size);
+}
+
+const struct bus_ops pci_ecam_ops = {.read = ecam_read, .write = ecam_write};

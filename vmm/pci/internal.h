@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of this folder share. All functions run with dev->lock held unless they say otherwise. */
+#ifndef VMM_PCI_INTERNAL_H
+#define VMM_PCI_INTERNAL_H
+
+#include "vmm/layout.h"
+#include "vmm/pci/pci.h"
+
+struct pci_root {
+	struct pci_root_config config;
+	struct bus_range ecam;
+	struct pci_dev bridge;
+	/* Guards slots: looked up by vCPUs, changed by pci_root_add(). Taken before any pci_dev.lock, never around one. */
+	pthread_mutex_t lock;
+	struct pci_dev *slots[LAYOUT_PCI_SLOTS];
+};
+
+/* Little-endian fields of config space, without effects. */
+uint16_t pci_get16(const struct pci_dev *dev, unsigned offset);
+uint32_t pci_get32(const struct pci_dev *dev, unsigned offset);
+void pci_set16(uint8_t *space, unsigned offset, uint16_t value);
+void pci_set32(uint8_t *space, unsigned offset, uint32_t value);
+
+/* Put the BARs where config space says, or take them away. */
+void pci_bars_update(struct pci_dev *dev);
+
+/* Find addresses for the BARs of a device that is not on the root yet. root->lock held, dev->lock not. -ENOSPC. */
+int pci_bars_place(struct pci_root *root, struct pci_dev *dev);
+
+/* Take all BARs away and wait for accesses that are under way. Not from a handler, dev->lock not held. */
+void pci_bars_withdraw(struct pci_dev *dev);
+
+/* Serve an access to the BAR if it falls into the MSI-X table or PBA. */
+bool pci_msix_read(struct pci_dev *dev, unsigned bar, uint64_t offset, unsigned size, uint64_t *value);
+bool pci_msix_write(struct pci_dev *dev, unsigned bar, uint64_t offset, uint64_t value, unsigned size);
+
+/* Config space changed: send what waits and may go now. */
+void pci_msix_update(struct pci_dev *dev);
+
+extern const struct bus_ops pci_ecam_ops;
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/util/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LOG_LINE_MAX = 1024 };
+
+/* One write() a line, so that lines of several threads do not mix. */
+void vmm_log(const char *format, ...)
+{
+	static const char prefix[] = "viommu: ";
+	char line[LOG_LINE_MAX];
+	const size_t start = sizeof(prefix) - 1;
+	const int saved = errno;
+	va_list args;
+
+	memcpy(line, prefix, start);
+	va_start(args, format);
+	const int wanted = vsnprintf(line + start, sizeof(line) - start, format, args);
+	va_end(args);
+	if (wanted < 0)
+		return;
+	size_t len = start + (size_t)wanted;
+
+	if (len > sizeof(line) - 1)
+		len = sizeof(line) - 1;
+	line[len++] = '\n';
+	if (write(STDERR_FILENO, line, len) < 0) {
+		/* Nobody is left to tell. */
+	}
+	errno = saved;
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/util/loop.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { EVENTS_PER_ROUND = 32 };
+
+struct work_list {
+	struct loop_work *head;
+	struct loop_work **tail;
+};
+
+struct loop {
+	int epoll_fd, wake_fd;
+	atomic_bool stop;
+	pthread_mutex_t lock;
+	/* guarded by lock */
+	struct work_list posted;  /* for the next round */
+	struct work_list current; /* of this round, not run yet */
+	/* loop thread only: the events of this round, so that loop_remove() can drop some */
+	struct epoll_event events[EVENTS_PER_ROUND];
+	int count;
+};
+
+static void list_init(struct work_list *list)
+{
+	list->head = NULL;
+	list->tail = &list->head;
+}
+
+static struct loop_work *list_pop(struct work_list *list)
+{
+	struct loop_work *work = list->head;
+
+	if (!work)
+		return NULL;
+	list->head = work->next;
+	if (!list->head)
+		list->tail = &list->head;
+	return work;
+}
+
+static bool list_remove(struct work_list *list, struct loop_work *work)
+{
+	struct loop_work **at = &list->head;
+
+	while (*at && *at != work)
+		at = &(*at)->next;
+	if (!*at)
+		return false;
+	*at = work->next;
+	if (list->tail == &work->next)
+		list->tail = at;
+	return true;
+}
+
+static int open_fds(struct loop *loop)
+{
+	struct epoll_event event = {.events = EPOLLIN}; /* data.ptr NULL: wake_fd */
+	int ret;
+
+	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (loop->epoll_fd < 0)
+		return -errno;
+	loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (loop->wake_fd < 0) {
+		ret = -errno;
+		goto err_epoll;
+	}
+	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->wake_fd, &event)) {
+		ret = -errno;
+		goto err_wake;
+	}
+	return 0;
+
+err_wake:
+	close(loop->wake_fd);
+err_epoll:
+	close(loop->epoll_fd);
+	return ret;
+}
+
+int loop_create(struct loop **out)
+{
+	struct loop *loop = calloc(1, sizeof(*loop));
+	int ret;
+
+	if (!loop)
+		return -ENOMEM;
+	ret = open_fds(loop);
+	if (ret) {
+		free(loop);
+		return ret;
+	}
+	pthread_mutex_init(&loop->lock, NULL);
+	list_init(&loop->posted);
+	list_init(&loop->current);
+	*out = loop;
+	return 0;
+}
+
+void loop_destroy(struct loop *loop)
+{
+	if (!loop)
+		return;
+	pthread_mutex_destroy(&loop->lock);
+	close(loop->wake_fd);
+	close(loop->epoll_fd);
+	free(loop);
+}
+
+static int control(struct loop *loop, int op, struct loop_watch *watch, uint32_t events)
+{
+	struct epoll_event event = {.events = events, .data.ptr = watch};
+
+	return epoll_ctl(loop->epoll_fd, op, watch->fd, &event) ? -errno : 0;
+}
+
+int loop_add(struct loop *loop, struct loop_watch *watch, uint32_t events)
+{
+	return control(loop, EPOLL_CTL_ADD, watch, events);
+}
+
+int loop_modify(struct loop *loop, struct loop_watch *watch, uint32_t events)
+{
+	return control(loop, EPOLL_CTL_MOD, watch, events);
+}
+
+void loop_remove(struct loop *loop, struct loop_watch *watch)
+{
+	control(loop, EPOLL_CTL_DEL, watch, 0);
+	for (int i = 0; i < loop->count; i++) {
+		if (loop->events[i].data.ptr == watch)
+			loop->events[i].data.ptr = NULL;
+	}
+}
+
+/* The counter is at most full, which wakes as well: the result tells nothing. Safe in a signal handler. */
+static void wake(struct loop *loop)
+{
+	uint64_t one = 1;
+	int saved = errno;
+	ssize_t n = write(loop->wake_fd, &one, sizeof(one));
+
+	(void)n;
+	errno = saved;
+}
+
+void loop_post(struct loop *loop, struct loop_work *work)
+{
+	bool first;
+
+	pthread_mutex_lock(&loop->lock);
+	first = !loop->posted.head;
+	if (!work->queued) {
+		work->queued = true;
+		work->next = NULL;
+		*loop->posted.tail = work;
+		loop->posted.tail = &work->next;
+	} else {
+		first = false; /* who queued it has woken the loop, or the loop is at it */
+	}
+	pthread_mutex_unlock(&loop->lock);
+	if (first)
+		wake(loop);
+}
+
+void loop_cancel(struct loop *loop, struct loop_work *work)
+{
+	pthread_mutex_lock(&loop->lock);
+	if (work->queued && !list_remove(&loop->current, work))
+		list_remove(&loop->posted, work);
+	work->queued = false;
+	pthread_mutex_unlock(&loop->lock);
+}
+
+/* One more of this round's work. It may be posted again as soon as it is off the list. */
+static struct loop_work *next_work(struct loop *loop)
+{
+	struct loop_work *work;
+
+	pthread_mutex_lock(&loop->lock);
+	work = list_pop(&loop->current);
+	if (work)
+		work->queued = false;
+	pthread_mutex_unlock(&loop->lock);
+	return work;
+}
+
+static void run_work(struct loop *loop)
+{
+	struct loop_work *work;
+
+	pthread_mutex_lock(&loop->lock);
+	if (loop->posted.head) {
+		loop->current = loop->posted;
+		list_init(&loop->posted);
+	}
+	pthread_mutex_unlock(&loop->lock);
+	while ((work = next_work(loop)))
+		work->run(work->opaque);
+}
+
+/* The counter goes to zero before the work is taken, so that what is posted from now on wakes us again. */
+static void drain_wake(struct loop *loop)
+{
+	uint64_t count;
+	ssize_t n = read(loop->wake_fd, &count, sizeof(count));
+
+	(void)n;
+}
+
+static void run_watches(struct loop *loop)
+{
+	for (int i = 0; i < loop->count; i++) {
+		struct loop_watch *watch = loop->events[i].data.ptr;
+
+		if (watch)
+			watch->ready(watch->opaque, loop->events[i].events);
+	}
+	loop->count = 0;
+}
+
+/* data.ptr is NULL for our own wake_fd and for dropped events; reading an empty eventfd does no harm. */
+static void run_round(struct loop *loop)
+{
+	drain_wake(loop);
+	run_watches(loop);
+	run_work(loop);
+}
+
+int loop_run(struct loop *loop)
+{
+	while (!atomic_exchange(&loop->stop, false)) {
+		int count = epoll_wait(loop->epoll_fd, loop->events, EVENTS_PER_ROUND, -1);
+
+		if (count < 0 && errno != EINTR)
+			return -errno;
+		loop->count = count > 0 ? count : 0;
+		run_round(loop);
+	}
+	return 0;
+}
+
+void loop_stop(struct loop *loop)
+{
+	/* Partner: the exchange in loop_run(), which looks again after each wake-up. */
+	atomic_store(&loop->stop, true);
+	wake(loop);
+}

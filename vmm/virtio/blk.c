@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The block device (virtio 1.2, section 5.2) over a raw file. */
+#include "vmm/virtio/blk.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/virtio_blk.h>
+#include <linux/virtio_ids.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/util/log.h"
+
+enum { CLASS_STORAGE = 0x018000, BURST = 64, HEADER_SIZE = sizeof(struct virtio_blk_outhdr) };
+
+static struct virtio_blk *blk_of(struct virtio_dev *dev)
+{
+	return (struct virtio_blk *)((char *)dev - offsetof(struct virtio_blk, dev));
+}
+
+static uint64_t blk_features(struct virtio_dev *dev)
+{
+	(void)dev;
+	return 1ull << VIRTIO_BLK_F_SEG_MAX | 1ull << VIRTIO_BLK_F_BLK_SIZE | 1ull << VIRTIO_BLK_F_FLUSH;
+}
+
+static void blk_config_read(struct virtio_dev *dev, uint32_t offset, void *buffer, uint32_t len)
+{
+	/* Header and status take a descriptor each. */
+	struct virtio_blk_config config = {
+		.capacity = htole64(blk_of(dev)->sectors),
+		.seg_max = htole32(BLK_QUEUE_SIZE - 2),
+		.blk_size = htole32(BLK_SECTOR),
+	};
+
+	if (offset < sizeof(config))
+		memcpy(buffer, (char *)&config + offset, len < sizeof(config) - offset ? len : sizeof(config) - offset);
+}
+
+static struct blk_request *take_free(struct virtio_blk *blk)
+{
+	struct blk_request *request = blk->free;
+
+	if (request)
+		blk->free = request->next;
+	return request;
+}
+
+static void put_free(struct virtio_blk *blk, struct blk_request *request)
+{
+	request->next = blk->free;
+	blk->free = request;
+}
+
+static void finish_now(struct virtio_blk *blk, struct blk_request *request, uint8_t status)
+{
+	request->status = status;
+	request->next = blk->finished;
+	blk->finished = request;
+}
+
+/* Is the data part of the disk? Whole sectors, section 5.2.6. */
+static bool on_disk(const struct virtio_blk *blk, uint64_t sector, uint64_t len)
+{
+	uint64_t count = len / BLK_SECTOR;
+
+	return !(len % BLK_SECTOR) && sector <= blk->sectors && count <= blk->sectors - sector;
+}
+
+/* A name that differs between the disks of a machine and tells nothing of the host. */
+static uint8_t get_id(struct virtio_blk *blk, struct viommu_section *section, struct blk_request *request)
+{
+	char id[VIRTIO_BLK_ID_BYTES] = {0};
+	uint64_t room = request->chain.writable_bytes - 1;
+
+	request->to_guest = true;
+	snprintf(id, sizeof(id), "viommu-disk-%02x", blk->dev.pci.devfn >> 3);
+	request->done = room < sizeof(id) ? room : sizeof(id);
+	return vq_copy_out(section, &request->chain, 0, id, request->done) ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK;
+}
+
+static void start_data(struct virtio_blk *blk, struct viommu_section *section, struct blk_request *request,
+		       uint64_t sector)
+{
+	const struct vq_chain *chain = &request->chain;
+
+	request->chain_start = request->to_guest ? 0 : HEADER_SIZE;
+	request->len = request->to_guest ? chain->writable_bytes - 1 : chain->readable_bytes - HEADER_SIZE;
+	if (!on_disk(blk, sector, request->len)) {
+		finish_now(blk, request, VIRTIO_BLK_S_IOERR);
+		return;
+	}
+	request->file_start = sector * BLK_SECTOR;
+	blk_io_step(blk, section, request);
+}
+
+static void start_request(struct virtio_blk *blk, struct viommu_section *section, struct blk_request *request)
+{
+	struct virtio_blk_outhdr header;
+
+	request->flush = request->to_guest = false;
+	request->len = request->done = 0;
+	if (vq_copy_in(section, &request->chain, 0, &header, sizeof(header))) {
+		finish_now(blk, request, VIRTIO_BLK_S_IOERR);
+		return;
+	}
+	switch (le32toh(header.type)) {
+	case VIRTIO_BLK_T_IN:
+		request->to_guest = true;
+		start_data(blk, section, request, le64toh(header.sector));
+		break;
+	case VIRTIO_BLK_T_OUT:
+		start_data(blk, section, request, le64toh(header.sector));
+		break;
+	case VIRTIO_BLK_T_FLUSH:
+		request->flush = true;
+		blk_io_step(blk, section, request);
+		break;
+	case VIRTIO_BLK_T_GET_ID:
+		finish_now(blk, request, get_id(blk, section, request));
+		break;
+	default:
+		finish_now(blk, request, VIRTIO_BLK_S_UNSUPP);
+	}
+}
+
+/* Take waiting chains while there are free requests. 1: a whole burst was taken; 0; or an error of the ring. */
+static int take_burst(struct virtio_blk *blk, struct viommu_section *section)
+{
+	for (unsigned i = 0; i < BURST; i++) {
+		struct blk_request *request = take_free(blk);
+		int ret;
+
+		if (!request)
+			return 0; /* goes on when one is given back */
+		ret = vq_pop(&blk->dev.queues[0].vq, section, &request->chain);
+		/* Without room for the status nothing can be answered, section 5.2.6. */
+		if (ret == 1 && !request->chain.writable_bytes)
+			ret = -EINVAL;
+		if (ret <= 0) {
+			put_free(blk, request);
+			return ret;
+		}
+		start_request(blk, section, request);
+	}
+	return 1;
+}
+
+/* The status is the last writable byte. A driver that took it away gets its buffer back all the same. */
+static int give_back(struct virtio_blk *blk, struct viommu_section *section, const struct blk_request *request)
+{
+	const struct vq_chain *chain = &request->chain;
+	uint32_t written = (uint32_t)(request->to_guest ? request->done : 0) + 1;
+
+	if (vq_copy_out(section, chain, chain->writable_bytes - 1, &request->status, 1))
+		written = 0;
+	return vq_push(&blk->dev.queues[0].vq, section, chain->head, written);
+}
+
+static int give_back_all(struct virtio_blk *blk, struct viommu_section *section)
+{
+	int ret = 0;
+
+	while (blk->finished && !ret) {
+		struct blk_request *request = blk->finished;
+
+		blk->finished = request->next;
+		ret = give_back(blk, section, request);
+		put_free(blk, request);
+	}
+	return ret ? ret : vq_wants_interrupt(&blk->dev.queues[0].vq, section);
+}
+
+static void drop_finished(struct virtio_blk *blk)
+{
+	while (blk->finished) {
+		struct blk_request *request = blk->finished;
+
+		blk->finished = request->next;
+		put_free(blk, request);
+	}
+}
+
+/* Take and give back in one section; finished requests make room for new ones. */
+static void serve(struct virtio_blk *blk)
+{
+	struct viommu_section section;
+	int taken, interrupt;
+
+	if (virtio_dma_begin(&blk->dev, &section)) {
+		if (blk->finished)
+			virtio_fail(&blk->dev, "requests cannot be given back: bus mastering is off");
+		drop_finished(blk);
+		return;
+	}
+	interrupt = give_back_all(blk, &section);
+	taken = interrupt < 0 ? interrupt : take_burst(blk, &section);
+	viommu_dma_end(&section);
+	blk_io_submit(blk);
+	if (interrupt > 0)
+		virtio_interrupt_queue(&blk->dev, 0);
+	if (taken < 0)
+		virtio_fail(&blk->dev, "the block queue is broken");
+	else if (taken || blk->finished)
+		loop_post(blk->dev.loop, &blk->kick_work);
+}
+
+void blk_finish(struct virtio_blk *blk)
+{
+	if (blk->dev.running)
+		serve(blk);
+	if (!blk->dev.running)
+		drop_finished(blk);
+	if (blk->resetting && !blk->in_flight) {
+		blk->resetting = false;
+		virtio_reset_done(&blk->dev);
+	}
+}
+
+static void kick_again(void *opaque)
+{
+	blk_finish(opaque);
+}
+
+static void blk_start(struct virtio_dev *dev)
+{
+	(void)dev;
+}
+
+static void blk_kick(struct virtio_dev *dev, unsigned queue)
+{
+	(void)queue;
+	blk_finish(blk_of(dev));
+}
+
+/* I/O on a file ends by itself; until then the driver sees the old status. */
+static void blk_reset(struct virtio_dev *dev)
+{
+	struct virtio_blk *blk = blk_of(dev);
+
+	loop_cancel(dev->loop, &blk->kick_work);
+	blk->resetting = true;
+	blk_finish(blk);
+}
+
+static void blk_destroy(struct virtio_dev *dev)
+{
+	struct virtio_blk *blk = blk_of(dev);
+
+	loop_cancel(dev->loop, &blk->kick_work);
+	blk_io_fini(blk);
+	virtio_fini(dev);
+	close(blk->fd);
+	free(blk);
+}
+
+static const struct virtio_ops blk_ops = {
+	.device_id = VIRTIO_ID_BLOCK,
+	.class_code = CLASS_STORAGE,
+	.queues = 1,
+	.queue_size = BLK_QUEUE_SIZE,
+	.features = blk_features,
+	.config_read = blk_config_read,
+	.start = blk_start,
+	.kick = blk_kick,
+	.reset = blk_reset,
+	.destroy = blk_destroy,
+};
+
+/* lseek() tells the size of block devices, too. */
+static int open_file(struct virtio_blk *blk, const char *path)
+{
+	off_t size;
+
+	blk->fd = open(path, O_RDWR | O_CLOEXEC);
+	if (blk->fd < 0) {
+		int ret = -errno;
+
+		vmm_log("disk %s: %s", path, strerror(-ret));
+		return ret;
+	}
+	size = lseek(blk->fd, 0, SEEK_END);
+	if (size < BLK_SECTOR) {
+		vmm_log("disk %s: not a file of at least %d bytes", path, BLK_SECTOR);
+		close(blk->fd);
+		return -EINVAL;
+	}
+	blk->sectors = (uint64_t)size / BLK_SECTOR;
+	return 0;
+}
+
+static void init_requests(struct virtio_blk *blk)
+{
+	for (unsigned i = 0; i < BLK_QUEUE_SIZE; i++) {
+		blk->requests[i].blk = blk;
+		put_free(blk, &blk->requests[i]);
+	}
+}
+
+static int blk_init(struct virtio_blk *blk, const struct virtio_env *env, const char *path)
+{
+	int ret = open_file(blk, path);
+
+	if (ret)
+		return ret;
+	blk->env = *env;
+	blk->kick_work = (struct loop_work){.run = kick_again, .opaque = blk};
+	init_requests(blk);
+	ret = blk_io_init(blk);
+	if (ret)
+		goto err_close;
+	ret = virtio_init(&blk->dev, &blk_ops, env);
+	if (ret) {
+		vmm_log("disk %s: %s", path, strerror(-ret));
+		goto err_io;
+	}
+	return 0;
+
+err_io:
+	blk_io_fini(blk);
+err_close:
+	close(blk->fd);
+	return ret;
+}
+
+int virtio_blk_create(const struct virtio_env *env, const char *path, struct pci_dev **out)
+{
+	struct virtio_blk *blk = calloc(1, sizeof(*blk));
+	int ret;
+
+	if (!blk)
+		return -ENOMEM;
+	ret = blk_init(blk, env, path);
+	if (ret) {
+		free(blk);
+		return ret;
+	}
+	*out = &blk->dev.pci;
+	return 0;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The block device's insides. blk.c takes requests out of the queue and gives them back; blk_io.c moves data with
+ * io_uring. All on the I/O thread.
+ */
+#ifndef VMM_VIRTIO_BLK_H
+#define VMM_VIRTIO_BLK_H
+
+#include <liburing.h>
+#include <sys/uio.h>
+
+#include "vmm/virtio/virtio.h"
+
+enum { BLK_QUEUE_SIZE = 128, BLK_SECTOR = 512, BLK_STEP_SPANS = 128 };
+
+struct virtio_blk;
+
+/*
+ * A request under way. Its data moves in steps of at most BLK_STEP_SPANS pieces, so that its size is bounded however the
+ * guest has cut its buffers; only the step under way is held.
+ */
+struct blk_request {
+	struct virtio_blk *blk;
+	struct blk_request *next; /* in the free list, or among the finished ones */
+	struct vq_chain chain;
+	bool to_guest;        /* which part of the chain holds the data */
+	bool flush;           /* no data */
+	uint64_t chain_start; /* where data begins in that part */
+	uint64_t file_start;
+	uint64_t len, done; /* bytes of data */
+	uint8_t status;     /* VIRTIO_BLK_S_* */
+	bool held;
+	struct viommu_hold hold;
+	struct viommu_span spans[BLK_STEP_SPANS];
+	struct iovec iov[BLK_STEP_SPANS];
+};
+
+struct virtio_blk {
+	struct virtio_dev dev;
+	struct virtio_env env;
+	int fd;
+	uint64_t sectors;
+	struct io_uring ring;
+	int ring_fd; /* eventfd: completions wait */
+	struct loop_watch ring_watch;
+	struct loop_work submit_work; /* the kernel could not take what we submitted: try again */
+	struct loop_work kick_work;   /* more chains than one burst */
+	unsigned in_flight;           /* requests in the kernel's hands */
+	bool resetting;
+	struct blk_request *free;
+	struct blk_request *finished; /* wait for blk_finish() */
+	struct blk_request requests[BLK_QUEUE_SIZE];
+};
+
+/* Make the ring. -errno, logged. */
+int blk_io_init(struct virtio_blk *blk);
+
+/* Wait for what the kernel still has, release it, free the ring. The loop does not run any more. */
+void blk_io_fini(struct virtio_blk *blk);
+
+/*
+ * Do the next step of a request: inside a section, followed by blk_io_submit(). A request that needs none, or cannot
+ * have one, goes to blk->finished with its status.
+ */
+void blk_io_step(struct virtio_blk *blk, struct viommu_section *section, struct blk_request *request);
+
+/* Hand the steps to the kernel. Outside of sections. */
+void blk_io_submit(struct virtio_blk *blk);
+
+/* Give back everything in blk->finished, take new requests, or go on with a reset. Outside of sections. */
+void blk_finish(struct virtio_blk *blk);
+
+#endif

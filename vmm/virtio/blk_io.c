@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <linux/virtio_blk.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "vmm/util/log.h"
+#include "vmm/virtio/blk.h"
+
+static void finish(struct virtio_blk *blk, struct blk_request *request, uint8_t status)
+{
+	request->status = status;
+	request->next = blk->finished;
+	blk->finished = request;
+}
+
+/* Pieces for the next step: as many as there is room for. 0 or an error of the translation. */
+static int prepare_data(struct viommu_section *section, struct blk_request *request)
+{
+	uint64_t translated;
+	int count = vq_translate_part(section, &request->chain, request->to_guest, request->chain_start + request->done,
+				      request->len - request->done, request->spans, BLK_STEP_SPANS, &translated);
+
+	if (count < 0)
+		return count;
+	for (int i = 0; i < count; i++)
+		request->iov[i] = (struct iovec){request->spans[i].host, request->spans[i].len};
+	viommu_dma_hold(section, &request->hold, request->spans, (size_t)count);
+	request->held = true;
+	return count;
+}
+
+void blk_io_step(struct virtio_blk *blk, struct viommu_section *section, struct blk_request *request)
+{
+	uint64_t offset = request->file_start + request->done;
+	struct io_uring_sqe *sqe;
+	int count = 0;
+
+	if (!request->flush && request->done == request->len) {
+		finish(blk, request, VIRTIO_BLK_S_OK);
+		return;
+	}
+	if (!request->flush)
+		count = prepare_data(section, request);
+	if (count < 0) {
+		finish(blk, request, VIRTIO_BLK_S_IOERR);
+		return;
+	}
+	/* There are as many entries as requests, and each has at most one. */
+	sqe = io_uring_get_sqe(&blk->ring);
+	if (request->flush)
+		io_uring_prep_fsync(sqe, blk->fd, IORING_FSYNC_DATASYNC);
+	else if (request->to_guest)
+		io_uring_prep_readv(sqe, blk->fd, request->iov, (unsigned)count, offset);
+	else
+		io_uring_prep_writev(sqe, blk->fd, request->iov, (unsigned)count, offset);
+	io_uring_sqe_set_data(sqe, request);
+	blk->in_flight++;
+}
+
+void blk_io_submit(struct virtio_blk *blk)
+{
+	/* Entries that the kernel does not take now (-EAGAIN, -EBUSY) stay in the ring. */
+	if (io_uring_sq_ready(&blk->ring) && io_uring_submit(&blk->ring) < 0)
+		loop_post(blk->dev.loop, &blk->submit_work);
+}
+
+static void submit_again(void *opaque)
+{
+	blk_io_submit(opaque);
+}
+
+static void release(struct blk_request *request)
+{
+	if (request->held)
+		viommu_dma_release(&request->hold);
+	request->held = false;
+}
+
+/* Take note of a completion. True: there is more to do; otherwise the request is finished. */
+static bool complete(struct virtio_blk *blk, struct blk_request *request, int result)
+{
+	release(request);
+	blk->in_flight--;
+	if (result == -EINTR || result == -EAGAIN)
+		return true;
+	/* Nothing moved though there is data: the file has become shorter than the disk. */
+	if (result < 0 || (!request->flush && result == 0)) {
+		finish(blk, request, VIRTIO_BLK_S_IOERR);
+		return false;
+	}
+	if (request->flush) {
+		finish(blk, request, VIRTIO_BLK_S_OK);
+		return false;
+	}
+	request->done += (uint64_t)result;
+	return true;
+}
+
+/* Go on with requests that have more to do, or end them where the device must not any more. */
+static void continue_all(struct virtio_blk *blk, struct blk_request *more)
+{
+	struct viommu_section section;
+	bool open = more && blk->dev.running && !virtio_dma_begin(&blk->dev, &section);
+
+	while (more) {
+		struct blk_request *request = more;
+
+		more = request->next;
+		if (open)
+			blk_io_step(blk, &section, request);
+		else
+			finish(blk, request, VIRTIO_BLK_S_IOERR);
+	}
+	if (open)
+		viommu_dma_end(&section);
+}
+
+static bool reap(struct virtio_blk *blk)
+{
+	struct blk_request *more = NULL;
+	struct io_uring_cqe *cqe;
+	bool any = false;
+
+	while (!io_uring_peek_cqe(&blk->ring, &cqe)) {
+		struct blk_request *request = io_uring_cqe_get_data(cqe);
+		int result = cqe->res;
+
+		io_uring_cqe_seen(&blk->ring, cqe);
+		any = true;
+		if (!complete(blk, request, result))
+			continue;
+		request->next = more;
+		more = request;
+	}
+	continue_all(blk, more);
+	return any;
+}
+
+static void ring_ready(void *opaque, uint32_t events)
+{
+	struct virtio_blk *blk = opaque;
+	uint64_t count;
+	ssize_t n = read(blk->ring_fd, &count, sizeof(count));
+
+	(void)n;
+	(void)events;
+	if (!reap(blk))
+		return;
+	blk_finish(blk);
+	blk_io_submit(blk);
+	if (blk->env.hold_released)
+		blk->env.hold_released(blk->env.opaque);
+}
+
+static int watch_ring(struct virtio_blk *blk)
+{
+	int ret;
+
+	blk->ring_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (blk->ring_fd < 0)
+		return -errno;
+	ret = io_uring_register_eventfd(&blk->ring, blk->ring_fd);
+	if (ret)
+		goto err_close;
+	blk->ring_watch = (struct loop_watch){.fd = blk->ring_fd, .ready = ring_ready, .opaque = blk};
+	ret = loop_add(blk->env.loop, &blk->ring_watch, EPOLLIN);
+	if (ret)
+		goto err_close;
+	return 0;
+
+err_close:
+	close(blk->ring_fd);
+	return ret;
+}
+
+int blk_io_init(struct virtio_blk *blk)
+{
+	int ret = io_uring_queue_init(BLK_QUEUE_SIZE, &blk->ring, 0);
+
+	if (ret)
+		goto err_log;
+	blk->submit_work = (struct loop_work){.run = submit_again, .opaque = blk};
+	ret = watch_ring(blk);
+	if (ret)
+		goto err_ring;
+	return 0;
+
+err_ring:
+	io_uring_queue_exit(&blk->ring);
+err_log:
+	vmm_log("disk: io_uring: %s", strerror(-ret));
+	return ret;
+}
+
+void blk_io_fini(struct virtio_blk *blk)
+{
+	struct io_uring_cqe *cqe;
+
+	loop_cancel(blk->env.loop, &blk->submit_work);
+	loop_remove(blk->env.loop, &blk->ring_watch);
+	while (blk->in_flight && io_uring_submit(&blk->ring) >= 0 && !io_uring_wait_cqe(&blk->ring, &cqe)) {
+		release(io_uring_cqe_get_data(cqe));
+		io_uring_cqe_seen(&blk->ring, cqe);
+		blk->in_flight--;
+	}
+	io_uring_queue_exit(&blk->ring);
+	close(blk->ring_fd);
+}

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The life of a virtio device (virtio 1.2, sections 2.1 and 3.1): vCPUs write the status register, the I/O thread starts
+ * and stops the queues. Between both only `started` and `resetting` speak, under pci.lock.
+ */
+#include "vmm/virtio/virtio.h"
+
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_pci.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm/util/log.h"
+#include "vmm/virtio/internal.h"
+
+#define NEEDED_FEATURES (1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_ACCESS_PLATFORM)
+#define FAIL_LOG_INTERVAL_NS 1000000000ull
+
+enum { VENDOR_VIRTIO = 0x1af4, DEVICE_BASE = 0x1040, SUBSYSTEM = 0x1100, ISR_QUEUE = 1, ISR_CONFIG = 2 };
+
+uint64_t virtio_offered(struct virtio_dev *dev)
+{
+	return dev->ops->features(dev) | NEEDED_FEATURES;
+}
+
+void virtio_clear_registers(struct virtio_dev *dev)
+{
+	dev->driver_features = 0;
+	dev->unknown_features = false;
+	dev->device_select = dev->driver_select = 0;
+	dev->status = dev->isr = 0;
+	dev->queue_select = 0;
+	dev->config_vector = VIRTIO_MSI_NO_VECTOR;
+	dev->started = dev->resetting = false;
+	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++)
+		dev->queues[i].regs = (struct virtio_queue_regs){
+			.size = dev->ops->queue_size,
+			.vector = VIRTIO_MSI_NO_VECTOR,
+		};
+}
+
+static bool features_acceptable(struct virtio_dev *dev)
+{
+	uint64_t features = dev->driver_features;
+
+	return !dev->unknown_features && !(features & ~virtio_offered(dev)) &&
+	       (features & NEEDED_FEATURES) == NEEDED_FEATURES;
+}
+
+static void ask_reset(struct virtio_dev *dev)
+{
+	if (!dev->started) {
+		virtio_clear_registers(dev);
+		return;
+	}
+	dev->resetting = true;
+	loop_post(dev->loop, &dev->reset_work);
+}
+
+/* A driver does not clear single bits (section 2.1.1), so they only add up. */
+void virtio_set_status(struct virtio_dev *dev, uint8_t value)
+{
+	uint8_t added = value & ~dev->status;
+
+	if (!value) {
+		ask_reset(dev);
+		return;
+	}
+	added &= VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK |
+		 VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_FAILED;
+	if ((added & VIRTIO_CONFIG_S_FEATURES_OK) && !features_acceptable(dev))
+		added &= (uint8_t)~VIRTIO_CONFIG_S_FEATURES_OK;
+	if (!((dev->status | added) & VIRTIO_CONFIG_S_FEATURES_OK))
+		added &= (uint8_t)~VIRTIO_CONFIG_S_DRIVER_OK;
+	dev->status |= added;
+	if (added & VIRTIO_CONFIG_S_DRIVER_OK) {
+		dev->started = true;
+		loop_post(dev->loop, &dev->start_work);
+	}
+}
+
+/* Registers of the queues do not change any more; from here on the I/O thread has its own copy. */
+static void take_queues_locked(struct virtio_dev *dev)
+{
+	for (unsigned i = 0; i < dev->ops->queues; i++) {
+		const struct virtio_queue_regs *regs = &dev->queues[i].regs;
+
+		dev->queues[i].vq = (struct vq){
+			.size = regs->size,
+			.enabled = regs->enabled,
+			.desc = regs->desc,
+			.avail = regs->avail,
+			.used = regs->used,
+		};
+	}
+}
+
+static void kick(struct virtio_dev *dev, unsigned queue)
+{
+	if (dev->running && dev->queues[queue].vq.enabled)
+		dev->ops->kick(dev, queue);
+}
+
+void virtio_start_cb(void *opaque)
+{
+	struct virtio_dev *dev = opaque;
+
+	pthread_mutex_lock(&dev->pci.lock);
+	dev->running = dev->started && !dev->resetting;
+	if (dev->running)
+		take_queues_locked(dev);
+	pthread_mutex_unlock(&dev->pci.lock);
+	if (!dev->running)
+		return;
+	dev->ops->start(dev);
+	/* The driver may have filled queues before DRIVER_OK. */
+	for (unsigned i = 0; i < dev->ops->queues; i++)
+		kick(dev, i);
+}
+
+void virtio_reset_cb(void *opaque)
+{
+	struct virtio_dev *dev = opaque;
+
+	loop_cancel(dev->loop, &dev->start_work);
+	dev->running = false;
+	dev->ops->reset(dev);
+}
+
+void virtio_reset_done(struct virtio_dev *dev)
+{
+	pthread_mutex_lock(&dev->pci.lock);
+	virtio_clear_registers(dev);
+	pthread_mutex_unlock(&dev->pci.lock);
+}
+
+void virtio_kick_cb(void *opaque, uint32_t events)
+{
+	struct virtio_queue *queue = opaque;
+	struct virtio_dev *dev = queue->dev;
+	uint64_t count;
+
+	(void)events;
+	if (read(queue->kick_fd, &count, sizeof(count)) == sizeof(count))
+		kick(dev, (unsigned)(queue - dev->queues));
+}
+
+void virtio_signal_kick(struct virtio_queue *queue)
+{
+	uint64_t one = 1;
+	/* A full counter wakes the loop as well. */
+	ssize_t n = write(queue->kick_fd, &one, sizeof(one));
+
+	(void)n;
+}
+
+void virtio_kick_all(struct virtio_dev *dev)
+{
+	for (unsigned i = 0; i < dev->ops->queues; i++)
+		virtio_signal_kick(&dev->queues[i]);
+}
+
+/* Without MSI-X there is only the status byte to poll: functions have no interrupt pin. */
+static void interrupt_locked(struct virtio_dev *dev, uint16_t vector, uint8_t isr)
+{
+	if (!pci_msix_enabled(&dev->pci))
+		dev->isr |= isr;
+	else if (vector != VIRTIO_MSI_NO_VECTOR)
+		pci_msix_raise_locked(&dev->pci, vector);
+}
+
+void virtio_interrupt_queue(struct virtio_dev *dev, unsigned queue)
+{
+	pthread_mutex_lock(&dev->pci.lock);
+	interrupt_locked(dev, dev->queues[queue].regs.vector, ISR_QUEUE);
+	pthread_mutex_unlock(&dev->pci.lock);
+}
+
+static void log_failure(struct virtio_dev *dev, const char *why)
+{
+	struct timespec now;
+	uint64_t ns;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ns = (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+	if (dev->fail_logged_ns && ns - dev->fail_logged_ns < FAIL_LOG_INTERVAL_NS)
+		return;
+	dev->fail_logged_ns = ns;
+	vmm_log("%s: %s; the device needs a reset", dev->pci.name, why);
+}
+
+void virtio_fail(struct virtio_dev *dev, const char *why)
+{
+	if (!dev->running)
+		return;
+	dev->running = false;
+	log_failure(dev, why);
+	pthread_mutex_lock(&dev->pci.lock);
+	dev->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	interrupt_locked(dev, dev->config_vector, ISR_CONFIG);
+	pthread_mutex_unlock(&dev->pci.lock);
+}
+
+int virtio_dma_begin(struct virtio_dev *dev, struct viommu_section *section)
+{
+	int ret;
+
+	if (!pci_bus_master(&dev->pci))
+		return -EACCES;
+	ret = viommu_dma_begin(dev->pci.endpoint, section);
+	/* Too many sections are open now; come back when the others had their turn. */
+	if (ret)
+		virtio_kick_all(dev);
+	return ret;
+}
+
+static int init_queue(struct virtio_dev *dev, struct virtio_queue *queue)
+{
+	int ret;
+
+	queue->dev = dev;
+	queue->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (queue->kick_fd < 0)
+		return -errno;
+	queue->watch = (struct loop_watch){.fd = queue->kick_fd, .ready = virtio_kick_cb, .opaque = queue};
+	ret = loop_add(dev->loop, &queue->watch, EPOLLIN);
+	if (ret)
+		close(queue->kick_fd);
+	return ret;
+}
+
+static void fini_queues(struct virtio_dev *dev, unsigned count)
+{
+	while (count-- > 0) {
+		loop_remove(dev->loop, &dev->queues[count].watch);
+		close(dev->queues[count].kick_fd);
+	}
+}
+
+static int init_queues(struct virtio_dev *dev)
+{
+	for (unsigned i = 0; i < dev->ops->queues; i++) {
+		int ret = init_queue(dev, &dev->queues[i]);
+
+		if (ret) {
+			fini_queues(dev, i);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+int virtio_init(struct virtio_dev *dev, const struct virtio_ops *ops, const struct virtio_env *env)
+{
+	struct pci_ids ids = {
+		.vendor = VENDOR_VIRTIO,
+		.device = DEVICE_BASE + ops->device_id,
+		.subsystem_vendor = VENDOR_VIRTIO,
+		.subsystem = SUBSYSTEM,
+		.revision = 1, /* section 4.1.2.1: a modern device */
+		.class_code = ops->class_code,
+	};
+	int ret;
+
+	dev->ops = ops;
+	dev->kvm = env->kvm;
+	dev->loop = env->loop;
+	dev->start_work = (struct loop_work){.run = virtio_start_cb, .opaque = dev};
+	dev->reset_work = (struct loop_work){.run = virtio_reset_cb, .opaque = dev};
+	virtio_clear_registers(dev);
+	ret = pci_dev_init(&dev->pci, &virtio_pci_ops, &ids);
+	if (ret)
+		return ret;
+	ret = virtio_pci_setup(dev);
+	if (!ret)
+		ret = init_queues(dev);
+	if (ret)
+		pci_dev_fini(&dev->pci);
+	return ret;
+}
+
+void virtio_fini(struct virtio_dev *dev)
+{
+	loop_cancel(dev->loop, &dev->start_work);
+	loop_cancel(dev->loop, &dev->reset_work);
+	fini_queues(dev, dev->ops->queues);
+	pci_dev_fini(&dev->pci);
+}

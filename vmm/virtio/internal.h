@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the transport's files share. With dev->pci.lock held unless it says otherwise. */
+#ifndef VMM_VIRTIO_INTERNAL_H
+#define VMM_VIRTIO_INTERNAL_H
+
+#include "vmm/virtio/virtio.h"
+
+/* The one BAR: a page for each structure, so that nothing shares one with the interrupt table. */
+enum {
+	VIRTIO_BAR = 0,
+	VIRTIO_BAR_SIZE = 0x4000,
+	VIRTIO_COMMON = 0x0000,
+	VIRTIO_COMMON_SIZE = 0x0800,
+	VIRTIO_ISR = 0x0800,
+	VIRTIO_ISR_SIZE = 0x0800,
+	VIRTIO_DEVICE = 0x1000,
+	VIRTIO_DEVICE_SIZE = 0x1000,
+	VIRTIO_NOTIFY = 0x2000,
+	VIRTIO_NOTIFY_SIZE = 0x1000,
+	VIRTIO_NOTIFY_MULTIPLIER = 4,
+	VIRTIO_MSIX_TABLE = 0x3000,
+	VIRTIO_MSIX_PBA = 0x3800,
+};
+
+/* One field of the common configuration. What is not a field, whole and aligned, reads 0 and swallows writes. */
+uint64_t virtio_common_read(struct virtio_dev *dev, uint64_t offset, unsigned size);
+void virtio_common_write(struct virtio_dev *dev, uint64_t offset, uint64_t value, unsigned size);
+
+/* The driver writes the device status. */
+void virtio_set_status(struct virtio_dev *dev, uint8_t value);
+
+/* Every feature bit that the device has. */
+uint64_t virtio_offered(struct virtio_dev *dev);
+
+/* All registers as after a reset. */
+void virtio_clear_registers(struct virtio_dev *dev);
+
+/* Work of the I/O thread, lock not held: begin to use the queues, and stop. */
+void virtio_start_cb(void *opaque);
+void virtio_reset_cb(void *opaque);
+
+/* A queue's kick_fd is readable. I/O thread, lock not held. */
+void virtio_kick_cb(void *opaque, uint32_t events);
+
+/* Behave as if the driver had notified this queue, or all of them. Any thread, lock held or not. */
+void virtio_signal_kick(struct virtio_queue *queue);
+void virtio_kick_all(struct virtio_dev *dev);
+
+extern const struct pci_ops virtio_pci_ops;
+
+/* Before pci_root_add(): BAR, MSI-X and the vendor capabilities, section 4.1.4. -ENOMEM. */
+int virtio_pci_setup(struct virtio_dev *dev);
+
+#endif

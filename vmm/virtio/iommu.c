@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The transport of a virtio-iommu (virtio 1.2, section 5.13): requests go to the model in batches, all that wait at a
+ * time, so that one invalidation serves many of them. While one batch is pending the others stay in the ring.
+ */
+#include <errno.h>
+#include <linux/virtio_ids.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "vmm/util/log.h"
+#include "vmm/virtio/virtio.h"
+
+/* Spans of a whole batch. A chain has at most VQ_MAX_SEGMENTS, each in few pieces: one always fits. */
+enum { CLASS_IOMMU = 0x080600, BATCH = VQ_MAX_SIZE, BATCH_SPANS = 2048, EVENT_BURST = 64 };
+
+/* How long to let others finish before looking again, where nobody tells us that they have: 20 us to 1 ms. */
+enum { RETRY_FIRST_NS = 20000, RETRY_LAST_NS = 1000000 };
+
+enum pending { NOTHING, REQUESTS, RESET };
+
+struct virtio_iommu {
+	struct virtio_dev dev;
+	struct viommu_virtio *model;
+	enum pending pending;    /* what viommu_virtio_poll() is asked for */
+	bool reset_wanted;       /* as soon as nothing is pending */
+	struct loop_work events; /* faults wait in the model */
+	struct loop_work more;   /* chains wait in the ring */
+	int retry_fd;            /* timer: poll again */
+	long retry_ns;
+	struct loop_watch retry;
+	/* The batch. */
+	struct vq_chain chain;
+	unsigned count, spans_used;
+	bool held;
+	struct viommu_hold hold;
+	uint16_t heads[BATCH];
+	struct viommu_virtio_request requests[BATCH];
+	struct viommu_span spans[BATCH_SPANS];
+	struct iovec iov[BATCH_SPANS];
+};
+
+static struct virtio_iommu *iommu_of(struct virtio_dev *dev)
+{
+	return (struct virtio_iommu *)((char *)dev - offsetof(struct virtio_iommu, dev));
+}
+
+static uint64_t iommu_features(struct virtio_dev *dev)
+{
+	return viommu_virtio_features(iommu_of(dev)->model);
+}
+
+static void iommu_config_read(struct virtio_dev *dev, uint32_t offset, void *buffer, uint32_t len)
+{
+	viommu_virtio_config_read(iommu_of(dev)->model, offset, buffer, len);
+}
+
+static void iommu_config_write(struct virtio_dev *dev, uint32_t offset, const void *buffer, uint32_t len)
+{
+	viommu_virtio_config_write(iommu_of(dev)->model, offset, buffer, len);
+}
+
+static void arm_retry(struct virtio_iommu *iommu)
+{
+	struct itimerspec time = {.it_value.tv_nsec = iommu->retry_ns};
+
+	timerfd_settime(iommu->retry_fd, 0, &time, NULL);
+	if (iommu->retry_ns < RETRY_LAST_NS)
+		iommu->retry_ns *= 2;
+}
+
+/* Add one part of the chain to the batch. 0; -E2BIG: no room left; or an error of the translation. */
+static int add_part(struct virtio_iommu *iommu, struct viommu_section *section, bool writable, const struct iovec **iov,
+		    size_t *iov_count)
+{
+	uint64_t len = writable ? iommu->chain.writable_bytes : iommu->chain.readable_bytes;
+	struct viommu_span *spans = iommu->spans + iommu->spans_used;
+	struct iovec *to = iommu->iov + iommu->spans_used;
+	int count = vq_translate(section, &iommu->chain, writable, 0, len, spans, BATCH_SPANS - iommu->spans_used);
+
+	if (count < 0)
+		return count;
+	for (int i = 0; i < count; i++)
+		to[i] = (struct iovec){spans[i].host, spans[i].len};
+	iommu->spans_used += (unsigned)count;
+	*iov = to;
+	*iov_count = (size_t)count;
+	return 0;
+}
+
+static int add_request(struct virtio_iommu *iommu, struct viommu_section *section)
+{
+	struct viommu_virtio_request *request = &iommu->requests[iommu->count];
+	unsigned spans_used = iommu->spans_used;
+	int ret;
+
+	*request = (struct viommu_virtio_request){0};
+	ret = add_part(iommu, section, false, &request->in, &request->in_count);
+	if (!ret)
+		ret = add_part(iommu, section, true, &request->out, &request->out_count);
+	if (ret) {
+		iommu->spans_used = spans_used;
+		return ret;
+	}
+	iommu->heads[iommu->count++] = iommu->chain.head;
+	return 0;
+}
+
+/* Everything that waits, as far as there is room. 0 or an error of the ring or of a buffer. */
+static int collect(struct virtio_iommu *iommu, struct viommu_section *section)
+{
+	struct vq *vq = &iommu->dev.queues[VIOMMU_VIRTIO_REQUESTQ].vq;
+	/* As long as batches follow each other, a notification tells us nothing. */
+	int ret = vq_ask_kicks(vq, section, false);
+
+	iommu->count = iommu->spans_used = 0;
+	while (!ret && iommu->count < vq->size) {
+		ret = vq_pop(vq, section, &iommu->chain);
+		if (ret <= 0)
+			break;
+		ret = add_request(iommu, section);
+		if (!ret)
+			continue;
+		vq_unpop(vq);
+		/* Full: the rest comes with the next batch. */
+		if (ret == -E2BIG && iommu->count)
+			ret = 0;
+		break;
+	}
+	if (iommu->count) {
+		viommu_dma_hold(section, &iommu->hold, iommu->spans, iommu->spans_used);
+		iommu->held = true;
+	}
+	return ret;
+}
+
+/* Nothing waits: notifications are wanted again, and what came before the driver sees that is looked for. */
+static int wait_for_driver(struct virtio_iommu *iommu, struct viommu_section *section)
+{
+	struct vq *vq = &iommu->dev.queues[VIOMMU_VIRTIO_REQUESTQ].vq;
+	int ret = vq_ask_kicks(vq, section, true);
+
+	if (!ret)
+		ret = vq_waiting(vq, section);
+	if (ret > 0)
+		loop_post(iommu->dev.loop, &iommu->more);
+	return ret;
+}
+
+/* Give the whole batch back: its answers are in the buffers. 1: with an interrupt; 0; or an error of the ring. */
+static int push_batch(struct virtio_iommu *iommu, struct viommu_section *section)
+{
+	struct vq *vq = &iommu->dev.queues[VIOMMU_VIRTIO_REQUESTQ].vq;
+	int ret = 0;
+
+	for (unsigned i = 0; i < iommu->count && !ret; i++)
+		ret = vq_push(vq, section, iommu->heads[i], iommu->requests[i].written);
+	return ret ? ret : vq_wants_interrupt(vq, section);
+}
+
+static void drop_batch(struct virtio_iommu *iommu)
+{
+	if (iommu->held)
+		viommu_dma_release(&iommu->hold);
+	iommu->held = false;
+	iommu->count = 0;
+}
+
+static void finish_batch(struct virtio_iommu *iommu)
+{
+	struct viommu_section section;
+	int ret = 0;
+
+	if (iommu->dev.running && iommu->count) {
+		ret = virtio_dma_begin(&iommu->dev, &section);
+		if (!ret) {
+			ret = push_batch(iommu, &section);
+			viommu_dma_end(&section);
+		}
+	}
+	drop_batch(iommu);
+	if (ret > 0)
+		virtio_interrupt_queue(&iommu->dev, VIOMMU_VIRTIO_REQUESTQ);
+	else if (ret < 0)
+		virtio_fail(&iommu->dev, "requests cannot be given back");
+}
+
+static void begin_reset(struct virtio_iommu *iommu)
+{
+	iommu->reset_wanted = false;
+	iommu->pending = RESET;
+	viommu_virtio_reset(iommu->model, false);
+}
+
+/* Look whether what is pending is complete, and do what waited for that. True: nothing is pending any more. */
+static bool advance(struct virtio_iommu *iommu)
+{
+	while (iommu->pending != NOTHING) {
+		enum pending was = iommu->pending;
+
+		if (viommu_virtio_poll(iommu->model) == -EAGAIN)
+			return false;
+		iommu->pending = NOTHING;
+		if (was == REQUESTS)
+			finish_batch(iommu);
+		else
+			virtio_reset_done(&iommu->dev);
+		if (iommu->reset_wanted)
+			begin_reset(iommu);
+	}
+	return true;
+}
+
+/* Take a batch to the model. */
+static void serve(struct virtio_iommu *iommu)
+{
+	struct viommu_section section;
+	int ret;
+
+	if (virtio_dma_begin(&iommu->dev, &section))
+		return;
+	ret = collect(iommu, &section);
+	if (!ret && !iommu->count)
+		ret = wait_for_driver(iommu, &section);
+	viommu_dma_end(&section);
+	if (ret < 0) {
+		drop_batch(iommu);
+		virtio_fail(&iommu->dev, "the request queue is broken");
+		return;
+	}
+	if (!iommu->count)
+		return;
+	iommu->retry_ns = RETRY_FIRST_NS;
+	iommu->pending = REQUESTS;
+	ret = viommu_virtio_submit(iommu->model, iommu->requests, iommu->count);
+	if (ret != -EAGAIN) {
+		iommu->pending = NOTHING;
+		finish_batch(iommu);
+	}
+	/* Whether there is more is found out in the next round: the other devices come first. */
+	loop_post(iommu->dev.loop, &iommu->more);
+}
+
+static void go_on(struct virtio_iommu *iommu)
+{
+	bool idle = advance(iommu);
+
+	if (idle && iommu->dev.running && iommu->dev.queues[VIOMMU_VIRTIO_REQUESTQ].vq.enabled)
+		serve(iommu);
+	if (iommu->pending != NOTHING)
+		arm_retry(iommu);
+}
+
+static void more_cb(void *opaque)
+{
+	struct virtio_iommu *iommu = opaque;
+
+	/* A pending batch has its timer and virtio_iommu_progress(). */
+	if (iommu->pending == NOTHING)
+		go_on(iommu);
+}
+
+static void retry_cb(void *opaque, uint32_t events)
+{
+	struct virtio_iommu *iommu = opaque;
+	uint64_t count;
+
+	(void)events;
+	if (read(iommu->retry_fd, &count, sizeof(count)) == sizeof(count))
+		go_on(iommu);
+}
+
+void virtio_iommu_progress(struct pci_dev *pci)
+{
+	struct virtio_iommu *iommu = iommu_of((struct virtio_dev *)((char *)pci - offsetof(struct virtio_dev, pci)));
+
+	if (iommu->pending != NOTHING && advance(iommu))
+		loop_post(iommu->dev.loop, &iommu->more);
+}
+
+/* One event into one buffer. 1; 0: there was no buffer, the event is lost; or an error of the ring. */
+static int deliver(struct virtio_iommu *iommu, struct viommu_section *section, const uint8_t *event)
+{
+	struct vq *vq = &iommu->dev.queues[VIOMMU_VIRTIO_EVENTQ].vq;
+	uint32_t written = VIOMMU_VIRTIO_EVENT_SIZE;
+	int ret = vq_pop(vq, section, &iommu->chain);
+
+	if (ret <= 0)
+		return ret;
+	if (vq_copy_out(section, &iommu->chain, 0, event, VIOMMU_VIRTIO_EVENT_SIZE))
+		written = 0;
+	ret = vq_push(vq, section, iommu->chain.head, written);
+	return ret ? ret : 1;
+}
+
+/* Take what the model has, and drop what the driver has no buffer for: it would be stale when one comes. */
+static int deliver_all(struct virtio_iommu *iommu, struct viommu_section *section)
+{
+	uint8_t event[VIOMMU_VIRTIO_EVENT_SIZE];
+	unsigned i = 0;
+	int ret = 0;
+
+	while (ret >= 0 && i < EVENT_BURST && !viommu_virtio_event(iommu->model, event, sizeof(event))) {
+		ret = deliver(iommu, section, event);
+		i++;
+	}
+	if (i == EVENT_BURST)
+		loop_post(iommu->dev.loop, &iommu->events);
+	return ret < 0 ? ret : vq_wants_interrupt(&iommu->dev.queues[VIOMMU_VIRTIO_EVENTQ].vq, section);
+}
+
+static void drop_events(struct virtio_iommu *iommu)
+{
+	uint8_t event[VIOMMU_VIRTIO_EVENT_SIZE];
+	unsigned i = 0;
+
+	while (i < EVENT_BURST && !viommu_virtio_event(iommu->model, event, sizeof(event)))
+		i++;
+	if (i == EVENT_BURST)
+		loop_post(iommu->dev.loop, &iommu->events);
+}
+
+static void events_cb(void *opaque)
+{
+	struct virtio_iommu *iommu = opaque;
+	struct viommu_section section;
+	int ret;
+
+	if (!iommu->dev.running || !iommu->dev.queues[VIOMMU_VIRTIO_EVENTQ].vq.enabled ||
+	    virtio_dma_begin(&iommu->dev, &section)) {
+		drop_events(iommu);
+		return;
+	}
+	ret = deliver_all(iommu, &section);
+	viommu_dma_end(&section);
+	if (ret > 0)
+		virtio_interrupt_queue(&iommu->dev, VIOMMU_VIRTIO_EVENTQ);
+	else if (ret < 0)
+		virtio_fail(&iommu->dev, "the event queue is broken");
+}
+
+void virtio_iommu_event(struct pci_dev *pci)
+{
+	struct virtio_iommu *iommu = iommu_of((struct virtio_dev *)((char *)pci - offsetof(struct virtio_dev, pci)));
+
+	loop_post(iommu->dev.loop, &iommu->events);
+}
+
+static void iommu_start(struct virtio_dev *dev)
+{
+	viommu_virtio_set_features(iommu_of(dev)->model, dev->driver_features);
+}
+
+/* The event queue's kicks tell of new buffers, which wait for events. */
+static void iommu_kick(struct virtio_dev *dev, unsigned queue)
+{
+	struct virtio_iommu *iommu = iommu_of(dev);
+
+	if (queue == VIOMMU_VIRTIO_REQUESTQ)
+		more_cb(iommu);
+}
+
+static void iommu_reset(struct virtio_dev *dev)
+{
+	struct virtio_iommu *iommu = iommu_of(dev);
+
+	loop_cancel(dev->loop, &iommu->more);
+	iommu->retry_ns = RETRY_FIRST_NS;
+	if (iommu->pending == NOTHING)
+		begin_reset(iommu);
+	else
+		iommu->reset_wanted = true;
+	go_on(iommu);
+}
+
+static void iommu_destroy(struct virtio_dev *dev)
+{
+	struct virtio_iommu *iommu = iommu_of(dev);
+
+	loop_cancel(dev->loop, &iommu->more);
+	loop_cancel(dev->loop, &iommu->events);
+	loop_remove(dev->loop, &iommu->retry);
+	close(iommu->retry_fd);
+	drop_batch(iommu);
+	virtio_fini(dev);
+	free(iommu);
+}
+
+static const struct virtio_ops iommu_ops = {
+	.device_id = VIRTIO_ID_IOMMU,
+	.class_code = CLASS_IOMMU,
+	.queues = VIOMMU_VIRTIO_QUEUES,
+	.queue_size = BATCH,
+	.features = iommu_features,
+	.config_read = iommu_config_read,
+	.config_write = iommu_config_write,
+	.start = iommu_start,
+	.kick = iommu_kick,
+	.reset = iommu_reset,
+	.destroy = iommu_destroy,
+};
+
+static int iommu_init(struct virtio_iommu *iommu, const struct virtio_env *env)
+{
+	int ret;
+
+	iommu->events = (struct loop_work){.run = events_cb, .opaque = iommu};
+	iommu->more = (struct loop_work){.run = more_cb, .opaque = iommu};
+	iommu->retry_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (iommu->retry_fd < 0)
+		return -errno;
+	iommu->retry = (struct loop_watch){.fd = iommu->retry_fd, .ready = retry_cb, .opaque = iommu};
+	ret = loop_add(env->loop, &iommu->retry, EPOLLIN);
+	if (ret)
+		goto err_close;
+	ret = virtio_init(&iommu->dev, &iommu_ops, env);
+	if (ret)
+		goto err_watch;
+	return 0;
+
+err_watch:
+	loop_remove(env->loop, &iommu->retry);
+err_close:
+	close(iommu->retry_fd);
+	return ret;
+}
+
+int virtio_iommu_create(const struct virtio_env *env, struct viommu_virtio *model, struct pci_dev **out)
+{
+	struct virtio_iommu *iommu = calloc(1, sizeof(*iommu));
+	int ret;
+
+	if (!iommu)
+		return -ENOMEM;
+	iommu->model = model;
+	ret = iommu_init(iommu, env);
+	if (ret) {
+		vmm_log("virtio-iommu: %s", strerror(-ret));
+		free(iommu);
+		return ret;
+	}
+	*out = &iommu->dev.pci;
+	return 0;
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <viommu/viommu.h>
+
+#include "vmm/kvm/ram.h"
+#include "vmm/pci/pci.h"
+#include "vmm/util/log.h"
+#include "vmm/virtio/virtio.h"
+#include "vmm/wiring/iommu.h"
+
+/* Writes of devices to this range are interrupts, never memory: the guest must not map it. */
+static const struct viommu_virtio_resv msi_window = {LAYOUT_LAPIC, LAYOUT_LAPIC + 0xfffff, true};
+
+struct iommu_wiring {
+	struct viommu *v;
+	struct viommu_virtio *model; /* NULL: no IOMMU */
+	struct pci_dev *unit;        /* the model's PCI function, or NULL */
+	struct viommu_inval *inval;
+	struct viommu_endpoint *endpoints[LAYOUT_PCI_SLOTS];
+	unsigned count;
+	struct acpi_endpoint behind[LAYOUT_PCI_SLOTS];
+	size_t behind_count;
+};
+
+static void log_line(void *opaque, const char *line)
+{
+	(void)opaque;
+	vmm_log("%s", line);
+}
+
+static void event_ready(void *opaque)
+{
+	struct iommu_wiring *wiring = opaque;
+
+	if (wiring->unit)
+		virtio_iommu_event(wiring->unit);
+}
+
+void iommu_wiring_hold_released(void *opaque)
+{
+	struct iommu_wiring *wiring = opaque;
+
+	if (wiring->unit)
+		virtio_iommu_progress(wiring->unit);
+}
+
+static int add_memory(struct viommu *v, const struct ram *ram)
+{
+	int err = viommu_mem_add(v, (struct viommu_gpa){0}, ram->low_size, ram->base, ram->fd, 0);
+
+	if (!err && ram->high_size)
+		err = viommu_mem_add(v, (struct viommu_gpa){LAYOUT_HIGH_RAM}, ram->high_size, ram->base + ram->low_size,
+				     ram->fd, ram->low_size);
+	return err;
+}
+
+static int create_model(struct iommu_wiring *wiring, const struct iommu_config *config)
+{
+	const struct viommu_virtio_config model = {
+		.input_bits = config->input_bits,
+		.bypass = config->bypass,
+		.resv = &msi_window,
+		.resv_count = 1,
+		.event_ready = event_ready,
+		.opaque = wiring,
+	};
+
+	return config->kind == IOMMU_VIRTIO ? viommu_virtio_create(wiring->v, &model, &wiring->model) : 0;
+}
+
+int iommu_wiring_create(const struct iommu_config *config, const struct ram *ram, struct iommu_wiring **out)
+{
+	const struct viommu_config core = {.log = log_line};
+	struct iommu_wiring *wiring = calloc(1, sizeof(*wiring));
+	int err = wiring ? viommu_create(&core, &wiring->v) : -ENOMEM;
+
+	if (err) {
+		free(wiring);
+		return err;
+	}
+	err = viommu_inval_create(wiring->v, &wiring->inval);
+	if (!err)
+		err = add_memory(wiring->v, ram);
+	if (!err)
+		err = create_model(wiring, config);
+	if (err) {
+		iommu_wiring_destroy(wiring);
+		return err;
+	}
+	*out = wiring;
+	return 0;
+}
+
+/* The devices are gone, so nothing is in use and each of these completes at once. */
+static void complete(struct viommu_inval *inval)
+{
+	viommu_inval_begin(inval);
+	while (viommu_inval_poll(inval))
+		sched_yield();
+}
+
+void iommu_wiring_destroy(struct iommu_wiring *wiring)
+{
+	viommu_virtio_destroy(wiring->model);
+	for (unsigned i = 0; i < wiring->count; i++) {
+		viommu_detach(wiring->endpoints[i], wiring->inval);
+		complete(wiring->inval);
+		viommu_endpoint_remove(wiring->endpoints[i]);
+	}
+	viommu_inval_destroy(wiring->inval);
+	viommu_destroy(wiring->v);
+	free(wiring);
+}
+
+static uint32_t requester_id(unsigned slot)
+{
+	return slot << 3;
+}
+
+static int add_endpoint(struct iommu_wiring *wiring, unsigned slot, bool behind, struct viommu_endpoint **out)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "0000:00:%02x.0", slot & (LAYOUT_PCI_SLOTS - 1));
+	int err = viommu_endpoint_add(wiring->v, requester_id(slot), name, out);
+
+	if (err)
+		return err;
+	err = behind ? viommu_virtio_manage(wiring->model, *out) : viommu_bypass(*out, wiring->inval);
+	if (err) {
+		viommu_endpoint_remove(*out);
+		return err;
+	}
+	wiring->endpoints[wiring->count++] = *out;
+	if (behind)
+		wiring->behind[wiring->behind_count++] =
+			(struct acpi_endpoint){(uint16_t)requester_id(slot), requester_id(slot)};
+	return 0;
+}
+
+int iommu_wiring_add_device(struct iommu_wiring *wiring, struct pci_root *root, struct pci_dev *dev, unsigned slot,
+			    bool behind)
+{
+	int err = add_endpoint(wiring, slot, behind, &dev->endpoint);
+
+	return err ? err : pci_root_add(root, dev, slot);
+}
+
+int iommu_wiring_add_unit(struct iommu_wiring *wiring, const struct virtio_env *env, struct pci_root *root)
+{
+	struct pci_dev *unit;
+	int err = virtio_iommu_create(env, wiring->model, &unit);
+
+	if (err)
+		return err;
+	err = iommu_wiring_add_device(wiring, root, unit, IOMMU_SLOT, false);
+	if (err)
+		unit->ops->destroy(unit);
+	else
+		wiring->unit = unit;
+	return err;
+}
+
+size_t iommu_wiring_endpoints(const struct iommu_wiring *wiring, const struct acpi_endpoint **out)
+{
+	*out = wiring->behind;
+	return wiring->behind_count;
+}

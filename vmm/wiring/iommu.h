@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where the library meets the machine: guest memory is told to it, each PCI function gets its endpoint, and the
+ * virtio-iommu model gets its PCI function. Made before the devices, destroyed after them.
+ */
+#ifndef VMM_WIRING_IOMMU_H
+#define VMM_WIRING_IOMMU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "vmm/acpi/acpi.h"
+#include "vmm/config/config.h"
+
+struct iommu_wiring;
+struct pci_dev;
+struct pci_root;
+struct ram;
+struct virtio_env;
+
+enum { IOMMU_SLOT = 1 };
+
+/* 0 or -errno. */
+int iommu_wiring_create(const struct iommu_config *config, const struct ram *ram, struct iommu_wiring **out);
+void iommu_wiring_destroy(struct iommu_wiring *wiring);
+
+/* The virtio-iommu's PCI function at IOMMU_SLOT. Only for IOMMU_VIRTIO, once, before the guest runs. */
+int iommu_wiring_add_unit(struct iommu_wiring *wiring, const struct virtio_env *env, struct pci_root *root);
+
+/* Put a device on the bus, behind the IOMMU or past it. The device is the caller's again on an error. */
+int iommu_wiring_add_device(struct iommu_wiring *wiring, struct pci_root *root, struct pci_dev *dev, unsigned slot,
+			    bool behind);
+
+/* What stands behind the virtio-iommu, for the VIOT table; returns how many. */
+size_t iommu_wiring_endpoints(const struct iommu_wiring *wiring, const struct acpi_endpoint **out);
+
+/* For struct virtio_env: a hold was released. */
+void iommu_wiring_hold_released(void *opaque);
+
+#endif
