@@ -55,13 +55,6 @@ static void put_free(struct virtio_blk *blk, struct blk_request *request)
 	blk->free = request;
 }
 
-static void finish_now(struct virtio_blk *blk, struct blk_request *request, uint8_t status)
-{
-	request->status = status;
-	request->next = blk->finished;
-	blk->finished = request;
-}
-
 /* Is the data part of the disk? Whole sectors, section 5.2.6. */
 static bool on_disk(const struct virtio_blk *blk, uint64_t sector, uint64_t len)
 {
@@ -90,7 +83,7 @@ static void start_data(struct virtio_blk *blk, struct viommu_section *section, s
 	request->chain_start = request->to_guest ? 0 : HEADER_SIZE;
 	request->len = request->to_guest ? chain->writable_bytes - 1 : chain->readable_bytes - HEADER_SIZE;
 	if (!on_disk(blk, sector, request->len)) {
-		finish_now(blk, request, VIRTIO_BLK_S_IOERR);
+		blk_io_finish(blk, request, VIRTIO_BLK_S_IOERR);
 		return;
 	}
 	request->file_start = sector * BLK_SECTOR;
@@ -104,7 +97,7 @@ static void start_request(struct virtio_blk *blk, struct viommu_section *section
 	request->flush = request->to_guest = false;
 	request->len = request->done = 0;
 	if (vq_copy_in(section, &request->chain, 0, &header, sizeof(header))) {
-		finish_now(blk, request, VIRTIO_BLK_S_IOERR);
+		blk_io_finish(blk, request, VIRTIO_BLK_S_IOERR);
 		return;
 	}
 	switch (le32toh(header.type)) {
@@ -120,10 +113,10 @@ static void start_request(struct virtio_blk *blk, struct viommu_section *section
 		blk_io_step(blk, section, request);
 		break;
 	case VIRTIO_BLK_T_GET_ID:
-		finish_now(blk, request, get_id(blk, section, request));
+		blk_io_finish(blk, request, get_id(blk, section, request));
 		break;
 	default:
-		finish_now(blk, request, VIRTIO_BLK_S_UNSUPP);
+		blk_io_finish(blk, request, VIRTIO_BLK_S_UNSUPP);
 	}
 }
 
@@ -294,10 +287,8 @@ static int open_file(struct virtio_blk *blk, const char *path)
 
 static void init_requests(struct virtio_blk *blk)
 {
-	for (unsigned i = 0; i < BLK_QUEUE_SIZE; i++) {
-		blk->requests[i].blk = blk;
+	for (unsigned i = 0; i < BLK_QUEUE_SIZE; i++)
 		put_free(blk, &blk->requests[i]);
-	}
 }
 
 static int blk_init(struct virtio_blk *blk, const struct virtio_env *env, const char *path)

@@ -13,14 +13,11 @@
 
 enum { BLK_QUEUE_SIZE = 128, BLK_SECTOR = 512, BLK_STEP_SPANS = 128 };
 
-struct virtio_blk;
-
 /*
  * A request under way. Its data moves in steps of at most BLK_STEP_SPANS pieces, so that its size is bounded however the
  * guest has cut its buffers; only the step under way is held.
  */
 struct blk_request {
-	struct virtio_blk *blk;
 	struct blk_request *next; /* in the free list, or among the finished ones */
 	struct vq_chain chain;
 	bool to_guest;        /* which part of the chain holds the data */
@@ -63,6 +60,9 @@ void blk_io_fini(struct virtio_blk *blk);
  * have one, goes to blk->finished with its status.
  */
 void blk_io_step(struct virtio_blk *blk, struct viommu_section *section, struct blk_request *request);
+
+/* Put a request among the finished ones. */
+void blk_io_finish(struct virtio_blk *blk, struct blk_request *request, uint8_t status);
 
 /* Hand the steps to the kernel. Outside of sections. */
 void blk_io_submit(struct virtio_blk *blk);

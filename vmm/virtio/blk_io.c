@@ -9,7 +9,7 @@
 #include "vmm/util/log.h"
 #include "vmm/virtio/blk.h"
 
-static void finish(struct virtio_blk *blk, struct blk_request *request, uint8_t status)
+void blk_io_finish(struct virtio_blk *blk, struct blk_request *request, uint8_t status)
 {
 	request->status = status;
 	request->next = blk->finished;
@@ -39,13 +39,13 @@ void blk_io_step(struct virtio_blk *blk, struct viommu_section *section, struct 
 	int count = 0;
 
 	if (!request->flush && request->done == request->len) {
-		finish(blk, request, VIRTIO_BLK_S_OK);
+		blk_io_finish(blk, request, VIRTIO_BLK_S_OK);
 		return;
 	}
 	if (!request->flush)
 		count = prepare_data(section, request);
 	if (count < 0) {
-		finish(blk, request, VIRTIO_BLK_S_IOERR);
+		blk_io_finish(blk, request, VIRTIO_BLK_S_IOERR);
 		return;
 	}
 	/* There are as many entries as requests, and each has at most one. */
@@ -88,11 +88,11 @@ static bool complete(struct virtio_blk *blk, struct blk_request *request, int re
 		return true;
 	/* Nothing moved though there is data: the file has become shorter than the disk. */
 	if (result < 0 || (!request->flush && result == 0)) {
-		finish(blk, request, VIRTIO_BLK_S_IOERR);
+		blk_io_finish(blk, request, VIRTIO_BLK_S_IOERR);
 		return false;
 	}
 	if (request->flush) {
-		finish(blk, request, VIRTIO_BLK_S_OK);
+		blk_io_finish(blk, request, VIRTIO_BLK_S_OK);
 		return false;
 	}
 	request->done += (uint64_t)result;
@@ -112,7 +112,7 @@ static void continue_all(struct virtio_blk *blk, struct blk_request *more)
 		if (open)
 			blk_io_step(blk, &section, request);
 		else
-			finish(blk, request, VIRTIO_BLK_S_IOERR);
+			blk_io_finish(blk, request, VIRTIO_BLK_S_IOERR);
 	}
 	if (open)
 		viommu_dma_end(&section);

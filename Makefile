@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The few commands that everybody needs; Meson does the building. Each installs the Debian packages that it lacks.
+BUILD ?= build
+
+.PHONY: all demo check bench lint clean
+
+all:
+	scripts/deps build
+	scripts/build $(BUILD)
+
+# A Debian guest with a disk and a network card behind the virtual IOMMU, and a DMA that is blocked.
+demo:
+	scripts/deps build lab
+	scripts/build $(BUILD)
+	scripts/demo $(BUILD)
+
+# Every test. FULL=1: the long forms too.
+check:
+	scripts/deps check
+	scripts/check $(BUILD)
+
+bench:
+	scripts/deps build
+	scripts/build $(BUILD)
+	scripts/bench $(BUILD)
+
+lint:
+	scripts/deps lint
+	scripts/build $(BUILD)
+	scripts/lint $(BUILD)
+
+clean:
+	rm -rf $(BUILD)
