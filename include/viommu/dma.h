@@ -24,8 +24,11 @@ struct viommu_section {
 	struct viommu_endpoint *endpoint;
 	struct viommu_domain *domain;
 	const void *memory;
-	const void *region;
 	void *slot;
+	/* The piece that was translated last, so that the next access nearby finds it at once. */
+	uint64_t near_iova, near_len;
+	uint8_t *near_host;
+	unsigned near_access;
 };
 
 /* A piece of I/O address space that lies in one piece in this process. */

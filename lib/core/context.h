@@ -34,7 +34,8 @@ struct viommu_domain {
 	uint64_t maps GUARDED_BY(lock), unmaps GUARDED_BY(lock);
 
 	struct lock holds_lock;
-	struct viommu_hold *holds GUARDED_BY(holds_lock);
+	struct viommu_hold
+		*_Atomic holds; /* holds_lock to write, or to follow; whether it is empty may be read without */
 
 	struct viommu_domain *prev, *next; /* viommu.lock: all domains */
 };

@@ -71,7 +71,7 @@ int viommu_dma_begin(struct viommu_endpoint *endpoint, struct viommu_section *se
 	tag = settle(slot, endpoint, tag);
 	section->endpoint = endpoint;
 	section->slot = slot;
-	section->region = NULL;
+	section->near_len = 0;
 	/* Acquire: partners are the releases where domains and arrays of regions are published. */
 	section->domain = atomic_load_explicit(&v->by_index[section_domain(tag)], memory_order_acquire);
 	section->memory = atomic_load_explicit(&v->memory, memory_order_acquire);
@@ -86,9 +86,9 @@ void viommu_dma_end(struct viommu_section *section)
 	atomic_store_explicit(&slot->word, 0, memory_order_release);
 }
 
-/* What the domain says of one address: where it points, how many bytes run on, with which rights. */
+/* What the domain says of one address: where it points, how many bytes run on from it, and before it, with which rights. */
 struct target {
-	uint64_t gpa, len;
+	uint64_t gpa, len, before;
 	unsigned access;
 };
 
@@ -103,12 +103,12 @@ static bool find_target(const struct viommu_domain *domain, uint64_t iova, struc
 	struct table_hit hit;
 
 	if (domain->identity) {
-		*out = (struct target){iova, UINT64_MAX - iova, VIOMMU_READ | VIOMMU_WRITE};
+		*out = (struct target){iova, UINT64_MAX - iova, iova, VIOMMU_READ | VIOMMU_WRITE};
 		return true;
 	}
 	if (!table_find(&domain->table, iova >> TABLE_PAGE_SHIFT, &hit))
 		return false;
-	*out = (struct target){hit.gpa + offset, bytes_of_pages(hit.pages) - offset, hit.access};
+	*out = (struct target){hit.gpa + offset, bytes_of_pages(hit.pages) - offset, offset, hit.access};
 	return true;
 }
 
@@ -124,20 +124,10 @@ static void extend(const struct viommu_domain *domain, uint64_t iova, uint64_t l
 	struct target next;
 
 	while (target->len < len && find_target(domain, iova + target->len, &next) && allows(&next, access) &&
-	       next.gpa == target->gpa + target->len)
+	       next.gpa == target->gpa + target->len) {
 		target->len += next.len;
-}
-
-static const struct memory_region *find_region(struct viommu_section *section, uint64_t gpa)
-{
-	const struct memory_region *region = section->region;
-
-	if (region && range_has(region->gpa, gpa))
-		return region;
-	region = memory_find(section->memory, gpa);
-	if (region)
-		section->region = region;
-	return region;
+		target->access &= next.access;
+	}
 }
 
 static int fault(struct viommu_section *section, uint64_t iova, unsigned access, enum viommu_fault_reason reason)
@@ -151,35 +141,59 @@ static enum viommu_fault_reason refusal(const struct target *target, unsigned ac
 	return (target->access & access) == access ? VIOMMU_FAULT_NO_MEMORY : VIOMMU_FAULT_PERMISSION;
 }
 
-int viommu_dma_translate(struct viommu_section *section, struct viommu_iova iova, uint64_t len, unsigned access,
+/* Walk, and remember where the walk led: the whole leaf as far as it lies in one region. */
+static int translate_far(struct viommu_section *section, uint64_t iova, uint64_t len, unsigned access,
 			 struct viommu_span *out)
 {
 	const struct viommu_domain *domain = section->domain;
 	struct target target;
 
-	if (__builtin_expect(!len || iova.value > UINT64_MAX - (len - 1), 0))
+	if (!len || iova > UINT64_MAX - (len - 1))
 		return -EINVAL;
-	if (__builtin_expect(!domain, 0))
-		return fault(section, iova.value, access, VIOMMU_FAULT_BLOCKED);
-	if (__builtin_expect(!find_target(domain, iova.value, &target), 0))
-		return fault(section, iova.value, access, VIOMMU_FAULT_NOT_MAPPED);
-	if (__builtin_expect(!allows(&target, access), 0))
-		return fault(section, iova.value, access, refusal(&target, access));
+	if (!domain)
+		return fault(section, iova, access, VIOMMU_FAULT_BLOCKED);
+	if (!find_target(domain, iova, &target))
+		return fault(section, iova, access, VIOMMU_FAULT_NOT_MAPPED);
+	if (!allows(&target, access))
+		return fault(section, iova, access, refusal(&target, access));
 	if (target.len < len)
-		extend(domain, iova.value, len, access, &target);
+		extend(domain, iova, len, access, &target);
 
-	const struct memory_region *region = find_region(section, target.gpa);
+	const struct memory_region *region = memory_find(section->memory, target.gpa);
 
-	if (__builtin_expect(!region, 0))
-		return fault(section, iova.value, access, VIOMMU_FAULT_NO_MEMORY);
-	uint64_t room = region->gpa.last - target.gpa + 1;
+	if (!region)
+		return fault(section, iova, access, VIOMMU_FAULT_NO_MEMORY);
+	uint64_t room = region->gpa.last - target.gpa + 1, back = target.before;
 
-	out->iova = iova;
+	if (target.len > room)
+		target.len = room;
+	if (back > target.gpa - region->gpa.first)
+		back = target.gpa - region->gpa.first;
+	out->iova.value = iova;
 	out->host = region->host + (target.gpa - region->gpa.first);
 	out->len = len < target.len ? len : target.len;
-	if (out->len > room)
-		out->len = room;
+	section->near_iova = iova - back;
+	section->near_len = target.len + back;
+	section->near_host = (uint8_t *)out->host - back;
+	section->near_access = target.access;
 	return 0;
+}
+
+int viommu_dma_translate(struct viommu_section *section, struct viommu_iova iova, uint64_t len, unsigned access,
+			 struct viommu_span *out)
+{
+	uint64_t offset = iova.value - section->near_iova;
+
+	/* What this section has translated stays valid until it ends: invalidations wait for it. */
+	if (__builtin_expect(offset < section->near_len && len - 1 < section->near_len - offset &&
+				     !(access & ~section->near_access),
+			     1)) {
+		out->iova = iova;
+		out->len = len;
+		out->host = section->near_host + offset;
+		return 0;
+	}
+	return translate_far(section, iova.value, len, access, out);
 }
 
 void viommu_dma_hold(struct viommu_section *section, struct viommu_hold *hold, const struct viommu_span *spans,
@@ -191,12 +205,15 @@ void viommu_dma_hold(struct viommu_section *section, struct viommu_hold *hold, c
 	if (!domain)
 		return; /* blocked: there are no spans */
 	lock_take(&domain->holds_lock);
+	struct viommu_hold *next = atomic_load_explicit(&domain->holds, memory_order_relaxed);
+
 	/* The ticket is drawn inside the section, so an invalidation that awaits the section sees a smaller one. */
 	hold->ticket = 1 + atomic_fetch_add_explicit(&domain->v->tickets, 1, memory_order_relaxed);
-	hold->next = domain->holds;
-	if (hold->next)
-		hold->next->prev = hold;
-	domain->holds = hold;
+	hold->next = next;
+	if (next)
+		next->prev = hold;
+	/* Read without the lock in inval.c, ordered by the end of this section. */
+	atomic_store_explicit(&domain->holds, hold, memory_order_relaxed);
 	lock_drop(&domain->holds_lock);
 }
 
@@ -212,7 +229,8 @@ void viommu_dma_release(struct viommu_hold *hold)
 	if (hold->prev)
 		hold->prev->next = hold->next;
 	else
-		domain->holds = hold->next;
+		/* Release: partner of the acquire in inval.c; the I/O is over before the list is empty. */
+		atomic_store_explicit(&domain->holds, hold->next, memory_order_release);
 	lock_drop(&domain->holds_lock);
 	hold->domain = NULL;
 }

@@ -138,6 +138,9 @@ static bool domain_holds(const struct viommu_inval *inval, const struct change *
 {
 	bool found = false;
 
+	/* Acquire: partner of the release in viommu_dma_release(). Holds of the awaited sections are in the list. */
+	if (!atomic_load_explicit(&domain->holds, memory_order_acquire))
+		return false;
 	lock_take(&domain->holds_lock);
 	for (const struct viommu_hold *hold = domain->holds; hold && !found; hold = hold->next)
 		found = hold->ticket <= inval->last_ticket && concerns_hold(change, hold);
