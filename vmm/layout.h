@@ -29,7 +29,8 @@
 #define LAYOUT_CMDLINE_MAX 2048u
 #define LAYOUT_EBDA 0x9fc00ull
 #define LAYOUT_ACPI 0xe0000ull /* RSDP first, then all tables */
-#define LAYOUT_ACPI_SIZE 0x20000ull
+#define LAYOUT_ACPI_SIZE 0x1fff0ull
+#define LAYOUT_RESET_VECTOR 0xffff0ull /* 16 bytes of code that reset the machine */
 #define LAYOUT_KERNEL 0x1000000ull
 
 /* I/O ports. */

@@ -81,7 +81,7 @@ int acpi_build(struct ram *ram, const struct acpi_config *config, uint64_t *rsdp
 	if (buffer.full)
 		error = -ENOSPC;
 	else
-		memcpy(target, buffer.data, buffer.size);
+		memcpy(target, buffer.data, buffer.used);
 	free(buffer.data);
 	*rsdp = LAYOUT_ACPI;
 	return error;

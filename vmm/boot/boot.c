@@ -80,6 +80,8 @@ int boot_load(struct ram *ram, const struct boot_config *config, struct vcpu_ent
 		error = params_write(ram, &facts);
 	if (!error)
 		error = entry_prepare(ram, entry);
+	if (!error)
+		error = entry_add_reset_vector(ram);
 	if (error)
 		return error;
 	entry->rip = image.entry;

@@ -24,6 +24,11 @@ enum {
 /* Null, null, 64-bit code at 0x10, data at 0x18 (boot.rst, 64-bit boot protocol: __BOOT_CS and __BOOT_DS). */
 static const uint64_t boot_gdt[] = {0, 0, 0x00af9b000000ffffull, 0x00cf93000000ffffull};
 
+/* 16-bit: mov dx, reset port; mov al, reset value; out dx, al; 1: hlt; jmp 1b */
+static const uint8_t reset_code[] = {
+	0xba, LAYOUT_PORT_RESET & 0xff, LAYOUT_PORT_RESET >> 8, 0xb0, LAYOUT_RESET_VALUE, 0xee, 0xf4, 0xeb, 0xfd,
+};
+
 static void fill_tables(uint64_t *tables)
 {
 	uint64_t *pml4 = tables, *pdpt = tables + PAGE_ENTRIES, *directories = tables + 2 * PAGE_ENTRIES;
@@ -46,5 +51,15 @@ int entry_prepare(struct ram *ram, struct vcpu_entry *entry)
 	fill_tables(tables);
 	memcpy(gdt, boot_gdt, sizeof(boot_gdt));
 	*entry = (struct vcpu_entry){.cr3 = LAYOUT_PAGE_TABLES, .gdt = LAYOUT_GDT, .gdt_size = sizeof(boot_gdt)};
+	return 0;
+}
+
+int entry_add_reset_vector(struct ram *ram)
+{
+	void *target = ram_at(ram, LAYOUT_RESET_VECTOR, sizeof(reset_code));
+
+	if (!target)
+		return -EFBIG;
+	memcpy(target, reset_code, sizeof(reset_code));
 	return 0;
 }

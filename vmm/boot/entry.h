@@ -9,4 +9,10 @@ struct vcpu_entry;
 /* Write a GDT and page tables that map the first 4 GiB to themselves; fill all of entry but rip and rsi. -EFBIG. */
 int entry_prepare(struct ram *ram, struct vcpu_entry *entry);
 
+/*
+ * Code where a PC's reset vector is, for kernels that restart by a jump there: Linux does so on a hardware-reduced
+ * machine without EFI, although the FADT names a reset register. -EFBIG.
+ */
+int entry_add_reset_vector(struct ram *ram);
+
 #endif

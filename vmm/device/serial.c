@@ -60,6 +60,7 @@ struct serial {
 	uint8_t ier, lcr, mcr, scr, divisor[2];
 	bool fifo_enabled, overrun;
 	bool line;          /* of the interrupt, now */
+	bool burst;         /* bytes were written, and no register looked at since */
 	bool empty_pending; /* the transmitter ran empty, and nobody has looked yet */
 	bool input_waits;   /* input_resume() is owed when there is room */
 	uint8_t fifo[FIFO_SIZE];
@@ -122,17 +123,25 @@ static uint8_t fifo_get(struct serial *s)
 }
 
 /*
- * The line goes down at once and up again when the bytes have left: one interrupt for each burst that a driver writes,
- * and none while the other end is stuck.
+ * A byte leaves at once, yet the interrupt line does not go up again for each of a burst: it does when the driver looks
+ * at a register (end_burst()), or when all bytes have left.
  */
 static void write_data(struct serial *s, uint8_t value)
 {
 	s->empty_pending = false;
 	update_line(s);
+	s->burst = !(s->mcr & MCR_LOOP) && output_put(s->output, value);
 	if (s->mcr & MCR_LOOP)
 		fifo_put(s, value);
-	else if (output_put(s->output, value))
+	s->empty_pending = !s->burst;
+}
+
+/* The driver has written all that it wants for now. With a full queue it must wait for output_moved_cb(). */
+static void end_burst(struct serial *s)
+{
+	if (!s->burst || !output_has_room(s->output))
 		return;
+	s->burst = false;
 	s->empty_pending = true;
 }
 
@@ -210,8 +219,8 @@ static uint8_t read_msr(const struct serial *s)
 {
 	if (!(s->mcr & MCR_LOOP))
 		return MSR_CTS | MSR_DSR | MSR_CARRIER;
-	return (s->mcr & MCR_RTS ? MSR_CTS : 0) | (s->mcr & MCR_DTR ? MSR_DSR : 0) | (s->mcr & MCR_OUT1 ? MSR_RING : 0) |
-	       (s->mcr & MCR_OUT2 ? MSR_CARRIER : 0);
+	return (s->mcr & MCR_RTS ? MSR_CTS : 0) | (s->mcr & MCR_DTR ? MSR_DSR : 0) |
+	       (s->mcr & MCR_OUT1 ? MSR_RING : 0) | (s->mcr & MCR_OUT2 ? MSR_CARRIER : 0);
 }
 
 static uint8_t read_register(struct serial *s, unsigned reg)
@@ -245,6 +254,7 @@ static uint64_t serial_read(void *opaque, uint64_t offset, unsigned size)
 	uint64_t value = 0;
 
 	pthread_mutex_lock(&s->lock);
+	end_burst(s);
 	for (unsigned i = 0; i < size; i++)
 		value |= (uint64_t)read_register(s, (offset + i) % REGISTERS) << 8 * i;
 	update_line(s);
@@ -275,6 +285,7 @@ static void output_moved_cb(void *opaque)
 	struct serial *s = opaque;
 
 	pthread_mutex_lock(&s->lock);
+	s->burst = false;
 	s->empty_pending = true;
 	update_line(s);
 	pthread_mutex_unlock(&s->lock);

@@ -45,11 +45,12 @@ static struct kvm_irq_routing_entry make_entry(unsigned gsi, struct msi_message 
 	return (struct kvm_irq_routing_entry){
 		.gsi = gsi,
 		.type = KVM_IRQ_ROUTING_MSI,
-		.u.msi = {
-			.address_lo = (uint32_t)message.address,
-			.address_hi = (uint32_t)(message.address >> 32),
-			.data = message.data,
-		},
+		.u.msi =
+			{
+				.address_lo = (uint32_t)message.address,
+				.address_hi = (uint32_t)(message.address >> 32),
+				.data = message.data,
+			},
 	};
 }
 

@@ -29,7 +29,8 @@ const char *kvm_open_hint(int error)
 	case -ENOENT:
 	case -ENODEV:
 	case -ENXIO:
-		return "load it (modprobe kvm_intel or kvm_amd), and allow virtualization in the firmware or outer host";
+		return "load it (modprobe kvm_intel or kvm_amd), and allow virtualization in the firmware or outer "
+		       "host";
 	case -EACCES:
 	case -EPERM:
 		return "become a member of group kvm, or run as root";

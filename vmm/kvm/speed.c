@@ -143,7 +143,7 @@ static int compare(struct guest *guest, uint64_t *host, uint64_t *in_guest)
 	*host = *in_guest = UINT64_MAX;
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		const uint64_t here = host_round();
-		uint64_t there;
+		uint64_t there = 0;
 		const int error = guest_round(guest, &there);
 
 		if (error)

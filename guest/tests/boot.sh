@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=dash
+# The processors are there (viommu.cpus=N), and exactly the named devices (viommu.groups=00:02.0,00:03.0, or "none") are
+# in IOMMU groups, each in one of its own.
+. ./lib.sh
+
+cpus=$(parameter cpus)
+[ -z "$cpus" ] || expect processors "$cpus" "$(nproc)"
+
+groups=$(parameter groups)
+if [ -n "$groups" ]; then
+	[ "$groups" != none ] || groups=
+	want=$(echo "$groups" | tr , '\n' | sed '/./!d; s/^/0000:/' | sort | tr '\n' ' ')
+	have=$(find /sys/kernel/iommu_groups/*/devices -mindepth 1 2>/dev/null | sed 's/.*\///' | sort | tr '\n' ' ')
+	expect 'devices behind the IOMMU' "$want" "$have"
+	count=$(find /sys/kernel/iommu_groups -mindepth 1 -maxdepth 1 | wc -l)
+	expect 'IOMMU groups' "$(echo "$want" | wc -w)" "$count"
+fi
+say "kernel $(uname -r), up for $(cut -d ' ' -f 1 /proc/uptime) s"

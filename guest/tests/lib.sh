@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=dash
+# What the test scripts share. They run under "sh -eu" with their output on the console.
+
+# The value of viommu.NAME on the kernel command line; empty when there is none.
+parameter()
+{
+	tr ' ' '\n' </proc/cmdline | sed -n "s/^viommu\.$1=//p" | tail -n 1
+}
+
+say()
+{
+	echo "guest: $*"
+}
+
+# Ends the test; the first reason counts.
+fail()
+{
+	[ -e /run/why ] || echo "$*" >/run/why
+	exit 1
+}
+
+# expect WHAT WANTED FOUND
+expect()
+{
+	[ "$2" = "$3" ] || fail "$1: '$3' instead of '$2'"
+	say "$1: $2"
+}
+
+# wait_for SECONDS WHAT COMMAND...: until the command succeeds
+wait_for()
+{
+	seconds=$1 what=$2
+	shift 2
+	while ! "$@" 2>/dev/null; do
+		[ "$seconds" -gt 0 ] || fail "no $what"
+		seconds=$((seconds - 1))
+		sleep 1
+	done
+}
+
+# The names of the PCI functions with that vendor and device, "0000:00:04.0"
+find_devices()
+{
+	for device in /sys/bus/pci/devices/*; do
+		if [ "$(cat "$device/vendor")" = "$1" ] && [ "$(cat "$device/device")" = "$2" ]; then
+			basename "$device"
+		fi
+	done
+}
+
+find_edu()
+{
+	find_devices 0x1234 0x11e8 | head -n 1
+}
+
+# Hands a PCI function to vfio-pci.
+bind_vfio()
+{
+	modprobe vfio-pci
+	modprobe vfio_iommu_type1
+	# Guests without interrupt remapping: the test trusts the device with interrupts, not with memory.
+	echo 1 >/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts
+	echo vfio-pci >"/sys/bus/pci/devices/$1/driver_override"
+	if [ -e "/sys/bus/pci/devices/$1/driver" ]; then
+		echo "$1" >"/sys/bus/pci/devices/$1/driver/unbind"
+	fi
+	echo "$1" >/sys/bus/pci/drivers_probe
+	group=$(basename "$(readlink "/sys/bus/pci/devices/$1/iommu_group")") || fail "$1 is in no IOMMU group"
+	wait_for 5 "/dev/vfio/$group" test -e "/dev/vfio/$group"
+}
+
+# How many faults the kernel has reported so far. The driver limits their rate to ten in five seconds.
+faults()
+{
+	dmesg | grep -cE 'virtio_iommu.* fault from EP|DMAR: .*fault' || :
+}
+
+last_fault()
+{
+	dmesg | grep -E 'virtio_iommu.* fault from EP|DMAR: .*fault' | tail -n 1
+}
+
+# expect_fault BEFORE: the kernel has reported one since there were BEFORE
+expect_fault()
+{
+	if [ "$(parameter faults)" = off ]; then
+		return
+	fi
+	wait_for 5 "fault in the kernel's log" more_faults "$1"
+	say "the kernel's log says: $(last_fault | sed 's/^\[[^]]*\] //')"
+}
+
+more_faults()
+{
+	[ "$(faults)" -gt "$1" ]
+}

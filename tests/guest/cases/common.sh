@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+# What most cases do: a guest with two disks and a network card, all behind the IOMMU, that works on all of them.
+working_guest()
+{
+	local case=$1 cmdline=$2 cpus=$3
+	shift 3
+	make_ext4 "$WORK/disk"
+	truncate -s 8M "$WORK/raw"
+	run_guest "$case" "viommu.test=boot,disk,net viommu.cpus=$cpus viommu.ip=10.77.0.2 $cmdline" --cpus "$cpus" \
+		--disk "path=$WORK/disk,iommu=on" --disk "path=$WORK/raw,iommu=on" --net tap=viommu0,iommu=on "$@"
+	check "$case: the guest powers off" "status $status" test "$status" = 0
+	check "$case: processors and IOMMU groups" "see the console" guest_passed boot
+	check "$case: the disk works" "see the console" guest_passed disk
+	check "$case: the host reads what the guest wrote, files" "checksums differ" same_files "$WORK/disk"
+	check "$case: the host reads what the guest wrote, raw" "checksums differ" same_raw "$WORK/raw"
+	check "$case: ping and iperf3 both ways" "see the console" guest_passed net
+	check "$case: no fault" "see the monitor's lines" no_fault
+	show_throughput
+}

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+# What host-side guest tests share. They run as root where KVM works; BUILD is the build directory, WORK a scratch one.
+
+viommu=$BUILD/vmm/viommu
+kernel=$BUILD/kernel/vmlinuz
+image=$BUILD/guest/image.cpio
+GUEST_SECONDS=${GUEST_SECONDS:-150}
+
+ok()
+{
+	echo "ok guest: $*"
+}
+
+# not_ok NAME WHY
+not_ok()
+{
+	echo "not ok guest: $1: $2"
+	{
+		echo "--- $1: the guest's console:"
+		tail -n 60 "$WORK/$name.console"
+		echo "--- $1: the monitor:"
+		tail -n 20 "$WORK/$name.stderr"
+	} >&2
+}
+
+# check NAME WHY COMMAND...: one result line
+check()
+{
+	local test=$1 why=$2
+	shift 2
+	if "$@"; then
+		ok "$test"
+	else
+		not_ok "$test" "$why"
+	fi
+}
+
+# A disk image with an ext4 file system that leaves the last MiB free.
+make_ext4()
+{
+	rm -f "$1"
+	truncate -s 65M "$1"
+	mkfs.ext4 -q -F "$1" 64M
+}
+
+# make_tap NAME ADDRESS
+make_tap()
+{
+	ip tuntap add "$1" mode tap
+	ip addr add "$2/24" dev "$1"
+	ip link set "$1" up
+}
+
+# run_guest NAME CMDLINE OPTION...: boots a guest and waits for its end. Its console is in $WORK/NAME.console, the monitor's
+# lines in NAME.stderr, its exit status in $status.
+run_guest()
+{
+	name=$1
+	local cmdline="console=ttyS0 panic=-1 quiet $2"
+	shift 2
+	timeout "$GUEST_SECONDS" "$viommu" run --kernel "$kernel" --initrd "$image" --cmdline "$cmdline" "$@" \
+		</dev/null >"$WORK/$name.console" 2>"$WORK/$name.stderr"
+	status=$?
+}
+
+# Did the guest say that each of these tests went well?
+guest_passed()
+{
+	local test
+	for test; do
+		grep -q "^guest: $test: ok" "$WORK/$name.console" || return 1
+	done
+}
+
+# The monitor has logged no fault.
+no_fault()
+{
+	! grep -q '^viommu: fault' "$WORK/$name.stderr"
+}
+
+said()
+{
+	grep -qE "$1" "$WORK/$name.stderr"
+}
+
+# What the guest wrote is what the image holds: every file of the guest's disk test by its checksum.
+same_files()
+{
+	local disk=$1 file hash found=0
+	while read -r file hash; do
+		[ "$(debugfs -R "cat /$file" "$disk" 2>/dev/null | sha256sum | cut -d ' ' -f 1)" = "$hash" ] || return 1
+		found=$((found + 1))
+	done < <(sed -nE 's/^guest: sha256 (file-[0-9]+) ([0-9a-f]{64}).*/\1 \2/p' "$WORK/$name.console")
+	[ "$found" -ge 6 ]
+}
+
+same_raw()
+{
+	local hash
+	hash=$(sed -nE 's/^guest: sha256 raw-4194304 ([0-9a-f]{64}).*/\1/p' "$WORK/$name.console")
+	[ -n "$hash" ] && [ "$(head -c 4194304 "$1" | sha256sum | cut -d ' ' -f 1)" = "$hash" ]
+}
+
+# For people: what the guest measured.
+show_throughput()
+{
+	sed -nE "s/^guest: (eth.* Mbit\/s).*/# $name: \1/p" "$WORK/$name.console"
+}
