@@ -11,7 +11,9 @@ groups=$(parameter groups)
 if [ -n "$groups" ]; then
 	[ "$groups" != none ] || groups=
 	want=$(echo "$groups" | tr , '\n' | sed '/./!d; s/^/0000:/' | sort | tr '\n' ' ')
-	have=$(find /sys/kernel/iommu_groups/*/devices -mindepth 1 2>/dev/null | sed 's/.*\///' | sort | tr '\n' ' ')
+	have=$(for device in /sys/kernel/iommu_groups/*/devices/*; do
+		[ ! -e "$device" ] || basename "$device"
+	done | sort | tr '\n' ' ')
 	expect 'devices behind the IOMMU' "$want" "$have"
 	count=$(find /sys/kernel/iommu_groups -mindepth 1 -maxdepth 1 | wc -l)
 	expect 'IOMMU groups' "$(echo "$want" | wc -w)" "$count"

@@ -1,10 +1,28 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=dash
-# Files of several sizes on the ext4 file system of /dev/vda, read back from the disk, and a raw pattern on /dev/vdb if
-# there is one. Prints "guest: sha256 NAME HASH" for each, for the host to compare.
+# Files of several sizes on the disk with an ext4 file system, read back from the disk, and a raw pattern on the other one
+# if there is one. Prints "guest: sha256 NAME HASH" for each, for the host to compare.
 . ./lib.sh
 
-disk=/dev/vda raw=/dev/vdb
+# The magic number in the superblock, 56 bytes from its start at 1 KiB: there is no blkid here.
+is_ext4()
+{
+	[ "$(dd if="$1" bs=2 skip=540 count=1 2>/dev/null | xxd -p)" = 53ef ]
+}
+
+# Which disk is called vda depends on whose driver was first.
+sort_disks()
+{
+	disk='' raw=''
+	for device in /dev/vd?; do
+		if is_ext4 "$device"; then
+			disk=$device
+		else
+			raw=$device
+		fi
+	done
+	[ -n "$disk" ]
+}
 
 hash_of()
 {
@@ -48,7 +66,7 @@ raw_pattern()
 }
 
 modprobe ext4
-wait_for 10 "$disk" test -b "$disk"
+wait_for 10 'disk with an ext4 file system' sort_disks
 mount -t ext4 "$disk" /mnt
 write_files
 read_back

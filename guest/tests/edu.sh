@@ -12,6 +12,8 @@ denied()
 	before=$(faults)
 	"$@" || fail "$* ended with status $?"
 	expect_fault "$before"
+	# A device that reports each word of a transfer would use up what the kernel logs of them.
+	[ $(($(faults) - before)) -lt 5 ] || sleep 6
 }
 
 [ ! -e "/sys/bus/pci/devices/$edu/driver" ] || fail 'something has attached the edu device already'
