@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A little of AML, the byte code of ACPI's namespace (ACPI 6.5, chapter 20). Names are written as AML has them: segments
- * of four characters, "\\" in front of absolute ones. What is opened is closed in reverse order.
+ * A little of AML, the byte code of ACPI's namespace (ACPI 6.5, chapter 20). Names are written as AML has them:
+ * segments of four characters, "\\" in front of absolute ones. What is opened is closed in reverse order.
  */
 #ifndef VMM_ACPI_AML_H
 #define VMM_ACPI_AML_H

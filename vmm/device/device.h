@@ -12,7 +12,10 @@ struct irqchip;
 struct loop;
 struct pci_dev;
 
-/* 16550A at LAYOUT_PORT_SERIAL, GSI LAYOUT_GSI_SERIAL (edge). Output goes to out_fd (-1: nowhere), input comes from in_fd (-1: none). */
+/*
+ * 16550A at LAYOUT_PORT_SERIAL, GSI LAYOUT_GSI_SERIAL (edge). Output goes to out_fd (-1: nowhere), input comes from
+ * in_fd (-1: none) once the guest raises RTS. Destroy it when no vCPU and no loop runs; that writes out what is left.
+ */
 struct serial;
 int serial_create(struct bus *pio, struct irqchip *irqchip, struct loop *loop, int in_fd, int out_fd,
 		  struct serial **out);

@@ -15,6 +15,7 @@
 enum {
 	QUEUE_SIZE = 65536,
 	CHUNK = 4096,
+	GATHER_MS = 1,
 	STALL_MS = 1000,
 	DRAIN_MS = 500, /* at the end: give up after that long without progress */
 	RETRY_MS = 20,
@@ -46,14 +47,28 @@ static struct timespec in_ms(clockid_t clock, long ms)
 	return time;
 }
 
-/* Wait for bytes; copy out what lies in one piece. 0: the end. */
+/* Wait for bytes. The first of them waits a moment for others: guests send them one by one. */
+static void wait_work_locked(struct output *output)
+{
+	struct timespec until;
+
+	if (output->used)
+		return;
+	while (!output->used && !output->stop)
+		pthread_cond_wait(&output->work, &output->lock);
+	until = in_ms(CLOCK_MONOTONIC, GATHER_MS);
+	while (output->used < CHUNK && !output->stop)
+		if (pthread_cond_timedwait(&output->work, &output->lock, &until))
+			break;
+}
+
+/* Copy out what lies in one piece. 0: the end. */
 static size_t take_chunk(struct output *output, uint8_t *chunk)
 {
 	size_t count;
 
 	pthread_mutex_lock(&output->lock);
-	while (!output->used && !output->stop)
-		pthread_cond_wait(&output->work, &output->lock);
+	wait_work_locked(output);
 	count = output->abandon ? 0 : output->used;
 	if (count > QUEUE_SIZE - output->first)
 		count = QUEUE_SIZE - output->first;

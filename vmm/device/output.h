@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Bytes on their way out to a file descriptor that may be slow or stuck (a pipe to a pager, a stopped terminal). A thread
- * of its own does the blocking writes, out of a queue of bounded size. Any thread, unless said otherwise.
+ * Bytes on their way out to a file descriptor that may be slow or stuck (a pipe to a pager, a stopped terminal). A
+ * thread of its own does the blocking writes, out of a queue of bounded size. Any thread, unless said otherwise.
  */
 #ifndef VMM_OUTPUT_H
 #define VMM_OUTPUT_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Does /dev/kvm run guests, or interpret them? Capabilities and exit latency look normal on an interpreting KVM, so a
- * 64-bit guest counts to 100 000 and is timed against the same loop here (design: within 10x is native; bounded by a timer).
+ * 64-bit guest counts to 100 000 and is timed against the same loop here (design: within 10x is native; bounded by a
+ * timer). Any thread; takes some milliseconds where KVM is native, at most two seconds elsewhere.
  */
 #ifndef VMM_SPEED_H
 #define VMM_SPEED_H

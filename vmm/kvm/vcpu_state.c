@@ -70,14 +70,12 @@ int vcpu_set_entry(int vcpu, const struct vcpu_entry *entry)
 /* Firmware leaves them on, and kernels look at the bit. Processors without the MSR do without it. */
 static void set_fast_strings(int vcpu)
 {
-	struct {
+	union {
 		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
-	} msrs = {
-		.head.nmsrs = 1,
-		.entry = {.index = MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING},
-	};
+		uint8_t room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+	} msrs = {.head.nmsrs = 1};
 
+	msrs.head.entries[0] = (struct kvm_msr_entry){.index = MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING};
 	ioctl(vcpu, KVM_SET_MSRS, &msrs);
 }
 
