@@ -25,7 +25,7 @@ if [ -b /dev/vda ]; then
 	part disk
 fi
 if [ -n "$(parameter ip)" ]; then
-	step 'Network: TCP through the IOMMU'
+	step 'Network: packets to the host and back through the IOMMU'
 	part net
 fi
 if [ -n "$(find_edu)" ]; then

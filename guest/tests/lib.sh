@@ -30,11 +30,11 @@ expect()
 # wait_for SECONDS WHAT COMMAND...: until the command succeeds
 wait_for()
 {
-	seconds=$1 what=$2
+	patience=$1 what=$2
 	shift 2
 	while ! "$@" 2>/dev/null; do
-		[ "$seconds" -gt 0 ] || fail "no $what"
-		seconds=$((seconds - 1))
+		[ "$patience" -gt 0 ] || fail "no $what"
+		patience=$((patience - 1))
 		sleep 1
 	done
 }
