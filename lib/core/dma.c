@@ -71,7 +71,7 @@ int viommu_dma_begin(struct viommu_endpoint *endpoint, struct viommu_section *se
 	tag = settle(slot, endpoint, tag);
 	section->endpoint = endpoint;
 	section->slot = slot;
-	section->near_len = 0;
+	section->near_iova = section->near_len = 0;
 	/* Acquire: partners are the releases where domains and arrays of regions are published. */
 	section->domain = atomic_load_explicit(&v->by_index[section_domain(tag)], memory_order_acquire);
 	section->memory = atomic_load_explicit(&v->memory, memory_order_acquire);
@@ -235,8 +235,8 @@ void viommu_dma_release(struct viommu_hold *hold)
 	hold->domain = NULL;
 }
 
-/* Copy piece by piece inside one section; `out` or `in` is NULL. */
-static int copy(struct viommu_endpoint *endpoint, uint64_t iova, void *out, const void *in, size_t len)
+/* Copy piece by piece inside one section: to the buffer where the device reads memory, from it where it writes. */
+static int copy(struct viommu_endpoint *endpoint, uint64_t iova, uint8_t *buffer, size_t len, unsigned access)
 {
 	struct viommu_section section;
 	struct viommu_span span;
@@ -244,13 +244,14 @@ static int copy(struct viommu_endpoint *endpoint, uint64_t iova, void *out, cons
 
 	if (err || !len)
 		return err;
-	for (size_t done = 0; done < len && !err; done += err ? 0 : span.len) {
-		err = viommu_dma_translate(&section, (struct viommu_iova){iova + done}, len - done,
-					   out ? VIOMMU_READ : VIOMMU_WRITE, &span);
-		if (!err && out)
-			memcpy((char *)out + done, span.host, span.len);
-		else if (!err)
-			memcpy(span.host, (const char *)in + done, span.len);
+	for (size_t done = 0; done < len; done += span.len) {
+		err = viommu_dma_translate(&section, (struct viommu_iova){iova + done}, len - done, access, &span);
+		if (err)
+			break;
+		if (access == VIOMMU_READ)
+			memcpy(buffer + done, span.host, span.len);
+		else
+			memcpy(span.host, buffer + done, span.len);
 	}
 	viommu_dma_end(&section);
 	return err;
@@ -258,10 +259,10 @@ static int copy(struct viommu_endpoint *endpoint, uint64_t iova, void *out, cons
 
 int viommu_dma_read(struct viommu_endpoint *endpoint, struct viommu_iova iova, void *buffer, size_t len)
 {
-	return copy(endpoint, iova.value, buffer, NULL, len);
+	return copy(endpoint, iova.value, buffer, len, VIOMMU_READ);
 }
 
 int viommu_dma_write(struct viommu_endpoint *endpoint, struct viommu_iova iova, const void *buffer, size_t len)
 {
-	return copy(endpoint, iova.value, NULL, buffer, len);
+	return copy(endpoint, iova.value, (uint8_t *)buffer, len, VIOMMU_WRITE);
 }

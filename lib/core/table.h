@@ -91,20 +91,20 @@ static inline struct table_node *table_child(uint64_t word)
 
 static inline unsigned table_slot(uint64_t page, unsigned level)
 {
-	return (page >> (TABLE_BITS * level)) & (TABLE_SLOTS - 1);
+	return (page >> (TABLE_BITS * level)) & (TABLE_SLOTS - 1); /* NOLINT: levels end at 0, whose slots are leaves */
 }
 
 /* Find a page's leaf. Reader side, the hot path. */
 static inline bool table_find(const struct table *table, uint64_t page, struct table_hit *hit)
 {
-	/* Acquire: partner of the release in table_publish(); a node's contents are there before its address is. */
+	/* Acquire: partner of the releases in root_publish() and slot_publish(); a node's contents are there before its address is. */
 	uintptr_t root = atomic_load_explicit(&table->root, memory_order_acquire);
 	unsigned level = root & 7;
 	uint64_t word = root - level;
 
 	if (!root || page >> (TABLE_BITS * (level + 1)))
 		return false;
-	for (;; level--) {
+	for (;; level--) { /* level 0 has no children, so this ends there */
 		word = atomic_load_explicit(&table_child(word)->slot[table_slot(page, level)], memory_order_acquire);
 		if (word & LEAF)
 			break;

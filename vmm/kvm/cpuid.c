@@ -163,7 +163,7 @@ int vcpu_set_cpuid(const struct kvm *kvm, int vcpu, unsigned id, unsigned count)
 
 	for (unsigned room = ENTRIES_FIRST_TRY; error == -E2BIG && room <= ENTRIES_MAX; room *= 2)
 		error = get_supported(kvm->sys, room, &cpuid);
-	if (error)
+	if (error || !cpuid)
 		return error;
 	drop_topology(cpuid);
 	for (unsigned i = 0; i < cpuid->nent; i++) {

@@ -77,7 +77,7 @@ static int guest_round(struct guest *guest, uint64_t *took)
 			return -ETIME;
 	}
 	*took = cpu_now() - start;
-	return guest->run->exit_reason == KVM_EXIT_IO ? 0 : -EIO;
+	return guest->run && guest->run->exit_reason == KVM_EXIT_IO ? 0 : -EIO;
 }
 
 static int make_memory(struct guest *guest, struct vcpu_entry *entry)

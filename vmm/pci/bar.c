@@ -141,7 +141,7 @@ void pci_bars_update(struct pci_dev *dev)
 			continue;
 		if (bar->mapped) {
 			prepare_unmap(bar);
-			bus_remove(dev->root->config.mmio, &bar->range);
+			bus_remove(dev->root->config.mmio, &bar->range); /* NOLINT: what is mapped has a root */
 		}
 		if (decode)
 			map_bar(bar, address);
