@@ -8,6 +8,7 @@
 #ifndef VIOMMU_CORE_H
 #define VIOMMU_CORE_H
 
+#include <viommu/fault.h>
 #include <viommu/types.h>
 
 #ifdef __cplusplus
@@ -28,6 +29,21 @@ struct viommu_config {
 	 * NULL: nothing is logged.
 	 */
 	void (*log)(void *opaque, const char *line);
+	/*
+	 * Called with each fault (fault.h), logged or not. Any thread, from inside the DMA that failed: only note it; must
+	 * not call back into the library. NULL: nobody is told.
+	 */
+	void (*fault)(void *opaque, const struct viommu_fault *fault);
+	/*
+	 * Milliseconds that an invalidation waits for sections, holds and clients. At half of it the holds in its way are
+	 * cancelled; at the end the endpoints in its way are blocked and failed (inval.h). 0: 2000.
+	 */
+	unsigned deadline_ms;
+	/*
+	 * An endpoint was blocked because it did not let go of memory in time. It can be attached again when it has.
+	 * Called from viommu_inval_poll(); must not call back into the library. May be NULL.
+	 */
+	void (*endpoint_failed)(void *opaque, uint32_t endpoint);
 	void *opaque;
 };
 
@@ -66,7 +82,7 @@ VIOMMU_PUBLIC int viommu_mem_remove(struct viommu *v, struct viommu_gpa gpa, str
 VIOMMU_PUBLIC int viommu_endpoint_add(struct viommu *v, uint32_t id, const char *name, struct viommu_endpoint **out);
 
 /*
- * viommu_endpoint_remove - free an endpoint. It must be blocked, with that invalidation complete, and no model may
+ * viommu_endpoint_remove - free an endpoint. No section of it may be open; it must be blocked, with that invalidation complete, and no model may
  * manage it. Errors: -EBUSY.
  */
 VIOMMU_PUBLIC int viommu_endpoint_remove(struct viommu_endpoint *endpoint);
@@ -86,6 +102,7 @@ struct viommu_stats {
 	uint64_t faults;          /* DMA blocked */
 	uint64_t faults_unlogged; /* of those: not logged, because of the rate limit */
 	uint64_t table_bytes;     /* memory of translation tables now in use (goes down too) */
+	uint64_t quarantined;     /* invalidations that passed their deadline and still wait (goes down too) */
 };
 
 /* viommu_stats_get - read the counters; each is exact, together they are a moment's picture. */

@@ -23,7 +23,7 @@ extern "C" {
 struct viommu_section {
 	struct viommu_endpoint *endpoint;
 	struct viommu_domain *domain;
-	const void *memory;
+	const void *memory, *region;
 	void *slot;
 	/* The piece that was translated last, so that the next access nearby finds it at once. */
 	uint64_t near_iova, near_len;
@@ -46,6 +46,12 @@ struct viommu_hold {
 	const struct viommu_span *spans;
 	size_t count;
 	uint64_t ticket;
+	bool cancelled;
+	/*
+	 * The caller's, set before viommu_dma_hold(), or NULL: an invalidation has waited for half its deadline, end the I/O soon
+	 * and release. Called at most once, from viommu_inval_poll(); must not call back into the library.
+	 */
+	void (*cancel)(struct viommu_hold *hold);
 };
 
 /*
@@ -71,6 +77,7 @@ VIOMMU_PUBLIC int viommu_dma_translate(struct viommu_section *section, struct vi
 /*
  * viommu_dma_hold - keep spans of this section usable after its end.
  * @spans: what viommu_dma_translate() gave in this section; the array stays the hold's until release
+ * @hold: cleared but for `cancel`
  * Cannot fail. Invalidations that concern a span wait for the release.
  */
 VIOMMU_PUBLIC void viommu_dma_hold(struct viommu_section *section, struct viommu_hold *hold,

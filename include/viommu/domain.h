@@ -32,7 +32,7 @@ VIOMMU_PUBLIC void viommu_domain_destroy(struct viommu_domain *domain);
 
 /*
  * viommu_attach - move an endpoint into a domain, from whatever state it is in.
- * Errors: -ENOMEM (nothing changed).
+ * Errors: -ENOMEM (nothing changed), -EIO (the endpoint has failed and still holds on to memory: inval.h).
  */
 VIOMMU_PUBLIC int viommu_attach(struct viommu_endpoint *endpoint, struct viommu_domain *domain,
 				struct viommu_inval *inval);
@@ -40,7 +40,7 @@ VIOMMU_PUBLIC int viommu_attach(struct viommu_endpoint *endpoint, struct viommu_
 /* viommu_detach - block an endpoint. Errors: -ENOMEM (nothing changed). */
 VIOMMU_PUBLIC int viommu_detach(struct viommu_endpoint *endpoint, struct viommu_inval *inval);
 
-/* viommu_bypass - let an endpoint reach all guest memory, untranslated. Errors: -ENOMEM (nothing changed). */
+/* viommu_bypass - let an endpoint reach all guest memory, untranslated. Errors: as viommu_attach(). */
 VIOMMU_PUBLIC int viommu_bypass(struct viommu_endpoint *endpoint, struct viommu_inval *inval);
 
 /*

@@ -21,10 +21,11 @@ enum viommu_fault_reason {
 
 struct viommu_fault {
 	uint32_t endpoint;       /* requester id */
-	uint32_t domain;         /* the guest's id for it; meaningless when blocked or bypassing */
+	uint32_t domain;         /* the guest's id for it, if in_domain */
 	struct viommu_iova iova; /* first address that could not be reached */
 	unsigned access;         /* VIOMMU_READ and/or VIOMMU_WRITE */
 	enum viommu_fault_reason reason;
+	bool in_domain; /* the endpoint was attached to a domain: neither blocked nor bypassing */
 };
 
 /*

@@ -69,7 +69,8 @@ VIOMMU_PUBLIC void viommu_virtio_set_features(struct viommu_virtio *dev, uint64_
 VIOMMU_PUBLIC void viommu_virtio_config_read(struct viommu_virtio *dev, size_t offset, void *buffer, size_t len);
 
 /*
- * viommu_virtio_config_write - the driver writes; only `bypass` (offset 36) can change, to 0 or 1, the rest is ignored.
+ * viommu_virtio_config_write - the driver writes; only `bypass` (offset 36) can change, to 0 or 1, once the driver has accepted
+ * BYPASS_CONFIG; the rest is ignored.
  * The change is made at once; its completion is waited for by viommu_virtio_poll().
  */
 VIOMMU_PUBLIC void viommu_virtio_config_write(struct viommu_virtio *dev, size_t offset, const void *buffer, size_t len);

@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "lib/core/context.h"
+#include "lib/core/inval.h"
 
-enum { DEFAULT_TABLE_BYTES = 64 << 20 };
+enum { DEFAULT_TABLE_BYTES = 64 << 20, DEFAULT_DEADLINE_MS = 2000 };
 
 static int alloc_parts(struct viommu *v)
 {
@@ -26,6 +26,7 @@ static void free_parts(struct viommu *v)
 	memory_free(v->memory);
 	free(v->by_index);
 	lock_fini(&v->faults.lock);
+	lock_fini(&v->quarantine_lock);
 	lock_fini(&v->lock);
 	free(v);
 }
@@ -40,7 +41,10 @@ int viommu_create(const struct viommu_config *config, struct viommu **out)
 		v->config = *config;
 	if (!v->config.domain_table_bytes)
 		v->config.domain_table_bytes = DEFAULT_TABLE_BYTES;
+	if (!v->config.deadline_ms)
+		v->config.deadline_ms = DEFAULT_DEADLINE_MS;
 	lock_init(&v->lock);
+	lock_init(&v->quarantine_lock);
 	lock_init(&v->faults.lock);
 	if (alloc_parts(v)) {
 		free_parts(v);
@@ -54,25 +58,32 @@ void viommu_destroy(struct viommu *v)
 {
 	if (!v)
 		return;
+	quarantine_drop(v);
 	viommu_domain_destroy(v->bypass);
 	free_parts(v);
 }
 
 void viommu_stats_get(struct viommu *v, struct viommu_stats *out)
 {
-	*out = (struct viommu_stats){
-		.invalidations = atomic_load_explicit(&v->invalidations, memory_order_relaxed),
-		.waited = atomic_load_explicit(&v->waited, memory_order_relaxed),
-	};
+	quarantine_poll(v);
 	lock_take(&v->lock);
-	out->maps = v->gone_maps;
-	out->unmaps = v->gone_unmaps;
+	*out = (struct viommu_stats){
+		.maps = v->gone_maps,
+		.unmaps = v->gone_unmaps,
+		.invalidations = v->gone_invalidations,
+		.waited = v->gone_waited,
+		.quarantined = atomic_load_explicit(&v->quarantined, memory_order_relaxed),
+	};
+	for (const struct viommu_inval *inval = v->invals; inval; inval = inval->next) {
+		out->invalidations += atomic_load_explicit(&inval->completed, memory_order_relaxed);
+		out->waited += atomic_load_explicit(&inval->waited, memory_order_relaxed);
+	}
 	for (struct viommu_domain *domain = v->domains; domain; domain = domain->next) {
-		lock_take(&domain->lock);
+		spin_take(&domain->lock);
 		out->maps += domain->maps;
 		out->unmaps += domain->unmaps;
 		out->table_bytes += domain->table.bytes;
-		lock_drop(&domain->lock);
+		spin_drop(&domain->lock);
 	}
 	lock_drop(&v->lock);
 	lock_take(&v->faults.lock);

@@ -2,7 +2,8 @@
 /*
  * The objects of the core and who guards what.
  *
- * Lock order: viommu.lock -> viommu_domain.lock -> viommu_domain.holds_lock; fault_log.lock is taken last, alone.
+ * Lock order: viommu.quarantine_lock -> viommu.lock -> viommu_domain.lock -> viommu_domain.holds_lock; fault_log.lock is taken
+ * last, alone.
  * Readers (sections) take no lock: they read fields marked "published", which change by one atomic store.
  */
 #ifndef LIB_CORE_CONTEXT_H
@@ -18,19 +19,23 @@
 #include "lib/core/table.h"
 #include "lib/util/index.h"
 #include "lib/util/lock.h"
+#include "lib/util/spin.h"
 
 /* Handed each fault of an endpoint: how a model hears of it. Runs inside the section of the failed access. */
 typedef void (*viommu__fault_sink)(void *opaque, const struct viommu_fault *fault);
 
+struct viommu_client;
+struct work;
+
 struct viommu_domain {
 	struct viommu *v;
-	uint32_t id;                 /* the guest's number */
-	uint16_t index;              /* ours, 1..INDEX_MAX */
-	bool identity;               /* IOVA = GPA, no table */
-	_Atomic unsigned references; /* the creator, and each unfinished change that names it */
+	uint32_t id;    /* the guest's number */
+	uint16_t index; /* ours, 1..INDEX_MAX */
+	bool identity;  /* IOVA = GPA, no table */
 
-	struct lock lock;
-	struct table table GUARDED_BY(lock); /* written under the lock, read in sections */
+	struct spin lock;
+	unsigned references GUARDED_BY(lock); /* the creator, and each unfinished change that names it */
+	struct table table GUARDED_BY(lock);  /* written under the lock, read in sections */
 	uint64_t maps GUARDED_BY(lock), unmaps GUARDED_BY(lock);
 
 	struct lock holds_lock;
@@ -48,6 +53,7 @@ struct viommu_endpoint {
 	/* Published: (index << 16) | index of its domain; domain 0: blocked. viommu.lock to write. */
 	_Atomic uint32_t tag;
 	unsigned changes;        /* viommu.lock: unfinished changes that name it */
+	struct work *quarantine; /* viommu.lock: it has failed, and this still waits for it */
 	viommu__fault_sink sink; /* set before the endpoint is used, with sink_opaque */
 	void *sink_opaque;
 };
@@ -67,14 +73,25 @@ struct viommu {
 	struct section_table sections;
 
 	_Atomic uint64_t tickets; /* of holds */
-	_Atomic uint64_t invalidations, waited;
+	struct viommu_inval *invals GUARDED_BY(lock);
+	uint64_t gone_invalidations GUARDED_BY(lock), gone_waited GUARDED_BY(lock); /* of those that are no more */
+	struct viommu_client *clients GUARDED_BY(lock);
+	_Atomic unsigned client_count; /* viommu.lock to write */
+	struct lock quarantine_lock;   /* who takes work out of the quarantine; before viommu.lock */
+	struct work *quarantine GUARDED_BY(lock);
+	_Atomic unsigned quarantined;
 	struct fault_log faults;
 };
 
 /* The model that manages an endpoint takes its faults. -EBUSY: there is one already. NULL gives it back. */
 int viommu__endpoint_set_sink(struct viommu_endpoint *endpoint, viommu__fault_sink sink, void *opaque);
 
-struct viommu_domain *viommu__domain_get(struct viommu_domain *domain);
+/* A domain is freed with its last reference. get: with its lock held. */
+static inline void viommu__domain_get(struct viommu_domain *domain) REQUIRES(domain->lock)
+{
+	domain->references++;
+}
+
 void viommu__domain_put(struct viommu_domain *domain);
 
 /* A domain of the identity kind, for models that have such. */

@@ -5,6 +5,8 @@
 
 #include "lib/core/context.h"
 
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
 /* Where this thread found a free slot last. Only a hint: any value is right. */
 static __thread unsigned slot_hint __attribute__((tls_model("initial-exec")));
 
@@ -69,8 +71,12 @@ int viommu_dma_begin(struct viommu_endpoint *endpoint, struct viommu_section *se
 	if (!slot)
 		return -EAGAIN;
 	tag = settle(slot, endpoint, tag);
+#ifndef __x86_64__ /* there a read-modify-write is a full fence for everything, here only for what is atomic like it */
+	atomic_thread_fence(memory_order_seq_cst);
+#endif
 	section->endpoint = endpoint;
 	section->slot = slot;
+	section->region = NULL;
 	section->near_iova = section->near_len = 0;
 	/* Acquire: partners are the releases where domains and arrays of regions are published. */
 	section->domain = atomic_load_explicit(&v->by_index[section_domain(tag)], memory_order_acquire);
@@ -97,13 +103,13 @@ static uint64_t bytes_of_pages(uint64_t pages)
 	return pages > UINT64_MAX >> TABLE_PAGE_SHIFT ? UINT64_MAX : pages << TABLE_PAGE_SHIFT;
 }
 
-static bool find_target(const struct viommu_domain *domain, uint64_t iova, struct target *out)
+static inline bool find_target(const struct viommu_domain *domain, uint64_t iova, struct target *out)
 {
 	uint64_t offset = iova & ((1u << TABLE_PAGE_SHIFT) - 1);
 	struct table_hit hit;
 
-	if (domain->identity) {
-		*out = (struct target){iova, UINT64_MAX - iova, iova, VIOMMU_READ | VIOMMU_WRITE};
+	if (domain->identity) { /* all of the space; its last byte would not fit into a length, and memory ends before it */
+		*out = (struct target){iova, UINT64_MAX, iova, VIOMMU_READ | VIOMMU_WRITE};
 		return true;
 	}
 	if (!table_find(&domain->table, iova >> TABLE_PAGE_SHIFT, &hit))
@@ -130,6 +136,18 @@ static void extend(const struct viommu_domain *domain, uint64_t iova, uint64_t l
 	}
 }
 
+/* Most guests have one region that nearly everything lies in. */
+static inline const struct memory_region *find_region(struct viommu_section *section, uint64_t gpa)
+{
+	const struct memory_region *region = section->region;
+
+	if (region && range_has(region->gpa, gpa))
+		return region;
+	region = memory_find(section->memory, gpa);
+	section->region = region;
+	return region;
+}
+
 static int fault(struct viommu_section *section, uint64_t iova, unsigned access, enum viommu_fault_reason reason)
 {
 	viommu__fault(section->endpoint, section->domain, iova, access, reason);
@@ -141,42 +159,50 @@ static enum viommu_fault_reason refusal(const struct target *target, unsigned ac
 	return (target->access & access) == access ? VIOMMU_FAULT_NO_MEMORY : VIOMMU_FAULT_PERMISSION;
 }
 
-/* Walk, and remember where the walk led: the whole leaf as far as it lies in one region. */
+/* Found and allowed, and memory lies there: tell the device, and remember the whole piece for the next access. */
+static inline int settle_target(struct viommu_section *section, uint64_t iova, uint64_t len, struct target *target,
+				const struct memory_region *region, struct viommu_span *out)
+{
+	uint64_t ahead = target->gpa - region->gpa.first, room = region->gpa.last - target->gpa + 1;
+
+	if (target->len > room)
+		target->len = room;
+	if (target->before > ahead)
+		target->before = ahead;
+	out->iova.value = iova;
+	out->host = region->host + ahead;
+	out->len = len < target->len ? len : target->len;
+	section->near_iova = iova - target->before;
+	section->near_len = target->len + target->before;
+	section->near_host = (uint8_t *)out->host - target->before;
+	section->near_access = target->access;
+	return 0;
+}
+
 static int translate_far(struct viommu_section *section, uint64_t iova, uint64_t len, unsigned access,
 			 struct viommu_span *out)
 {
 	const struct viommu_domain *domain = section->domain;
 	struct target target;
 
-	if (!len || iova > UINT64_MAX - (len - 1))
+	if (unlikely(!len || iova > UINT64_MAX - (len - 1)))
 		return -EINVAL;
-	if (!domain)
+	if (unlikely(!domain))
 		return fault(section, iova, access, VIOMMU_FAULT_BLOCKED);
-	if (!find_target(domain, iova, &target))
+	if (unlikely(!find_target(domain, iova, &target)))
 		return fault(section, iova, access, VIOMMU_FAULT_NOT_MAPPED);
-	if (!allows(&target, access))
+	if (unlikely(!allows(&target, access)))
 		return fault(section, iova, access, refusal(&target, access));
-	if (target.len < len)
-		extend(domain, iova, len, access, &target);
+	const struct memory_region *region = find_region(section, target.gpa);
 
-	const struct memory_region *region = memory_find(section->memory, target.gpa);
-
-	if (!region)
+	if (unlikely(!region))
 		return fault(section, iova, access, VIOMMU_FAULT_NO_MEMORY);
-	uint64_t room = region->gpa.last - target.gpa + 1, back = target.before;
-
-	if (target.len > room)
-		target.len = room;
-	if (back > target.gpa - region->gpa.first)
-		back = target.gpa - region->gpa.first;
-	out->iova.value = iova;
-	out->host = region->host + (target.gpa - region->gpa.first);
-	out->len = len < target.len ? len : target.len;
-	section->near_iova = iova - back;
-	section->near_len = target.len + back;
-	section->near_host = (uint8_t *)out->host - back;
-	section->near_access = target.access;
-	return 0;
+	/* No further than memory goes in one piece: guests map more than that. */
+	if (len > region->gpa.last - target.gpa + 1)
+		len = region->gpa.last - target.gpa + 1;
+	if (target.len < len && !domain->identity)
+		extend(domain, iova, len, access, &target);
+	return settle_target(section, iova, len, &target, region, out);
 }
 
 int viommu_dma_translate(struct viommu_section *section, struct viommu_iova iova, uint64_t len, unsigned access,
@@ -201,7 +227,11 @@ void viommu_dma_hold(struct viommu_section *section, struct viommu_hold *hold, c
 {
 	struct viommu_domain *domain = section->domain;
 
-	*hold = (struct viommu_hold){.endpoint = section->endpoint, .domain = domain, .spans = spans, .count = count};
+	*hold = (struct viommu_hold){.endpoint = section->endpoint,
+				     .domain = domain,
+				     .spans = spans,
+				     .count = count,
+				     .cancel = hold->cancel};
 	if (!domain)
 		return; /* blocked: there are no spans */
 	lock_take(&domain->holds_lock);

@@ -34,8 +34,8 @@ static int create(struct viommu *v, uint32_t id, bool identity, struct viommu_do
 	domain->v = v;
 	domain->id = id;
 	domain->identity = identity;
-	atomic_init(&domain->references, 1);
-	lock_init(&domain->lock);
+	domain->references = 1;
+	spin_init(&domain->lock);
 	lock_init(&domain->holds_lock);
 	table_init(&domain->table, v->config.domain_table_bytes);
 
@@ -65,18 +65,15 @@ int viommu__domain_create_identity(struct viommu *v, uint32_t id, struct viommu_
 	return create(v, id, true, out);
 }
 
-struct viommu_domain *viommu__domain_get(struct viommu_domain *domain)
-{
-	atomic_fetch_add_explicit(&domain->references, 1, memory_order_relaxed);
-	return domain;
-}
-
 void viommu__domain_put(struct viommu_domain *domain)
 {
 	struct viommu *v = domain->v;
 
-	/* Release and acquire: what other owners did is over before we free. */
-	if (atomic_fetch_sub_explicit(&domain->references, 1, memory_order_acq_rel) != 1)
+	spin_take(&domain->lock);
+	bool last = !--domain->references;
+
+	spin_drop(&domain->lock);
+	if (!last)
 		return;
 	lock_take(&v->lock);
 	unlink_locked(v, domain);
@@ -87,7 +84,6 @@ void viommu__domain_put(struct viommu_domain *domain)
 	lock_drop(&v->lock);
 	table_fini(&domain->table);
 	lock_fini(&domain->holds_lock);
-	lock_fini(&domain->lock);
 	free(domain);
 }
 
@@ -111,12 +107,12 @@ int viommu_map(struct viommu_domain *domain, struct viommu_iova first, struct vi
 		return -EINVAL;
 	if (gpa.value > UINT64_MAX - (iova.last - iova.first) || access & ~(unsigned)LEAF_ACCESS || domain->identity)
 		return -EINVAL;
-	lock_take(&domain->lock);
+	spin_take(&domain->lock);
 	int err = table_map(&domain->table, pages_of(iova), gpa.value, access);
 
 	if (!err)
 		domain->maps++;
-	lock_drop(&domain->lock);
+	spin_drop(&domain->lock);
 	return err;
 }
 
@@ -165,12 +161,17 @@ static int unmap_locked(struct viommu_domain *domain, struct range iova, struct 
 		return -ERANGE;
 	if (!whole_pages(iova, &pages))
 		return 0;
-	if (table_splits(&domain->table, pages))
+	if (pages.first == pages.last && table_unmap_one(&domain->table, pages.first))
+		*removed = 1;
+	else if (table_splits(&domain->table, pages))
 		return -ERANGE;
-	*removed = table_unmap(&domain->table, pages, &change.retired);
+	else
+		*removed = table_unmap(&domain->table, pages, &change.retired);
 	domain->unmaps += *removed;
-	if (*removed)
+	if (*removed) {
+		viommu__domain_get(domain);
 		viommu__inval_record(inval, &change);
+	}
 	return 0;
 }
 
@@ -185,9 +186,9 @@ int viommu_unmap(struct viommu_domain *domain, struct viommu_iova first, struct 
 
 	if (err)
 		return err;
-	lock_take(&domain->lock);
+	spin_take(&domain->lock);
 	err = unmap_locked(domain, (struct range){first.value, last.value}, inval, &count);
-	lock_drop(&domain->lock);
+	spin_drop(&domain->lock);
 	if (removed)
 		*removed = count;
 	return err;

@@ -92,8 +92,9 @@ int viommu_endpoint_remove(struct viommu_endpoint *endpoint)
 {
 	struct viommu *v = endpoint->v;
 
+	quarantine_poll(v);
 	lock_take(&v->lock);
-	if (endpoint->changes || endpoint->sink || domain_of(endpoint)) {
+	if (endpoint->changes || endpoint->quarantine || endpoint->sink || domain_of(endpoint)) {
 		lock_drop(&v->lock);
 		return -EBUSY;
 	}
@@ -149,6 +150,8 @@ static int move_locked(struct viommu_endpoint *endpoint, uint16_t to, struct vio
 
 	if (from == to)
 		return 0;
+	if (endpoint->quarantine)
+		return -EIO;
 	int err = viommu__inval_reserve(inval);
 
 	if (err)
@@ -162,6 +165,9 @@ static int move_locked(struct viommu_endpoint *endpoint, uint16_t to, struct vio
 			.endpoint = endpoint,
 		};
 
+		spin_take(&change.domain->lock);
+		viommu__domain_get(change.domain);
+		spin_drop(&change.domain->lock);
 		viommu__inval_record(inval, &change);
 	}
 	return 0;
@@ -169,6 +175,8 @@ static int move_locked(struct viommu_endpoint *endpoint, uint16_t to, struct vio
 
 static int move(struct viommu_endpoint *endpoint, uint16_t to, struct viommu_inval *inval)
 {
+	if (atomic_load_explicit(&endpoint->v->quarantined, memory_order_relaxed))
+		quarantine_poll(endpoint->v);
 	lock_take(&endpoint->v->lock);
 	int err = move_locked(endpoint, to, inval);
 

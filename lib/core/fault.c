@@ -89,7 +89,14 @@ void viommu__fault(struct viommu_endpoint *endpoint, const struct viommu_domain 
 {
 	struct viommu *v = endpoint->v;
 	struct fault_log *log = &v->faults;
-	struct viommu_fault fault = {endpoint->id, domain ? domain->id : 0, {iova}, access, reason};
+	struct viommu_fault fault = {
+		.endpoint = endpoint->id,
+		.domain = domain ? domain->id : 0,
+		.iova = {iova},
+		.access = access,
+		.reason = reason,
+		.in_domain = domain && domain != v->bypass,
+	};
 	uint64_t silent = 0;
 
 	lock_take(&log->lock);
@@ -105,6 +112,8 @@ void viommu__fault(struct viommu_endpoint *endpoint, const struct viommu_domain 
 	lock_drop(&log->lock);
 	if (show && v->config.log)
 		log_line(v, endpoint->name, domain, &fault, silent);
+	if (v->config.fault)
+		v->config.fault(v->config.opaque, &fault);
 	if (endpoint->sink)
 		endpoint->sink(endpoint->sink_opaque, &fault);
 }

@@ -2,10 +2,14 @@
 /*
  * The inside of an invalidation. Whoever takes rights away reserves room first (which may fail), makes the change, and
  * records it (which cannot).
+ *
+ * What waits is struct work. One that passes its deadline is taken away from its invalidation and put into quarantine
+ * (quarantine.c), where it waits on without holding anybody up.
  */
 #ifndef LIB_CORE_INVAL_H
 #define LIB_CORE_INVAL_H
 
+#include "lib/core/client.h"
 #include "lib/core/context.h"
 
 enum change_kind {
@@ -16,7 +20,8 @@ enum change_kind {
 
 struct change {
 	enum change_kind kind;
-	struct viommu_domain *domain;     /* a reference; NULL for CHANGE_MEMORY */
+	unsigned tag;                     /* which of its owner's requests made it */
+	struct viommu_domain *domain;     /* NULL for CHANGE_MEMORY */
 	struct viommu_endpoint *endpoint; /* CHANGE_ENDPOINT */
 	struct range range;
 	struct table_retired retired; /* CHANGE_UNMAP: nodes that readers may still walk */
@@ -29,26 +34,62 @@ struct section_wait {
 	uint64_t word;
 };
 
-enum inval_state { INVAL_COLLECTING, INVAL_SECTIONS, INVAL_HOLDS };
+enum work_state { WORK_COLLECTING, WORK_SECTIONS, WORK_HOLDS };
 
-struct viommu_inval {
-	struct viommu *v;
-	enum inval_state state;
-	bool waited;
+struct work {
+	enum work_state state;
+	uint64_t since_ns; /* of the first poll that had to wait; 0: none had */
 	struct change *changes;
 	size_t count, room;
 	uint64_t last_ticket; /* holds beyond it began after the change */
+	struct client_wait *clients;
+	size_t client_count, client_room; /* viommu.lock, where clients are waited for */
 	unsigned wait_count;
 	struct section_wait waits[SECTION_SLOTS];
+	struct work *next; /* viommu.lock: in quarantine */
+};
+
+struct viommu_inval {
+	struct viommu *v;
+	struct viommu_inval *prev, *next; /* viommu.lock: all of the context */
+	struct work *work;
+	unsigned tag;                       /* of the changes that are recorded next */
+	_Atomic uint64_t completed, waited; /* written by the owner */
+	/* At the deadline: each tag whose change is not complete, in no order, perhaps more than once. */
+	void (*timed_out)(void *opaque, unsigned tag);
+	void *opaque;
 };
 
 /* Make room for one more change. -ENOMEM, -EBUSY (begun already). */
 int viommu__inval_reserve(struct viommu_inval *inval);
 
-/* Make room for this many changes in all, for good. -ENOMEM. */
+/* Make room for this many changes in all, for good (a work that follows has it too). -ENOMEM. */
 int viommu__inval_room(struct viommu_inval *inval, size_t room);
 
-/* Record a change that was made. Takes a reference of the domain and counts the endpoint's changes (viommu.lock held). */
+/* Record a change that was made; counts the endpoint's changes (then viommu.lock is held). */
 void viommu__inval_record(struct viommu_inval *inval, const struct change *change);
+
+/* work.c: the waiting itself. */
+int work_create(struct viommu *v, size_t room, struct work **out);
+void work_destroy(struct work *work);
+void work_begin(struct viommu *v, struct work *work);
+/* Finish it whatever happens, and free it. */
+void work_drop(struct viommu *v, struct work *work);
+/* Is everybody finished? Then everything that the changes made garbage is freed, and the work is empty again. */
+bool work_poll(struct viommu *v, struct work *work);
+/* May this change still be in use? Exact: for the moment of a deadline. */
+bool work_unfinished(struct viommu *v, struct work *work, const struct change *change);
+bool change_concerns_section(const struct change *change, uint64_t word);
+bool change_concerns_hold(const struct change *change, const struct viommu_hold *hold);
+
+/* quarantine.c */
+/* Ask the holds in the way to end. */
+void work_cancel_holds(struct viommu *v, struct work *work);
+/* Fail the endpoints in the way, give `inval` a fresh work, keep the old one. -ENOMEM: nothing happened. */
+int work_quarantine(struct viommu_inval *inval);
+/* See whether somebody in quarantine has let go. */
+void quarantine_poll(struct viommu *v);
+/* Free what is in quarantine whatever happens: the context is going. */
+void quarantine_drop(struct viommu *v);
 
 #endif

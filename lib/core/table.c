@@ -234,8 +234,41 @@ static int map_first(struct table *table, struct range pages, struct fill fill)
 	return 0;
 }
 
+/* The node at level 0 that a page's slot lies in, or NULL where there is none yet, or a larger leaf. */
+static struct table_node *bottom_node(const struct table *table, uint64_t page)
+{
+	uintptr_t root = root_get(table);
+	struct table_node *node = root_node(root);
+
+	if (!root || !fits(page, root & 7))
+		return NULL;
+	for (unsigned level = root & 7; level; level--) {
+		uint64_t word = slot_get(node, table_slot(page, level));
+
+		if (!word || word & LEAF)
+			return NULL;
+		node = table_child(word);
+	}
+	return node;
+}
+
+/* The common case: one page, and the nodes are there. */
+static bool map_one(struct table *table, uint64_t page, uint64_t gpa, unsigned access)
+{
+	struct table_node *node = bottom_node(table, page);
+	unsigned index = table_slot(page, 0);
+
+	if (!node || slot_get(node, index))
+		return false;
+	slot_publish(node, index, gpa | access | LEAF_FIRST | LEAF_LAST | LEAF);
+	table->mappings++;
+	return true;
+}
+
 int table_map(struct table *table, struct range pages, uint64_t gpa, unsigned access)
 {
+	if (pages.first == pages.last && map_one(table, pages.first, gpa, access))
+		return 0;
 	struct fill fill = {table, gpa - (pages.first << TABLE_PAGE_SHIFT), access, pages};
 	uintptr_t root = root_get(table);
 
@@ -281,6 +314,19 @@ static bool leaf_of(const struct table *table, uint64_t page, struct range *leaf
 			return *word;
 		node = table_child(*word);
 	}
+}
+
+bool table_unmap_one(struct table *table, uint64_t page)
+{
+	enum { WHOLE = LEAF_FIRST | LEAF_LAST | LEAF };
+	struct table_node *node = bottom_node(table, page);
+	unsigned index = table_slot(page, 0);
+
+	if (!node || node->used == 1 || (slot_get(node, index) & WHOLE) != WHOLE)
+		return false;
+	slot_publish(node, index, 0);
+	table->mappings--;
+	return true;
 }
 
 bool table_splits(const struct table *table, struct range pages)

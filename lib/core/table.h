@@ -81,6 +81,9 @@ bool table_splits(const struct table *table, struct range pages);
 /* Remove all mappings in a range that splits none; returns how many. Nodes that become empty go to `retired`. */
 uint64_t table_unmap(struct table *table, struct range pages, struct table_retired *retired);
 
+/* The common case of the two above: one page that is a mapping of its own, and its node stays. False: not that case. */
+bool table_unmap_one(struct table *table, uint64_t page);
+
 /* Nodes whose readers are gone may be used again. */
 void table_recycle(struct table *table, struct table_retired *retired);
 

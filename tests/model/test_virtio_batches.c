@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/util/le.h"
 #include "tests/model/virtio_driver.h"
@@ -84,7 +85,7 @@ static void test_a_batch_waits_for_a_hold_and_takes_nothing_more(void **state)
 	struct packet unmap, map;
 	struct viommu_section section;
 	struct viommu_span span;
-	struct viommu_hold hold;
+	struct viommu_hold hold = {0};
 
 	assert_int_equal(driver_attach(d, 1, ENDPOINT_A), VIO_S_OK);
 	assert_int_equal(driver_map(d, 1, 0, 0xfff, 0, RW), VIO_S_OK);
@@ -102,6 +103,50 @@ static void test_a_batch_waits_for_a_hold_and_takes_nothing_more(void **state)
 	assert_int_equal(viommu_virtio_poll(d->dev), 0);
 	assert_int_equal(packet_status(&unmap), VIO_S_OK);
 	assert_int_equal(driver_send(d, &map), VIO_S_OK);
+}
+
+/* The unmap of what is still in use fails with DEVERR at the deadline; the rest of its batch, and the other device, go on. */
+static void test_a_hold_that_stays_fails_its_request_alone(void **state)
+{
+	struct driver *d = *state;
+	struct packet packets[3];
+	struct viommu_virtio_request requests[3];
+	struct viommu_section section;
+	struct viommu_span span;
+	struct viommu_hold hold = {0};
+	int err;
+
+	assert_int_equal(driver_attach(d, 1, ENDPOINT_A), VIO_S_OK);
+	assert_int_equal(driver_attach(d, 2, ENDPOINT_B), VIO_S_OK);
+	assert_int_equal(driver_map(d, 1, 0, 0xfff, 0, RW), VIO_S_OK);
+	assert_int_equal(driver_map(d, 2, 0, 0xfff, 0, RW), VIO_S_OK);
+	assert_int_equal(viommu_dma_begin(d->a, &section), 0);
+	assert_int_equal(viommu_dma_translate(&section, (struct viommu_iova){0}, 8, VIOMMU_READ, &span), 0);
+	viommu_dma_hold(&section, &hold, &span, 1);
+	viommu_dma_end(&section);
+
+	packet_map(&packets[0], 1, 0x1000, 0x1fff, 0, RW);
+	packet_unmap(&packets[1], 1, 0, 0xfff);
+	packet_unmap(&packets[2], 2, 0, 0xfff);
+	for (unsigned i = 0; i < 3; i++)
+		requests[i] = packets[i].request;
+	err = viommu_virtio_submit(d->dev, requests, 3);
+	while (err == -EAGAIN) {
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+		err = viommu_virtio_poll(d->dev);
+	}
+	assert_int_equal(err, 0);
+	for (unsigned i = 0; i < 3; i++)
+		packets[i].request = requests[i];
+	assert_int_equal(packet_status(&packets[0]), VIO_S_OK);
+	assert_int_equal(packet_status(&packets[1]), VIO_S_DEVERR);
+	assert_int_equal(packet_status(&packets[2]), VIO_S_OK);
+	assert_false(driver_reads(d->a, 0x1000)); /* failed: blocked */
+	assert_int_equal(driver_attach(d, 3, ENDPOINT_A), VIO_S_DEVERR);
+	assert_int_equal(driver_map(d, 2, 0, 0xfff, 0, RW), VIO_S_OK);
+	assert_true(driver_reads(d->b, 0));
+	viommu_dma_release(&hold);
+	assert_int_equal(driver_attach(d, 3, ENDPOINT_A), VIO_S_OK);
 }
 
 static uint8_t read_bypass(struct driver *d)
@@ -168,6 +213,7 @@ static void test_reset_detaches_and_keeps_bypass_until_system_reset(void **state
 	assert_int_equal(driver_unmap(d, 1, 0, 0xfff), VIO_S_NOENT);
 	viommu_virtio_reset(d->dev, true);
 	assert_int_equal(viommu_virtio_poll(d->dev), 0);
+	write_bypass(d, 1); /* before the feature is accepted: ignored */
 	assert_int_equal(read_bypass(d), 0);
 	assert_false(driver_reads(d->a, 0x5000));
 }
@@ -239,6 +285,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_a_batch_gives_what_single_requests_give),
 		CASE(test_a_batch_waits_for_a_hold_and_takes_nothing_more),
+		CASE(test_a_hold_that_stays_fails_its_request_alone),
 		CASE(test_bypass_rules_unattached_endpoints),
 		CASE(test_bypass_reads_the_old_value_until_nobody_uses_it),
 		CASE(test_reset_detaches_and_keeps_bypass_until_system_reset),

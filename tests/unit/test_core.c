@@ -200,6 +200,58 @@ static void test_what_is_not_memory_is_found_by_the_access(void **state)
 	expect_fault(f, UINT64_MAX, VIOMMU_FAULT_NO_MEMORY);
 }
 
+static void test_the_end_of_the_space_is_an_address_like_others(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t bytes[2];
+
+	assert_int_equal(viommu_bypass(f->endpoint, f->inval), 0);
+	complete(f);
+	assert_int_equal(viommu_dma_write(f->endpoint, iova(UINT64_MAX), bytes, 1), -EFAULT);
+	assert_int_equal(viommu_dma_read(f->endpoint, iova(UINT64_MAX - 1), bytes, 2), -EFAULT);
+}
+
+/* One section: what it remembers of one access must not serve another that has other rights. */
+static void test_rights_hold_within_a_section(void **state)
+{
+	struct fixture *f = *state;
+	struct viommu_section section;
+	struct viommu_span span;
+
+	attach(f);
+	assert_int_equal(map(f, 0x10000, 0x10fff, 0x5000, VIOMMU_READ | VIOMMU_WRITE), 0);
+	assert_int_equal(map(f, 0x11000, 0x11fff, 0x6000, VIOMMU_READ), 0); /* continues, with less */
+	assert_int_equal(viommu_dma_begin(f->endpoint, &section), 0);
+	assert_int_equal(viommu_dma_translate(&section, iova(0x10000), 0x2000, VIOMMU_WRITE, &span), 0);
+	assert_true(span.len == 0x1000);
+	assert_int_equal(viommu_dma_translate(&section, iova(0x10000), 0x2000, VIOMMU_READ, &span), 0);
+	assert_true(span.len == 0x2000);
+	assert_int_equal(viommu_dma_translate(&section, iova(0x11000), 1, VIOMMU_WRITE, &span), -EACCES);
+	assert_int_equal(viommu_dma_translate(&section, iova(0x11000), 1, VIOMMU_READ, &span), 0);
+	assert_int_equal(viommu_dma_translate(&section, iova(0x11000), 1, VIOMMU_WRITE, &span), -EACCES);
+	assert_int_equal(viommu_dma_translate(&section, iova(0x11fff), 2, VIOMMU_READ, &span), 0);
+	assert_true(span.len == 1);
+	viommu_dma_end(&section);
+}
+
+static void test_a_region_is_not_left_backwards(void **state)
+{
+	struct fixture *f = *state;
+	struct viommu_section section;
+	struct viommu_span span;
+
+	assert_int_equal(viommu_bypass(f->endpoint, f->inval), 0);
+	complete(f);
+	assert_int_equal(viommu_dma_begin(f->endpoint, &section), 0);
+	assert_int_equal(viommu_dma_translate(&section, iova(HIGH + 16), 16, VIOMMU_READ, &span), 0);
+	assert_int_equal(viommu_dma_translate(&section, iova(HIGH - 1), 2, VIOMMU_READ, &span), -EFAULT);
+	assert_int_equal(viommu_dma_translate(&section, iova(HIGH), 1, VIOMMU_READ, &span), 0);
+	assert_ptr_equal(span.host, f->high);
+	assert_int_equal(viommu_dma_translate(&section, iova(16), 1, VIOMMU_READ, &span), 0);
+	assert_ptr_equal(span.host, f->ram + 16);
+	viommu_dma_end(&section);
+}
+
 static void test_bad_arguments_change_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -279,11 +331,19 @@ static void test_counters_outlive_their_domain(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_an_endpoint_starts_blocked),           CASE(test_bypass_reaches_memory_and_only_memory),
-		CASE(test_a_mapping_translates_with_its_rights), CASE(test_unmap_takes_the_translation_away),
-		CASE(test_pieces_join_where_they_continue),      CASE(test_what_is_not_memory_is_found_by_the_access),
-		CASE(test_bad_arguments_change_nothing),         CASE(test_removed_memory_is_unreachable),
-		CASE(test_fault_lines_are_limited_and_counted),  CASE(test_counters_outlive_their_domain),
+		CASE(test_an_endpoint_starts_blocked),
+		CASE(test_bypass_reaches_memory_and_only_memory),
+		CASE(test_a_mapping_translates_with_its_rights),
+		CASE(test_unmap_takes_the_translation_away),
+		CASE(test_pieces_join_where_they_continue),
+		CASE(test_what_is_not_memory_is_found_by_the_access),
+		CASE(test_the_end_of_the_space_is_an_address_like_others),
+		CASE(test_rights_hold_within_a_section),
+		CASE(test_a_region_is_not_left_backwards),
+		CASE(test_bad_arguments_change_nothing),
+		CASE(test_removed_memory_is_unreachable),
+		CASE(test_fault_lines_are_limited_and_counted),
+		CASE(test_counters_outlive_their_domain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,7 +37,8 @@ int vio_bypass_step(struct viommu_virtio *dev)
 	struct vio_bypass *bypass = &dev->bypass;
 
 	while (bypass->visible != bypass->wanted || bypass->visible != bypass->applied) {
-		if (viommu_inval_poll(dev->side))
+		/* -ETIMEDOUT: who did not let go is blocked and failed, so nobody bypasses any more. */
+		if (viommu_inval_poll(dev->side) == -EAGAIN)
 			return -EAGAIN;
 		bypass->visible = bypass->applied;
 		if (bypass->applied == bypass->wanted)
@@ -78,7 +79,9 @@ void viommu_virtio_config_write(struct viommu_virtio *dev, size_t offset, const 
 	if (value > 1)
 		return;
 	lock_take(&dev->lock);
-	dev->bypass.wanted = value;
-	vio_bypass_step(dev);
+	if (vio_accepted(dev, VIO_F_BYPASS_CONFIG)) {
+		dev->bypass.wanted = value;
+		vio_bypass_step(dev);
+	}
 	lock_drop(&dev->lock);
 }

@@ -97,6 +97,8 @@ int viommu_virtio_create(struct viommu *v, const struct viommu_virtio_config *co
 		release(dev);
 		return err;
 	}
+	dev->inval->timed_out = vio_request_timed_out;
+	dev->inval->opaque = dev;
 	*out = dev;
 	return 0;
 }

@@ -16,6 +16,13 @@ void vio_events_fini(struct vio_events *events)
 	lock_fini(&events->lock);
 }
 
+void vio_events_drop(struct vio_events *events)
+{
+	lock_take(&events->lock);
+	events->count = 0;
+	lock_drop(&events->lock);
+}
+
 void vio_event_sink(void *opaque, const struct viommu_fault *fault)
 {
 	struct viommu_virtio *dev = opaque;

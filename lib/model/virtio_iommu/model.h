@@ -59,10 +59,12 @@ struct viommu_virtio {
 	struct vio_bypass bypass GUARDED_BY(lock);
 	struct vio_endpoint *endpoints GUARDED_BY(lock);
 	size_t endpoint_count GUARDED_BY(lock);
-	struct vio_domain *domains GUARDED_BY(lock); /* the last one used comes first */
-	struct viommu_inval *inval GUARDED_BY(lock); /* of requests and resets */
-	struct viommu_inval *side GUARDED_BY(lock);  /* of changes to `bypass` */
-	bool pending GUARDED_BY(lock);               /* `inval` has begun */
+	struct vio_domain *domains GUARDED_BY(lock);             /* the last one used comes first */
+	struct viommu_inval *inval GUARDED_BY(lock);             /* of requests and resets */
+	struct viommu_inval *side GUARDED_BY(lock);              /* of changes to `bypass` */
+	bool pending GUARDED_BY(lock);                           /* `inval` has begun */
+	struct viommu_virtio_request *requests GUARDED_BY(lock); /* those that wait with it */
+	size_t request_count GUARDED_BY(lock);
 	struct vio_events events;
 	void (*event_ready)(void *opaque);
 	void *opaque;
@@ -101,7 +103,12 @@ int vio_bypass_step(struct viommu_virtio *dev);
 /* event.c */
 void vio_events_init(struct vio_events *events);
 void vio_events_fini(struct vio_events *events);
+/* Forget those that nobody has taken: the next driver has nothing to do with them. */
+void vio_events_drop(struct vio_events *events);
 void vio_event_sink(void *opaque, const struct viommu_fault *fault);
+
+/* request.c: for struct viommu_inval. */
+void vio_request_timed_out(void *opaque, unsigned tag);
 
 /* The one place where the library's errors become the specification's status, section 5.13.6. */
 enum vio_status vio_status_of(int err);

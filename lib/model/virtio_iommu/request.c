@@ -129,10 +129,23 @@ static void perform(struct viommu_virtio *dev, struct viommu_virtio_request *req
 		perform_probe(dev, request, data, room);
 }
 
+/* Somebody did not let go of what this request took away before the deadline: it has failed. */
+void vio_request_timed_out(void *opaque, unsigned tag)
+{
+	struct viommu_virtio *dev = opaque;
+	struct viommu_virtio_request *request = &dev->requests[tag];
+
+	if (tag < dev->request_count && request->written >= VIO_TAIL_SIZE)
+		put_tail(request, request->written - VIO_TAIL_SIZE, VIO_S_DEVERR);
+}
+
 static int poll_locked(struct viommu_virtio *dev) REQUIRES(dev->lock)
 {
-	if (dev->pending && !viommu_inval_poll(dev->inval))
+	/* -ETIMEDOUT ends the wait too; the statuses are corrected by then. */
+	if (dev->pending && viommu_inval_poll(dev->inval) != -EAGAIN) {
 		dev->pending = false;
+		dev->request_count = 0;
+	}
 	int side = vio_bypass_step(dev);
 
 	return dev->pending ? -EAGAIN : side;
@@ -144,8 +157,12 @@ int viommu_virtio_submit(struct viommu_virtio *dev, struct viommu_virtio_request
 
 	lock_take(&dev->lock);
 	if (!dev->pending) {
-		for (size_t i = 0; i < count; i++)
+		dev->requests = requests;
+		dev->request_count = count;
+		for (size_t i = 0; i < count; i++) {
+			dev->inval->tag = (unsigned)i;
 			perform(dev, &requests[i]);
+		}
 		viommu_inval_begin(dev->inval);
 		dev->pending = true;
 		err = poll_locked(dev);
@@ -169,6 +186,7 @@ void viommu_virtio_reset(struct viommu_virtio *dev, bool system)
 	if (system)
 		dev->bypass.wanted = dev->bypass.initial;
 	dev->features = 0;
+	vio_events_drop(&dev->events);
 	if (!dev->pending) {
 		vio_detach_all(dev);
 		viommu_inval_begin(dev->inval);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Clients: whoever keeps translations outside of this library (a kernel's vhost, another process, hardware). A client
+ * carries one endpoint's translations; it is told of each invalidation that concerns them, and the invalidation completes only
+ * when the client has acknowledged it, or has been unregistered because its access is provably cut.
+ *
+ * What a client translates it translates in sections, like a device; what it hands on must be registered before it is translated.
+ */
+#ifndef VIOMMU_CLIENT_H
+#define VIOMMU_CLIENT_H
+
+#include <viommu/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct viommu_client;
+
+struct viommu_client_ops {
+	/*
+	 * Forget first..last, stop using what you had of it, then viommu_client_ack(@ticket): here or later, from any
+	 * thread. Runs inside viommu_inval_begin(); may call nothing of the library but viommu_client_ack().
+	 */
+	void (*invalidate)(void *opaque, struct viommu_iova first, struct viommu_iova last, uint64_t ticket);
+};
+
+/*
+ * viommu_client_register - from now on tell this client of the endpoint's invalidations. Any thread.
+ * Errors: -ENOMEM.
+ */
+VIOMMU_PUBLIC int viommu_client_register(struct viommu_endpoint *endpoint, const struct viommu_client_ops *ops,
+					 void *opaque, struct viommu_client **out);
+
+/*
+ * viommu_client_unregister - its access is cut: counts as acknowledgement of everything. No callback runs after it. Any
+ * thread but from a callback. NULL is allowed.
+ */
+VIOMMU_PUBLIC void viommu_client_unregister(struct viommu_client *client);
+
+/* viommu_client_ack - everything up to this ticket is forgotten and no longer used. Any thread. */
+VIOMMU_PUBLIC void viommu_client_ack(struct viommu_client *client, uint64_t ticket);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

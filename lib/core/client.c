@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "lib/core/inval.h"
+
+static const struct range everything = {0, UINT64_MAX};
+
+bool client_concerned(const struct viommu_client *client, const struct change *change)
+{
+	const struct viommu_endpoint *endpoint = client->endpoint;
+
+	switch (change->kind) {
+	case CHANGE_UNMAP:
+		/* An endpoint that is just moving may have a client that still lives in its old domain. */
+		return endpoint->changes ||
+		       section_domain(atomic_load_explicit(&endpoint->tag, memory_order_relaxed)) ==
+			       change->domain->index;
+	case CHANGE_ENDPOINT:
+		return endpoint == change->endpoint;
+	case CHANGE_MEMORY:
+		return true;
+	}
+	return true;
+}
+
+static void tell(struct viommu_client *client, const struct change *change)
+{
+	struct range range = change->kind == CHANGE_UNMAP ? change->range : everything;
+
+	client->ops->invalidate(client->opaque, (struct viommu_iova){range.first}, (struct viommu_iova){range.last},
+				++client->asked);
+}
+
+static void invalidate_one(struct viommu_client *client, struct work *work)
+{
+	uint64_t before = client->asked;
+
+	for (size_t i = 0; i < work->count; i++)
+		if (client_concerned(client, &work->changes[i]))
+			tell(client, &work->changes[i]);
+	if (client->asked != before)
+		work->clients[work->client_count++] = (struct client_wait){client, client->asked};
+}
+
+void clients_invalidate(struct viommu *v, struct work *work)
+{
+	/* After the fence in work_begin(); partner: the read-modify-write in viommu_client_register(). */
+	if (!atomic_load_explicit(&v->client_count, memory_order_relaxed))
+		return;
+	lock_take(&v->lock);
+	for (struct viommu_client *client = v->clients; client; client = client->next)
+		invalidate_one(client, work);
+	lock_drop(&v->lock);
+}
+
+bool client_wait_over(const struct client_wait *wait)
+{
+	/* Acquire: partner of the release in viommu_client_ack(). */
+	return !wait->client || atomic_load_explicit(&wait->client->acked, memory_order_acquire) >= wait->ticket;
+}
+
+bool clients_acked(struct viommu *v, struct work *work)
+{
+	if (!work->client_count)
+		return true;
+	lock_take(&v->lock);
+	while (work->client_count && client_wait_over(&work->clients[work->client_count - 1]))
+		work->client_count--;
+	bool acked = !work->client_count;
+
+	lock_drop(&v->lock);
+	return acked;
+}
+
+static int grow(struct work *work, size_t room)
+{
+	if (room <= work->client_room)
+		return 0;
+	struct client_wait *clients = realloc(work->clients, room * sizeof(*clients));
+
+	if (!clients)
+		return -ENOMEM;
+	work->clients = clients;
+	work->client_room = room;
+	return 0;
+}
+
+int clients_room(struct viommu *v, struct work *work)
+{
+	return grow(work, atomic_load_explicit(&v->client_count, memory_order_relaxed));
+}
+
+static int register_locked(struct viommu *v, struct viommu_client *client) REQUIRES(v->lock)
+{
+	size_t count = atomic_load_explicit(&v->client_count, memory_order_relaxed) + 1;
+
+	for (struct viommu_inval *inval = v->invals; inval; inval = inval->next)
+		if (grow(inval->work, count))
+			return -ENOMEM;
+	client->next = v->clients;
+	if (v->clients)
+		v->clients->prev = client;
+	v->clients = client;
+	/* A full fence: partner of the one in work_begin(). What the client translates from now on is told to it. */
+	atomic_fetch_add(&v->client_count, 1);
+	return 0;
+}
+
+int viommu_client_register(struct viommu_endpoint *endpoint, const struct viommu_client_ops *ops, void *opaque,
+			   struct viommu_client **out)
+{
+	struct viommu_client *client = calloc(1, sizeof(*client));
+
+	if (!client)
+		return -ENOMEM;
+	client->endpoint = endpoint;
+	client->ops = ops;
+	client->opaque = opaque;
+	lock_take(&endpoint->v->lock);
+	int err = register_locked(endpoint->v, client);
+
+	lock_drop(&endpoint->v->lock);
+	if (err)
+		free(client);
+	else
+		*out = client;
+	return err;
+}
+
+static void forget(struct work *work, const struct viommu_client *client)
+{
+	for (size_t i = 0; i < work->client_count; i++)
+		if (work->clients[i].client == client)
+			work->clients[i].client = NULL;
+}
+
+void viommu_client_unregister(struct viommu_client *client)
+{
+	if (!client)
+		return;
+	struct viommu *v = client->endpoint->v;
+
+	lock_take(&v->lock);
+	for (struct viommu_inval *inval = v->invals; inval; inval = inval->next)
+		forget(inval->work, client);
+	for (struct work *work = v->quarantine; work; work = work->next)
+		forget(work, client);
+	if (client->next)
+		client->next->prev = client->prev;
+	if (client->prev)
+		client->prev->next = client->next;
+	else
+		v->clients = client->next;
+	atomic_fetch_sub_explicit(&v->client_count, 1, memory_order_relaxed);
+	lock_drop(&v->lock);
+	free(client);
+}
+
+void viommu_client_ack(struct viommu_client *client, uint64_t ticket)
+{
+	uint64_t acked = atomic_load_explicit(&client->acked, memory_order_relaxed);
+
+	/* Release: partner of the acquire in client_wait_over(); the client's accesses are over before. */
+	while (acked < ticket && !atomic_compare_exchange_weak_explicit(&client->acked, &acked, ticket,
+									memory_order_release, memory_order_relaxed))
+		;
+}

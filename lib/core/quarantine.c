@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What happens when somebody does not let go. At half the deadline the holds in the way are asked to end. At the deadline the
+ * endpoints in the way are blocked and failed, the guest is told that its request failed, and the waiting goes on here, so
+ * that nothing which the laggards may still reach is used again, and they can be attached again when they have let go.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "lib/core/inval.h"
+
+static void cancel_in_domain(const struct work *work, const struct change *change, struct viommu_domain *domain)
+{
+	lock_take(&domain->holds_lock);
+	for (struct viommu_hold *hold = domain->holds; hold; hold = hold->next) {
+		if (hold->cancelled || hold->ticket > work->last_ticket || !change_concerns_hold(change, hold))
+			continue;
+		hold->cancelled = true;
+		if (hold->cancel)
+			hold->cancel(hold);
+	}
+	lock_drop(&domain->holds_lock);
+}
+
+static void cancel_change(struct viommu *v, const struct work *work, const struct change *change)
+{
+	if (change->domain) {
+		cancel_in_domain(work, change, change->domain);
+		return;
+	}
+	lock_take(&v->lock);
+	for (struct viommu_domain *domain = v->domains; domain; domain = domain->next)
+		cancel_in_domain(work, change, domain);
+	lock_drop(&v->lock);
+}
+
+void work_cancel_holds(struct viommu *v, struct work *work)
+{
+	for (size_t i = 0; work->state == WORK_HOLDS && i < work->count; i++)
+		cancel_change(v, work, &work->changes[i]);
+}
+
+/* Block an endpoint for as long as this work waits. Blocked is a state that takes nothing from anybody else. */
+static void fail_locked(struct viommu *v, struct viommu_endpoint *endpoint, struct work *work) REQUIRES(v->lock)
+{
+	if (endpoint->quarantine)
+		return;
+	endpoint->quarantine = work;
+	atomic_store_explicit(&endpoint->tag, (uint32_t)endpoint->index << 16, memory_order_release);
+	if (v->config.endpoint_failed)
+		v->config.endpoint_failed(v->config.opaque, endpoint->id);
+}
+
+static bool in_open_section(const struct work *work, const struct viommu_endpoint *endpoint)
+{
+	for (unsigned i = 0; i < work->wait_count; i++)
+		if (section_endpoint(work->waits[i].word) == endpoint->index &&
+		    atomic_load_explicit(&work->waits[i].slot->word, memory_order_acquire) == work->waits[i].word)
+			return true;
+	return false;
+}
+
+static bool client_silent(const struct work *work, const struct viommu_endpoint *endpoint)
+{
+	for (size_t i = 0; i < work->client_count; i++)
+		if (!client_wait_over(&work->clients[i]) && work->clients[i].client->endpoint == endpoint)
+			return true;
+	return false;
+}
+
+static bool holds_on(const struct work *work, const struct viommu_endpoint *endpoint, struct viommu_domain *domain)
+{
+	bool found = false;
+
+	lock_take(&domain->holds_lock);
+	for (const struct viommu_hold *hold = domain->holds; hold && !found; hold = hold->next)
+		for (size_t i = 0; i < work->count && !found; i++)
+			found = hold->endpoint == endpoint && hold->ticket <= work->last_ticket &&
+				(!work->changes[i].domain || work->changes[i].domain == domain) &&
+				change_concerns_hold(&work->changes[i], hold);
+	lock_drop(&domain->holds_lock);
+	return found;
+}
+
+static bool in_the_way(struct viommu *v, const struct work *work, const struct viommu_endpoint *endpoint)
+	REQUIRES(v->lock)
+{
+	if (in_open_section(work, endpoint) || client_silent(work, endpoint))
+		return true;
+	for (struct viommu_domain *domain = v->domains; domain && work->state == WORK_HOLDS; domain = domain->next)
+		if (holds_on(work, endpoint, domain))
+			return true;
+	return false;
+}
+
+static void fail_laggards(struct viommu *v, struct work *work) REQUIRES(v->lock)
+{
+	for (size_t i = 0; i < v->endpoint_count; i++)
+		if (in_the_way(v, work, v->endpoints[i]))
+			fail_locked(v, v->endpoints[i], work);
+}
+
+int work_quarantine(struct viommu_inval *inval)
+{
+	struct viommu *v = inval->v;
+	struct work *old = inval->work, *fresh;
+
+	for (size_t i = 0; inval->timed_out && i < old->count; i++)
+		if (work_unfinished(v, old, &old->changes[i]))
+			inval->timed_out(inval->opaque, old->changes[i].tag);
+	lock_take(&v->lock);
+	int err = work_create(v, old->room, &fresh);
+
+	if (!err) {
+		fail_laggards(v, old);
+		inval->work = fresh;
+		old->next = v->quarantine;
+		v->quarantine = old;
+		atomic_fetch_add_explicit(&v->quarantined, 1, memory_order_relaxed);
+	}
+	lock_drop(&v->lock);
+	return err;
+}
+
+static void release_endpoints(struct viommu *v, const struct work *work) REQUIRES(v->lock)
+{
+	for (size_t i = 0; i < v->endpoint_count; i++)
+		if (v->endpoints[i]->quarantine == work)
+			v->endpoints[i]->quarantine = NULL;
+}
+
+static void remove_locked(struct viommu *v, struct work *work) REQUIRES(v->lock)
+{
+	struct work **link = &v->quarantine;
+
+	while (*link != work)
+		link = &(*link)->next;
+	*link = work->next;
+	atomic_fetch_sub_explicit(&v->quarantined, 1, memory_order_relaxed);
+	release_endpoints(v, work);
+}
+
+static struct work *first(struct viommu *v)
+{
+	lock_take(&v->lock);
+	struct work *work = v->quarantine;
+
+	lock_drop(&v->lock);
+	return work;
+}
+
+void quarantine_poll(struct viommu *v)
+{
+	/* Others put work in front of the list meanwhile; only the holder of this lock takes any out. */
+	lock_take(&v->quarantine_lock);
+	for (struct work *work = first(v), *next; work; work = next) {
+		next = work->next;
+		if (!work_poll(v, work))
+			continue;
+		lock_take(&v->lock);
+		remove_locked(v, work);
+		lock_drop(&v->lock);
+		work_destroy(work);
+	}
+	lock_drop(&v->quarantine_lock);
+}
+
+void quarantine_drop(struct viommu *v)
+{
+	while (v->quarantine) {
+		struct work *work = v->quarantine;
+
+		v->quarantine = work->next;
+		work_drop(v, work);
+	}
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The waiting of an invalidation: for the sections that were open at the beginning and for the clients that were told, then for
+ * the holds that were taken in those sections. A hold whose ticket was drawn later comes from a section that saw the change.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "lib/core/inval.h"
+
+void work_destroy(struct work *work)
+{
+	free(work->clients);
+	free(work->changes);
+	free(work);
+}
+
+int work_create(struct viommu *v, size_t room, struct work **out)
+{
+	struct work *work = calloc(1, sizeof(*work));
+
+	if (!work)
+		return -ENOMEM;
+	work->changes = calloc(room, sizeof(*work->changes));
+	work->room = room;
+	if (!work->changes || clients_room(v, work)) {
+		work_destroy(work);
+		return -ENOMEM;
+	}
+	*out = work;
+	return 0;
+}
+
+bool change_concerns_section(const struct change *change, uint64_t word)
+{
+	switch (change->kind) {
+	case CHANGE_UNMAP:
+		return section_domain(word) == change->domain->index;
+	case CHANGE_ENDPOINT:
+		return section_domain(word) == change->domain->index &&
+		       section_endpoint(word) == change->endpoint->index;
+	case CHANGE_MEMORY:
+		return true;
+	}
+	return true;
+}
+
+static bool concerns_any(const struct work *work, uint64_t word)
+{
+	for (size_t i = 0; i < work->count; i++)
+		if (change_concerns_section(&work->changes[i], word))
+			return true;
+	return false;
+}
+
+void work_begin(struct viommu *v, struct work *work)
+{
+	struct section_table *sections = &v->sections;
+
+	/* Partner: the claim in viommu_dma_begin(). Our changes are visible before we look who is inside. */
+	atomic_thread_fence(memory_order_seq_cst);
+	clients_invalidate(v, work);
+	unsigned slots = atomic_load_explicit(&sections->high_water, memory_order_relaxed);
+
+	for (unsigned i = 0; i < slots; i++) {
+		/* Acquire: partner of the release in viommu_dma_end(); what a closed section did came before. */
+		uint64_t word = atomic_load_explicit(&sections->slots[i].word, memory_order_acquire);
+
+		if (word && concerns_any(work, word))
+			work->waits[work->wait_count++] = (struct section_wait){&sections->slots[i], word};
+	}
+	work->state = WORK_SECTIONS;
+}
+
+static bool section_open(const struct section_wait *wait)
+{
+	/* Acquire: as in work_begin(). */
+	return atomic_load_explicit(&wait->slot->word, memory_order_acquire) == wait->word;
+}
+
+static bool sections_closed(struct work *work)
+{
+#ifdef VIOMMU_WITHOUT_WAITING /* a build that is wrong on purpose: the race test must notice */
+	work->wait_count = 0;
+#endif
+	while (work->wait_count && !section_open(&work->waits[work->wait_count - 1]))
+		work->wait_count--;
+	return !work->wait_count;
+}
+
+static bool span_concerned(const struct change *change, const struct viommu_span *span)
+{
+	uint64_t start = change->kind == CHANGE_MEMORY ? (uintptr_t)span->host : span->iova.value;
+
+	return range_overlaps(change->range, (struct range){start, start + span->len - 1});
+}
+
+bool change_concerns_hold(const struct change *change, const struct viommu_hold *hold)
+{
+	if (change->kind == CHANGE_ENDPOINT)
+		return hold->endpoint == change->endpoint;
+	for (size_t i = 0; i < hold->count; i++)
+		if (span_concerned(change, &hold->spans[i]))
+			return true;
+	return false;
+}
+
+static bool domain_holds(const struct work *work, const struct change *change, struct viommu_domain *domain)
+{
+	bool found = false;
+
+	/* Acquire: partner of the release in viommu_dma_release(). Holds of the awaited sections are in the list. */
+	if (!atomic_load_explicit(&domain->holds, memory_order_acquire))
+		return false;
+	lock_take(&domain->holds_lock);
+	for (const struct viommu_hold *hold = domain->holds; hold && !found; hold = hold->next)
+		found = hold->ticket <= work->last_ticket && change_concerns_hold(change, hold);
+	lock_drop(&domain->holds_lock);
+	return found;
+}
+
+static bool change_held(struct viommu *v, const struct work *work, const struct change *change)
+{
+	bool found = false;
+
+	if (change->domain)
+		return domain_holds(work, change, change->domain);
+	lock_take(&v->lock);
+	for (struct viommu_domain *domain = v->domains; domain && !found; domain = domain->next)
+		found = domain_holds(work, change, domain);
+	lock_drop(&v->lock);
+	return found;
+}
+
+static bool holds_released(struct viommu *v, const struct work *work)
+{
+#ifdef VIOMMU_WITHOUT_WAITING
+	return true;
+#endif
+	for (size_t i = 0; i < work->count; i++)
+		if (change_held(v, work, &work->changes[i]))
+			return false;
+	return true;
+}
+
+static bool client_unfinished(struct viommu *v, const struct work *work, const struct change *change)
+{
+	bool found = false;
+
+	lock_take(&v->lock);
+	for (size_t i = 0; i < work->client_count && !found; i++)
+		found = !client_wait_over(&work->clients[i]) && client_concerned(work->clients[i].client, change);
+	lock_drop(&v->lock);
+	return found;
+}
+
+bool work_unfinished(struct viommu *v, struct work *work, const struct change *change)
+{
+	for (unsigned i = 0; i < work->wait_count; i++)
+		if (section_open(&work->waits[i]) && change_concerns_section(change, work->waits[i].word))
+			return true;
+	return client_unfinished(v, work, change) || (work->state == WORK_HOLDS && change_held(v, work, change));
+}
+
+static void finish_change(struct viommu *v, struct change *change)
+{
+	if (change->retired.head) {
+		spin_take(&change->domain->lock);
+		table_recycle(&change->domain->table, &change->retired);
+		spin_drop(&change->domain->lock);
+	}
+	if (change->memory)
+		memory_free(change->memory);
+	if (change->endpoint) {
+		lock_take(&v->lock);
+		change->endpoint->changes--;
+		lock_drop(&v->lock);
+	}
+	if (change->domain)
+		viommu__domain_put(change->domain);
+}
+
+static void finish(struct viommu *v, struct work *work)
+{
+	for (size_t i = 0; i < work->count; i++)
+		finish_change(v, &work->changes[i]);
+	work->count = 0;
+	work->state = WORK_COLLECTING;
+}
+
+void work_drop(struct viommu *v, struct work *work)
+{
+	finish(v, work);
+	work_destroy(work);
+}
+
+bool work_poll(struct viommu *v, struct work *work)
+{
+	if (work->state == WORK_SECTIONS && sections_closed(work) && clients_acked(v, work)) {
+		work->last_ticket = atomic_load_explicit(&v->tickets, memory_order_relaxed);
+		work->state = WORK_HOLDS;
+	}
+	if (work->state == WORK_HOLDS && holds_released(v, work))
+		finish(v, work);
+	return work->state == WORK_COLLECTING;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A lock for a few dozen instructions: taking it is one atomic instruction, dropping it a plain store. Whoever waits gives the
+ * processor away now and then, in case the holder was preempted.
+ */
+#ifndef LIB_UTIL_SPIN_H
+#define LIB_UTIL_SPIN_H
+
+#include <sched.h>
+#include <stdatomic.h>
+
+#include "lib/util/lock.h"
+
+struct LOCK_ATTR(capability("mutex")) spin {
+	_Atomic int taken;
+};
+
+static inline void spin_init(struct spin *spin)
+{
+	atomic_init(&spin->taken, 0);
+}
+
+static inline void spin_take(struct spin *spin) LOCK_ATTR(acquire_capability(spin)) LOCK_ATTR(no_thread_safety_analysis)
+{
+	enum { TRIES = 64 };
+
+	/* Acquire: partner of the release in spin_drop(). */
+	for (unsigned tries = 0; atomic_exchange_explicit(&spin->taken, 1, memory_order_acquire); tries++)
+		if (tries % TRIES == TRIES - 1)
+			sched_yield();
+}
+
+static inline void spin_drop(struct spin *spin) LOCK_ATTR(release_capability(spin)) LOCK_ATTR(no_thread_safety_analysis)
+{
+	atomic_store_explicit(&spin->taken, 0, memory_order_release);
+}
+
+#endif
