@@ -10,9 +10,8 @@ all:
 
 # A Debian guest with a disk and a network card behind the virtual IOMMU, and a DMA that is blocked.
 demo:
-	scripts/deps build lab
-	scripts/build $(BUILD)
-	scripts/demo $(BUILD)
+	@scripts/deps build lab && scripts/build $(BUILD) || { echo 'demo: failed: cannot build (see above)'; exit 1; }
+	@scripts/demo $(BUILD)
 
 # Every test. FULL=1: the long forms too.
 check:

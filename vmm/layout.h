@@ -24,7 +24,8 @@
 /* Below 1 MiB: what the boot code leaves there. */
 #define LAYOUT_GDT 0x500ull
 #define LAYOUT_BOOT_PARAMS 0x7000ull
-#define LAYOUT_PAGE_TABLES 0x9000ull /* six pages */
+#define LAYOUT_PAGE_TABLES 0x9000ull
+#define LAYOUT_PAGE_TABLES_SIZE 0x6000ull
 #define LAYOUT_CMDLINE 0x20000ull
 #define LAYOUT_CMDLINE_MAX 2048u
 #define LAYOUT_EBDA 0x9fc00ull
@@ -35,7 +36,8 @@
 
 /* I/O ports. */
 #define LAYOUT_PORT_SERIAL 0x3f8u
-#define LAYOUT_PORT_EXIT 0xf4u
+#define LAYOUT_PORT_EXIT 0xf4u    /* four ports */
+#define LAYOUT_PORT_PCI 0xcf8u    /* configuration address and data */
 #define LAYOUT_PORT_SLEEP 0x600u  /* ACPI sleep control register */
 #define LAYOUT_PORT_STATUS 0x601u /* ACPI sleep status register */
 #define LAYOUT_PORT_RESET 0x602u  /* ACPI reset register */
@@ -45,6 +47,10 @@
 /* GSIs: 0-23 are the IOAPIC's pins. */
 #define LAYOUT_IOAPIC_PINS 24u
 #define LAYOUT_GSI_SERIAL 4u
+/* Pins A to D (0 to 3) of the PCI slots share the last eight. */
+#define LAYOUT_INTX_FIRST 16u
+#define LAYOUT_INTX_PINS 8u
+#define LAYOUT_INTX_GSI(slot, pin) (LAYOUT_INTX_FIRST + ((slot) + (pin)) % LAYOUT_INTX_PINS)
 
 #define LAYOUT_MAX_VCPUS 8u
 #define LAYOUT_PCI_SLOTS 32u

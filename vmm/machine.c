@@ -9,6 +9,7 @@
 #include "vmm/acpi/acpi.h"
 #include "vmm/boot/boot.h"
 #include "vmm/config/config.h"
+#include "vmm/control/control.h"
 #include "vmm/device/device.h"
 #include "vmm/irqchip/irqchip.h"
 #include "vmm/kvm/ram.h"
@@ -23,6 +24,7 @@
 struct machine {
 	const struct run_config *config;
 	struct ram *ram;
+	struct control *control; /* or NULL */
 	struct kvm kvm;
 	struct bus *mmio, *pio;
 	struct loop *loop;
@@ -31,18 +33,36 @@ struct machine {
 	struct iommu_wiring *wiring;
 	struct serial *serial;
 	struct power *power;
+	struct exit_port *exit_port;
 	struct vcpu_entry entry;
-	int serial_fd;   /* of a file, or -1 */
-	_Atomic int end; /* enum vm_end: the first reason to stop */
+	int serial_fd; /* of a file, or -1 */
+	/* The first reason to stop, an enum vm_end, and above it the exit port's value. One word: the first one wins. */
+	_Atomic uint64_t end;
 };
 
-static void machine_end(void *opaque, enum vm_end why)
+enum { END_VALUE_SHIFT = 32 };
+
+static void end_with(struct machine *machine, uint64_t why)
 {
-	struct machine *machine = opaque;
-	int none = VM_END_NONE;
+	uint64_t none = VM_END_NONE;
 
 	atomic_compare_exchange_strong(&machine->end, &none, why);
 	loop_stop(machine->loop);
+}
+
+static void machine_end(void *opaque, enum vm_end why)
+{
+	end_with(opaque, why);
+}
+
+static void machine_exit(void *opaque, uint32_t value)
+{
+	end_with(opaque, VM_END_EXIT | (uint64_t)value << END_VALUE_SHIFT);
+}
+
+uint32_t machine_exit_value(const struct machine *machine)
+{
+	return (uint32_t)(atomic_load(&machine->end) >> END_VALUE_SHIFT);
 }
 
 void machine_interrupt(struct machine *machine)
@@ -58,6 +78,14 @@ static uint64_t pci64_base(const struct ram *ram)
 	return (top + LAYOUT_PCI64_SIZE - 1) / LAYOUT_PCI64_SIZE * LAYOUT_PCI64_SIZE;
 }
 
+/* For parts that leave it to us to say what went wrong. */
+static int say(const char *what, int err)
+{
+	if (err)
+		vmm_log("cannot make %s: %s", what, strerror(-err));
+	return err;
+}
+
 static int create_base(struct machine *m)
 {
 	int err = kvm_init(&m->kvm);
@@ -66,22 +94,24 @@ static int create_base(struct machine *m)
 		return err;
 	err = kvm_add_ram(&m->kvm, m->ram);
 	if (!err)
-		err = bus_create(&m->mmio);
+		err = say("the memory bus", bus_create(&m->mmio));
 	if (!err)
-		err = bus_create(&m->pio);
+		err = say("the port bus", bus_create(&m->pio));
 	if (!err)
-		err = loop_create(&m->loop);
+		err = say("the event loop", loop_create(&m->loop));
 	if (!err)
-		err = irqchip_create(&m->kvm, m->mmio, &m->irqchip);
+		err = say("the IOAPIC", irqchip_create(&m->kvm, m->mmio, &m->irqchip));
 	return err;
 }
 
 static int create_pci(struct machine *m)
 {
-	const struct pci_root_config root = {m->mmio, m->irqchip, pci64_base(m->ram)};
-	int err = pci_root_create(&root, &m->pci);
+	const struct pci_root_config root = {m->mmio, m->pio, m->irqchip, pci64_base(m->ram)};
+	int err = say("the PCI bus", pci_root_create(&root, &m->pci));
 
-	return err ? err : iommu_wiring_create(&m->config->iommu, m->ram, &m->wiring);
+	return err ? err
+		   : say("the IOMMU",
+			 iommu_wiring_create(&m->config->iommu, m->ram, control_faults(m->control), &m->wiring));
 }
 
 static int create_serial(struct machine *m)
@@ -164,12 +194,12 @@ static int load(struct machine *m)
 	struct boot_config boot = {m->config->kernel, m->config->initrd, m->config->cmdline, 0};
 
 	acpi.endpoint_count = iommu_wiring_endpoints(m->wiring, &acpi.endpoints);
-	int err = acpi_build(m->ram, &acpi, &boot.acpi_rsdp);
+	int err = say("the ACPI tables (is there a MiB of memory?)", acpi_build(m->ram, &acpi, &boot.acpi_rsdp));
 
 	return err ? err : boot_load(m->ram, &boot, &m->entry);
 }
 
-int machine_create(const struct run_config *config, struct ram *ram, struct machine **out)
+int machine_create(const struct run_config *config, struct ram *ram, struct control *control, struct machine **out)
 {
 	struct machine *m = calloc(1, sizeof(*m));
 
@@ -177,6 +207,7 @@ int machine_create(const struct run_config *config, struct ram *ram, struct mach
 		return -ENOMEM;
 	m->config = config;
 	m->ram = ram;
+	m->control = control;
 	m->serial_fd = -1;
 	m->kvm.sys = m->kvm.vm = -1;
 	int err = create_base(m);
@@ -187,6 +218,8 @@ int machine_create(const struct run_config *config, struct ram *ram, struct mach
 		err = create_serial(m);
 	if (!err)
 		err = power_create(m->pio, machine_end, m, &m->power);
+	if (!err)
+		err = exit_port_create(m->pio, machine_exit, m, &m->exit_port);
 	if (!err)
 		err = create_devices(m);
 	if (!err)
@@ -206,6 +239,8 @@ void machine_destroy(struct machine *m)
 		pci_root_destroy(m->pci);
 	if (m->wiring)
 		iommu_wiring_destroy(m->wiring);
+	if (m->exit_port)
+		exit_port_destroy(m->exit_port);
 	if (m->power)
 		power_destroy(m->power);
 	if (m->serial)
@@ -224,6 +259,11 @@ void machine_destroy(struct machine *m)
 	free(m);
 }
 
+static uint64_t exits(void *opaque)
+{
+	return vcpus_exits(opaque);
+}
+
 enum vm_end machine_run(struct machine *m)
 {
 	const struct vcpu_config config = {
@@ -240,10 +280,14 @@ enum vm_end machine_run(struct machine *m)
 
 	if (vcpus_start(&config, &vcpus))
 		return VM_END_ERROR;
-	int err = loop_run(m->loop);
+	const struct control_machine seen = {m->loop, iommu_wiring_context(m->wiring), exits, vcpus};
+	int err = control_attach(m->control, &seen);
 
+	if (!err)
+		err = loop_run(m->loop);
+	control_detach(m->control);
 	vcpus_stop(vcpus);
 	if (err)
 		vmm_log("event loop: %s", strerror(-err));
-	return err ? VM_END_ERROR : (enum vm_end)atomic_load(&m->end);
+	return err ? VM_END_ERROR : (enum vm_end)(uint32_t)atomic_load(&m->end);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bench/bench.h"
+#include "vmm/ctl.h"
 #include "vmm/doctor.h"
 #include "vmm/run.h"
 #include "vmm/util/log.h"
@@ -16,6 +17,7 @@ static const struct command {
 	const char *summary;
 } commands[] = {
 	{"run", run_main, "boot a guest; its devices may sit behind a virtual IOMMU"},
+	{"ctl", ctl_main, "ask a running monitor, or stop it"},
 	{"doctor", doctor_main, "say what this machine offers and what is missing"},
 	{"bench", bench_main, "measure the library"},
 	{"help", help_main, "this text"},

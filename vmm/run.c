@@ -3,10 +3,14 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "vmm/boot/boot.h"
+#include "vmm/check.h"
 #include "vmm/config/config.h"
+#include "vmm/control/control.h"
 #include "vmm/device/terminal.h"
 #include "vmm/kvm/ram.h"
 #include "vmm/kvm/speed.h"
@@ -46,8 +50,8 @@ static void die_of_signal(void)
 	raise(caught);
 }
 
-/* Linux does not get through its decompressor where KVM interprets. */
-static int check_kvm(void)
+/* Linux does not get through its decompressor where KVM interprets; small payloads do. */
+static int check_kvm(bool is_linux)
 {
 	char detail[128];
 
@@ -55,6 +59,8 @@ static int check_kvm(void)
 	case KVM_NATIVE:
 		return 0;
 	case KVM_SLOW:
+		if (!is_linux)
+			return 0;
 		vmm_log("/dev/kvm only emulates here (%s): Linux cannot boot on it; run this inside the lab: "
 			"lab/run -- viommu run ...",
 			detail);
@@ -67,20 +73,25 @@ static int check_kvm(void)
 }
 
 /* One life of the guest. Returns the exit status, or -1: it reboots. */
-static int run_once(const struct run_config *config, struct ram *ram)
+static int run_once(const struct run_config *config, struct ram *ram, struct control *control, bool first)
 {
 	struct machine *machine;
+	uint32_t value;
 
-	if (machine_create(config, ram, &machine))
-		return STATUS_UNUSABLE;
+	if (machine_create(config, ram, control, &machine))
+		return first ? STATUS_UNUSABLE : STATUS_FAILED;
+	ram_keep(ram);
 	atomic_store(&current, machine);
 	enum vm_end end = caught ? VM_END_NONE : machine_run(machine);
 
 	atomic_store(&current, NULL);
+	value = machine_exit_value(machine);
 	machine_destroy(machine);
 	switch (end) {
 	case VM_END_RESET:
 		return config->no_reboot ? STATUS_OK : -1;
+	case VM_END_EXIT:
+		return (int)((value << 1 | 1) & 0xff);
 	case VM_END_ERROR:
 		return STATUS_FAILED;
 	default:
@@ -88,23 +99,47 @@ static int run_once(const struct run_config *config, struct ram *ram)
 	}
 }
 
-static int run(const struct run_config *config)
+/* Everything that can be wrong is found here, the cheap things first, and before there is a VM. */
+static int prepare(const struct run_config *config, struct control **control, struct ram *ram)
 {
-	struct ram ram;
-	int status, err = check_kvm();
+	bool is_linux;
+	int err = boot_check(config->kernel, config->initrd, &is_linux);
 
 	if (!err)
-		err = ram_init(&ram, config->memory_size);
-	if (err)
-		return STATUS_UNUSABLE;
-	catch_signals();
+		err = check_devices(config);
+	if (!err && config->control)
+		err = control_create(config, control);
+	if (!err)
+		err = ram_init_config(ram, &config->memory);
+	return err ? err : check_kvm(is_linux);
+}
+
+static int run_to_end(const struct run_config *config, struct control *control, struct ram *ram)
+{
+	bool first = true;
+	int status;
+
 	if (config->serial == SERIAL_STDIO)
 		terminal_raw();
-	do
-		status = run_once(config, &ram);
-	while (status < 0 && !caught);
+	do {
+		status = run_once(config, ram, control, first);
+		first = false;
+	} while (status < 0 && !caught && !control_stopped(control));
 	terminal_restore();
+	return status < 0 ? STATUS_OK : status;
+}
+
+static int run(const struct run_config *config)
+{
+	struct control *control = NULL;
+	struct ram ram = {.fd = -1};
+	int status = STATUS_UNUSABLE;
+
+	catch_signals();
+	if (!prepare(config, &control, &ram))
+		status = run_to_end(config, control, &ram);
 	ram_fini(&ram);
+	control_destroy(control); /* last: `viommu ctl stop` waits for it */
 	if (caught)
 		die_of_signal();
 	return status;

@@ -60,6 +60,16 @@ size_t aml_open_method(struct acpi_buffer *aml, const char *name, unsigned argum
 	return open;
 }
 
+size_t aml_open_package(struct acpi_buffer *aml, uint8_t elements)
+{
+	acpi_put(aml, OP_PACKAGE, 1);
+
+	const size_t open = aml->used;
+
+	acpi_put(aml, elements, 1);
+	return open;
+}
+
 /* Section 20.2.4: one byte up to 63; else the low nibble and a count of further bytes. The length counts itself. */
 static size_t encode_length(uint8_t out[4], size_t body)
 {
@@ -136,11 +146,8 @@ void aml_eisa_id(struct acpi_buffer *aml, const char *id)
 
 void aml_package(struct acpi_buffer *aml, const uint8_t *integers, uint8_t count)
 {
-	acpi_put(aml, OP_PACKAGE, 1);
+	const size_t open = aml_open_package(aml, count);
 
-	const size_t open = aml->used;
-
-	acpi_put(aml, count, 1);
 	for (unsigned i = 0; i < count; i++)
 		aml_integer(aml, integers[i]);
 	aml_close(aml, open);

@@ -12,6 +12,7 @@
 size_t aml_open_scope(struct acpi_buffer *aml, const char *name);
 size_t aml_open_device(struct acpi_buffer *aml, const char *name);
 size_t aml_open_method(struct acpi_buffer *aml, const char *name, unsigned arguments);
+size_t aml_open_package(struct acpi_buffer *aml, uint8_t elements);
 void aml_close(struct acpi_buffer *aml, size_t open);
 
 /* Name (NAME, value): the value follows. */

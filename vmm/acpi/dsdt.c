@@ -6,10 +6,10 @@
 enum {
 	DSDT_REVISION = 2, /* integers of 64 bits */
 	RESOURCES_MAX = 256,
-	CONFIG_PORTS = 0xcf8,
 	CONFIG_PORT_COUNT = 8,
 	SERIAL_PORT_COUNT = 8,
 	LAST_BUS = 255,
+	PINS = 4, /* A to D of a PCI slot */
 };
 
 static void name_integer(struct acpi_buffer *aml, const char *name, uint64_t value)
@@ -33,6 +33,30 @@ static void add_osc(struct acpi_buffer *aml)
 	aml_close(aml, method);
 }
 
+/* A pin of any function in this slot, and the IOAPIC's pin that it is wired to. */
+static void add_route(struct acpi_buffer *aml, unsigned slot, unsigned pin)
+{
+	const size_t route = aml_open_package(aml, 4);
+
+	aml_integer(aml, slot << 16 | 0xffff);
+	aml_integer(aml, pin);
+	aml_integer(aml, 0); /* no link device: the next is a GSI, level as PCI has it */
+	aml_integer(aml, LAYOUT_INTX_GSI(slot, pin));
+	aml_close(aml, route);
+}
+
+/* Section 6.2.13. Bridges turn the pins of what is behind them, so all four are wired. */
+static void add_routes(struct acpi_buffer *aml)
+{
+	aml_name(aml, "_PRT");
+
+	const size_t routes = aml_open_package(aml, LAYOUT_PCI_SLOTS * PINS);
+
+	for (unsigned i = 0; i < LAYOUT_PCI_SLOTS * PINS; i++)
+		add_route(aml, i / PINS, i % PINS);
+	aml_close(aml, routes);
+}
+
 static void add_pci_root(struct acpi_buffer *aml, const struct acpi_config *config)
 {
 	uint8_t bytes[RESOURCES_MAX];
@@ -45,12 +69,13 @@ static void add_pci_root(struct acpi_buffer *aml, const struct acpi_config *conf
 	name_integer(aml, "_BBN", 0);
 	name_integer(aml, "_UID", 0);
 	aml_bus_range(&resources, 0, LAST_BUS);
-	aml_ports(&resources, CONFIG_PORTS, CONFIG_PORT_COUNT);
+	aml_ports(&resources, LAYOUT_PORT_PCI, CONFIG_PORT_COUNT);
 	aml_window32(&resources, (uint32_t)LAYOUT_PCI32, (uint32_t)LAYOUT_PCI32_SIZE);
 	if (config->pci64_size)
 		aml_window64(&resources, config->pci64, config->pci64_size);
 	aml_name(aml, "_CRS");
 	aml_resources(aml, &resources);
+	add_routes(aml);
 	add_osc(aml);
 	aml_close(aml, device);
 }

@@ -7,7 +7,6 @@
 
 #include "vmm/kvm/ram.h"
 #include "vmm/layout.h"
-#include "vmm/util/log.h"
 
 enum {
 	HEADER_OFFSET = 0x1f1,
@@ -24,12 +23,6 @@ enum {
 #define HEADER_MAGIC 0x53726448u /* "HdrS" */
 #define LOWEST_ADDRESS 0x100000ull
 
-static int refuse(const struct boot_file *file, const char *why)
-{
-	vmm_log("%s cannot be booted: %s", file->path, why);
-	return -ENOEXEC;
-}
-
 /* The header is as long as its kernel says; what is beyond stays zero, as the protocol asks. */
 static void cut_header(struct setup_header *header)
 {
@@ -43,7 +36,7 @@ static void cut_header(struct setup_header *header)
 static const char *check_header(const struct setup_header *header)
 {
 	if (header->boot_flag != BOOT_FLAG || header->header != HEADER_MAGIC)
-		return "not a Linux bzImage";
+		return "it is neither a Linux bzImage nor an ELF file";
 	if (header->version < VERSION_MIN)
 		return "its boot protocol is older than 2.12 (Linux 3.8)";
 	if (!(header->loadflags & LOADED_HIGH))
@@ -77,7 +70,7 @@ int bzimage_decode(struct bzimage *image, const struct boot_file *file)
 
 	memset(image, 0, sizeof(*image));
 	if (file->size < HEADER_OFFSET + sizeof(image->header))
-		return refuse(file, "it is too short for a Linux bzImage");
+		return boot_file_refuse(file, "it is too short for a kernel");
 	error = boot_file_read(file, HEADER_OFFSET, &image->header, sizeof(image->header));
 	if (error)
 		return error;
@@ -86,7 +79,7 @@ int bzimage_decode(struct bzimage *image, const struct boot_file *file)
 	if (!wrong)
 		wrong = find_payload(image, file->size);
 	if (wrong)
-		return refuse(file, wrong);
+		return boot_file_refuse(file, wrong);
 	image->address = image->header.pref_address;
 	image->run_size = image->header.init_size > image->size ? image->header.init_size : image->size;
 	image->entry = image->address + ENTRY_64;
@@ -99,10 +92,7 @@ int bzimage_load(const struct bzimage *image, const struct boot_file *file, stru
 
 	if (image->address < ram->low_size)
 		target = ram_at(ram, image->address, image->run_size);
-	if (!target) {
-		vmm_log("%s does not fit: it needs %llu MiB at 0x%llx, give the guest more memory", file->path,
-			(unsigned long long)(image->run_size >> 20) + 1, (unsigned long long)image->address);
-		return -EFBIG;
-	}
+	if (!target)
+		return boot_file_too_big(file, image->address, image->run_size);
 	return boot_file_read(file, image->offset, target, image->size);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/boot/entry.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,15 +15,19 @@ enum {
 	PAGE_SIZE = 4096,
 	PAGE_ENTRIES = 512,
 	DIRECTORIES = 4, /* of 1 GiB each */
-	TABLE_PAGES = 2 + DIRECTORIES,
+	TABLE_PAGES = LAYOUT_PAGE_TABLES_SIZE / PAGE_SIZE,
 	PTE_PRESENT = 1 << 0,
 	PTE_WRITE = 1 << 1,
 	PTE_LARGE = 1 << 7,
 	LARGE_SHIFT = 21,
 };
 
-/* Null, null, 64-bit code at 0x10, data at 0x18 (boot.rst, 64-bit boot protocol: __BOOT_CS and __BOOT_DS). */
-static const uint64_t boot_gdt[] = {0, 0, 0x00af9b000000ffffull, 0x00cf93000000ffffull};
+static_assert(TABLE_PAGES == 2 + DIRECTORIES, "a table of each upper level");
+
+/* Null, null, code at 0x10, data at 0x18 (boot.rst, 64-bit boot protocol: __BOOT_CS and __BOOT_DS). */
+static const uint64_t long_gdt[] = {0, 0, 0x00af9b000000ffffull, 0x00cf93000000ffffull};
+/* The same with code of 32 bits, for kernels that look at where their segments come from. */
+static const uint64_t flat_gdt[] = {0, 0, 0x00cf9b000000ffffull, 0x00cf93000000ffffull};
 
 /* 16-bit: mov dx, reset port; mov al, reset value; out dx, al; 1: hlt; jmp 1b */
 static const uint8_t reset_code[] = {
@@ -44,13 +49,24 @@ static void fill_tables(uint64_t *tables)
 int entry_prepare(struct ram *ram, struct vcpu_entry *entry)
 {
 	uint64_t *tables = ram_at(ram, LAYOUT_PAGE_TABLES, (uint64_t)TABLE_PAGES * PAGE_SIZE);
-	void *gdt = ram_at(ram, LAYOUT_GDT, sizeof(boot_gdt));
+	void *gdt = ram_at(ram, LAYOUT_GDT, sizeof(long_gdt));
 
 	if (!tables || !gdt)
 		return -EFBIG;
 	fill_tables(tables);
-	memcpy(gdt, boot_gdt, sizeof(boot_gdt));
-	*entry = (struct vcpu_entry){.cr3 = LAYOUT_PAGE_TABLES, .gdt = LAYOUT_GDT, .gdt_size = sizeof(boot_gdt)};
+	memcpy(gdt, long_gdt, sizeof(long_gdt));
+	*entry = (struct vcpu_entry){.cr3 = LAYOUT_PAGE_TABLES, .gdt = LAYOUT_GDT, .gdt_size = sizeof(long_gdt)};
+	return 0;
+}
+
+int entry_prepare_flat(struct ram *ram, struct vcpu_entry *entry)
+{
+	void *gdt = ram_at(ram, LAYOUT_GDT, sizeof(flat_gdt));
+
+	if (!gdt)
+		return -EFBIG;
+	memcpy(gdt, flat_gdt, sizeof(flat_gdt));
+	*entry = (struct vcpu_entry){.flat32 = true, .gdt = LAYOUT_GDT, .gdt_size = sizeof(flat_gdt)};
 	return 0;
 }
 

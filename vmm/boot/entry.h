@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Inside vmm/boot and for the speed test: what a 64-bit guest needs before its first instruction. */
+/* Inside vmm/boot and for the speed test: what a guest needs before its first instruction. */
 #ifndef VMM_ENTRY_H
 #define VMM_ENTRY_H
 
 struct ram;
 struct vcpu_entry;
 
-/* Write a GDT and page tables that map the first 4 GiB to themselves; fill all of entry but rip and rsi. -EFBIG. */
+/* 64-bit: write a GDT and page tables that map the first 4 GiB to themselves; fill entry but its registers. -EFBIG. */
 int entry_prepare(struct ram *ram, struct vcpu_entry *entry);
+
+/* 32-bit protected mode without paging: the same with a GDT alone. */
+int entry_prepare_flat(struct ram *ram, struct vcpu_entry *entry);
 
 /*
  * Code where a PC's reset vector is, for kernels that restart by a jump there: Linux does so on a hardware-reduced

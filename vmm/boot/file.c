@@ -62,3 +62,16 @@ int boot_file_read(const struct boot_file *file, uint64_t offset, void *buffer, 
 	}
 	return 0;
 }
+
+int boot_file_refuse(const struct boot_file *file, const char *why)
+{
+	vmm_log("%s cannot be booted: %s", file->path, why);
+	return -ENOEXEC;
+}
+
+int boot_file_too_big(const struct boot_file *file, uint64_t address, uint64_t size)
+{
+	vmm_log("%s does not fit: it needs %llu MiB at 0x%llx, give the guest more memory", file->path,
+		(unsigned long long)(size >> 20) + 1, (unsigned long long)address);
+	return -EFBIG;
+}

@@ -19,4 +19,10 @@ void boot_file_close(struct boot_file *file);
 /* All of it, or an error: -errno, -ENOEXEC (the file ends before). */
 int boot_file_read(const struct boot_file *file, uint64_t offset, void *buffer, size_t len);
 
+/* Log that the file is no kernel for us, and why. Returns -ENOEXEC. */
+int boot_file_refuse(const struct boot_file *file, const char *why);
+
+/* Log that size bytes at this address are more than the guest has. Returns -EFBIG. */
+int boot_file_too_big(const struct boot_file *file, uint64_t address, uint64_t size);
+
 #endif

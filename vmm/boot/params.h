@@ -7,18 +7,9 @@
 #include <stdint.h>
 
 struct ram;
+struct boot_facts;
 
-struct boot_facts {
-	const struct setup_header *header;
-	const char *cmdline;
-	uint64_t initrd, initrd_size; /* GPA; size 0: none */
-	uint64_t acpi_rsdp;
-};
-
-/* Write boot_params at LAYOUT_BOOT_PARAMS and the command line. -EFBIG (logged): too long for the kernel, or no RAM. */
-int params_write(struct ram *ram, const struct boot_facts *facts);
-
-/* The memory map, into boot_params. */
-void e820_fill(struct boot_params *params, const struct ram *ram);
+/* Write boot_params, with the header that the kernel's file has, at LAYOUT_BOOT_PARAMS. -EFBIG: no RAM there. */
+int params_write(struct ram *ram, const struct setup_header *header, const struct boot_facts *facts);
 
 #endif

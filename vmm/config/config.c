@@ -36,16 +36,39 @@ static int take_cpus(struct run_config *config, const struct option_def *def, co
 	return keyval_parse(def->name, text, keys, 1, &config->cpus);
 }
 
+static int check_memory(const struct ram_config *memory)
+{
+	const uint64_t page = memory->hugepage_size, smallest = page ? page : RAM_HUGE_2M;
+
+	if (page && page != RAM_HUGE_2M && page != RAM_HUGE_1G)
+		vmm_log("--memory: hugepage-size is 2M or 1G");
+	else if (page && !memory->hugepages)
+		vmm_log("--memory: hugepage-size needs hugepages=on");
+	else if (memory->hugepages && memory->size % smallest)
+		vmm_log("--memory: size must be a multiple of the huge pages (%llu MiB)",
+			(unsigned long long)(smallest >> 20));
+	else if (memory->size % MEMORY_ALIGN)
+		vmm_log("--memory: size must be a multiple of 4K");
+	else
+		return 0;
+	return -EINVAL;
+}
+
 static int take_memory(struct run_config *config, const struct option_def *def, const char *text)
 {
-	const struct key keys[] = {{"size", KEY_SIZE, 0, 0, 0, true}};
-	int err = keyval_parse(def->name, text, keys, 1, &config->memory_size);
+	const struct key keys[] = {
+		{"size", KEY_SIZE, offsetof(struct ram_config, size), 0, 0, true},
+		{"hugepages", KEY_SWITCH, offsetof(struct ram_config, hugepages), 0, 0, false},
+		{"hugepage-size", KEY_SIZE, offsetof(struct ram_config, hugepage_size), 0, 0, false},
+		{"file", KEY_STRING, offsetof(struct ram_config, file), 0, 0, false},
+	};
+	struct ram_config *memory = &config->memory;
 
-	if (!err && config->memory_size % MEMORY_ALIGN) {
-		vmm_log("--memory: size must be a multiple of 4K");
-		err = -EINVAL;
-	}
-	return err;
+	free(memory->file);
+	*memory = (struct ram_config){0};
+	int err = keyval_parse(def->name, text, keys, sizeof(keys) / sizeof(keys[0]), memory);
+
+	return err ? err : check_memory(memory);
 }
 
 static int take_iommu(struct run_config *config, const struct option_def *def, const char *text)
@@ -155,12 +178,26 @@ static const struct option_def options[] = {
 	{"disk", true, take_device, 0, DEVICE_DISK},
 	{"net", true, take_device, 0, DEVICE_NET},
 	{"test-device", true, take_device, 0, DEVICE_EDU},
+	{"control", true, take_string, offsetof(struct run_config, control), 0},
 	{"serial", true, take_serial, 0, 0},
 	{"no-reboot", false, take_no_reboot, 0, 0},
 	{"help", false, take_help, 0, 0},
 };
 
 enum { OPTIONS = sizeof(options) / sizeof(options[0]) };
+
+const char *config_device_name(enum device_kind kind)
+{
+	for (unsigned i = 0; i < OPTIONS; i++)
+		if (options[i].take == take_device && options[i].device == kind)
+			return options[i].name;
+	return "unknown";
+}
+
+const char *config_iommu_name(enum iommu_kind kind)
+{
+	return kind == IOMMU_NONE ? "none" : "virtio";
+}
 
 static int parse_options(struct run_config *config, int argc, char **argv)
 {
@@ -250,7 +287,7 @@ int config_parse(struct run_config *config, int argc, char **argv)
 {
 	enum { IOMMU_UNCHOSEN = -1 };
 
-	*config = (struct run_config){.cpus = 1, .memory_size = DEFAULT_MEMORY};
+	*config = (struct run_config){.cpus = 1, .memory.size = DEFAULT_MEMORY};
 	config->iommu.kind = (enum iommu_kind)IOMMU_UNCHOSEN;
 	int err = parse_options(config, argc, argv);
 	bool chosen = (int)config->iommu.kind != IOMMU_UNCHOSEN;
@@ -272,4 +309,6 @@ void config_fini(struct run_config *config)
 	free(config->initrd);
 	free(config->cmdline);
 	free(config->serial_path);
+	free(config->memory.file);
+	free(config->control);
 }

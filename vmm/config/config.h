@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/kvm/ram.h"
 #include "vmm/layout.h"
 
 enum iommu_kind { IOMMU_NONE, IOMMU_VIRTIO };
@@ -32,12 +33,13 @@ enum serial_kind { SERIAL_STDIO, SERIAL_FILE, SERIAL_NONE };
 struct run_config {
 	char *kernel, *initrd, *cmdline;
 	unsigned cpus;
-	uint64_t memory_size;
+	struct ram_config memory;
 	struct iommu_config iommu;
 	struct device_config devices[LAYOUT_PCI_SLOTS];
 	unsigned device_count;
 	enum serial_kind serial;
 	char *serial_path;
+	char *control; /* path of the control socket, or NULL */
 	bool no_reboot;
 	bool help; /* help was asked for and printed: nothing is to be run */
 };
@@ -48,6 +50,10 @@ struct run_config {
  */
 int config_parse(struct run_config *config, int argc, char **argv);
 void config_fini(struct run_config *config);
+
+/* "disk", "virtio" and the like, as on the command line. */
+const char *config_device_name(enum device_kind kind);
+const char *config_iommu_name(enum iommu_kind kind);
 
 /* The text of `viommu run --help`. */
 extern const char config_help[];

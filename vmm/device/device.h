@@ -26,10 +26,15 @@ struct power;
 int power_create(struct bus *pio, void (*end)(void *opaque, enum vm_end why), void *opaque, struct power **out);
 void power_destroy(struct power *power);
 
+/* A write to LAYOUT_PORT_EXIT calls end(value) from a vCPU's thread. */
+struct exit_port;
+int exit_port_create(struct bus *pio, void (*end)(void *opaque, uint32_t value), void *opaque, struct exit_port **out);
+void exit_port_destroy(struct exit_port *port);
+
 /*
  * The teaching device `edu` (1234:11e8, QEMU docs/specs/edu.rst): identification, liveness check, factorial, DMA engine
- * with its 4 KiB buffer at 0x40000. DMA runs on the I/O thread through the function's endpoint, without the
- * original's 28-bit address mask. Interrupts are not part of it yet.
+ * with its 4 KiB buffer at 0x40000, interrupts by INTx or MSI. DMA runs on the I/O thread through the function's
+ * endpoint, without the original's 28-bit address mask; a factorial is ready at once.
  */
 int edu_create(struct loop *loop, struct pci_dev **out);
 

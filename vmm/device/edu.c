@@ -16,6 +16,9 @@ enum {
 	EDU_LIVENESS = 0x04,
 	EDU_FACTORIAL = 0x08,
 	EDU_STATUS = 0x20,
+	EDU_INTERRUPTS = 0x24, /* the reasons that wait for their acknowledgement */
+	EDU_RAISE = 0x60,
+	EDU_ACKNOWLEDGE = 0x64,
 	EDU_WIDE = 0x80, /* registers from here on take accesses of 8 bytes, too */
 	EDU_DMA_SOURCE = 0x80,
 	EDU_DMA_TARGET = 0x88,
@@ -24,6 +27,7 @@ enum {
 };
 
 enum { EDU_ID_VALUE = 0x010000ed, EDU_STATUS_INTERRUPT = 0x80 };
+enum { EDU_REASON_FACTORIAL = 0x1, EDU_REASON_DMA = 0x100 };
 enum { EDU_DMA_RUN = 1 << 0, EDU_DMA_TO_MEMORY = 1 << 1, EDU_DMA_INTERRUPT = 1 << 2 };
 
 struct edu_dma {
@@ -35,7 +39,7 @@ struct edu {
 	struct loop *loop;
 	struct loop_work dma_work;
 	/* Guarded by pci.lock. */
-	uint32_t liveness, factorial, status;
+	uint32_t liveness, factorial, status, interrupts;
 	struct edu_dma dma;
 	/* I/O thread only. */
 	uint8_t buffer[EDU_BUFFER_SIZE];
@@ -79,6 +83,8 @@ static uint64_t edu_read(struct pci_dev *pci, unsigned bar, uint64_t offset, uns
 		return edu->factorial;
 	case EDU_STATUS:
 		return edu->status;
+	case EDU_INTERRUPTS:
+		return edu->interrupts;
 	case EDU_DMA_SOURCE:
 		return edu->dma.source;
 	case EDU_DMA_TARGET:
@@ -90,6 +96,22 @@ static uint64_t edu_read(struct pci_dev *pci, unsigned bar, uint64_t offset, uns
 	default:
 		return UINT64_MAX;
 	}
+}
+
+/* A message for each new reason; the pin for as long as there is one. */
+static void raise_interrupt(struct edu *edu, uint32_t reasons)
+{
+	edu->interrupts |= reasons;
+	if (!edu->interrupts)
+		return;
+	pci_msi_raise_locked(&edu->pci);
+	pci_intx_set_locked(&edu->pci, true);
+}
+
+static void acknowledge(struct edu *edu, uint32_t reasons)
+{
+	edu->interrupts &= ~reasons;
+	pci_intx_set_locked(&edu->pci, edu->interrupts != 0);
 }
 
 static void start_dma(struct edu *edu, uint64_t command)
@@ -120,6 +142,13 @@ static void write_dma(struct edu *edu, uint64_t offset, uint64_t value)
 	}
 }
 
+static void compute_factorial(struct edu *edu, uint32_t n)
+{
+	edu->factorial = factorial(n);
+	if (edu->status & EDU_STATUS_INTERRUPT)
+		raise_interrupt(edu, EDU_REASON_FACTORIAL);
+}
+
 static void edu_write(struct pci_dev *pci, unsigned bar, uint64_t offset, uint64_t value, unsigned size)
 {
 	struct edu *edu = edu_of(pci);
@@ -127,14 +156,25 @@ static void edu_write(struct pci_dev *pci, unsigned bar, uint64_t offset, uint64
 	(void)bar;
 	if (!size_allowed(offset, size))
 		return;
-	if (offset >= EDU_WIDE)
-		write_dma(edu, offset, value);
-	else if (offset == EDU_LIVENESS)
+	switch (offset) {
+	case EDU_LIVENESS:
 		edu->liveness = ~(uint32_t)value;
-	else if (offset == EDU_FACTORIAL)
-		edu->factorial = factorial((uint32_t)value);
-	else if (offset == EDU_STATUS)
+		break;
+	case EDU_FACTORIAL:
+		compute_factorial(edu, (uint32_t)value);
+		break;
+	case EDU_STATUS:
 		edu->status = (uint32_t)value & EDU_STATUS_INTERRUPT;
+		break;
+	case EDU_RAISE:
+		raise_interrupt(edu, (uint32_t)value);
+		break;
+	case EDU_ACKNOWLEDGE:
+		acknowledge(edu, (uint32_t)value);
+		break;
+	default:
+		write_dma(edu, offset, value);
+	}
 }
 
 static bool in_buffer(uint64_t address, uint64_t count)
@@ -170,6 +210,8 @@ static void run_dma(void *opaque)
 	perform(edu, &dma);
 	pthread_mutex_lock(&edu->pci.lock);
 	edu->dma.command &= ~(uint64_t)EDU_DMA_RUN;
+	if (edu->dma.command & EDU_DMA_INTERRUPT)
+		raise_interrupt(edu, EDU_REASON_DMA);
 	pthread_mutex_unlock(&edu->pci.lock);
 }
 
@@ -211,6 +253,8 @@ int edu_create(struct loop *loop, struct pci_dev **out)
 		free(edu);
 		return ret;
 	}
+	pci_add_intx(&edu->pci);
+	pci_add_msi(&edu->pci);
 	pci_add_bar(&edu->pci, 0, EDU_BAR_SIZE, false, false);
 	*out = &edu->pci;
 	return 0;

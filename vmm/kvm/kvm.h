@@ -31,7 +31,7 @@ enum vm_end {
 	VM_END_NONE,
 	VM_END_POWEROFF,
 	VM_END_RESET,
-	VM_END_EXIT,  /* exit port: value in vm_stop's argument */
+	VM_END_EXIT,  /* the guest wrote to the exit port: machine_exit_value() */
 	VM_END_ERROR, /* the monitor or KVM failed; a line was logged */
 };
 
@@ -39,8 +39,9 @@ struct vcpu;
 
 /* How a vCPU starts. Others than the first wait for INIT and SIPI. */
 struct vcpu_entry {
-	uint64_t rip, rsi, cr3;
-	uint64_t gdt; /* GPA of a GDT: null, null, 64-bit code (0x10), data (0x18) */
+	bool flat32; /* 32-bit protected mode without paging; else 64-bit mode with cr3 */
+	uint64_t rip, rax, rbx, rsi, cr3;
+	uint64_t gdt; /* GPA of a GDT: null, null, code (0x10), data (0x18) */
 	unsigned gdt_size;
 };
 
@@ -60,5 +61,8 @@ struct vcpu_config {
 /* Make vCPUs and start their threads; stop them and free all. */
 int vcpus_start(const struct vcpu_config *config, struct vcpu_set **out);
 void vcpus_stop(struct vcpu_set *set);
+
+/* How often vCPUs have left the guest for us, all together. Any thread, between the two. */
+uint64_t vcpus_exits(const struct vcpu_set *set);
 
 #endif

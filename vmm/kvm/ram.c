@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -12,41 +13,56 @@
 
 enum { RAM_GRANULE = 4096 };
 
-int ram_init(struct ram *ram, uint64_t size)
+int ram_map(struct ram *ram, int fd, uint64_t size, int flags)
 {
-	int error;
+	void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | flags, fd, 0);
 
-	memset(ram, 0, sizeof(*ram));
-	ram->fd = -1;
-	if (!size || size % RAM_GRANULE || size > SIZE_MAX / 2)
-		return -EINVAL;
-	ram->fd = memfd_create("viommu-ram", MFD_CLOEXEC);
-	if (ram->fd < 0) {
-		error = errno;
-		goto err_none;
+	if (base == MAP_FAILED) {
+		const int error = errno;
+
+		close(fd);
+		return -error;
 	}
-	if (ftruncate(ram->fd, (off_t)size)) {
-		error = errno;
-		goto err_fd;
-	}
-	/* Pages appear as the guest touches them: no reservation, so that guests may be overcommitted. */
-	ram->base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, ram->fd, 0);
-	if (ram->base == MAP_FAILED) {
-		error = errno;
-		goto err_fd;
-	}
+	ram->fd = fd;
+	ram->base = base;
 	ram->size = size;
 	ram->low_size = size < LAYOUT_LOW_RAM_MAX ? size : LAYOUT_LOW_RAM_MAX;
 	ram->high_size = size - ram->low_size;
 	return 0;
+}
 
-err_fd:
-	close(ram->fd);
-	ram->fd = -1;
-	ram->base = NULL;
-err_none:
-	vmm_log("cannot get %llu MiB of guest memory: %s", (unsigned long long)(size >> 20), strerror(error));
-	return -error;
+/* Pages appear as the guest touches them: no reservation, so that guests may be overcommitted. */
+static int map_memfd(struct ram *ram, uint64_t size)
+{
+	const int fd = memfd_create("viommu-ram", MFD_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)size)) {
+		const int error = errno;
+
+		close(fd);
+		return -error;
+	}
+	return ram_map(ram, fd, size, MAP_NORESERVE);
+}
+
+int ram_init(struct ram *ram, uint64_t size)
+{
+	*ram = (struct ram){.fd = -1};
+
+	const bool possible = size && size % RAM_GRANULE == 0 && size <= SIZE_MAX / 2;
+	const int error = possible ? map_memfd(ram, size) : -EINVAL;
+
+	if (error)
+		vmm_log("cannot get %llu MiB of guest memory: %s", (unsigned long long)(size >> 20), strerror(-error));
+	return error;
+}
+
+void ram_keep(struct ram *ram)
+{
+	free(ram->made);
+	ram->made = NULL;
 }
 
 void ram_fini(struct ram *ram)
@@ -55,8 +71,10 @@ void ram_fini(struct ram *ram)
 		munmap(ram->base, ram->size);
 	if (ram->fd >= 0)
 		close(ram->fd);
-	ram->base = NULL;
-	ram->fd = -1;
+	if (ram->made)
+		unlink(ram->made);
+	free(ram->made);
+	*ram = (struct ram){.fd = -1};
 }
 
 void *ram_at(const struct ram *ram, uint64_t gpa, uint64_t len)

@@ -1,21 +1,49 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Guest memory: one shared memfd, low RAM from 0 to LAYOUT_LOW_RAM_MAX, the rest from 4 GiB on. It outlives a reboot.
+ * Guest memory: one shared file (a memfd where nothing else is asked for), low RAM from 0 to LAYOUT_LOW_RAM_MAX, the
+ * rest from 4 GiB on. It outlives a reboot.
  */
 #ifndef VMM_RAM_H
 #define VMM_RAM_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+/* What --memory asks for. */
+struct ram_config {
+	uint64_t size;
+	bool hugepages;
+	uint64_t hugepage_size; /* RAM_HUGE_2M, RAM_HUGE_1G, or 0: what the file's hugetlbfs has, else 2 MiB */
+	char *file;             /* NULL: a memfd */
+};
+
+#define RAM_HUGE_2M (2ull << 20)
+#define RAM_HUGE_1G (1ull << 30)
 
 struct ram {
 	int fd;
 	uint8_t *base;
 	uint64_t size;
 	uint64_t low_size, high_size; /* high_size is 0 without memory above 4 GiB */
+	char *made;                   /* a file that ram_init_config() made and ram_fini() is to remove, or NULL */
 };
 
+/* Memory that appears as it is touched. One line is logged on an error. */
 int ram_init(struct ram *ram, uint64_t size);
+
+/*
+ * Memory as --memory says. Huge pages and files are allocated whole, here: where there is not enough, this is an error
+ * in one line, and no access can meet SIGBUS later (but for a file that somebody else cuts short).
+ */
+int ram_init_config(struct ram *ram, const struct ram_config *config);
+
+/* A guest is about to run: a file that was made for it stays. */
+void ram_keep(struct ram *ram);
+
 void ram_fini(struct ram *ram);
+
+/* Map `size` bytes of a file as guest memory; the file is ram's from now on, also on an error. -errno, not logged. */
+int ram_map(struct ram *ram, int fd, uint64_t size, int flags);
 
 /* Host address of [gpa, gpa + len), or NULL where that is not RAM in one piece. For boot code, not for devices. */
 void *ram_at(const struct ram *ram, uint64_t gpa, uint64_t len);

@@ -128,6 +128,15 @@ int vcpus_start(const struct vcpu_config *config, struct vcpu_set **out)
 	return 0;
 }
 
+uint64_t vcpus_exits(const struct vcpu_set *set)
+{
+	uint64_t exits = 0;
+
+	for (unsigned i = 0; i < set->made; i++)
+		exits += atomic_load_explicit(&set->vcpus[i].exits, memory_order_relaxed);
+	return exits;
+}
+
 /*
  * No wake-up is lost: a thread before KVM_RUN finds immediate_exit set when it enters; one that has read it as zero is
  * in the kernel already, and there the signal is either pending before the guest runs or interrupts it.

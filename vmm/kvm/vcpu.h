@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "vmm/kvm/kvm.h"
 
@@ -20,12 +21,13 @@ struct vcpu {
 	struct kvm_run *run;
 	pthread_t thread;
 	bool started;
+	_Atomic uint64_t exits; /* written by its thread, read by any */
 };
 
 /* What the guest's CPUID says: what KVM offers, made into core `id` of a package of `count` cores. */
 int vcpu_set_cpuid(const struct kvm *kvm, int vcpu, unsigned id, unsigned count);
 
-/* Registers of a CPU at a 64-bit kernel's door. Errors: -errno. */
+/* Registers of a CPU at the kernel's door. Errors: -errno. */
 int vcpu_set_entry(int vcpu, const struct vcpu_entry *entry);
 
 /* MSRs and local APIC as firmware would leave them. Errors: -errno. */

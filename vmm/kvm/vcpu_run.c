@@ -137,6 +137,14 @@ static enum vm_end serve_exit(struct vcpu *vcpu)
 	}
 }
 
+/* Only this thread writes it, so that no locked instruction is needed. */
+static void count_exit(struct vcpu *vcpu)
+{
+	const uint64_t exits = atomic_load_explicit(&vcpu->exits, memory_order_relaxed);
+
+	atomic_store_explicit(&vcpu->exits, exits + 1, memory_order_relaxed);
+}
+
 enum vm_end vcpu_run(struct vcpu *vcpu)
 {
 	enum vm_end why = VM_END_NONE;
@@ -144,6 +152,7 @@ enum vm_end vcpu_run(struct vcpu *vcpu)
 	/* Partner: the store in vcpus_stop(). */
 	while (why == VM_END_NONE && !atomic_load(vcpu->stopping)) {
 		if (!ioctl(vcpu->fd, KVM_RUN, 0)) {
+			count_exit(vcpu);
 			why = serve_exit(vcpu);
 			continue;
 		}

@@ -18,6 +18,8 @@ enum {
 	RFLAGS_FIXED = 1 << 1,
 	SEGMENT_CODE = 0xb, /* execute, read, accessed */
 	SEGMENT_DATA = 0x3, /* read, write, accessed */
+	SEGMENT_TSS = 0xb,  /* of 32 bits, busy */
+	TSS_LIMIT = 0x67,
 	SELECTOR_CODE = 0x10,
 	SELECTOR_DATA = 0x18,
 	MISC_ENABLE = 0x1a0,
@@ -30,7 +32,7 @@ enum {
 
 #define CR0_PG (1ull << 31)
 
-static struct kvm_segment flat_segment(uint16_t selector, uint8_t type, bool code)
+static struct kvm_segment flat_segment(uint16_t selector, uint8_t type, bool is64)
 {
 	return (struct kvm_segment){
 		.limit = 0xffffffff,
@@ -39,29 +41,53 @@ static struct kvm_segment flat_segment(uint16_t selector, uint8_t type, bool cod
 		.present = 1,
 		.s = 1,
 		.g = 1,
-		.l = code,
-		.db = !code,
+		.l = is64,
+		.db = !is64,
 	};
+}
+
+static void enter_long_mode(struct kvm_sregs *sregs, const struct vcpu_entry *entry)
+{
+	sregs->cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_PG;
+	sregs->cr3 = entry->cr3;
+	sregs->cr4 = CR4_PAE;
+	sregs->efer = EFER_LME | EFER_LMA;
+}
+
+/* PVH and Multiboot want all else off; PVH wants a 32-bit TSS of this size as well. */
+static void enter_flat_mode(struct kvm_sregs *sregs)
+{
+	sregs->cr0 = CR0_PE | CR0_ET;
+	sregs->cr3 = 0;
+	sregs->cr4 = 0;
+	sregs->efer = 0;
+	sregs->tr = (struct kvm_segment){.limit = TSS_LIMIT, .type = SEGMENT_TSS, .present = 1};
 }
 
 int vcpu_set_entry(int vcpu, const struct vcpu_entry *entry)
 {
-	struct kvm_regs regs = {.rip = entry->rip, .rsi = entry->rsi, .rflags = RFLAGS_FIXED};
+	struct kvm_regs regs = {
+		.rip = entry->rip,
+		.rax = entry->rax,
+		.rbx = entry->rbx,
+		.rsi = entry->rsi,
+		.rflags = RFLAGS_FIXED,
+	};
 	struct kvm_sregs sregs;
 
 	if (ioctl(vcpu, KVM_GET_SREGS, &sregs))
 		return -errno;
-	sregs.cs = flat_segment(SELECTOR_CODE, SEGMENT_CODE, true);
+	sregs.cs = flat_segment(SELECTOR_CODE, SEGMENT_CODE, !entry->flat32);
 	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = flat_segment(SELECTOR_DATA, SEGMENT_DATA, false);
 	sregs.gdt.base = entry->gdt;
 	sregs.gdt.limit = (uint16_t)(entry->gdt_size - 1);
 	/* Without an IDT the first exception is a triple fault, which is what a kernel without one deserves. */
 	sregs.idt.base = 0;
 	sregs.idt.limit = 0;
-	sregs.cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_PG;
-	sregs.cr3 = entry->cr3;
-	sregs.cr4 = CR4_PAE;
-	sregs.efer = EFER_LME | EFER_LMA;
+	if (entry->flat32)
+		enter_flat_mode(&sregs);
+	else
+		enter_long_mode(&sregs, entry);
 	if (ioctl(vcpu, KVM_SET_SREGS, &sregs) || ioctl(vcpu, KVM_SET_REGS, &regs))
 		return -errno;
 	return 0;

@@ -31,6 +31,30 @@ static unsigned bar_register(const struct pci_bar *bar)
 	return PCI_BASE_ADDRESS_0 + 4 * (unsigned)(bar - bar->dev->bars);
 }
 
+static uint64_t on_bus_read(void *opaque, uint64_t offset, unsigned size)
+{
+	struct pci_bar *bar = opaque;
+	struct pci_dev *dev = bar->dev;
+	uint64_t value;
+
+	pthread_mutex_lock(&dev->lock);
+	value = pci_bar_read(dev, (unsigned)(bar - dev->bars), offset, size);
+	pthread_mutex_unlock(&dev->lock);
+	return value;
+}
+
+static void on_bus_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
+{
+	struct pci_bar *bar = opaque;
+	struct pci_dev *dev = bar->dev;
+
+	pthread_mutex_lock(&dev->lock);
+	pci_bar_write(dev, (unsigned)(bar - dev->bars), offset, value, size);
+	pthread_mutex_unlock(&dev->lock);
+}
+
+static const struct bus_ops bar_ops = {.read = on_bus_read, .write = on_bus_write};
+
 void pci_add_bar(struct pci_dev *dev, unsigned index, uint64_t size, bool is64, bool prefetch)
 {
 	struct pci_bar *bar = &dev->bars[index];
@@ -39,7 +63,14 @@ void pci_add_bar(struct pci_dev *dev, unsigned index, uint64_t size, bool is64, 
 
 	assert(index + is64 < PCI_BARS && size >= 4096 && !(size & (size - 1)));
 	assert(is64 || size <= LAYOUT_PCI32_SIZE);
-	*bar = (struct pci_bar){.size = size, .is64 = is64, .prefetch = prefetch, .dev = dev};
+	/* What the range does never changes: another vCPU may be inside it while this BAR moves. */
+	*bar = (struct pci_bar){
+		.size = size,
+		.is64 = is64,
+		.prefetch = prefetch,
+		.dev = dev,
+		.range = {.ops = &bar_ops, .opaque = bar},
+	};
 	at = bar_register(bar);
 	pci_set32(dev->config, at,
 		  (is64 ? PCI_BASE_ADDRESS_MEM_TYPE_64 : 0) | (prefetch ? PCI_BASE_ADDRESS_MEM_PREFETCH : 0));
@@ -71,30 +102,6 @@ void pci_bar_write(struct pci_dev *dev, unsigned bar, uint64_t offset, uint64_t 
 		dev->ops->bar_write(dev, bar, offset, value, size);
 }
 
-static uint64_t on_bus_read(void *opaque, uint64_t offset, unsigned size)
-{
-	struct pci_bar *bar = opaque;
-	struct pci_dev *dev = bar->dev;
-	uint64_t value;
-
-	pthread_mutex_lock(&dev->lock);
-	value = pci_bar_read(dev, (unsigned)(bar - dev->bars), offset, size);
-	pthread_mutex_unlock(&dev->lock);
-	return value;
-}
-
-static void on_bus_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
-{
-	struct pci_bar *bar = opaque;
-	struct pci_dev *dev = bar->dev;
-
-	pthread_mutex_lock(&dev->lock);
-	pci_bar_write(dev, (unsigned)(bar - dev->bars), offset, value, size);
-	pthread_mutex_unlock(&dev->lock);
-}
-
-static const struct bus_ops bar_ops = {.read = on_bus_read, .write = on_bus_write};
-
 static void tell_device(struct pci_bar *bar, bool mapped)
 {
 	struct pci_dev *dev = bar->dev;
@@ -112,8 +119,6 @@ static void map_bar(struct pci_bar *bar, uint64_t address)
 		return;
 	bar->range.first = address;
 	bar->range.last = address + bar->size - 1;
-	bar->range.ops = &bar_ops;
-	bar->range.opaque = bar;
 	if (bus_add(root->config.mmio, &bar->range))
 		return;
 	bar->mapped = true;

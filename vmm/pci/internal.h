@@ -3,16 +3,22 @@
 #ifndef VMM_PCI_INTERNAL_H
 #define VMM_PCI_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "vmm/layout.h"
 #include "vmm/pci/pci.h"
 
 struct pci_root {
 	struct pci_root_config config;
-	struct bus_range ecam;
+	struct bus_range ecam, ports;
+	_Atomic uint32_t config_address; /* the register at LAYOUT_PORT_PCI */
 	struct pci_dev bridge;
 	/* Guards slots: looked up by vCPUs, changed by pci_root_add(). Taken before any pci_dev.lock, never around one. */
 	pthread_mutex_t lock;
 	struct pci_dev *slots[LAYOUT_PCI_SLOTS];
+	/* Guards intx_users: for each INTx pin the slots that hold it up. Taken inside of pci_dev.lock. */
+	pthread_mutex_t intx_lock;
+	uint32_t intx_users[LAYOUT_INTX_PINS];
 };
 
 /* Little-endian fields of config space, without effects. */
@@ -36,6 +42,19 @@ bool pci_msix_write(struct pci_dev *dev, unsigned bar, uint64_t offset, uint64_t
 
 /* Config space changed: send what waits and may go now. */
 void pci_msix_update(struct pci_dev *dev);
+
+/* Config space or what the device wants has changed: drive its pin accordingly. dev->lock held. */
+void pci_intx_update(struct pci_dev *dev);
+
+/* A function gets its slot: tell software which pin that means. */
+void pci_intx_place(struct pci_dev *dev, unsigned slot);
+
+/* The function goes: its pin is not its business any more. */
+void pci_intx_withdraw(struct pci_dev *dev);
+
+/* Configuration by I/O ports. Errors: those of bus_add(). */
+int pci_ports_add(struct pci_root *root);
+void pci_ports_remove(struct pci_root *root);
 
 extern const struct bus_ops pci_ecam_ops;
 

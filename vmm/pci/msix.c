@@ -37,7 +37,7 @@ static uint16_t control(const struct pci_dev *dev)
 	return dev->msix.capability ? pci_get16(dev, dev->msix.capability + PCI_MSIX_FLAGS) : 0;
 }
 
-bool pci_msix_enabled(struct pci_dev *dev)
+bool pci_msix_enabled(const struct pci_dev *dev)
 {
 	return control(dev) & PCI_MSIX_FLAGS_ENABLE;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * PCI functions on bus 0: configuration space, BARs, MSI-X. Devices embed struct pci_dev.
+ * PCI functions on bus 0: configuration space, BARs, interrupts. Devices embed struct pci_dev.
  *
  * Locking: `lock` guards config space, BAR state and the MSI-X table; it is held around the callbacks of pci_ops, too
  * (but not around destroy). Order: pci_dev.lock -> device's own locks -> bus, irqchip, KVM's ioctls. Two devices' locks
@@ -42,6 +42,8 @@ struct pci_ops {
 	void (*config_access)(struct pci_dev *dev, unsigned offset, unsigned size, bool write);
 	/* A BAR was put at `address` (mapped) or is about to go from there (!mapped). May be NULL. */
 	void (*bar_mapped)(struct pci_dev *dev, unsigned bar, uint64_t address, bool mapped);
+	/* Its endpoint was blocked because it held on to memory for too long. I/O thread, no lock held. May be NULL. */
+	void (*failed)(struct pci_dev *dev);
 	/* Free the device. */
 	void (*destroy)(struct pci_dev *dev);
 };
@@ -77,16 +79,18 @@ struct pci_dev {
 	uint8_t w1c[PCI_CONFIG_SIZE];      /* mask of bits that the guest clears by writing 1 */
 	struct pci_bar bars[PCI_BARS];
 	struct pci_msix msix;
+	uint8_t msi;             /* offset of the MSI capability; 0: none */
+	bool intx, intx_level;   /* the device wants its pin up; it is up */
 	uint8_t next_capability; /* where the next one goes */
 };
 
 struct pci_root_config {
-	struct bus *mmio;
+	struct bus *mmio, *pio;
 	struct irqchip *irqchip;
 	uint64_t bar64; /* first address of the window for 64-bit BARs */
 };
 
-/* The root bus with its host bridge at 00.0; ECAM at LAYOUT_ECAM. pci_root_destroy() destroys every device on it. */
+/* The root bus with its host bridge at 00.0; ECAM at LAYOUT_ECAM, ports at LAYOUT_PORT_PCI. pci_root_destroy() destroys every device on it. */
 int pci_root_create(const struct pci_root_config *config, struct pci_root **out);
 void pci_root_destroy(struct pci_root *root);
 
@@ -100,6 +104,8 @@ void pci_dev_fini(struct pci_dev *dev);
  */
 uint8_t pci_add_capability(struct pci_dev *dev, uint8_t id, const void *body, uint8_t size);
 void pci_add_bar(struct pci_dev *dev, unsigned bar, uint64_t size, bool is64, bool prefetch);
+void pci_add_intx(struct pci_dev *dev);
+void pci_add_msi(struct pci_dev *dev);
 int pci_add_msix(struct pci_dev *dev, unsigned bar, uint32_t table, uint32_t pba, unsigned count);
 
 /* Put a device at a slot (function 0) and give its BARs addresses. -EEXIST: slot taken; -ENOSPC: window full. */
@@ -128,8 +134,15 @@ void pci_bar_write(struct pci_dev *dev, unsigned bar, uint64_t offset, uint64_t 
 void pci_msix_raise(struct pci_dev *dev, unsigned vector);
 void pci_msix_raise_locked(struct pci_dev *dev, unsigned vector);
 
+/* Send the MSI message if MSI is enabled and bus mastering on; else nothing. With dev->lock held. */
+void pci_msi_raise_locked(struct pci_dev *dev);
+
+/* What the device wants of its pin; ignored while messages are enabled. With dev->lock held. */
+void pci_intx_set_locked(struct pci_dev *dev, bool level);
+
 /* With dev->lock held. */
-bool pci_msix_enabled(struct pci_dev *dev);
+bool pci_msix_enabled(const struct pci_dev *dev);
+bool pci_msi_enabled(const struct pci_dev *dev);
 
 /* May the device do DMA (bus master enable)? Any thread. */
 bool pci_bus_master(const struct pci_dev *dev);

@@ -39,8 +39,13 @@ static int start_root(struct pci_root *root)
 	ret = bus_add(root->config.mmio, &root->ecam);
 	if (ret)
 		goto err_bridge;
+	ret = pci_ports_add(root);
+	if (ret)
+		goto err_ecam;
 	return 0;
 
+err_ecam:
+	bus_remove(root->config.mmio, &root->ecam);
 err_bridge:
 	pci_dev_fini(&root->bridge);
 	return ret;
@@ -55,8 +60,10 @@ int pci_root_create(const struct pci_root_config *config, struct pci_root **out)
 		return -ENOMEM;
 	root->config = *config;
 	pthread_mutex_init(&root->lock, NULL);
+	pthread_mutex_init(&root->intx_lock, NULL);
 	ret = start_root(root);
 	if (ret) {
+		pthread_mutex_destroy(&root->intx_lock);
 		pthread_mutex_destroy(&root->lock);
 		free(root);
 		return ret;
@@ -69,6 +76,7 @@ void pci_root_destroy(struct pci_root *root)
 {
 	if (!root)
 		return;
+	pci_ports_remove(root);
 	bus_remove(root->config.mmio, &root->ecam);
 	for (unsigned slot = LAYOUT_PCI_SLOTS; slot-- > 0;) {
 		struct pci_dev *dev = root->slots[slot];
@@ -76,8 +84,10 @@ void pci_root_destroy(struct pci_root *root)
 		if (!dev)
 			continue;
 		pci_bars_withdraw(dev);
+		pci_intx_withdraw(dev);
 		dev->ops->destroy(dev);
 	}
+	pthread_mutex_destroy(&root->intx_lock);
 	pthread_mutex_destroy(&root->lock);
 	free(root);
 }
@@ -91,6 +101,7 @@ static int add_locked(struct pci_root *root, struct pci_dev *dev, unsigned slot)
 	ret = pci_bars_place(root, dev);
 	if (ret)
 		return ret;
+	pci_intx_place(dev, slot);
 	dev->root = root;
 	dev->devfn = (uint8_t)(slot << 3);
 	snprintf(dev->name, sizeof(dev->name), "0000:00:%02x.0", slot);

@@ -218,9 +218,12 @@ static void kick_again(void *opaque)
 	blk_finish(opaque);
 }
 
+/* Who does not know FLUSH cannot ask for it (virtio 1.2, 5.2.6.2). */
 static void blk_start(struct virtio_dev *dev)
 {
-	(void)dev;
+	bool flush = dev->driver_features >> VIRTIO_BLK_F_FLUSH & 1;
+
+	blk_of(dev)->write_flags = flush ? 0 : RWF_DSYNC;
 }
 
 static void blk_kick(struct virtio_dev *dev, unsigned queue)
@@ -264,36 +267,48 @@ static const struct virtio_ops blk_ops = {
 };
 
 /* lseek() tells the size of block devices, too. */
-static int open_file(struct virtio_blk *blk, const char *path)
+static int open_file(const char *path, int *fd, uint64_t *sectors)
 {
 	off_t size;
 
-	blk->fd = open(path, O_RDWR | O_CLOEXEC);
-	if (blk->fd < 0) {
+	*fd = open(path, O_RDWR | O_CLOEXEC);
+	if (*fd < 0) {
 		int ret = -errno;
 
 		vmm_log("disk %s: %s", path, strerror(-ret));
 		return ret;
 	}
-	size = lseek(blk->fd, 0, SEEK_END);
+	size = lseek(*fd, 0, SEEK_END);
 	if (size < BLK_SECTOR) {
 		vmm_log("disk %s: not a file of at least %d bytes", path, BLK_SECTOR);
-		close(blk->fd);
+		close(*fd);
 		return -EINVAL;
 	}
-	blk->sectors = (uint64_t)size / BLK_SECTOR;
+	*sectors = (uint64_t)size / BLK_SECTOR;
 	return 0;
+}
+
+int virtio_blk_check(const char *path)
+{
+	uint64_t sectors;
+	int fd, ret = open_file(path, &fd, &sectors);
+
+	if (!ret)
+		close(fd);
+	return ret;
 }
 
 static void init_requests(struct virtio_blk *blk)
 {
-	for (unsigned i = 0; i < BLK_QUEUE_SIZE; i++)
+	for (unsigned i = 0; i < BLK_QUEUE_SIZE; i++) {
+		blk->requests[i].blk = blk;
 		put_free(blk, &blk->requests[i]);
+	}
 }
 
 static int blk_init(struct virtio_blk *blk, const struct virtio_env *env, const char *path)
 {
-	int ret = open_file(blk, path);
+	int ret = open_file(path, &blk->fd, &blk->sectors);
 
 	if (ret)
 		return ret;

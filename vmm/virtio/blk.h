@@ -18,6 +18,7 @@ enum { BLK_QUEUE_SIZE = 128, BLK_SECTOR = 512, BLK_STEP_SPANS = 128 };
  * guest has cut its buffers; only the step under way is held.
  */
 struct blk_request {
+	struct virtio_blk *blk;
 	struct blk_request *next; /* in the free list, or among the finished ones */
 	struct vq_chain chain;
 	bool to_guest;        /* which part of the chain holds the data */
@@ -43,6 +44,7 @@ struct virtio_blk {
 	struct loop_work submit_work; /* the kernel could not take what we submitted: try again */
 	struct loop_work kick_work;   /* more chains than one burst */
 	unsigned in_flight;           /* requests in the kernel's hands */
+	int write_flags; /* RWF_DSYNC for a driver that knows no FLUSH: its writes are stable when they end */
 	bool resetting;
 	struct blk_request *free;
 	struct blk_request *finished; /* wait for blk_finish() */

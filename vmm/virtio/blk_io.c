@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <linux/virtio_blk.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -16,6 +17,22 @@ void blk_io_finish(struct virtio_blk *blk, struct blk_request *request, uint8_t 
 	blk->finished = request;
 }
 
+/*
+ * The guest takes away memory that this request uses, and has waited for long. What the kernel cannot cancel goes on; then
+ * the endpoint fails at the deadline.
+ */
+static void cancel(struct viommu_hold *hold)
+{
+	struct blk_request *request = (struct blk_request *)((char *)hold - offsetof(struct blk_request, hold));
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&request->blk->ring);
+
+	if (!sqe)
+		return;
+	io_uring_prep_cancel(sqe, request, 0);
+	io_uring_sqe_set_data(sqe, NULL);
+	loop_post(request->blk->env.loop, &request->blk->submit_work);
+}
+
 /* Pieces for the next step: as many as there is room for. 0 or an error of the translation. */
 static int prepare_data(struct viommu_section *section, struct blk_request *request)
 {
@@ -27,6 +44,7 @@ static int prepare_data(struct viommu_section *section, struct blk_request *requ
 		return count;
 	for (int i = 0; i < count; i++)
 		request->iov[i] = (struct iovec){request->spans[i].host, request->spans[i].len};
+	request->hold = (struct viommu_hold){.cancel = cancel};
 	viommu_dma_hold(section, &request->hold, request->spans, (size_t)count);
 	request->held = true;
 	return count;
@@ -55,7 +73,7 @@ void blk_io_step(struct virtio_blk *blk, struct viommu_section *section, struct 
 	else if (request->to_guest)
 		io_uring_prep_readv(sqe, blk->fd, request->iov, (unsigned)count, offset);
 	else
-		io_uring_prep_writev(sqe, blk->fd, request->iov, (unsigned)count, offset);
+		io_uring_prep_writev2(sqe, blk->fd, request->iov, (unsigned)count, offset, blk->write_flags);
 	io_uring_sqe_set_data(sqe, request);
 	blk->in_flight++;
 }
@@ -129,6 +147,8 @@ static bool reap(struct virtio_blk *blk)
 		int result = cqe->res;
 
 		io_uring_cqe_seen(&blk->ring, cqe);
+		if (!request) /* the answer to a cancellation */
+			continue;
 		any = true;
 		if (!complete(blk, request, result))
 			continue;
@@ -195,16 +215,31 @@ err_log:
 	return ret;
 }
 
+static void take_back(struct virtio_blk *blk, struct io_uring_cqe *cqe)
+{
+	struct blk_request *request = io_uring_cqe_get_data(cqe);
+
+	io_uring_cqe_seen(&blk->ring, cqe);
+	if (!request)
+		return;
+	release(request);
+	blk->in_flight--;
+}
+
 void blk_io_fini(struct virtio_blk *blk)
 {
 	struct io_uring_cqe *cqe;
 
 	loop_cancel(blk->env.loop, &blk->submit_work);
 	loop_remove(blk->env.loop, &blk->ring_watch);
-	while (blk->in_flight && io_uring_submit(&blk->ring) >= 0 && !io_uring_wait_cqe(&blk->ring, &cqe)) {
-		release(io_uring_cqe_get_data(cqe));
-		io_uring_cqe_seen(&blk->ring, cqe);
-		blk->in_flight--;
+	while (blk->in_flight) {
+		int ret = io_uring_submit_and_wait(&blk->ring, 1);
+
+		/* A signal, or a kernel that is short of something: nothing is freed that it still writes to. */
+		if (ret < 0 && ret != -EINTR && ret != -EAGAIN && ret != -EBUSY)
+			vmm_log("disk: io_uring: %s", strerror(-ret));
+		while (!io_uring_peek_cqe(&blk->ring, &cqe))
+			take_back(blk, cqe);
 	}
 	io_uring_queue_exit(&blk->ring);
 	close(blk->ring_fd);

@@ -32,6 +32,7 @@ void virtio_clear_registers(struct virtio_dev *dev)
 	dev->unknown_features = false;
 	dev->device_select = dev->driver_select = 0;
 	dev->status = dev->isr = 0;
+	pci_intx_set_locked(&dev->pci, false);
 	dev->queue_select = 0;
 	dev->config_vector = VIRTIO_MSI_NO_VECTOR;
 	dev->started = dev->resetting = false;
@@ -163,13 +164,15 @@ void virtio_kick_all(struct virtio_dev *dev)
 		virtio_signal_kick(&dev->queues[i]);
 }
 
-/* Without MSI-X there is only the status byte to poll: functions have no interrupt pin. */
+/* Without MSI-X there are the status byte, and the pin while it is not zero (section 4.1.4.5). */
 static void interrupt_locked(struct virtio_dev *dev, uint16_t vector, uint8_t isr)
 {
-	if (!pci_msix_enabled(&dev->pci))
+	if (!pci_msix_enabled(&dev->pci)) {
 		dev->isr |= isr;
-	else if (vector != VIRTIO_MSI_NO_VECTOR)
+		pci_intx_set_locked(&dev->pci, true);
+	} else if (vector != VIRTIO_MSI_NO_VECTOR) {
 		pci_msix_raise_locked(&dev->pci, vector);
+	}
 }
 
 void virtio_interrupt_queue(struct virtio_dev *dev, unsigned queue)

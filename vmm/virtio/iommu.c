@@ -226,11 +226,9 @@ static void serve(struct virtio_iommu *iommu)
 	if (!ret && !iommu->count)
 		ret = wait_for_driver(iommu, &section);
 	viommu_dma_end(&section);
-	if (ret < 0) {
-		drop_batch(iommu);
+	/* What came before the broken place is served; the next round starts with it. */
+	if (ret < 0 && !iommu->count)
 		virtio_fail(&iommu->dev, "the request queue is broken");
-		return;
-	}
 	if (!iommu->count)
 		return;
 	iommu->retry_ns = RETRY_FIRST_NS;

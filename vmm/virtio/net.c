@@ -195,6 +195,16 @@ err_close:
 	return ret;
 }
 
+int virtio_net_check(const char *tap)
+{
+	const int fd = tap_open(tap);
+
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return 0;
+}
+
 int virtio_net_create(const struct virtio_env *env, const char *tap, const uint8_t mac[6], struct pci_dev **out)
 {
 	struct virtio_net *net = calloc(1, sizeof(*net));

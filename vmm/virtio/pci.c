@@ -38,7 +38,7 @@ static void device_write(struct virtio_dev *dev, uint64_t offset, uint64_t value
 		dev->ops->config_write(dev, (uint32_t)offset, bytes, size);
 }
 
-/* Reading the ISR byte clears it, section 4.1.4.5. */
+/* Reading the ISR byte clears it and lets go of the pin, section 4.1.4.5. */
 static uint64_t isr_read(struct virtio_dev *dev, uint64_t offset)
 {
 	uint8_t isr = dev->isr;
@@ -46,6 +46,7 @@ static uint64_t isr_read(struct virtio_dev *dev, uint64_t offset)
 	if (offset)
 		return 0;
 	dev->isr = 0;
+	pci_intx_set_locked(&dev->pci, false);
 	return isr;
 }
 
@@ -141,11 +142,17 @@ static void destroy(struct pci_dev *pci)
 	dev->ops->destroy(dev);
 }
 
+static void failed(struct pci_dev *dev)
+{
+	virtio_fail(virtio_of(dev), "it did not let go of memory in time");
+}
+
 const struct pci_ops virtio_pci_ops = {
 	.bar_read = bar_read,
 	.bar_write = bar_write,
 	.config_access = config_access,
 	.bar_mapped = bar_mapped,
+	.failed = failed,
 	.destroy = destroy,
 };
 
@@ -172,6 +179,7 @@ int virtio_pci_setup(struct virtio_dev *dev)
 	uint8_t at;
 	int ret;
 
+	pci_add_intx(pci);
 	pci_add_bar(pci, VIRTIO_BAR, VIRTIO_BAR_SIZE, false, false);
 	ret = pci_add_msix(pci, VIRTIO_BAR, VIRTIO_MSIX_TABLE, VIRTIO_MSIX_PBA, dev->ops->queues + 1u);
 	if (ret)

@@ -110,6 +110,10 @@ void virtio_fail(struct virtio_dev *dev, const char *why);
 /* See ops->reset. I/O thread. */
 void virtio_reset_done(struct virtio_dev *dev);
 
+/* Before there is a machine: could the device be made? One line is logged if not. -errno. */
+int virtio_blk_check(const char *path);
+int virtio_net_check(const char *tap);
+
 /* The devices. Each returns 0 with the PCI function to put on the root bus; one line is logged on an error. */
 int virtio_blk_create(const struct virtio_env *env, const char *path, struct pci_dev **out);
 int virtio_net_create(const struct virtio_env *env, const char *tap, const uint8_t mac[6], struct pci_dev **out);

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <viommu/viommu.h>
 
+#include "vmm/control/history.h"
 #include "vmm/kvm/ram.h"
 #include "vmm/pci/pci.h"
 #include "vmm/util/log.h"
+#include "vmm/util/loop.h"
 #include "vmm/virtio/virtio.h"
 #include "vmm/wiring/iommu.h"
 
@@ -20,16 +23,51 @@ struct iommu_wiring {
 	struct viommu_virtio *model; /* NULL: no IOMMU */
 	struct pci_dev *unit;        /* the model's PCI function, or NULL */
 	struct viommu_inval *inval;
+	struct fault_history *faults; /* or NULL */
 	struct viommu_endpoint *endpoints[LAYOUT_PCI_SLOTS];
 	unsigned count;
 	struct acpi_endpoint behind[LAYOUT_PCI_SLOTS];
 	size_t behind_count;
+	/* Devices that held on to memory for too long: noted where the library finds out, failed on the I/O thread. */
+	struct pci_dev *devices[LAYOUT_PCI_SLOTS]; /* by slot */
+	_Atomic uint32_t failed;                   /* a bit for each slot */
+	struct loop *loop;
+	struct loop_work fail_work;
 };
 
 static void log_line(void *opaque, const char *line)
 {
 	(void)opaque;
 	vmm_log("%s", line);
+}
+
+static void note_fault(void *opaque, const struct viommu_fault *fault)
+{
+	const struct iommu_wiring *wiring = opaque;
+
+	fault_history_add(wiring->faults, fault);
+}
+
+static void endpoint_failed(void *opaque, uint32_t endpoint)
+{
+	struct iommu_wiring *wiring = opaque;
+
+	atomic_fetch_or(&wiring->failed, 1u << (endpoint >> 3));
+	if (wiring->loop)
+		loop_post(wiring->loop, &wiring->fail_work);
+}
+
+static void fail_devices(void *opaque)
+{
+	struct iommu_wiring *wiring = opaque;
+	uint32_t failed = atomic_exchange(&wiring->failed, 0);
+
+	for (unsigned slot = 0; slot < LAYOUT_PCI_SLOTS; slot++) {
+		struct pci_dev *dev = wiring->devices[slot];
+
+		if (failed >> slot & 1 && dev && dev->ops->failed)
+			dev->ops->failed(dev);
+	}
 }
 
 static void event_ready(void *opaque)
@@ -72,16 +110,24 @@ static int create_model(struct iommu_wiring *wiring, const struct iommu_config *
 	return config->kind == IOMMU_VIRTIO ? viommu_virtio_create(wiring->v, &model, &wiring->model) : 0;
 }
 
-int iommu_wiring_create(const struct iommu_config *config, const struct ram *ram, struct iommu_wiring **out)
+int iommu_wiring_create(const struct iommu_config *config, const struct ram *ram, struct fault_history *faults,
+			struct iommu_wiring **out)
 {
-	const struct viommu_config core = {.log = log_line};
 	struct iommu_wiring *wiring = calloc(1, sizeof(*wiring));
+	const struct viommu_config core = {
+		.log = log_line,
+		.fault = faults ? note_fault : NULL,
+		.endpoint_failed = endpoint_failed,
+		.opaque = wiring,
+	};
 	int err = wiring ? viommu_create(&core, &wiring->v) : -ENOMEM;
 
 	if (err) {
 		free(wiring);
 		return err;
 	}
+	wiring->faults = faults;
+	wiring->fail_work = (struct loop_work){.run = fail_devices, .opaque = wiring};
 	err = viommu_inval_create(wiring->v, &wiring->inval);
 	if (!err)
 		err = add_memory(wiring->v, ram);
@@ -106,6 +152,8 @@ static void complete(struct viommu_inval *inval)
 void iommu_wiring_destroy(struct iommu_wiring *wiring)
 {
 	viommu_virtio_destroy(wiring->model);
+	if (wiring->loop)
+		loop_cancel(wiring->loop, &wiring->fail_work);
 	for (unsigned i = 0; i < wiring->count; i++) {
 		viommu_detach(wiring->endpoints[i], wiring->inval);
 		complete(wiring->inval);
@@ -147,7 +195,11 @@ int iommu_wiring_add_device(struct iommu_wiring *wiring, struct pci_root *root, 
 {
 	int err = add_endpoint(wiring, slot, behind, &dev->endpoint);
 
-	return err ? err : pci_root_add(root, dev, slot);
+	if (!err)
+		err = pci_root_add(root, dev, slot);
+	if (!err)
+		wiring->devices[slot] = dev;
+	return err;
 }
 
 int iommu_wiring_add_unit(struct iommu_wiring *wiring, const struct virtio_env *env, struct pci_root *root)
@@ -157,12 +209,18 @@ int iommu_wiring_add_unit(struct iommu_wiring *wiring, const struct virtio_env *
 
 	if (err)
 		return err;
+	wiring->loop = env->loop;
 	err = iommu_wiring_add_device(wiring, root, unit, IOMMU_SLOT, false);
 	if (err)
 		unit->ops->destroy(unit);
 	else
 		wiring->unit = unit;
 	return err;
+}
+
+struct viommu *iommu_wiring_context(const struct iommu_wiring *wiring)
+{
+	return wiring->v;
 }
 
 size_t iommu_wiring_endpoints(const struct iommu_wiring *wiring, const struct acpi_endpoint **out)

@@ -12,16 +12,19 @@
 #include "vmm/acpi/acpi.h"
 #include "vmm/config/config.h"
 
+struct fault_history;
 struct iommu_wiring;
 struct pci_dev;
 struct pci_root;
 struct ram;
+struct viommu;
 struct virtio_env;
 
 enum { IOMMU_SLOT = 1 };
 
-/* 0 or -errno. */
-int iommu_wiring_create(const struct iommu_config *config, const struct ram *ram, struct iommu_wiring **out);
+/* `faults` is told of every fault; it may be NULL. 0 or -errno. */
+int iommu_wiring_create(const struct iommu_config *config, const struct ram *ram, struct fault_history *faults,
+			struct iommu_wiring **out);
 void iommu_wiring_destroy(struct iommu_wiring *wiring);
 
 /* The virtio-iommu's PCI function at IOMMU_SLOT. Only for IOMMU_VIRTIO, once, before the guest runs. */
@@ -33,6 +36,9 @@ int iommu_wiring_add_device(struct iommu_wiring *wiring, struct pci_root *root, 
 
 /* What stands behind the virtio-iommu, for the VIOT table; returns how many. */
 size_t iommu_wiring_endpoints(const struct iommu_wiring *wiring, const struct acpi_endpoint **out);
+
+/* The library's context, to ask for its counters. */
+struct viommu *iommu_wiring_context(const struct iommu_wiring *wiring);
 
 /* For struct virtio_env: a hold was released. */
 void iommu_wiring_hold_released(void *opaque);

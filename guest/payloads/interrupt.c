@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "interrupt.h"
+
+#include "payload.h"
+
+enum {
+	LAPIC_TASK = 0x80,
+	LAPIC_EOI = 0xb0,
+	LAPIC_SPURIOUS = 0xf0,
+	LAPIC_ENABLE = 1 << 8,
+	SPURIOUS_VECTOR = 0xff,
+	IOAPIC_WINDOW = 0x10,
+	IOAPIC_TABLE = 0x10,
+	IOAPIC_LEVEL = 1 << 15,
+	IOAPIC_MASKED = 1 << 16,
+	GATE_INTERRUPT = 0x8e00, /* present, 32 bits, interrupts off inside */
+	ENTRY_SIZE = 16,
+	PATIENCE = 20000,
+};
+
+#define LAPIC 0xfee00000u
+#define IOAPIC 0xfec00000u
+
+struct gate {
+	uint16_t offset_low, selector, type, offset_high;
+};
+
+extern char exception_entries[], interrupt_entries[];
+
+volatile uint32_t interrupts[VECTORS];
+void (*volatile interrupt_work)(unsigned index);
+static struct gate idt[256];
+
+void handle_vector(uint32_t vector, uint32_t eip);
+
+void handle_vector(uint32_t vector, uint32_t eip)
+{
+	const unsigned index = vector - FIRST_VECTOR;
+
+	if (vector < FIRST_VECTOR) {
+		print("not ok exception %u at 0x%x\n", vector, eip);
+		quit(1);
+	}
+	interrupts[index]++;
+	if (interrupt_work)
+		interrupt_work(index);
+	write32(LAPIC + LAPIC_EOI, 0);
+}
+
+static void set_gate(unsigned vector, const char *entry)
+{
+	idt[vector] = (struct gate){
+		.offset_low = (uint16_t)(uint32_t)entry,
+		.selector = SELECTOR_CODE,
+		.type = GATE_INTERRUPT,
+		.offset_high = (uint16_t)((uint32_t)entry >> 16),
+	};
+}
+
+void interrupts_init(void)
+{
+	const struct {
+		uint16_t limit;
+		uint32_t base;
+	} __attribute__((packed)) pointer = {sizeof(idt) - 1, (uint32_t)idt};
+
+	for (unsigned i = 0; i < EXCEPTIONS; i++)
+		set_gate(i, exception_entries + i * ENTRY_SIZE);
+	for (unsigned i = 0; i < VECTORS; i++)
+		set_gate(FIRST_VECTOR + i, interrupt_entries + i * ENTRY_SIZE);
+	__asm__ volatile("lidt %0" : : "m"(pointer));
+	write32(LAPIC + LAPIC_TASK, 0);
+	write32(LAPIC + LAPIC_SPURIOUS, LAPIC_ENABLE | SPURIOUS_VECTOR);
+	__asm__ volatile("sti");
+}
+
+static void ioapic_write(unsigned reg, uint32_t value)
+{
+	write32(IOAPIC, reg);
+	write32(IOAPIC + IOAPIC_WINDOW, value);
+}
+
+static uint32_t ioapic_read(unsigned reg)
+{
+	write32(IOAPIC, reg);
+	return read32(IOAPIC + IOAPIC_WINDOW);
+}
+
+void ioapic_route(unsigned pin, unsigned index, bool masked)
+{
+	ioapic_write(IOAPIC_TABLE + 2 * pin + 1, 0);
+	ioapic_write(IOAPIC_TABLE + 2 * pin, (FIRST_VECTOR + index) | IOAPIC_LEVEL | (masked ? IOAPIC_MASKED : 0));
+}
+
+uint64_t ioapic_entry(unsigned pin)
+{
+	return ioapic_read(IOAPIC_TABLE + 2 * pin) | (uint64_t)ioapic_read(IOAPIC_TABLE + 2 * pin + 1) << 32;
+}
+
+bool wait_interrupts(unsigned index, uint32_t count)
+{
+	for (unsigned i = 0; i < PATIENCE && interrupts[index] < count; i++)
+		breathe(1);
+	return interrupts[index] >= count;
+}

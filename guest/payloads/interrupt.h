@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Interrupts: vectors FIRST_VECTOR.. count; an exception ends the payload with a failure. */
+#ifndef PAYLOAD_INTERRUPT_H
+#define PAYLOAD_INTERRUPT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "regs.h"
+
+/* How often each vector came. */
+extern volatile uint32_t interrupts[VECTORS];
+
+/* Called by the handler of a vector before its EOI; may be NULL. */
+extern void (*volatile interrupt_work)(unsigned index);
+
+/* IDT and local APIC; interrupts are on afterwards. */
+void interrupts_init(void);
+
+/* Level-triggered pin of the IOAPIC to vector FIRST_VECTOR + index of this processor; or masked. */
+void ioapic_route(unsigned pin, unsigned index, bool masked);
+
+/* Both halves of a pin's entry. */
+uint64_t ioapic_entry(unsigned pin);
+
+/* Wait, within reason, until a vector has come so often. */
+bool wait_interrupts(unsigned index, uint32_t count);
+
+/* The message that brings vector FIRST_VECTOR + index. */
+#define MSI_ADDRESS 0xfee00000u
+#define MSI_DATA(index) (FIRST_VECTOR + (index))
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/check.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "vmm/config/config.h"
+#include "vmm/util/log.h"
+#include "vmm/virtio/virtio.h"
+
+/* A tap that two cards share would be found busy only when the second is made. */
+static int check_once(const struct run_config *config, unsigned index)
+{
+	const struct device_config *device = &config->devices[index];
+
+	for (unsigned i = 0; i < index; i++) {
+		if (config->devices[i].kind != DEVICE_NET || strcmp(config->devices[i].name, device->name))
+			continue;
+		vmm_log("net %s: given to two network cards", device->name);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static int check_device(const struct run_config *config, unsigned index)
+{
+	const struct device_config *device = &config->devices[index];
+	int err = 0;
+
+	if (device->kind == DEVICE_DISK)
+		err = virtio_blk_check(device->name);
+	if (device->kind == DEVICE_NET) {
+		err = check_once(config, index);
+		if (!err)
+			err = virtio_net_check(device->name);
+	}
+	return err;
+}
+
+int check_devices(const struct run_config *config)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < config->device_count && !err; i++)
+		err = check_device(config, i);
+	return err;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm/config/config.h"
+#include "vmm/control/internal.h"
+#include "vmm/util/log.h"
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static int spare_open(void)
+{
+	return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* No descriptor is left for this client, and epoll would tell of it for ever: take it, and hang up. */
+static void turn_away(struct control *control)
+{
+	if (control->spare_fd < 0)
+		return;
+	close(control->spare_fd);
+
+	const int fd = accept4(control->socket.fd, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd >= 0)
+		close(fd);
+	control->spare_fd = spare_open();
+}
+
+static void refuse(int fd)
+{
+	static const char reply[] = "{\"error\": \"too many clients\"}\n";
+
+	if (send(fd, reply, sizeof(reply) - 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+		/* It will see that we hang up. */
+	}
+	close(fd);
+}
+
+/* One client a call: epoll says so if there are more. */
+static void accept_ready(void *opaque, uint32_t events)
+{
+	struct control *control = opaque;
+	const int fd = accept4(control->socket.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	(void)events;
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+		turn_away(control);
+	else if (fd >= 0 && control->client_count == CONTROL_CLIENTS_MAX)
+		refuse(fd);
+	else if (fd >= 0)
+		control_client_add(control, fd);
+}
+
+int control_create(const struct run_config *config, struct control **out)
+{
+	struct control *control = calloc(1, sizeof(*control));
+	int error = control ? control_socket_open(&control->socket, config->control) : -ENOMEM;
+
+	if (error) {
+		free(control);
+		return error;
+	}
+	control->config = config;
+	control->start_ns = monotonic_ns();
+	control->spare_fd = spare_open();
+	control->watch = (struct loop_watch){control->socket.fd, accept_ready, control};
+	fault_history_init(&control->faults);
+	*out = control;
+	return 0;
+}
+
+void control_destroy(struct control *control)
+{
+	if (!control)
+		return;
+	while (control->clients)
+		control_client_remove(control->clients);
+	control_socket_close(&control->socket);
+	if (control->spare_fd >= 0)
+		close(control->spare_fd);
+	fault_history_fini(&control->faults);
+	free(control);
+}
+
+int control_attach(struct control *control, const struct control_machine *machine)
+{
+	if (!control)
+		return 0;
+
+	const int error = loop_add(machine->loop, &control->watch, EPOLLIN);
+
+	if (error) {
+		vmm_log("--control: %s", strerror(-error));
+		return error;
+	}
+	control->machine = *machine;
+	control->boots++;
+	for (struct control_client *client = control->clients, *next; client; client = next) {
+		next = control_client_next(client);
+		control_client_attach(client);
+	}
+	return 0;
+}
+
+void control_detach(struct control *control)
+{
+	if (!control || !control->machine.loop)
+		return;
+	for (struct control_client *client = control->clients; client; client = control_client_next(client))
+		control_client_detach(client);
+	loop_remove(control->machine.loop, &control->watch);
+	control->machine = (struct control_machine){0};
+}
+
+bool control_stopped(const struct control *control)
+{
+	return control && control->stopped;
+}
+
+struct fault_history *control_faults(struct control *control)
+{
+	return control ? &control->faults : NULL;
+}

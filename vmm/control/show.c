@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/control/show.h"
+
+#include <stdio.h>
+#include <time.h>
+
+enum { CELL_MAX = 4096 };
+
+/* Names come from command lines and may hold anything; a terminal gets printable characters. */
+static void make_printable(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = '?';
+}
+
+static const char *cell(const json_t *value, char *buffer, size_t size)
+{
+	switch (json_typeof(value)) {
+	case JSON_STRING:
+		snprintf(buffer, size, "%s", json_string_value(value));
+		break;
+	case JSON_INTEGER:
+		snprintf(buffer, size, "%lld", (long long)json_integer_value(value));
+		break;
+	case JSON_REAL:
+		snprintf(buffer, size, "%.3f", json_real_value(value));
+		break;
+	case JSON_TRUE:
+		return "on";
+	case JSON_FALSE:
+		return "off";
+	default:
+		return "-";
+	}
+	make_printable(buffer);
+	return buffer;
+}
+
+/* Columns of a fixed width, as wide as what usually stands there. */
+static void show_row(const json_t *row, const char *const *columns, const int *widths, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		char buffer[CELL_MAX];
+		const json_t *value = json_object_get(row, columns[i]);
+
+		printf("%-*s%s", widths[i], value ? cell(value, buffer, sizeof(buffer)) : "-",
+		       i + 1 < count ? "  " : "\n");
+	}
+}
+
+static void show_devices(const json_t *devices)
+{
+	static const char *const columns[] = {"slot", "kind", "iommu", "faults", "name"};
+	static const int widths[] = {5, 12, 5, 6, 0};
+	const char *present[5];
+	int width[5];
+	unsigned count = 0;
+
+	for (unsigned c = 0; c < sizeof(columns) / sizeof(columns[0]); c++) {
+		if (!json_object_get(json_array_get(devices, 0), columns[c]))
+			continue;
+		present[count] = columns[c];
+		width[count++] = widths[c];
+	}
+	for (unsigned c = 0; c < count; c++)
+		printf("%-*s%s", width[c], present[c], c + 1 < count ? "  " : "\n");
+	for (size_t i = 0; i < json_array_size(devices); i++)
+		show_row(json_array_get(devices, i), present, width, count);
+}
+
+void show_members(const json_t *answer)
+{
+	const json_t *value, *devices = json_object_get(answer, "devices");
+	const char *key;
+
+	json_object_foreach((json_t *)answer, key, value)
+	{
+		char buffer[CELL_MAX];
+
+		if (value != devices)
+			printf("%-16s  %s\n", key, cell(value, buffer, sizeof(buffer)));
+	}
+	if (json_array_size(devices)) {
+		putchar('\n');
+		show_devices(devices);
+	}
+}
+
+/* The time of day is for people; --json has seconds since 1970. */
+static void show_time(const json_t *fault)
+{
+	const double seconds = json_number_value(json_object_get(fault, "time"));
+	const time_t whole = (time_t)seconds;
+	struct tm local;
+	char text[32] = "?";
+
+	if (localtime_r(&whole, &local))
+		strftime(text, sizeof(text), "%F %T", &local);
+	printf("%-19s  ", text);
+}
+
+void show_faults(const json_t *answer)
+{
+	static const char *const columns[] = {"device", "access", "address", "domain", "reason"};
+	static const int widths[] = {12, 10, 18, 6, 0};
+	const json_t *faults = json_object_get(answer, "faults");
+
+	printf("%-19s  %-12s  %-10s  %-18s  %-6s  %s\n", "time", "device", "access", "address", "domain", "reason");
+	for (size_t i = 0; i < json_array_size(faults); i++) {
+		show_time(json_array_get(faults, i));
+		show_row(json_array_get(faults, i), columns, widths, 5);
+	}
+}
+
+void show_nothing(const json_t *answer)
+{
+	(void)answer;
+}
+
+void show_json(const json_t *answer)
+{
+	json_dumpf(answer, stdout, JSON_REAL_PRECISION(15));
+	putchar('\n');
+}
+
+void show_json_faults(const json_t *answer)
+{
+	const json_t *faults = json_object_get(answer, "faults");
+
+	for (size_t i = 0; i < json_array_size(faults); i++)
+		show_json(json_array_get(faults, i));
+}
