@@ -28,6 +28,7 @@ set_up()
 	mount -t overlay -o lowerdir=/ro,upperdir=/rw/upper,workdir=/rw/work overlay /new
 	ip link set lo up
 	hostname lab
+	echo advise >/sys/kernel/mm/transparent_hugepage/shmem_enabled
 	echo 1 >/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts
 }
 

@@ -62,6 +62,7 @@ run_guest()
 	timeout "$GUEST_SECONDS" "$viommu" run --kernel "$kernel" --initrd "$image" --cmdline "$cmdline" "$@" \
 		</dev/null >"$WORK/$name.console" 2>"$WORK/$name.stderr"
 	status=$?
+	echo "$status" >"$WORK/$name.status"
 }
 
 # Did the guest say that each of these tests went well?

@@ -8,7 +8,7 @@ working_guest()
 	make_ext4 "$WORK/disk"
 	truncate -s 8M "$WORK/raw"
 	run_guest "$case" "viommu.test=boot,disk,net viommu.cpus=$cpus viommu.ip=10.77.0.2 $cmdline" --cpus "$cpus" \
-		--disk "path=$WORK/disk,iommu=on" --disk "path=$WORK/raw,iommu=on" --net tap=viommu0,iommu=on "$@"
+		--disk "path=$WORK/disk,iommu=on" --disk "path=$WORK/raw,iommu=on" --net tap=viommu0,iommu=on --no-reboot "$@"
 	check "$case: the guest powers off" "status $status" test "$status" = 0
 	check "$case: processors and IOMMU groups" "see the console" guest_passed boot
 	check "$case: the disk works" "see the console" guest_passed disk
