@@ -52,6 +52,24 @@ make_tap()
 	ip link set "$1" up
 }
 
+# Instructions that KVM has emulated for a monitor's guest, with its pid.
+emulated()
+{
+	cat "/sys/kernel/debug/kvm/$1"-*/insn_emulation 2>/dev/null | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+# A guest that hangs: what its threads are at, and whether a processor loops in a nested page fault, each time emulated.
+look_into()
+{
+	local task before
+	for task in "/proc/$1/task"/*; do
+		echo "$(cat "$task/comm"): state, user and system time $(cut -d ' ' -f 3,14,15 "$task/stat"), in $(cat "$task/wchan")"
+	done
+	before=$(emulated "$1")
+	sleep 1
+	echo "emulated instructions in a second: $(($(emulated "$1") - before))"
+}
+
 # run_guest NAME CMDLINE OPTION...: boots a guest and waits for its end. Its console is in $WORK/NAME.console, the monitor's
 # lines in NAME.stderr, its exit status in $status.
 run_guest()
@@ -59,8 +77,19 @@ run_guest()
 	name=$1
 	local cmdline="console=ttyS0 panic=-1 quiet $2"
 	shift 2
-	timeout "$GUEST_SECONDS" "$viommu" run --kernel "$kernel" --initrd "$image" --cmdline "$cmdline" "$@" \
-		</dev/null >"$WORK/$name.console" 2>"$WORK/$name.stderr"
+	local pid seconds=0
+	"$viommu" run --kernel "$kernel" --initrd "$image" --cmdline "$cmdline" "$@" \
+		</dev/null >"$WORK/$name.console" 2>"$WORK/$name.stderr" &
+	pid=$!
+	while kill -0 "$pid" 2>/dev/null && [ "$seconds" -lt "$GUEST_SECONDS" ]; do
+		sleep 1
+		seconds=$((seconds + 1))
+	done
+	if [ "$seconds" = "$GUEST_SECONDS" ]; then
+		look_into "$pid" >>"$WORK/$name.stderr"
+		kill -KILL "$pid"
+	fi
+	wait "$pid"
 	status=$?
 	echo "$status" >"$WORK/$name.status"
 }
