@@ -13,17 +13,24 @@ free_hugepages()
 	cat /sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages
 }
 
+# The pool of huge pages; sysctl(8) is not on every machine.
+set_pool()
+{
+	echo "$1" >/proc/sys/vm/nr_hugepages
+}
+
 run_guest memory-file 'viommu.test=boot' --memory "size=256M,file=$WORK/ram"
 check 'memory: a guest whose memory is a file' "status $status" guest_passed boot
 check 'memory: the file has what the guest wrote' 'see its mode, size and content' has_kernel "$WORK/ram"
 rm -f "$WORK/ram"
 
 # The pool is too small first, and the error says what helps.
-sysctl -qw vm.nr_hugepages=10
+set_pool 10
 run_guest memory-few 'viommu.test=boot' --memory size=256M,hugepages=on
 advice=$(sed -nE 's/.* 118 of 128 huge pages of 2M are missing; as root: sysctl (vm.nr_hugepages=[0-9]+)$/\1/p' "$WORK/memory-few.stderr")
 check 'memory: too few huge pages' "status $status: $(cat "$WORK/memory-few.stderr")" test "$status$advice" = 2vm.nr_hugepages=128
-sysctl -qw "${advice:-vm.nr_hugepages=128}"
+advice=${advice:-vm.nr_hugepages=128}
+set_pool "${advice#vm.nr_hugepages=}"
 
 while sleep 0.5; do free_hugepages; done >"$WORK/free" &
 sampler=$!
@@ -41,4 +48,4 @@ check 'memory: a guest in a file on hugetlbfs' "status $status" guest_passed boo
 check 'memory: the file holds the huge pages' 'it does not' test "$(free_hugepages)" = 0
 rm -f "$WORK/huge/ram"
 umount "$WORK/huge"
-sysctl -qw vm.nr_hugepages=0
+set_pool 0
