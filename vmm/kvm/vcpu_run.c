@@ -128,7 +128,8 @@ static enum vm_end serve_exit(struct vcpu *vcpu)
 	case KVM_EXIT_INTR:
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 		return VM_END_NONE;
-	case KVM_EXIT_SHUTDOWN: /* a triple fault */
+	case KVM_EXIT_SHUTDOWN: /* KVM has reset the vCPU on AMD by now, so where it was is not known */
+		vmm_log("vCPU %u: triple fault; the guest is reset", vcpu->id);
 		return VM_END_RESET;
 	case KVM_EXIT_SYSTEM_EVENT:
 		return serve_system_event(vcpu);

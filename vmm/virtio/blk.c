@@ -256,7 +256,6 @@ static void blk_destroy(struct virtio_dev *dev)
 static const struct virtio_ops blk_ops = {
 	.device_id = VIRTIO_ID_BLOCK,
 	.class_code = CLASS_STORAGE,
-	.queues = 1,
 	.queue_size = BLK_QUEUE_SIZE,
 	.features = blk_features,
 	.config_read = blk_config_read,
@@ -318,7 +317,7 @@ static int blk_init(struct virtio_blk *blk, const struct virtio_env *env, const 
 	ret = blk_io_init(blk);
 	if (ret)
 		goto err_close;
-	ret = virtio_init(&blk->dev, &blk_ops, env);
+	ret = virtio_init(&blk->dev, &blk_ops, 1, env);
 	if (ret) {
 		vmm_log("disk %s: %s", path, strerror(-ret));
 		goto err_io;

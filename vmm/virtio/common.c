@@ -14,7 +14,7 @@ struct field {
 /* The selected queue, or NULL beyond the last. */
 static struct virtio_queue_regs *selected(struct virtio_dev *dev)
 {
-	return dev->queue_select < dev->ops->queues ? &dev->queues[dev->queue_select].regs : NULL;
+	return dev->queue_select < dev->queue_count ? &dev->queues[dev->queue_select].regs : NULL;
 }
 
 /* What may be changed in it: nothing once it is enabled or the device runs. */
@@ -86,7 +86,7 @@ static void set_config_vector(struct virtio_dev *dev, uint32_t value)
 
 static uint32_t get_queues(struct virtio_dev *dev)
 {
-	return dev->ops->queues;
+	return dev->queue_count;
 }
 
 static uint32_t get_status(struct virtio_dev *dev)

@@ -86,7 +86,7 @@ void virtio_set_status(struct virtio_dev *dev, uint8_t value)
 /* Registers of the queues do not change any more; from here on the I/O thread has its own copy. */
 static void take_queues_locked(struct virtio_dev *dev)
 {
-	for (unsigned i = 0; i < dev->ops->queues; i++) {
+	for (unsigned i = 0; i < dev->queue_count; i++) {
 		const struct virtio_queue_regs *regs = &dev->queues[i].regs;
 
 		dev->queues[i].vq = (struct vq){
@@ -118,7 +118,7 @@ void virtio_start_cb(void *opaque)
 		return;
 	dev->ops->start(dev);
 	/* The driver may have filled queues before DRIVER_OK. */
-	for (unsigned i = 0; i < dev->ops->queues; i++)
+	for (unsigned i = 0; i < dev->queue_count; i++)
 		kick(dev, i);
 }
 
@@ -160,7 +160,7 @@ void virtio_signal_kick(struct virtio_queue *queue)
 
 void virtio_kick_all(struct virtio_dev *dev)
 {
-	for (unsigned i = 0; i < dev->ops->queues; i++)
+	for (unsigned i = 0; i < dev->queue_count; i++)
 		virtio_signal_kick(&dev->queues[i]);
 }
 
@@ -245,7 +245,7 @@ static void fini_queues(struct virtio_dev *dev, unsigned count)
 
 static int init_queues(struct virtio_dev *dev)
 {
-	for (unsigned i = 0; i < dev->ops->queues; i++) {
+	for (unsigned i = 0; i < dev->queue_count; i++) {
 		int ret = init_queue(dev, &dev->queues[i]);
 
 		if (ret) {
@@ -256,7 +256,7 @@ static int init_queues(struct virtio_dev *dev)
 	return 0;
 }
 
-int virtio_init(struct virtio_dev *dev, const struct virtio_ops *ops, const struct virtio_env *env)
+int virtio_init(struct virtio_dev *dev, const struct virtio_ops *ops, uint16_t queues, const struct virtio_env *env)
 {
 	struct pci_ids ids = {
 		.vendor = VENDOR_VIRTIO,
@@ -269,6 +269,7 @@ int virtio_init(struct virtio_dev *dev, const struct virtio_ops *ops, const stru
 	int ret;
 
 	dev->ops = ops;
+	dev->queue_count = queues;
 	dev->kvm = env->kvm;
 	dev->loop = env->loop;
 	dev->start_work = (struct loop_work){.run = virtio_start_cb, .opaque = dev};
@@ -289,6 +290,6 @@ void virtio_fini(struct virtio_dev *dev)
 {
 	loop_cancel(dev->loop, &dev->start_work);
 	loop_cancel(dev->loop, &dev->reset_work);
-	fini_queues(dev, dev->ops->queues);
+	fini_queues(dev, dev->queue_count);
 	pci_dev_fini(&dev->pci);
 }

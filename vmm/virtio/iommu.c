@@ -390,7 +390,6 @@ static void iommu_destroy(struct virtio_dev *dev)
 static const struct virtio_ops iommu_ops = {
 	.device_id = VIRTIO_ID_IOMMU,
 	.class_code = CLASS_IOMMU,
-	.queues = VIOMMU_VIRTIO_QUEUES,
 	.queue_size = BATCH,
 	.features = iommu_features,
 	.config_read = iommu_config_read,
@@ -414,7 +413,7 @@ static int iommu_init(struct virtio_iommu *iommu, const struct virtio_env *env)
 	ret = loop_add(env->loop, &iommu->retry, EPOLLIN);
 	if (ret)
 		goto err_close;
-	ret = virtio_init(&iommu->dev, &iommu_ops, env);
+	ret = virtio_init(&iommu->dev, &iommu_ops, VIOMMU_VIRTIO_QUEUES, env);
 	if (ret)
 		goto err_watch;
 	return 0;

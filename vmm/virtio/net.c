@@ -159,7 +159,6 @@ static void net_destroy(struct virtio_dev *dev)
 static const struct virtio_ops net_ops = {
 	.device_id = VIRTIO_ID_NET,
 	.class_code = CLASS_NETWORK,
-	.queues = NET_QUEUES,
 	.queue_size = NET_QUEUE_SIZE,
 	.features = net_features,
 	.config_read = net_config_read,
@@ -182,7 +181,7 @@ static int net_init(struct virtio_net *net, const struct virtio_env *env, const 
 	ret = loop_add(env->loop, &net->tap_watch, 0);
 	if (ret)
 		goto err_close;
-	ret = virtio_init(&net->dev, &net_ops, env);
+	ret = virtio_init(&net->dev, &net_ops, NET_QUEUES, env);
 	if (ret)
 		goto err_watch;
 	return 0;

@@ -74,7 +74,7 @@ static void bar_write(struct pci_dev *pci, unsigned bar, uint64_t offset, uint64
 		virtio_common_write(dev, offset - VIRTIO_COMMON, value, size);
 	else if (within(offset, size, VIRTIO_DEVICE, VIRTIO_DEVICE_SIZE))
 		device_write(dev, offset - VIRTIO_DEVICE, value, size);
-	else if (within(offset, size, VIRTIO_NOTIFY, VIRTIO_NOTIFY_SIZE) && queue < dev->ops->queues)
+	else if (within(offset, size, VIRTIO_NOTIFY, VIRTIO_NOTIFY_SIZE) && queue < dev->queue_count)
 		virtio_signal_kick(&dev->queues[queue]);
 }
 
@@ -84,7 +84,7 @@ static void bar_mapped(struct pci_dev *pci, unsigned bar, uint64_t address, bool
 	struct virtio_dev *dev = virtio_of(pci);
 
 	(void)bar;
-	for (unsigned i = 0; dev->kvm && i < dev->ops->queues; i++) {
+	for (unsigned i = 0; dev->kvm && i < dev->queue_count; i++) {
 		struct virtio_queue *queue = &dev->queues[i];
 		uint64_t at = address + VIRTIO_NOTIFY + i * VIRTIO_NOTIFY_MULTIPLIER;
 
@@ -181,7 +181,7 @@ int virtio_pci_setup(struct virtio_dev *dev)
 
 	pci_add_intx(pci);
 	pci_add_bar(pci, VIRTIO_BAR, VIRTIO_BAR_SIZE, false, false);
-	ret = pci_add_msix(pci, VIRTIO_BAR, VIRTIO_MSIX_TABLE, VIRTIO_MSIX_PBA, dev->ops->queues + 1u);
+	ret = pci_add_msix(pci, VIRTIO_BAR, VIRTIO_MSIX_TABLE, VIRTIO_MSIX_PBA, dev->queue_count + 1u);
 	if (ret)
 		return ret;
 	add_structure(dev, VIRTIO_PCI_CAP_COMMON_CFG, VIRTIO_COMMON, VIRTIO_COMMON_SIZE, 0);

@@ -16,12 +16,12 @@
 struct kvm;
 struct virtio_dev;
 
-enum { VIRTIO_MAX_QUEUES = 4 };
+/* Eight pairs of a network device and its control queue. */
+enum { VIRTIO_MAX_QUEUES = 17 };
 
 struct virtio_ops {
 	uint16_t device_id;  /* 2 for a block device; the PCI id is 0x1040 + this */
 	uint32_t class_code; /* of the PCI function */
-	uint16_t queues;
 	uint16_t queue_size;
 	/* Device feature bits; VERSION_1 and ACCESS_PLATFORM are added. */
 	uint64_t (*features)(struct virtio_dev *dev);
@@ -59,6 +59,7 @@ struct virtio_queue {
 struct virtio_dev {
 	struct pci_dev pci;
 	const struct virtio_ops *ops;
+	uint16_t queue_count; /* never changes */
 	struct kvm *kvm;
 	struct loop *loop;
 	/* Guarded by pci.lock; driver_features does not change while the device is started. */
@@ -86,10 +87,10 @@ struct virtio_env {
 };
 
 /*
- * Prepare an embedded device up to pci_root_add(). virtio_fini() is for the end of ops->destroy; both are called where
+ * Prepare an embedded device with `queues` virtqueues up to pci_root_add(). virtio_fini() is for the end of ops->destroy; both are called where
  * loop_add() may be. -errno of eventfd or epoll; -ENOMEM.
  */
-int virtio_init(struct virtio_dev *dev, const struct virtio_ops *ops, const struct virtio_env *env);
+int virtio_init(struct virtio_dev *dev, const struct virtio_ops *ops, uint16_t queues, const struct virtio_env *env);
 void virtio_fini(struct virtio_dev *dev);
 
 /*
