@@ -93,10 +93,17 @@ VIOMMU_PUBLIC struct viommu_endpoint *viommu_endpoint_find(struct viommu *v, uin
 /* viommu_endpoint_id - the requester id that the endpoint was made with. */
 VIOMMU_PUBLIC uint32_t viommu_endpoint_id(const struct viommu_endpoint *endpoint);
 
+/*
+ * viommu_endpoint_set_ats - the driver has switched the device's Address Translation Services on or off (PCI Express base 5.0,
+ * section 10.5.1.3). On: its clients hear of device-TLB invalidations, not of the IOTLB's. At first: off. Any thread.
+ */
+VIOMMU_PUBLIC void viommu_endpoint_set_ats(struct viommu_endpoint *endpoint, bool on);
+
 /* Counters of a context since it was made. They only grow. */
 struct viommu_stats {
 	uint64_t maps;            /* mappings made */
 	uint64_t unmaps;          /* mappings removed */
+	uint64_t walks;           /* misses that read the guest's tables */
 	uint64_t invalidations;   /* invalidations completed */
 	uint64_t waited;          /* of those: had to wait for a section or a hold */
 	uint64_t faults;          /* DMA blocked */

@@ -25,7 +25,8 @@ struct viommu_fault {
 	struct viommu_iova iova; /* first address that could not be reached */
 	unsigned access;         /* VIOMMU_READ and/or VIOMMU_WRITE */
 	enum viommu_fault_reason reason;
-	bool in_domain; /* the endpoint was attached to a domain: neither blocked nor bypassing */
+	uint32_t detail; /* the model's own word for the reason, or 0 (VT-d: the fault reason field) */
+	bool in_domain;  /* the endpoint was attached to a domain: neither blocked nor bypassing */
 };
 
 /*

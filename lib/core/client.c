@@ -12,6 +12,8 @@ bool client_concerned(const struct viommu_client *client, const struct change *c
 
 	switch (change->kind) {
 	case CHANGE_UNMAP:
+		if (change->spare_ats && atomic_load_explicit(&endpoint->ats, memory_order_relaxed))
+			return false;
 		/* An endpoint that is just moving may have a client that still lives in its old domain. */
 		return endpoint->changes ||
 		       section_domain(atomic_load_explicit(&endpoint->tag, memory_order_relaxed)) ==

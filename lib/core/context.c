@@ -70,6 +70,7 @@ void viommu_stats_get(struct viommu *v, struct viommu_stats *out)
 	*out = (struct viommu_stats){
 		.maps = v->gone_maps,
 		.unmaps = v->gone_unmaps,
+		.walks = v->gone_walks,
 		.invalidations = v->gone_invalidations,
 		.waited = v->gone_waited,
 		.quarantined = atomic_load_explicit(&v->quarantined, memory_order_relaxed),
@@ -82,6 +83,7 @@ void viommu_stats_get(struct viommu *v, struct viommu_stats *out)
 		spin_take(&domain->lock);
 		out->maps += domain->maps;
 		out->unmaps += domain->unmaps;
+		out->walks += domain->walks;
 		out->table_bytes += domain->table.bytes;
 		spin_drop(&domain->lock);
 	}

@@ -17,6 +17,7 @@
 #include "lib/core/memory.h"
 #include "lib/core/section.h"
 #include "lib/core/table.h"
+#include "lib/core/walk.h"
 #include "lib/util/index.h"
 #include "lib/util/lock.h"
 #include "lib/util/spin.h"
@@ -29,14 +30,18 @@ struct work;
 
 struct viommu_domain {
 	struct viommu *v;
-	uint32_t id;    /* the guest's number */
-	uint16_t index; /* ours, 1..INDEX_MAX */
-	bool identity;  /* IOVA = GPA, no table */
+	_Atomic uint32_t id;         /* the guest's number; walked: what the last walk found */
+	uint16_t index;              /* ours, 1..INDEX_MAX */
+	bool identity;               /* IOVA = GPA, no table */
+	const struct walk_ops *walk; /* walked: how a miss is served; else NULL (walk.h) */
+	void *walk_opaque;
 
 	struct spin lock;
 	unsigned references GUARDED_BY(lock); /* the creator, and each unfinished change that names it */
 	struct table table GUARDED_BY(lock);  /* written under the lock, read in sections */
-	uint64_t maps GUARDED_BY(lock), unmaps GUARDED_BY(lock);
+	uint64_t maps GUARDED_BY(lock), unmaps GUARDED_BY(lock), walks GUARDED_BY(lock);
+	bool overfull GUARDED_BY(lock); /* walked: something could not be kept */
+	_Atomic uint64_t generation;    /* walked: counts invalidations; written under the lock */
 
 	struct lock holds_lock;
 	struct viommu_hold
@@ -52,6 +57,7 @@ struct viommu_endpoint {
 	char name[32];
 	/* Published: (index << 16) | index of its domain; domain 0: blocked. viommu.lock to write. */
 	_Atomic uint32_t tag;
+	_Atomic bool ats;        /* its device has ATS switched on */
 	unsigned changes;        /* viommu.lock: unfinished changes that name it */
 	struct work *quarantine; /* viommu.lock: it has failed, and this still waits for it */
 	viommu__fault_sink sink; /* set before the endpoint is used, with sink_opaque */
@@ -66,7 +72,8 @@ struct viommu {
 	struct index_pool endpoint_indices GUARDED_BY(lock), domain_indices GUARDED_BY(lock);
 	struct viommu_domain *domains GUARDED_BY(lock); /* list of all */
 	struct viommu_domain *bypass;                   /* the identity domain of bypassing endpoints */
-	uint64_t gone_maps GUARDED_BY(lock), gone_unmaps GUARDED_BY(lock); /* of domains that are no more */
+	uint64_t gone_maps GUARDED_BY(lock), gone_unmaps GUARDED_BY(lock),
+		gone_walks GUARDED_BY(lock); /* of domains that are no more */
 
 	struct viommu_domain *_Atomic *by_index; /* published; INDEX_MAX + 1 of them */
 	struct memory *_Atomic memory;           /* published; viommu.lock to write */

@@ -5,6 +5,7 @@
 
 #include "lib/core/context.h"
 
+#define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 /* Where this thread found a free slot last. Only a hint: any value is right. */
@@ -103,6 +104,7 @@ static uint64_t bytes_of_pages(uint64_t pages)
 	return pages > UINT64_MAX >> TABLE_PAGE_SHIFT ? UINT64_MAX : pages << TABLE_PAGE_SHIFT;
 }
 
+/* In what is kept of the domain, or always there. */
 static inline bool find_target(const struct viommu_domain *domain, uint64_t iova, struct target *out)
 {
 	uint64_t offset = iova & ((1u << TABLE_PAGE_SHIFT) - 1);
@@ -123,13 +125,35 @@ static bool allows(const struct target *target, unsigned access)
 	return (target->access & access) == access && !(target->access & VIOMMU_MMIO);
 }
 
+static void fill_target(const struct walk_result *result, uint64_t iova, struct target *out)
+{
+	uint64_t before = iova - result->iova.first;
+
+	*out = (struct target){result->gpa + before, result->iova.last - iova + 1, before, result->access};
+}
+
+/* The same for whoever is served by a walk: what was kept may be lacking, or allow less than the guest's table does by now. */
+static bool find_or_walk(const struct viommu_section *section, uint64_t iova, unsigned access, struct target *out)
+{
+	struct viommu_domain *domain = section->domain;
+	bool found = find_target(domain, iova, out);
+	struct walk_result result;
+
+	if (!domain->walk || (found && allows(out, access)))
+		return found;
+	if (viommu__domain_walk(domain, section->memory, iova, access, &result))
+		return false;
+	fill_target(&result, iova, out);
+	return true;
+}
+
 /* Go on while the next leaf continues this one. A fault further on is found when the device gets there. */
-static void extend(const struct viommu_domain *domain, uint64_t iova, uint64_t len, unsigned access,
+static void extend(const struct viommu_section *section, uint64_t iova, uint64_t len, unsigned access,
 		   struct target *target)
 {
 	struct target next;
 
-	while (target->len < len && find_target(domain, iova + target->len, &next) && allows(&next, access) &&
+	while (target->len < len && find_or_walk(section, iova + target->len, access, &next) && allows(&next, access) &&
 	       next.gpa == target->gpa + target->len) {
 		target->len += next.len;
 		target->access &= next.access;
@@ -148,10 +172,52 @@ static inline const struct memory_region *find_region(struct viommu_section *sec
 	return region;
 }
 
+static int report(struct viommu_section *section, const struct viommu_fault *what)
+{
+	viommu__fault(section->endpoint, section->domain, what);
+	return what->reason == VIOMMU_FAULT_PERMISSION ? -EACCES : -EFAULT;
+}
+
 static int fault(struct viommu_section *section, uint64_t iova, unsigned access, enum viommu_fault_reason reason)
 {
-	viommu__fault(section->endpoint, section->domain, iova, access, reason);
-	return reason == VIOMMU_FAULT_PERMISSION ? -EACCES : -EFAULT;
+	const struct viommu_domain *domain = section->domain;
+
+	return report(section, &(struct viommu_fault){
+				       .domain = domain ? atomic_load_explicit(&domain->id, memory_order_relaxed) : 0,
+				       .iova = {iova},
+				       .access = access,
+				       .reason = reason,
+			       });
+}
+
+/* Serve a miss by a walk; who cannot be served is told why in the model's own words. */
+static int walk_target(struct viommu_section *section, uint64_t iova, unsigned access, struct target *out)
+{
+	struct walk_result result;
+	int err = viommu__domain_walk(section->domain, section->memory, iova, access, &result);
+
+	if (!err) {
+		fill_target(&result, iova, out);
+		return 0;
+	}
+	return report(section, &(struct viommu_fault){
+				       .domain = result.domain_id,
+				       .iova = {iova},
+				       .access = access,
+				       .reason = result.reason,
+				       .detail = result.detail,
+			       });
+}
+
+/* What lies at an address; not yet whether it may be used. 0, or reported. */
+static inline int resolve(struct viommu_section *section, uint64_t iova, unsigned access, struct target *out)
+{
+	const struct viommu_domain *domain = section->domain;
+	bool found = find_target(domain, iova, out);
+
+	if (unlikely(domain->walk && !(found && allows(out, access))))
+		return walk_target(section, iova, access, out);
+	return likely(found) ? 0 : fault(section, iova, access, VIOMMU_FAULT_NOT_MAPPED);
 }
 
 static enum viommu_fault_reason refusal(const struct target *target, unsigned access)
@@ -184,13 +250,15 @@ static int translate_far(struct viommu_section *section, uint64_t iova, uint64_t
 {
 	const struct viommu_domain *domain = section->domain;
 	struct target target;
+	int err;
 
 	if (unlikely(!len || iova > UINT64_MAX - (len - 1)))
 		return -EINVAL;
 	if (unlikely(!domain))
 		return fault(section, iova, access, VIOMMU_FAULT_BLOCKED);
-	if (unlikely(!find_target(domain, iova, &target)))
-		return fault(section, iova, access, VIOMMU_FAULT_NOT_MAPPED);
+	err = resolve(section, iova, access, &target);
+	if (unlikely(err))
+		return err;
 	if (unlikely(!allows(&target, access)))
 		return fault(section, iova, access, refusal(&target, access));
 	const struct memory_region *region = find_region(section, target.gpa);
@@ -201,7 +269,7 @@ static int translate_far(struct viommu_section *section, uint64_t iova, uint64_t
 	if (len > region->gpa.last - target.gpa + 1)
 		len = region->gpa.last - target.gpa + 1;
 	if (target.len < len && !domain->identity)
-		extend(domain, iova, len, access, &target);
+		extend(section, iova, len, access, &target);
 	return settle_target(section, iova, len, &target, region, out);
 }
 

@@ -25,15 +25,17 @@ static void unlink_locked(struct viommu *v, struct viommu_domain *domain) REQUIR
 		v->domains = domain->next;
 }
 
-static int create(struct viommu *v, uint32_t id, bool identity, struct viommu_domain **out)
+static int create(struct viommu *v, const struct viommu_domain *kind, struct viommu_domain **out)
 {
 	struct viommu_domain *domain = calloc(1, sizeof(*domain));
 
 	if (!domain)
 		return -ENOMEM;
 	domain->v = v;
-	domain->id = id;
-	domain->identity = identity;
+	domain->id = kind->id;
+	domain->identity = kind->identity;
+	domain->walk = kind->walk;
+	domain->walk_opaque = kind->walk_opaque;
 	domain->references = 1;
 	spin_init(&domain->lock);
 	lock_init(&domain->holds_lock);
@@ -57,12 +59,17 @@ static int create(struct viommu *v, uint32_t id, bool identity, struct viommu_do
 
 int viommu_domain_create(struct viommu *v, uint32_t id, struct viommu_domain **out)
 {
-	return create(v, id, false, out);
+	return create(v, &(struct viommu_domain){.id = id}, out);
 }
 
 int viommu__domain_create_identity(struct viommu *v, uint32_t id, struct viommu_domain **out)
 {
-	return create(v, id, true, out);
+	return create(v, &(struct viommu_domain){.id = id, .identity = true}, out);
+}
+
+int viommu__domain_create_walked(struct viommu *v, const struct walk_ops *ops, void *opaque, struct viommu_domain **out)
+{
+	return create(v, &(struct viommu_domain){.walk = ops, .walk_opaque = opaque}, out);
 }
 
 void viommu__domain_put(struct viommu_domain *domain)
@@ -79,8 +86,10 @@ void viommu__domain_put(struct viommu_domain *domain)
 	unlink_locked(v, domain);
 	atomic_store_explicit(&v->by_index[domain->index], NULL, memory_order_relaxed);
 	index_put(&v->domain_indices, domain->index);
+	v->gone_walks += domain->walks;
 	v->gone_maps += domain->maps;
-	v->gone_unmaps += domain->unmaps + domain->table.mappings; /* what was mapped goes too */
+	if (!domain->walk)
+		v->gone_unmaps += domain->unmaps + domain->table.mappings; /* what was mapped goes too */
 	lock_drop(&v->lock);
 	table_fini(&domain->table);
 	lock_fini(&domain->holds_lock);
@@ -105,7 +114,8 @@ int viommu_map(struct viommu_domain *domain, struct viommu_iova first, struct vi
 
 	if (iova.first > iova.last || !range_aligned(iova, PAGE_SIZE) || gpa.value & (PAGE_SIZE - 1))
 		return -EINVAL;
-	if (gpa.value > UINT64_MAX - (iova.last - iova.first) || access & ~(unsigned)LEAF_ACCESS || domain->identity)
+	if (gpa.value > UINT64_MAX - (iova.last - iova.first) || access & ~(unsigned)LEAF_ACCESS || domain->identity ||
+	    domain->walk)
 		return -EINVAL;
 	spin_take(&domain->lock);
 	int err = table_map(&domain->table, pages_of(iova), gpa.value, access);
@@ -180,7 +190,7 @@ int viommu_unmap(struct viommu_domain *domain, struct viommu_iova first, struct 
 {
 	uint64_t count = 0;
 
-	if (first.value > last.value || domain->identity)
+	if (first.value > last.value || domain->identity || domain->walk)
 		return -EINVAL;
 	int err = viommu__inval_reserve(inval);
 

@@ -126,6 +126,11 @@ uint32_t viommu_endpoint_id(const struct viommu_endpoint *endpoint)
 	return endpoint->id;
 }
 
+void viommu_endpoint_set_ats(struct viommu_endpoint *endpoint, bool on)
+{
+	atomic_store_explicit(&endpoint->ats, on, memory_order_relaxed);
+}
+
 int viommu__endpoint_set_sink(struct viommu_endpoint *endpoint, viommu__fault_sink sink, void *opaque)
 {
 	struct viommu *v = endpoint->v;

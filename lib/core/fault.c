@@ -33,14 +33,14 @@ static const char *access_name(unsigned access)
 	}
 }
 
-static void format_domain(char *buffer, size_t size, const struct viommu_domain *domain)
+static void format_domain(char *buffer, size_t size, const struct viommu_domain *domain, uint32_t id)
 {
 	if (!domain)
 		snprintf(buffer, size, "no domain");
 	else if (domain == domain->v->bypass)
 		snprintf(buffer, size, "bypass");
 	else
-		snprintf(buffer, size, "domain %" PRIu32, domain->id);
+		snprintf(buffer, size, "domain %" PRIu32, id);
 }
 
 static void log_line(struct viommu *v, const char *endpoint, const struct viommu_domain *domain,
@@ -52,7 +52,7 @@ static void log_line(struct viommu *v, const char *endpoint, const struct viommu
 		snprintf(line, sizeof(line), "fault: %" PRIu64 " more not shown", silent);
 		v->config.log(v->config.opaque, line);
 	}
-	format_domain(where, sizeof(where), domain);
+	format_domain(where, sizeof(where), domain, fault->domain);
 	snprintf(line, sizeof(line), "fault: %s %s 0x%" PRIx64 ": %s (%s)", endpoint, access_name(fault->access),
 		 fault->iova.value, viommu_fault_reason_name(fault->reason), where);
 	v->config.log(v->config.opaque, line);
@@ -84,21 +84,16 @@ static void enqueue(struct fault_log *log, const struct viommu_fault *fault) REQ
 	log->queue[(log->head + log->count++) % FAULT_QUEUE] = *fault;
 }
 
-void viommu__fault(struct viommu_endpoint *endpoint, const struct viommu_domain *domain, uint64_t iova, unsigned access,
-		   enum viommu_fault_reason reason)
+void viommu__fault(struct viommu_endpoint *endpoint, const struct viommu_domain *domain,
+		   const struct viommu_fault *what)
 {
 	struct viommu *v = endpoint->v;
 	struct fault_log *log = &v->faults;
-	struct viommu_fault fault = {
-		.endpoint = endpoint->id,
-		.domain = domain ? domain->id : 0,
-		.iova = {iova},
-		.access = access,
-		.reason = reason,
-		.in_domain = domain && domain != v->bypass,
-	};
+	struct viommu_fault fault = *what;
 	uint64_t silent = 0;
 
+	fault.endpoint = endpoint->id;
+	fault.in_domain = domain && domain != v->bypass;
 	lock_take(&log->lock);
 	log->total++;
 	bool show = line_allowed(log);

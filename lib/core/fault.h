@@ -22,8 +22,11 @@ struct fault_log {
 	uint64_t total GUARDED_BY(lock), unlogged GUARDED_BY(lock);
 };
 
-/* Report that an access was blocked. `domain` is NULL where the endpoint is attached to nothing. */
-void viommu__fault(struct viommu_endpoint *endpoint, const struct viommu_domain *domain, uint64_t iova, unsigned access,
-		   enum viommu_fault_reason reason);
+/*
+ * Report that an access was blocked. `domain` is NULL where the endpoint is attached to nothing. Of `what` the address, access, reason,
+ * detail and the domain's number count; the rest is filled in.
+ */
+void viommu__fault(struct viommu_endpoint *endpoint, const struct viommu_domain *domain,
+		   const struct viommu_fault *what);
 
 #endif

@@ -24,6 +24,7 @@ struct change {
 	struct viommu_domain *domain;     /* NULL for CHANGE_MEMORY */
 	struct viommu_endpoint *endpoint; /* CHANGE_ENDPOINT */
 	struct range range;
+	bool spare_ats;               /* CHANGE_UNMAP: clients behind ATS are not told */
 	struct table_retired retired; /* CHANGE_UNMAP: nodes that readers may still walk */
 	struct memory *memory;        /* CHANGE_MEMORY: the array that they may still read */
 };

@@ -399,6 +399,37 @@ uint64_t table_unmap(struct table *table, struct range pages, struct table_retir
 	return count;
 }
 
+void table_replace(struct table *table, struct range pages, uint64_t gpa, unsigned access)
+{
+	uintptr_t root = root_get(table);
+	unsigned level = root & 7;
+	struct table_node *node = root_node(root);
+	uint64_t word;
+
+	for (;; level--) {
+		word = slot_get(node, table_slot(pages.first, level));
+		if (!word || word & LEAF)
+			break;
+		node = table_child(word);
+	}
+	if (word && slot_pages(level) == pages.last - pages.first + 1)
+		slot_publish(node, table_slot(pages.first, level), gpa | access | LEAF_FIRST | LEAF_LAST | LEAF);
+}
+
+void table_evict(struct table *table, struct range pages, struct table_retired *retired)
+{
+	struct range leaf;
+	uint64_t word;
+
+	if (pages.first == pages.last && table_unmap_one(table, pages.first))
+		return;
+	if (leaf_of(table, pages.first, &leaf, &word))
+		pages.first = leaf.first;
+	if (leaf_of(table, pages.last, &leaf, &word))
+		pages.last = leaf.last;
+	table_unmap(table, pages, retired);
+}
+
 void table_fini(struct table *table)
 {
 	struct table_retired retired = {NULL};

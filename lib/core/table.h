@@ -84,6 +84,12 @@ uint64_t table_unmap(struct table *table, struct range pages, struct table_retir
 /* The common case of the two above: one page that is a mapping of its own, and its node stays. False: not that case. */
 bool table_unmap_one(struct table *table, uint64_t page);
 
+/* Caches: give the leaf that takes up exactly this range another target. Nothing happens where there is none. */
+void table_replace(struct table *table, struct range pages, uint64_t gpa, unsigned access);
+
+/* Caches, whose mappings are a leaf each: remove all that touch the range. */
+void table_evict(struct table *table, struct range pages, struct table_retired *retired);
+
 /* Nodes whose readers are gone may be used again. */
 void table_recycle(struct table *table, struct table_retired *retired);
 

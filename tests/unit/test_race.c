@@ -3,16 +3,18 @@
  * Threads use memory through translations while others take them away. Memory carries one pattern while it may be used and
  * another as soon as the invalidation that takes it away is complete: a user that sees the other one used an address too late.
  *
- * Three kinds of taking away go on at once, each in pages of its own: unmap, detach of an endpoint, removal of a memory region.
+ * Four kinds of taking away go on at once, each in pages of its own: unmap, detach of an endpoint, removal of a memory region, and
+ * entries of a walked domain's table changed and invalidated.
  * The build option without_waiting breaks the library; then this test must fail.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <viommu/viommu.h>
+#include "lib/core/inval.h"
 
 #include "tests/test.h"
 
@@ -22,6 +24,7 @@ enum {
 	SIZE = PAGES * PAGE,
 	BYTES = 64,
 	USERS = 2,
+	THEATRES = 4,
 	OPERATIONS = 60000,
 	FULL_OPERATIONS = 10000000
 };
@@ -39,11 +42,12 @@ struct theatre {
 	void (*take)(struct theatre *t, unsigned page);
 	pthread_t taker, users[USERS];
 	_Atomic uint64_t takes, uses;
+	_Atomic bool present[PAGES]; /* a walked domain's table */
 };
 
 struct race {
 	struct viommu *v;
-	struct theatre theatres[3];
+	struct theatre theatres[THEATRES];
 	uint64_t goal;
 	_Atomic bool stop;
 	_Atomic uint64_t late;
@@ -101,13 +105,43 @@ static void remove_memory(struct theatre *t, unsigned page)
 	assert_int_equal(viommu_mem_remove(t->race->v, (struct viommu_gpa){t->gpa}, t->inval), 0);
 }
 
+static int walk(void *opaque, const struct memory *memory, uint64_t at, unsigned access, struct walk_result *result)
+{
+	struct theatre *t = opaque;
+	uint64_t page = at / PAGE;
+
+	(void)memory;
+	*result = (struct walk_result){.reason = VIOMMU_FAULT_NOT_MAPPED};
+	if (page >= PAGES || !atomic_load(&t->present[page]))
+		return -EFAULT;
+	result->iova = (struct range){page * PAGE, page * PAGE + PAGE - 1};
+	result->gpa = t->gpa + page * PAGE;
+	result->access = access;
+	return 0;
+}
+
+static const struct walk_ops walk_ops = {.walk = walk};
+
+static void set_entry(struct theatre *t, unsigned page)
+{
+	atomic_store(&t->present[page], true);
+}
+
+static void clear_entry(struct theatre *t, unsigned page)
+{
+	uint64_t at = (uint64_t)page * PAGE;
+
+	atomic_store(&t->present[page], false);
+	assert_int_equal(viommu__domain_evict(t->domain, (struct range){at, at + PAGE - 1}, false, t->inval), 0);
+}
+
 static void *taker_main(void *opaque)
 {
 	struct theatre *t = opaque;
 
 	for (unsigned i = 0; !atomic_load(&t->race->stop); i++) {
 		unsigned page = i % PAGES;
-		bool one = t->take == unmap_page;
+		bool one = t->take == unmap_page || t->take == clear_entry;
 		uint8_t *memory = t->memory + (one ? page * PAGE : 0);
 
 		t->take(t, page);
@@ -170,11 +204,14 @@ static void open_theatre(struct race *race, unsigned index)
 	t->memory = aligned_alloc(PAGE, SIZE);
 	memset(t->memory, USABLE, SIZE);
 	assert_int_equal(viommu_inval_create(race->v, &t->inval), 0);
-	assert_int_equal(viommu_domain_create(race->v, index, &t->domain), 0);
+	if (t->take == clear_entry)
+		assert_int_equal(viommu__domain_create_walked(race->v, &walk_ops, t, &t->domain), 0);
+	else
+		assert_int_equal(viommu_domain_create(race->v, index, &t->domain), 0);
 	assert_int_equal(viommu_endpoint_add(race->v, index, "racer", &t->endpoint), 0);
 	add_memory(t, 0);
 	for (unsigned page = 0; page < PAGES; page++)
-		map_page(t, page);
+		t->take == clear_entry ? set_entry(t, page) : map_page(t, page);
 	attach(t, 0);
 }
 
@@ -199,7 +236,7 @@ static bool enough(const struct race *race)
 {
 	uint64_t sum = 0;
 
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < THEATRES; i++) {
 		if (!race->theatres[i].takes || !race->theatres[i].uses)
 			return false;
 		sum += race->theatres[i].takes + race->theatres[i].uses;
@@ -217,20 +254,21 @@ static void test_nobody_uses_what_was_taken_away(void **state)
 	race.theatres[0] = (struct theatre){.give = map_page, .take = unmap_page};
 	race.theatres[1] = (struct theatre){.give = attach, .take = detach};
 	race.theatres[2] = (struct theatre){.give = add_memory, .take = remove_memory};
-	for (unsigned i = 0; i < 3; i++)
+	race.theatres[3] = (struct theatre){.give = set_entry, .take = clear_entry};
+	for (unsigned i = 0; i < THEATRES; i++)
 		open_theatre(&race, i);
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < THEATRES; i++)
 		start(&race.theatres[i]);
 	while (!enough(&race))
 		sched_yield();
 	atomic_store(&race.stop, true);
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < THEATRES; i++) {
 		pthread_join(race.theatres[i].taker, NULL);
 		for (unsigned j = 0; j < USERS; j++)
 			pthread_join(race.theatres[i].users[j], NULL);
 	}
 	assert_int_equal(race.late, 0);
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < THEATRES; i++)
 		close_theatre(&race.theatres[i]);
 	viommu_destroy(race.v);
 }

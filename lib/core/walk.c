@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "lib/core/walk.h"
+
+#include <errno.h>
+
+#include "lib/core/inval.h"
+
+/* A full table keeps nothing more; the next invalidation of the domain empties it. */
+static void keep_locked(struct viommu_domain *domain, const struct walk_result *result) REQUIRES(domain->lock)
+{
+	struct range pages = {result->iova.first >> TABLE_PAGE_SHIFT, result->iova.last >> TABLE_PAGE_SHIFT};
+	int err = table_map(&domain->table, pages, result->gpa, result->access);
+
+	/* The guest changed an entry and has not invalidated it yet, or gave it more rights, which needs no invalidation. */
+	if (err == -EEXIST)
+		table_replace(&domain->table, pages, result->gpa, result->access);
+	else if (err)
+		domain->overfull = true;
+}
+
+int viommu__domain_walk(struct viommu_domain *domain, const struct memory *memory, uint64_t iova, unsigned access,
+			struct walk_result *result)
+{
+	/* Acquire: partner of the release in viommu__domain_evict(); the guest's entries are read after it. */
+	uint64_t generation = atomic_load_explicit(&domain->generation, memory_order_acquire);
+	int err = domain->walk->walk(domain->walk_opaque, memory, iova, access, result);
+
+	spin_take(&domain->lock);
+	domain->walks++;
+	atomic_store_explicit(&domain->id, result->domain_id, memory_order_relaxed);
+	if (!err && !result->once && generation == atomic_load_explicit(&domain->generation, memory_order_relaxed))
+		keep_locked(domain, result);
+	spin_drop(&domain->lock);
+	return err;
+}
+
+static void evict_locked(struct viommu_domain *domain, struct range iova, struct change *change) REQUIRES(domain->lock)
+{
+	struct range pages = {iova.first >> TABLE_PAGE_SHIFT, iova.last >> TABLE_PAGE_SHIFT};
+
+	if (domain->overfull)
+		pages = (struct range){0, UINT64_MAX >> TABLE_PAGE_SHIFT};
+	domain->overfull = false;
+	/* Release: partner of the acquire in viommu__domain_walk(). */
+	atomic_fetch_add_explicit(&domain->generation, 1, memory_order_release);
+	table_evict(&domain->table, pages, &change->retired);
+}
+
+int viommu__domain_evict(struct viommu_domain *domain, struct range iova, bool spare_ats, struct viommu_inval *inval)
+{
+	struct change change = {.kind = CHANGE_UNMAP, .domain = domain, .range = iova, .spare_ats = spare_ats};
+	int err = viommu__inval_reserve(inval);
+
+	if (err)
+		return err;
+	spin_take(&domain->lock);
+	evict_locked(domain, iova, &change);
+	/* Recorded even if nothing was kept: a section may use what it walked and nobody kept. */
+	viommu__domain_get(domain);
+	viommu__inval_record(inval, &change);
+	spin_drop(&domain->lock);
+	return 0;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Walked domains: their mappings are tables in guest memory, which a model knows how to read. What a walk finds is kept in the
+ * domain's own table, which so is its IOTLB; the model takes it out again where the guest invalidates.
+ *
+ * A walk races with an invalidation: it may have read the guest's entry before the guest changed it. So a walk notes the
+ * domain's generation first, and what it finds is kept only if no invalidation has come since. In the section that walked it may be
+ * used all the same: the invalidation waits for that section.
+ *
+ * That an address is not mapped is never kept.
+ */
+#ifndef LIB_CORE_WALK_H
+#define LIB_CORE_WALK_H
+
+#include <viommu/fault.h>
+
+#include "lib/core/memory.h"
+#include "lib/util/range.h"
+
+struct viommu;
+struct viommu_domain;
+struct viommu_inval;
+
+/* What a walk says of an address. */
+struct walk_result {
+	uint32_t domain_id;              /* as the guest numbers it; also where the walk fails */
+	struct range iova;               /* found: a leaf, 2^(12 + 9n) bytes and aligned to its size */
+	uint64_t gpa;                    /* of its first byte */
+	unsigned access;                 /* rights of all of it */
+	bool once;                       /* do not keep it */
+	enum viommu_fault_reason reason; /* not found */
+	uint32_t detail;                 /* the model's own word for that */
+};
+
+struct walk_ops {
+	/*
+	 * Find the leaf of an address that allows `access`. Runs inside a section on any thread, several at a time; `memory` is the
+	 * section's. 0, or -EFAULT with domain_id, reason and detail set.
+	 */
+	int (*walk)(void *opaque, const struct memory *memory, uint64_t iova, unsigned access,
+		    struct walk_result *result);
+};
+
+/* A walked domain; ops and opaque live longer. -ENOSPC, -ENOMEM. */
+int viommu__domain_create_walked(struct viommu *v, const struct walk_ops *ops, void *opaque,
+				 struct viommu_domain **out);
+
+/*
+ * Forget what was kept of first..last (any addresses), and record that those who use it are to be waited for. `spare_ats`: clients
+ * of endpoints with ATS switched on are not told: the guest invalidates their device TLBs by itself. -ENOMEM, -EBUSY.
+ */
+int viommu__domain_evict(struct viommu_domain *domain, struct range iova, bool spare_ats, struct viommu_inval *inval);
+
+/* Look an address up by a walk and keep what it finds. As walk(). */
+int viommu__domain_walk(struct viommu_domain *domain, const struct memory *memory, uint64_t iova, unsigned access,
+			struct walk_result *result);
+
+#endif
