@@ -44,5 +44,6 @@ void bench_map(struct bench *bench, uint64_t page);
 /* The benchmarks. */
 void bench_translate(void);
 void bench_map_unmap(void);
+void bench_walk(void);
 
 #endif
