@@ -36,6 +36,11 @@ struct viommu_virtio_config {
 	uint64_t page_size_mask;               /* 0: every power of two from 4 KiB */
 	uint32_t domain_first, domain_last;    /* both 0: 0..2^32-1 */
 	bool bypass;                           /* unattached endpoints bypass after system reset */
+	/*
+	 * Offer the older feature BYPASS (3) and not BYPASS_CONFIG: unattached endpoints bypass from when the driver accepts it
+	 * until the device is reset, and are blocked before and after. Not together with `bypass`.
+	 */
+	bool legacy_bypass;
 	const struct viommu_virtio_resv *resv; /* at most 32; copied */
 	size_t resv_count;
 	/* A fault waits for viommu_virtio_event(). Any thread, from inside the DMA that failed: only wake somebody. */
@@ -62,7 +67,10 @@ VIOMMU_PUBLIC int viommu_virtio_manage(struct viommu_virtio *dev, struct viommu_
 /* viommu_virtio_features - the device's own feature bits, 0..23, that it offers. */
 VIOMMU_PUBLIC uint64_t viommu_virtio_features(const struct viommu_virtio *dev);
 
-/* viommu_virtio_set_features - what the driver accepted (at FEATURES_OK). Bits that are not offered are ignored. */
+/*
+ * viommu_virtio_set_features - what the driver accepted (at FEATURES_OK). Bits that are not offered are ignored. Once between
+ * two resets.
+ */
 VIOMMU_PUBLIC void viommu_virtio_set_features(struct viommu_virtio *dev, uint64_t features);
 
 /* viommu_virtio_config_read - copy from the configuration; what lies beyond its end reads as 0. */

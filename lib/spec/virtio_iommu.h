@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * virtio-iommu layouts. Virtual I/O Device (VIRTIO) Version 1.2, section 5.13; byte offsets, little-endian fields.
- * Not supported: feature BYPASS (3), which BYPASS_CONFIG supersedes.
  */
 #ifndef LIB_SPEC_VIRTIO_IOMMU_H
 #define LIB_SPEC_VIRTIO_IOMMU_H
@@ -11,6 +10,7 @@ enum {
 	VIO_F_INPUT_RANGE = 0,
 	VIO_F_DOMAIN_RANGE = 1,
 	VIO_F_MAP_UNMAP = 2,
+	VIO_F_BYPASS = 3, /* BYPASS_CONFIG supersedes it; never both */
 	VIO_F_PROBE = 4,
 	VIO_F_MMIO = 5,
 	VIO_F_BYPASS_CONFIG = 6,

@@ -73,30 +73,7 @@ static int take_memory(struct run_config *config, const struct option_def *def, 
 
 static int take_iommu(struct run_config *config, const struct option_def *def, const char *text)
 {
-	struct wanted {
-		char *kind;
-		bool bypass;
-		unsigned input_bits;
-	} wanted = {0};
-	const struct key keys[] = {
-		{NULL, KEY_STRING, offsetof(struct wanted, kind), 0, 0, true},
-		{"bypass", KEY_SWITCH, offsetof(struct wanted, bypass), 0, 0, false},
-		{"input-bits", KEY_NUMBER, offsetof(struct wanted, input_bits), 32, 64, false},
-	};
-	int err = keyval_parse(def->name, text, keys, 3, &wanted);
-
-	if (!err && strcmp(wanted.kind, "virtio") && strcmp(wanted.kind, "none")) {
-		vmm_log("--iommu: unknown kind '%s'; this build has virtio and none", wanted.kind);
-		err = -EINVAL;
-	}
-	if (!err)
-		config->iommu = (struct iommu_config){
-			.kind = strcmp(wanted.kind, "none") ? IOMMU_VIRTIO : IOMMU_NONE,
-			.bypass = wanted.bypass,
-			.input_bits = wanted.input_bits,
-		};
-	free(wanted.kind);
-	return err;
+	return iommu_config_parse(&config->iommu, def->name, text);
 }
 
 /* The keys of a device option: the one that names it, then those of its kind, then those of all. */

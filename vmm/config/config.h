@@ -6,16 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/config/iommu.h"
 #include "vmm/kvm/ram.h"
 #include "vmm/layout.h"
-
-enum iommu_kind { IOMMU_NONE, IOMMU_VIRTIO };
-
-struct iommu_config {
-	enum iommu_kind kind;
-	bool bypass;         /* boot bypass */
-	unsigned input_bits; /* 0: the model's default */
-};
 
 enum device_kind { DEVICE_DISK, DEVICE_NET, DEVICE_EDU };
 

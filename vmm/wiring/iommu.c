@@ -101,6 +101,7 @@ static int create_model(struct iommu_wiring *wiring, const struct iommu_config *
 	const struct viommu_virtio_config model = {
 		.input_bits = config->input_bits,
 		.bypass = config->bypass,
+		.legacy_bypass = config->legacy_bypass,
 		.resv = &msi_window,
 		.resv_count = 1,
 		.event_ready = event_ready,

@@ -34,7 +34,7 @@ static bool config_valid(const struct viommu_virtio_config *config)
 		!config->input_bits || (config->input_bits >= INPUT_BITS_MIN && config->input_bits <= INPUT_BITS_MAX);
 
 	return bits && !(config->page_size_mask & (GRANULE_MIN - 1)) && config->domain_first <= config->domain_last &&
-	       resv_valid(config);
+	       !(config->bypass && config->legacy_bypass) && resv_valid(config);
 }
 
 static void take_config(struct viommu_virtio *dev, const struct viommu_virtio_config *config)
@@ -45,7 +45,8 @@ static void take_config(struct viommu_virtio *dev, const struct viommu_virtio_co
 	dev->page_size_mask = config->page_size_mask ? config->page_size_mask : ~(uint64_t)(GRANULE_MIN - 1);
 	dev->domain_first = config->domain_first;
 	dev->domain_last = config->domain_first || config->domain_last ? config->domain_last : UINT32_MAX;
-	dev->bypass = (struct vio_bypass){config->bypass, config->bypass, config->bypass, config->bypass};
+	dev->bypass = (struct vio_bypass){config->bypass, config->bypass, config->bypass, config->bypass,
+					  config->legacy_bypass};
 	dev->event_ready = config->event_ready;
 	dev->opaque = config->opaque;
 }

@@ -45,6 +45,7 @@ struct vio_events {
  */
 struct vio_bypass {
 	bool initial, wanted, applied, visible;
+	bool legacy; /* ruled by the feature BYPASS instead of the configuration */
 };
 
 struct viommu_virtio {

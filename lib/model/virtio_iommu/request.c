@@ -183,7 +183,7 @@ int viommu_virtio_poll(struct viommu_virtio *dev)
 void viommu_virtio_reset(struct viommu_virtio *dev, bool system)
 {
 	lock_take(&dev->lock);
-	if (system)
+	if (system || dev->bypass.legacy)
 		dev->bypass.wanted = dev->bypass.initial;
 	dev->features = 0;
 	vio_events_drop(&dev->events);
