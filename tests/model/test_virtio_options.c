@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the embedder chooses changes what the driver sees: the older BYPASS. */
+/* What the embedder chooses changes what the driver sees: the older BYPASS, reserved regions. */
 #include <errno.h>
 #include <string.h>
 
@@ -103,6 +103,65 @@ static void test_legacy_bypass_ends_when_nobody_uses_it(void **state)
 	driver_destroy(d);
 }
 
+/* As many as there may be, each of one page, with a page between them, the last one the MSI window. */
+static void make_regions(struct viommu_virtio_resv *resv, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		uint64_t first = 0x100000 + (uint64_t)i * 0x2000;
+
+		resv[i] = (struct viommu_virtio_resv){first, first + 0xfff, i == count - 1};
+	}
+}
+
+static void test_reserved_regions_as_many_as_there_may_be(void **state)
+{
+	enum { COUNT = 32 };
+	struct viommu_virtio_resv resv[COUNT + 1];
+	struct driver *d;
+	struct packet packet;
+	struct viommu_virtio *dev;
+
+	(void)state;
+	make_regions(resv, COUNT + 1);
+	d = driver_create(&(struct viommu_virtio_config){.resv = resv + 1, .resv_count = COUNT});
+	packet_probe(&packet, ENDPOINT_B, COUNT * VIO_RESV_SIZE);
+	assert_int_equal(driver_send(d, &packet), VIO_S_OK);
+	for (unsigned i = 0; i < COUNT; i++) {
+		const uint8_t *property = packet.out + i * VIO_RESV_SIZE;
+
+		assert_true(le64_get(property + VIO_RESV_START) == resv[i + 1].first);
+		assert_true(le64_get(property + VIO_RESV_END) == resv[i + 1].last);
+		assert_int_equal(property[VIO_RESV_SUBTYPE], i == COUNT - 1 ? VIO_RESV_T_MSI : VIO_RESV_T_RESERVED);
+	}
+	assert_int_equal(
+		viommu_virtio_create(d->v, &(struct viommu_virtio_config){.resv = resv, .resv_count = COUNT + 1}, &dev),
+		-EINVAL);
+	driver_destroy(d);
+}
+
+static void test_map_into_a_reserved_region_is_inval(void **state)
+{
+	static const struct viommu_virtio_resv resv[] = {{0x100000, 0x101fff, false}, {0, 0xfff, false}};
+	struct driver *d = driver_create(&(struct viommu_virtio_config){.resv = resv, .resv_count = 2});
+
+	(void)state;
+	assert_int_equal(driver_attach(d, 1, ENDPOINT_A), VIO_S_OK);
+	assert_int_equal(driver_map(d, 1, 0x100000, 0x100fff, 0, RW), VIO_S_INVAL);
+	assert_int_equal(driver_map(d, 1, 0x101000, 0x102fff, 0, RW), VIO_S_INVAL);
+	assert_int_equal(driver_map(d, 1, 0xff000, 0x100fff, 0, RW), VIO_S_INVAL);
+	assert_int_equal(driver_map(d, 1, 0xff000, 0x102fff, 0, RW), VIO_S_INVAL);
+	assert_int_equal(driver_map(d, 1, 0, UINT64_MAX, 0, RW), VIO_S_INVAL);
+	assert_int_equal(driver_map(d, 1, 0, 0xfff, 0, RW), VIO_S_INVAL);
+	assert_int_equal(driver_map(d, 1, 0x1000, 0xfffff, 0, RW), VIO_S_OK);
+	assert_int_equal(driver_map(d, 1, 0x102000, UINT64_MAX, 0, RW), VIO_S_OK);
+	assert_true(driver_reads(d->a, 0xfffff) && driver_reads(d->a, 0x102000));
+	assert_true(!driver_reads(d->a, 0) && !driver_reads(d->a, 0x100000) && !driver_reads(d->a, 0x101fff));
+	/* UNMAP may spill over what is not mapped, section 5.13.6.6: reserved or not. */
+	assert_int_equal(driver_unmap(d, 1, 0, UINT64_MAX), VIO_S_OK);
+	assert_false(driver_reads(d->a, 0x102000));
+	driver_destroy(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -111,6 +170,8 @@ int main(void)
 		cmocka_unit_test(test_legacy_bypass_of_unattached_endpoints_only),
 		cmocka_unit_test(test_legacy_bypass_has_no_flag_and_no_field),
 		cmocka_unit_test(test_legacy_bypass_ends_when_nobody_uses_it),
+		cmocka_unit_test(test_reserved_regions_as_many_as_there_may_be),
+		cmocka_unit_test(test_map_into_a_reserved_region_is_inval),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

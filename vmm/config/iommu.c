@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* --iommu KIND[,KEY=VALUE...] */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "vmm/config/iommu.h"
 #include "vmm/config/keyval.h"
+#include "vmm/layout.h"
 #include "vmm/util/log.h"
+
+/* The model takes one more, the MSI window. */
+enum { RESV_MAX = 31, GRANULE_MIN = 4096 };
 
 /* The option as it was written. */
 struct wanted {
 	char *kind, *bypass;
 	unsigned input_bits;
+	struct key_ranges resv;
 };
 
 static int settle_kind(const struct wanted *wanted, const char *text, struct iommu_config *config)
@@ -42,12 +48,55 @@ static int settle_bypass(const char *bypass, struct iommu_config *config)
 	return -EINVAL;
 }
 
+struct key_range iommu_config_msi(const struct iommu_config *config)
+{
+	(void)config;
+	return (struct key_range){LAYOUT_LAPIC, LAYOUT_LAPIC + LAYOUT_MSI_SIZE - 1};
+}
+
+static bool overlaps(const struct key_range *a, const struct key_range *b)
+{
+	return a->first <= b->last && b->first <= a->last;
+}
+
+static int complain(const struct key_range *range, const char *what, uint64_t number)
+{
+	vmm_log("--iommu: resv=0x%" PRIx64 "-0x%" PRIx64 ": %s 0x%" PRIx64, range->first, range->last, what, number);
+	return -EINVAL;
+}
+
+static int check_range(const struct iommu_config *config, unsigned index)
+{
+	const struct key_range *range = &config->resv.range[index], msi = iommu_config_msi(config);
+
+	if ((range->first | (range->last + 1)) & (GRANULE_MIN - 1))
+		return complain(range, "it has to begin and end at multiples of", GRANULE_MIN);
+	if (overlaps(range, &msi))
+		return complain(range, "it overlaps the MSI window at", msi.first);
+	for (unsigned i = 0; i < index; i++)
+		if (overlaps(range, &config->resv.range[i]))
+			return complain(range, "it overlaps the one at", config->resv.range[i].first);
+	return 0;
+}
+
+static int settle_resv(const struct wanted *wanted, struct iommu_config *config)
+{
+	int err = 0;
+
+	config->resv = wanted->resv;
+	for (unsigned i = 0; i < config->resv.count && !err; i++)
+		err = check_range(config, i);
+	return err;
+}
+
 static int settle(const struct wanted *wanted, const char *text, struct iommu_config *config)
 {
 	int err = settle_kind(wanted, text, config);
 
 	if (!err)
 		err = settle_bypass(wanted->bypass, config);
+	if (!err)
+		err = settle_resv(wanted, config);
 	config->input_bits = wanted->input_bits;
 	return err;
 }
@@ -58,6 +107,7 @@ int iommu_config_parse(struct iommu_config *out, const char *option, const char 
 		{NULL, KEY_STRING, offsetof(struct wanted, kind), 0, 0, true},
 		{"bypass", KEY_STRING, offsetof(struct wanted, bypass), 0, 0, false},
 		{"input-bits", KEY_NUMBER, offsetof(struct wanted, input_bits), 32, 64, false},
+		{"resv", KEY_RANGES, offsetof(struct wanted, resv), 0, RESV_MAX, false},
 	};
 	struct iommu_config config = {0};
 	struct wanted wanted = {0};

@@ -63,6 +63,44 @@ static int parse_number(const char *text, const struct key *key, void *at)
 	return 0;
 }
 
+/* A number in front of `text`; *end is what follows it. */
+static int parse_digits(const char *text, char **end, uint64_t *out)
+{
+	const bool hex = *text == '0' && (text[1] | 0x20) == 'x';
+
+	errno = 0;
+	if (*text < '0' || *text > '9')
+		return -EINVAL;
+	*out = strtoull(text, end, hex ? 16 : 10);
+	return errno ? -EINVAL : 0;
+}
+
+static int parse_word(const char *text, void *at)
+{
+	uint64_t value;
+	char *end;
+
+	if (parse_digits(text, &end, &value) || *end || !value)
+		return -EINVAL;
+	*(uint64_t *)at = value;
+	return 0;
+}
+
+static int parse_range(const char *text, const struct key *key, void *at)
+{
+	struct key_ranges *ranges = at;
+	struct key_range range;
+	char *end;
+
+	if (parse_digits(text, &end, &range.first) || *end != '-' || parse_digits(end + 1, &end, &range.last) || *end ||
+	    range.first > range.last)
+		return -EINVAL;
+	if (ranges->count == key->max)
+		return -E2BIG;
+	ranges->range[ranges->count++] = range;
+	return 0;
+}
+
 static int parse_mac(const char *text, void *at)
 {
 	uint8_t *mac = at, value[6];
@@ -89,22 +127,30 @@ static int parse_value(const char *text, const struct key *key, void *at)
 		return parse_number(text, key, at);
 	case KEY_MAC:
 		return parse_mac(text, at);
+	case KEY_WORD:
+		return parse_word(text, at);
+	case KEY_RANGES:
+		return parse_range(text, key, at);
 	}
 	return -EINVAL;
 }
 
-static void complain(const char *option, const char *value, const struct key *key)
+static void complain(const char *option, const char *value, const struct key *key, int err)
 {
 	static const char *const wanted[] = {
 		[KEY_STRING] = "some text",
 		[KEY_SWITCH] = "on or off",
 		[KEY_SIZE] = "a size such as 512M or 2G",
 		[KEY_MAC] = "an address such as 52:54:00:12:34:56",
+		[KEY_WORD] = "a number such as 0x1000, and not 0,",
+		[KEY_RANGES] = "a range such as 0x1000-0x1fff",
 	};
 	const char *name = key->name ? key->name : "the first word";
 
 	if (key->kind == KEY_NUMBER)
 		vmm_log("--%s: %s=%s: a number from %u to %u is wanted", option, name, value, key->min, key->max);
+	else if (err == -E2BIG)
+		vmm_log("--%s: %s=%s: at most %u of them are possible", option, name, value, key->max);
 	else
 		vmm_log("--%s: %s=%s: %s is wanted", option, name, value, wanted[key->kind]);
 }
@@ -133,7 +179,7 @@ static int parse_element(const char *option, char *element, const struct key *ke
 		vmm_log("--%s: unknown key '%s' (try: viommu run --help)", option, element);
 		return -EINVAL;
 	}
-	if (seen[key - keys]) {
+	if (seen[key - keys] && key->kind != KEY_RANGES) {
 		vmm_log("--%s: '%s' is given twice", option, key->name ? key->name : value);
 		return -EINVAL;
 	}
@@ -141,7 +187,7 @@ static int parse_element(const char *option, char *element, const struct key *ke
 	int err = parse_value(value, key, (char *)target + key->offset);
 
 	if (err)
-		complain(option, value, key);
+		complain(option, value, key, err);
 	return err;
 }
 

@@ -16,13 +16,24 @@ enum key_kind {
 	KEY_SIZE,   /* uint64_t: bytes with K, M, G or T behind; not 0 */
 	KEY_NUMBER, /* unsigned: decimal or 0x, min..max */
 	KEY_MAC,    /* uint8_t[6]: aa:bb:cc:dd:ee:ff, not multicast */
+	KEY_WORD,   /* uint64_t: decimal or 0x; not 0 */
+	KEY_RANGES, /* struct key_ranges: FIRST-LAST, closed, decimal or 0x; may be given several times */
+};
+
+enum { KEY_RANGES_MAX = 64 };
+
+struct key_ranges {
+	unsigned count;
+	struct key_range {
+		uint64_t first, last;
+	} range[KEY_RANGES_MAX];
 };
 
 struct key {
 	const char *name; /* NULL: the bare word in front */
 	enum key_kind kind;
-	size_t offset; /* where the value goes in the target structure */
-	unsigned min, max;
+	size_t offset;     /* where the value goes in the target structure */
+	unsigned min, max; /* KEY_NUMBER: what it may be; KEY_RANGES: max is how many there may be */
 	bool required;
 };
 

@@ -15,9 +15,6 @@
 #include "vmm/virtio/virtio.h"
 #include "vmm/wiring/iommu.h"
 
-/* Writes of devices to this range are interrupts, never memory: the guest must not map it. */
-static const struct viommu_virtio_resv msi_window = {LAYOUT_LAPIC, LAYOUT_LAPIC + 0xfffff, true};
-
 struct iommu_wiring {
 	struct viommu *v;
 	struct viommu_virtio *model; /* NULL: no IOMMU */
@@ -96,14 +93,28 @@ static int add_memory(struct viommu *v, const struct ram *ram)
 	return err;
 }
 
+/* The MSI window, then what the command line reserves; returns how many. */
+static size_t reserved_regions(const struct iommu_config *config, struct viommu_virtio_resv *out)
+{
+	const struct key_range msi = iommu_config_msi(config);
+	size_t count = 0;
+
+	out[count++] = (struct viommu_virtio_resv){msi.first, msi.last, true};
+	for (unsigned i = 0; i < config->resv.count; i++)
+		out[count++] =
+			(struct viommu_virtio_resv){config->resv.range[i].first, config->resv.range[i].last, false};
+	return count;
+}
+
 static int create_model(struct iommu_wiring *wiring, const struct iommu_config *config)
 {
+	struct viommu_virtio_resv resv[KEY_RANGES_MAX + 1];
 	const struct viommu_virtio_config model = {
 		.input_bits = config->input_bits,
 		.bypass = config->bypass,
 		.legacy_bypass = config->legacy_bypass,
-		.resv = &msi_window,
-		.resv_count = 1,
+		.resv = resv,
+		.resv_count = reserved_regions(config, resv),
 		.event_ready = event_ready,
 		.opaque = wiring,
 	};
