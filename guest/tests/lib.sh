@@ -5,7 +5,7 @@
 # The value of viommu.NAME on the kernel command line; empty when there is none.
 parameter()
 {
-	tr ' ' '\n' </proc/cmdline | sed -n "s/^viommu\.$1=//p" | tail -n 1
+	tr ' \t' '\n\n' </proc/cmdline | sed -n "s/^viommu\.$1=//p" | tail -n 1
 }
 
 say()
