@@ -33,7 +33,7 @@ struct viommu_virtio_resv {
 
 struct viommu_virtio_config {
 	unsigned input_bits;                   /* input range 0..2^N-1, 32..64; 0: 64 */
-	uint64_t page_size_mask;               /* 0: every power of two from 4 KiB */
+	uint64_t page_size_mask;               /* the lowest bit is the granule, from 4 KiB; 0: every power of two */
 	uint32_t domain_first, domain_last;    /* both 0: 0..2^32-1 */
 	bool bypass;                           /* unattached endpoints bypass after system reset */
 	/*
@@ -50,7 +50,7 @@ struct viommu_virtio_config {
 
 /*
  * viommu_virtio_create - make the device.
- * Errors: -EINVAL (config out of range; regions overlap, wrap, or are not multiples of 4 KiB), -ENOMEM.
+ * Errors: -EINVAL (config out of range; regions overlap, wrap, or are not multiples of the granule), -ENOMEM.
  */
 VIOMMU_PUBLIC int viommu_virtio_create(struct viommu *v, const struct viommu_virtio_config *config,
 				       struct viommu_virtio **out);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the embedder chooses changes what the driver sees: the older BYPASS, reserved regions. */
+/* What the embedder chooses changes what the driver sees: the older BYPASS, reserved regions, the granule. */
 #include <errno.h>
 #include <string.h>
 
@@ -162,6 +162,87 @@ static void test_map_into_a_reserved_region_is_inval(void **state)
 	driver_destroy(d);
 }
 
+static struct driver *driver_with_granule(uint64_t mask)
+{
+	return driver_create(&(struct viommu_virtio_config){.page_size_mask = mask});
+}
+
+static void test_page_size_mask_is_what_was_asked_for(void **state)
+{
+	static const uint64_t masks[] = {0x40201000, ~0xffffull, 1 << 16, 1ull << 63};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(masks) / sizeof(masks[0]); i++) {
+		struct driver *d = driver_with_granule(masks[i]);
+		uint8_t bytes[8];
+
+		viommu_virtio_config_read(d->dev, VIO_CONFIG_PAGE_SIZE_MASK, bytes, sizeof(bytes));
+		assert_true(le64_get(bytes) == masks[i]);
+		driver_destroy(d);
+	}
+}
+
+/* Only the lowest bit counts: the others are advice, section 5.13.4. */
+static void test_map_range_for_what_is_not_a_multiple_of_the_granule(void **state)
+{
+	static const uint64_t masks[] = {~0xffffull, 1 << 16};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(masks) / sizeof(masks[0]); i++) {
+		struct driver *d = driver_with_granule(masks[i]);
+
+		assert_int_equal(driver_attach(d, 1, ENDPOINT_A), VIO_S_OK);
+		assert_int_equal(driver_map(d, 1, 0x10000, 0x10fff, 0, RW), VIO_S_RANGE);
+		assert_int_equal(driver_map(d, 1, 0x11000, 0x1ffff, 0, RW), VIO_S_RANGE);
+		assert_int_equal(driver_map(d, 1, 0x10000, 0x2efff, 0, RW), VIO_S_RANGE);
+		assert_int_equal(driver_map(d, 1, 0x10000, 0x1ffff, 0x1000, RW), VIO_S_RANGE);
+		assert_int_equal(driver_map(d, 1, 0x10000, 0x3ffff, 0x20000, RW), VIO_S_OK);
+		assert_true(driver_reads(d->a, 0x10000) && driver_reads(d->a, 0x3ffff) && !driver_reads(d->a, 0x40000));
+		driver_destroy(d);
+	}
+}
+
+/* An UNMAP whose end lies inside of a granule would cut the mapping there; where nothing is mapped it may end anywhere. */
+static void test_unmap_range_for_what_cuts_a_granule(void **state)
+{
+	struct driver *d = driver_with_granule(~0xffffull);
+
+	(void)state;
+	assert_int_equal(driver_attach(d, 1, ENDPOINT_A), VIO_S_OK);
+	assert_int_equal(driver_map(d, 1, 0x10000, 0x1ffff, 0, RW), VIO_S_OK);
+	assert_int_equal(driver_unmap(d, 1, 0x10000, 0x1efff), VIO_S_RANGE);
+	assert_int_equal(driver_unmap(d, 1, 0x11000, 0x1ffff), VIO_S_RANGE);
+	assert_true(driver_reads(d->a, 0x10000) && driver_reads(d->a, 0x1ffff));
+	assert_int_equal(driver_unmap(d, 1, 0xf123, 0x20fff), VIO_S_OK);
+	assert_false(driver_reads(d->a, 0x10000));
+	driver_destroy(d);
+}
+
+static void test_configurations_that_do_not_fit_the_granule_are_refused(void **state)
+{
+	static const struct viommu_virtio_resv small[] = {{0x1000, 0x1fff, false}};
+	static const struct viommu_virtio_resv fits[] = {{0x10000, 0x1ffff, false}};
+	const struct viommu_virtio_config bad[] = {
+		{.page_size_mask = 0x800},
+		{.page_size_mask = ~0x7ffull},
+		{.page_size_mask = ~0xffffull, .resv = small, .resv_count = 1},
+		{.page_size_mask = 1ull << 33, .input_bits = 32},
+	};
+	struct driver *d = driver_with_granule(0);
+	struct viommu_virtio *dev;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(viommu_virtio_create(d->v, &bad[i], &dev), -EINVAL);
+	assert_int_equal(viommu_virtio_create(d->v,
+					      &(struct viommu_virtio_config){
+						      .page_size_mask = ~0xffffull, .resv = fits, .resv_count = 1},
+					      &dev),
+			 0);
+	viommu_virtio_destroy(dev);
+	driver_destroy(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -172,6 +253,10 @@ int main(void)
 		cmocka_unit_test(test_legacy_bypass_ends_when_nobody_uses_it),
 		cmocka_unit_test(test_reserved_regions_as_many_as_there_may_be),
 		cmocka_unit_test(test_map_into_a_reserved_region_is_inval),
+		cmocka_unit_test(test_page_size_mask_is_what_was_asked_for),
+		cmocka_unit_test(test_map_range_for_what_is_not_a_multiple_of_the_granule),
+		cmocka_unit_test(test_unmap_range_for_what_cuts_a_granule),
+		cmocka_unit_test(test_configurations_that_do_not_fit_the_granule_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,6 +24,8 @@ const char config_help[] =
 	"the\n"
 	"                               guest's driver accepts the older feature BYPASS [off]\n"
 	"        input-bits=N           width of I/O addresses, 32 to 64 [64]\n"
+	"        granule=SIZE           the smallest mapping, 4K to 1G [4K]; or\n"
+	"        page-size-mask=MASK    all sizes of mappings, a bit for each\n"
 	"        resv=FIRST-LAST        I/O addresses that the guest must not map; may be given up to 31 times\n"
 	"  --disk path=FILE[,...]     a virtio block device on a raw file\n"
 	"  --net tap=NAME[,...]       a virtio network card on an existing tap device\n"

@@ -12,13 +12,17 @@ enum iommu_kind { IOMMU_NONE, IOMMU_VIRTIO };
 
 struct iommu_config {
 	enum iommu_kind kind;
-	bool bypass;            /* boot bypass */
-	bool legacy_bypass;     /* the older feature BYPASS instead of BYPASS_CONFIG */
-	unsigned input_bits;    /* 0: the model's default */
-	struct key_ranges resv; /* what the guest must not map, beside the MSI window */
+	bool bypass;             /* boot bypass */
+	bool legacy_bypass;      /* the older feature BYPASS instead of BYPASS_CONFIG */
+	unsigned input_bits;     /* 0: the model's default */
+	uint64_t page_size_mask; /* 0: the model's default */
+	struct key_ranges resv;  /* what the guest must not map, beside the MSI window */
 };
 
-/* Writes of devices to this range are interrupts, never memory: the guest must not map it. */
+/*
+ * Writes of devices to this range are interrupts, never memory: the guest must not map it. It begins and ends at multiples of
+ * the granule.
+ */
 struct key_range iommu_config_msi(const struct iommu_config *config);
 
 /* Parse the argument of --iommu. 0, or an error after one line that says what is wrong; then `out` is as it was. */

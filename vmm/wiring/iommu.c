@@ -111,6 +111,7 @@ static int create_model(struct iommu_wiring *wiring, const struct iommu_config *
 	struct viommu_virtio_resv resv[KEY_RANGES_MAX + 1];
 	const struct viommu_virtio_config model = {
 		.input_bits = config->input_bits,
+		.page_size_mask = config->page_size_mask,
 		.bypass = config->bypass,
 		.legacy_bypass = config->legacy_bypass,
 		.resv = resv,

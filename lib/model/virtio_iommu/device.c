@@ -9,8 +9,19 @@
 
 enum { GRANULE_MIN = 4096, INPUT_BITS_MIN = 32, INPUT_BITS_MAX = 64 };
 
+static uint64_t page_size_mask(const struct viommu_virtio_config *config)
+{
+	return config->page_size_mask ? config->page_size_mask : ~(uint64_t)(GRANULE_MIN - 1);
+}
+
+static struct range input_range(const struct viommu_virtio_config *config)
+{
+	return (struct range){0, UINT64_MAX >> (config->input_bits ? INPUT_BITS_MAX - config->input_bits : 0)};
+}
+
 static bool resv_valid(const struct viommu_virtio_config *config)
 {
+	uint64_t granule = vio_granule(page_size_mask(config));
 	unsigned msi = 0;
 
 	if (config->resv_count > VIO_RESV_MAX)
@@ -18,7 +29,7 @@ static bool resv_valid(const struct viommu_virtio_config *config)
 	for (size_t i = 0; i < config->resv_count; i++) {
 		struct range region = {config->resv[i].first, config->resv[i].last};
 
-		if (region.first > region.last || !range_aligned(region, GRANULE_MIN))
+		if (region.first > region.last || !range_aligned(region, granule))
 			return false;
 		for (size_t j = 0; j < i; j++)
 			if (range_overlaps(region, (struct range){config->resv[j].first, config->resv[j].last}))
@@ -28,21 +39,25 @@ static bool resv_valid(const struct viommu_virtio_config *config)
 	return msi <= 1;
 }
 
+/* The granule fits into the input range, or nothing could ever be mapped. */
+static bool addresses_valid(const struct viommu_virtio_config *config)
+{
+	if (config->input_bits && (config->input_bits < INPUT_BITS_MIN || config->input_bits > INPUT_BITS_MAX))
+		return false;
+	return !(config->page_size_mask & (GRANULE_MIN - 1)) &&
+	       range_aligned(input_range(config), vio_granule(page_size_mask(config)));
+}
+
 static bool config_valid(const struct viommu_virtio_config *config)
 {
-	bool bits =
-		!config->input_bits || (config->input_bits >= INPUT_BITS_MIN && config->input_bits <= INPUT_BITS_MAX);
-
-	return bits && !(config->page_size_mask & (GRANULE_MIN - 1)) && config->domain_first <= config->domain_last &&
+	return addresses_valid(config) && config->domain_first <= config->domain_last &&
 	       !(config->bypass && config->legacy_bypass) && resv_valid(config);
 }
 
 static void take_config(struct viommu_virtio *dev, const struct viommu_virtio_config *config)
 {
-	unsigned bits = config->input_bits ? config->input_bits : INPUT_BITS_MAX;
-
-	dev->input = (struct range){0, UINT64_MAX >> (INPUT_BITS_MAX - bits)};
-	dev->page_size_mask = config->page_size_mask ? config->page_size_mask : ~(uint64_t)(GRANULE_MIN - 1);
+	dev->input = input_range(config);
+	dev->page_size_mask = page_size_mask(config);
 	dev->domain_first = config->domain_first;
 	dev->domain_last = config->domain_first || config->domain_last ? config->domain_last : UINT32_MAX;
 	dev->bypass = (struct vio_bypass){config->bypass, config->bypass, config->bypass, config->bypass,

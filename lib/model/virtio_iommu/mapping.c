@@ -29,7 +29,7 @@ static uint32_t known_flags(const struct viommu_virtio *dev)
  */
 static enum vio_status map_decode(const struct viommu_virtio *dev, struct range virt, uint64_t phys, uint32_t flags)
 {
-	uint64_t granule = dev->page_size_mask & -dev->page_size_mask;
+	uint64_t granule = vio_granule(dev->page_size_mask);
 
 	if (flags & ~known_flags(dev) || virt.first > virt.last)
 		return VIO_S_INVAL;

@@ -79,6 +79,12 @@ static inline bool vio_accepted(const struct viommu_virtio *dev, unsigned featur
 	return dev->features >> feature & 1;
 }
 
+/* The smallest mapping: section 5.13.4, the lowest bit of page_size_mask. */
+static inline uint64_t vio_granule(uint64_t page_size_mask)
+{
+	return page_size_mask & -page_size_mask;
+}
+
 /* domain.c */
 struct vio_domain *vio_domain_find(struct viommu_virtio *dev, uint32_t id);
 struct vio_endpoint *vio_endpoint_find(struct viommu_virtio *dev, uint32_t id);
