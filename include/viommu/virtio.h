@@ -112,9 +112,12 @@ VIOMMU_PUBLIC int viommu_virtio_poll(struct viommu_virtio *dev);
 /*
  * viommu_virtio_event - take the oldest fault as an event, section 5.13.6.9.
  * Errors: -EAGAIN (none), -EMSGSIZE (@len is below VIOMMU_VIRTIO_EVENT_SIZE; the event stays). Any thread.
- * Events beyond 256 that nobody takes are dropped and counted.
+ * Events beyond 256 that nobody takes are dropped and counted (struct viommu_stats).
  */
 VIOMMU_PUBLIC int viommu_virtio_event(struct viommu_virtio *dev, void *buffer, size_t len);
+
+/* viommu_virtio_events_drop - the driver has no buffer for what waits: forget it, and count it. Any thread. */
+VIOMMU_PUBLIC void viommu_virtio_events_drop(struct viommu_virtio *dev);
 
 #ifdef __cplusplus
 }

@@ -73,6 +73,7 @@ void viommu_stats_get(struct viommu *v, struct viommu_stats *out)
 		.walks = v->gone_walks,
 		.invalidations = v->gone_invalidations,
 		.waited = v->gone_waited,
+		.events_dropped = atomic_load_explicit(&v->events_dropped, memory_order_relaxed),
 		.quarantined = atomic_load_explicit(&v->quarantined, memory_order_relaxed),
 	};
 	for (const struct viommu_inval *inval = v->invals; inval; inval = inval->next) {

@@ -88,6 +88,7 @@ struct viommu {
 	struct work *quarantine GUARDED_BY(lock);
 	_Atomic unsigned quarantined;
 	struct fault_log faults;
+	_Atomic uint64_t events_dropped; /* models count here */
 };
 
 /* The model that manages an endpoint takes its faults. -EBUSY: there is one already. NULL gives it back. */

@@ -241,6 +241,14 @@ static void test_events_tell_endpoint_address_and_direction(void **state)
 	assert_int_equal(viommu_virtio_event(d->dev, event, sizeof(event)), -EAGAIN);
 }
 
+static uint64_t dropped(struct driver *d)
+{
+	struct viommu_stats stats;
+
+	viommu_stats_get(d->v, &stats);
+	return stats.events_dropped;
+}
+
 static void test_events_that_nobody_takes_are_bounded(void **state)
 {
 	struct driver *d = *state;
@@ -252,6 +260,29 @@ static void test_events_that_nobody_takes_are_bounded(void **state)
 	while (!viommu_virtio_event(d->dev, event, sizeof(event)))
 		taken++;
 	assert_int_equal(taken, 256);
+	assert_int_equal(dropped(d), 1000 - 256);
+}
+
+/* Those that the transport has no buffer for, and those of a driver that resets the device, are counted as well. */
+static void test_events_that_are_dropped_are_counted(void **state)
+{
+	struct driver *d = *state;
+	uint8_t event[VIO_FAULT_SIZE];
+
+	driver_reads(d->a, 0);
+	driver_reads(d->b, 0x1000);
+	viommu_virtio_events_drop(d->dev);
+	assert_int_equal(viommu_virtio_event(d->dev, event, sizeof(event)), -EAGAIN);
+	assert_int_equal(dropped(d), 2);
+	driver_reads(d->a, 0);
+	viommu_virtio_reset(d->dev, false);
+	assert_int_equal(viommu_virtio_poll(d->dev), 0);
+	assert_int_equal(viommu_virtio_event(d->dev, event, sizeof(event)), -EAGAIN);
+	assert_int_equal(dropped(d), 3);
+	driver_reads(d->a, 0x2000);
+	assert_int_equal(viommu_virtio_event(d->dev, event, sizeof(event)), 0);
+	assert_int_equal(le64_get(event + VIO_FAULT_ADDRESS), 0x2000);
+	assert_int_equal(dropped(d), 3);
 }
 
 static void test_bad_configurations_are_refused(void **state)
@@ -291,6 +322,7 @@ int main(void)
 		CASE(test_reset_detaches_and_keeps_bypass_until_system_reset),
 		CASE(test_events_tell_endpoint_address_and_direction),
 		CASE(test_events_that_nobody_takes_are_bounded),
+		CASE(test_events_that_are_dropped_are_counted),
 		CASE(test_bad_configurations_are_refused),
 	};
 

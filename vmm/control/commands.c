@@ -88,6 +88,7 @@ static const struct {
 	{"waited", offsetof(struct viommu_stats, waited)},
 	{"faults", offsetof(struct viommu_stats, faults)},
 	{"faults_unlogged", offsetof(struct viommu_stats, faults_unlogged)},
+	{"events_dropped", offsetof(struct viommu_stats, events_dropped)},
 	{"table_bytes", offsetof(struct viommu_stats, table_bytes)},
 	{"quarantined", offsetof(struct viommu_stats, quarantined)},
 };

@@ -279,46 +279,43 @@ void virtio_iommu_progress(struct pci_dev *pci)
 		loop_post(iommu->dev.loop, &iommu->more);
 }
 
-/* One event into one buffer. 1; 0: there was no buffer, the event is lost; or an error of the ring. */
-static int deliver(struct virtio_iommu *iommu, struct viommu_section *section, const uint8_t *event)
+/* One event into one buffer. 1; 0: there is no event; -ENOBUFS: no buffer for one; or an error of the ring. */
+static int deliver(struct virtio_iommu *iommu, struct viommu_section *section)
 {
 	struct vq *vq = &iommu->dev.queues[VIOMMU_VIRTIO_EVENTQ].vq;
+	uint8_t event[VIOMMU_VIRTIO_EVENT_SIZE];
 	uint32_t written = VIOMMU_VIRTIO_EVENT_SIZE;
 	int ret = vq_pop(vq, section, &iommu->chain);
 
 	if (ret <= 0)
-		return ret;
+		return ret ? ret : -ENOBUFS;
+	if (viommu_virtio_event(iommu->model, event, sizeof(event))) {
+		vq_unpop(vq);
+		return 0;
+	}
 	if (vq_copy_out(section, &iommu->chain, 0, event, VIOMMU_VIRTIO_EVENT_SIZE))
 		written = 0;
 	ret = vq_push(vq, section, iommu->chain.head, written);
 	return ret ? ret : 1;
 }
 
-/* Take what the model has, and drop what the driver has no buffer for: it would be stale when one comes. */
+/* Give what the model has, and drop what the driver has no buffer for: it would be stale when one comes. */
 static int deliver_all(struct virtio_iommu *iommu, struct viommu_section *section)
 {
-	uint8_t event[VIOMMU_VIRTIO_EVENT_SIZE];
 	unsigned i = 0;
-	int ret = 0;
+	int ret = 1;
 
-	while (ret >= 0 && i < EVENT_BURST && !viommu_virtio_event(iommu->model, event, sizeof(event))) {
-		ret = deliver(iommu, section, event);
-		i++;
+	while (ret > 0 && i < EVENT_BURST) {
+		ret = deliver(iommu, section);
+		i += ret > 0;
 	}
 	if (i == EVENT_BURST)
 		loop_post(iommu->dev.loop, &iommu->events);
+	if (ret == -ENOBUFS) {
+		viommu_virtio_events_drop(iommu->model);
+		ret = 0;
+	}
 	return ret < 0 ? ret : vq_wants_interrupt(&iommu->dev.queues[VIOMMU_VIRTIO_EVENTQ].vq, section);
-}
-
-static void drop_events(struct virtio_iommu *iommu)
-{
-	uint8_t event[VIOMMU_VIRTIO_EVENT_SIZE];
-	unsigned i = 0;
-
-	while (i < EVENT_BURST && !viommu_virtio_event(iommu->model, event, sizeof(event)))
-		i++;
-	if (i == EVENT_BURST)
-		loop_post(iommu->dev.loop, &iommu->events);
 }
 
 static void events_cb(void *opaque)
@@ -329,7 +326,7 @@ static void events_cb(void *opaque)
 
 	if (!iommu->dev.running || !iommu->dev.queues[VIOMMU_VIRTIO_EVENTQ].vq.enabled ||
 	    virtio_dma_begin(&iommu->dev, &section)) {
-		drop_events(iommu);
+		viommu_virtio_events_drop(iommu->model);
 		return;
 	}
 	ret = deliver_all(iommu, &section);

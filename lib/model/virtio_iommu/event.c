@@ -16,11 +16,17 @@ void vio_events_fini(struct vio_events *events)
 	lock_fini(&events->lock);
 }
 
-void vio_events_drop(struct vio_events *events)
+static void count_dropped(struct viommu_virtio *dev, unsigned count)
 {
-	lock_take(&events->lock);
-	events->count = 0;
-	lock_drop(&events->lock);
+	atomic_fetch_add_explicit(&dev->v->events_dropped, count, memory_order_relaxed);
+}
+
+void viommu_virtio_events_drop(struct viommu_virtio *dev)
+{
+	lock_take(&dev->events.lock);
+	count_dropped(dev, dev->events.count);
+	dev->events.count = 0;
+	lock_drop(&dev->events.lock);
 }
 
 void vio_event_sink(void *opaque, const struct viommu_fault *fault)
@@ -32,7 +38,7 @@ void vio_event_sink(void *opaque, const struct viommu_fault *fault)
 	if (events->count < VIO_EVENTS)
 		events->queue[(events->head + events->count++) % VIO_EVENTS] = *fault;
 	else
-		events->dropped++;
+		count_dropped(dev, 1);
 	lock_drop(&events->lock);
 	if (dev->event_ready)
 		dev->event_ready(dev->opaque);

@@ -36,7 +36,6 @@ struct vio_events {
 	struct lock lock;
 	struct viommu_fault queue[VIO_EVENTS] GUARDED_BY(lock);
 	unsigned head GUARDED_BY(lock), count GUARDED_BY(lock);
-	uint64_t dropped GUARDED_BY(lock);
 };
 
 /*
@@ -110,8 +109,6 @@ int vio_bypass_step(struct viommu_virtio *dev);
 /* event.c */
 void vio_events_init(struct vio_events *events);
 void vio_events_fini(struct vio_events *events);
-/* Forget those that nobody has taken: the next driver has nothing to do with them. */
-void vio_events_drop(struct vio_events *events);
 void vio_event_sink(void *opaque, const struct viommu_fault *fault);
 
 /* request.c: for struct viommu_inval. */

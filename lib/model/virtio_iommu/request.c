@@ -186,7 +186,7 @@ void viommu_virtio_reset(struct viommu_virtio *dev, bool system)
 	if (system || dev->bypass.legacy)
 		dev->bypass.wanted = dev->bypass.initial;
 	dev->features = 0;
-	vio_events_drop(&dev->events);
+	viommu_virtio_events_drop(dev); /* the next driver has nothing to do with them */
 	if (!dev->pending) {
 		vio_detach_all(dev);
 		viommu_inval_begin(dev->inval);

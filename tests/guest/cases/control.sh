@@ -39,6 +39,7 @@ check 'control: the socket is private' 'mode' test "$(stat -c %a "$WORK/control"
 check 'control: info in JSON' 'see ctl' ctl_says '"cpus": 2, "memory": 536870912, "iommu": "virtio"' info --json
 check 'control: info as a table' 'see ctl' ctl_says '^03\.0 +test-device +on +edu' info
 check 'control: stats count mappings' 'see ctl' ctl_says '^maps +[1-9]' stats
+check 'control: stats count the events that no driver took' 'see ctl' ctl_says '^events_dropped +[0-9]' stats
 check 'control: stats count exits' 'see ctl' ctl_says '"exits": [1-9]' stats --json
 check 'control: no faults at first' 'see ctl' test -z "$("$viommu" ctl "$WORK/control" faults --json)"
 type_line 'cd /tests && sh edu.sh; echo edu" "done'
