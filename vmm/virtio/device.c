@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_pci.h>
+#include <linux/virtio_ring.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -17,13 +18,14 @@
 #include "vmm/virtio/internal.h"
 
 #define NEEDED_FEATURES (1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_ACCESS_PLATFORM)
+#define RING_FEATURES (1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_RING_F_EVENT_IDX)
 #define FAIL_LOG_INTERVAL_NS 1000000000ull
 
 enum { VENDOR_VIRTIO = 0x1af4, DEVICE_BASE = 0x1040, SUBSYSTEM = 0x1100, ISR_QUEUE = 1, ISR_CONFIG = 2 };
 
 uint64_t virtio_offered(struct virtio_dev *dev)
 {
-	return dev->ops->features(dev) | NEEDED_FEATURES;
+	return dev->ops->features(dev) | NEEDED_FEATURES | RING_FEATURES;
 }
 
 void virtio_clear_registers(struct virtio_dev *dev)
@@ -95,6 +97,8 @@ static void take_queues_locked(struct virtio_dev *dev)
 			.desc = regs->desc,
 			.avail = regs->avail,
 			.used = regs->used,
+			.indirect = dev->driver_features >> VIRTIO_RING_F_INDIRECT_DESC & 1,
+			.event_idx = dev->driver_features >> VIRTIO_RING_F_EVENT_IDX & 1,
 		};
 	}
 }

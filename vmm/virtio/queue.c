@@ -3,36 +3,17 @@
 
 #include <assert.h>
 #include <endian.h>
-#include <errno.h>
 #include <linux/virtio_ring.h>
 #include <stdatomic.h>
-#include <string.h>
 
-/* Total bytes of a chain, section 2.7.5.2. */
-#define CHAIN_BYTES_MAX (1ull << 32)
+#include "vmm/virtio/ring.h"
 
-static_assert(sizeof(struct vring_desc) == 16, "descriptor");
 static_assert(sizeof(struct vring_used_elem) == 8, "used element");
-
-/* Find a field of the rings. Aligned to its size, it lies in one page and so in one piece. */
-static int field_at(struct viommu_section *section, uint64_t base, uint64_t offset, size_t len, unsigned access,
-		    void **host)
-{
-	struct viommu_span span;
-	int ret = viommu_dma_translate(section, (struct viommu_iova){base + offset}, len, access, &span);
-
-	if (ret)
-		return ret;
-	if (span.len < len)
-		return -EFAULT;
-	*host = span.host;
-	return 0;
-}
 
 static int load16(struct viommu_section *section, uint64_t base, uint64_t offset, memory_order order, uint16_t *value)
 {
 	void *host;
-	int ret = field_at(section, base, offset, sizeof(*value), VIOMMU_READ, &host);
+	int ret = ring_field(section, base, offset, sizeof(*value), VIOMMU_READ, &host);
 
 	if (!ret)
 		*value = le16toh(atomic_load_explicit((_Atomic uint16_t *)host, order));
@@ -42,7 +23,7 @@ static int load16(struct viommu_section *section, uint64_t base, uint64_t offset
 static int store16(struct viommu_section *section, uint64_t base, uint64_t offset, memory_order order, uint16_t value)
 {
 	void *host;
-	int ret = field_at(section, base, offset, sizeof(value), VIOMMU_WRITE, &host);
+	int ret = ring_field(section, base, offset, sizeof(value), VIOMMU_WRITE, &host);
 
 	if (!ret)
 		atomic_store_explicit((_Atomic uint16_t *)host, htole16(value), order);
@@ -61,70 +42,48 @@ int vq_waiting(struct vq *vq, struct viommu_section *section)
 	return waiting > vq->size ? -EINVAL : waiting;
 }
 
-/* One descriptor, read once: as two words that the compiler must not fetch again. */
-static int copy_desc(struct vq *vq, struct viommu_section *section, uint16_t index, struct vring_desc *desc)
+/* Where the driver says after which used entry it wants an interrupt, section 2.7.7: behind the available ring. */
+static uint64_t used_event_at(const struct vq *vq)
 {
-	uint64_t words[2];
-	void *host;
-	int ret = field_at(section, vq->desc, (uint64_t)index * sizeof(*desc), sizeof(*desc), VIOMMU_READ, &host);
+	return offsetof(struct vring_avail, ring) + sizeof(uint16_t) * (uint64_t)vq->size;
+}
 
+/* Where we say from which available entry on we want to be notified, section 2.7.9: behind the used ring. */
+static uint64_t avail_event_at(const struct vq *vq)
+{
+	return offsetof(struct vring_used, ring) + sizeof(struct vring_used_elem) * (uint64_t)vq->size;
+}
+
+/* Ask to be notified of the next chain. The flags stay 0 where events are in use, section 2.7.10. */
+static int want_event(struct vq *vq, struct viommu_section *section)
+{
+	int ret = 0;
+
+	/* What is written already holds: whoever makes that entry available looks at it afterwards. */
+	if (vq->event_written && vq->avail_event == vq->next_avail)
+		return 0;
+	if (!vq->event_written)
+		ret = store16(section, vq->used, offsetof(struct vring_used, flags), memory_order_relaxed, 0);
+	if (!ret)
+		ret = store16(section, vq->used, avail_event_at(vq), memory_order_relaxed, vq->next_avail);
 	if (ret)
 		return ret;
-	for (unsigned i = 0; i < 2; i++)
-		words[i] = atomic_load_explicit((_Atomic uint64_t *)host + i, memory_order_relaxed);
-	memcpy(desc, words, sizeof(*desc));
-	desc->addr = le64toh(desc->addr);
-	desc->len = le32toh(desc->len);
-	desc->flags = le16toh(desc->flags);
-	desc->next = le16toh(desc->next);
+	vq->avail_event = vq->next_avail;
+	vq->event_written = true;
+	/* Our event store before the load of avail's idx. Partner: the driver's barrier between its idx store and its event load. */
+	atomic_thread_fence(memory_order_seq_cst);
 	return 0;
 }
 
-/* Add a descriptor to the chain. Unknown flags are reserved and mean nothing; INDIRECT was not offered. */
-static int add_segment(struct vq_chain *chain, const struct vring_desc *desc, bool *writable)
+/* The ring looks empty. With events nobody would notify us of the next chain unless we ask for it, and look again. */
+static int look_again(struct vq *vq, struct viommu_section *section)
 {
-	if (desc->flags & VRING_DESC_F_INDIRECT)
-		return -EINVAL;
-	if (desc->flags & VRING_DESC_F_WRITE)
-		*writable = true;
-	else if (*writable)
-		return -EINVAL; /* section 2.7.4.2: readable ones come first */
-	/* Section 2.7 does not forbid empty ones; there is nothing to translate in them. */
-	if (!desc->len)
+	int ret;
+
+	if (!vq->event_idx || vq->kicks_refused)
 		return 0;
-	chain->segments[chain->readable + chain->writable] = (struct vq_segment){{desc->addr}, desc->len};
-	if (*writable) {
-		chain->writable++;
-		chain->writable_bytes += desc->len;
-	} else {
-		chain->readable++;
-		chain->readable_bytes += desc->len;
-	}
-	return chain->readable_bytes + chain->writable_bytes > CHAIN_BYTES_MAX ? -EINVAL : 0;
-}
-
-/* A chain visits no descriptor twice, so one that is longer than the table has a loop. */
-static int walk_chain(struct vq *vq, struct viommu_section *section, struct vq_chain *chain)
-{
-	uint16_t index = chain->head;
-	bool writable = false;
-
-	for (unsigned i = 0; i < vq->size && i < VQ_MAX_SEGMENTS; i++) {
-		struct vring_desc desc;
-		int ret;
-
-		if (index >= vq->size)
-			return -EINVAL;
-		ret = copy_desc(vq, section, index, &desc);
-		if (!ret)
-			ret = add_segment(chain, &desc, &writable);
-		if (ret)
-			return ret;
-		if (!(desc.flags & VRING_DESC_F_NEXT))
-			return 0;
-		index = desc.next;
-	}
-	return -EINVAL;
+	ret = want_event(vq, section);
+	return ret ? ret : vq_waiting(vq, section);
 }
 
 int vq_pop(struct vq *vq, struct viommu_section *section, struct vq_chain *chain)
@@ -132,13 +91,15 @@ int vq_pop(struct vq *vq, struct viommu_section *section, struct vq_chain *chain
 	uint64_t entry = offsetof(struct vring_avail, ring) + 2ull * (vq->next_avail & (vq->size - 1));
 	int ret = vq_waiting(vq, section);
 
+	if (!ret)
+		ret = look_again(vq, section);
 	if (ret <= 0)
 		return ret;
 	chain->readable = chain->writable = 0;
 	chain->readable_bytes = chain->writable_bytes = 0;
 	ret = load16(section, vq->avail, entry, memory_order_relaxed, &chain->head);
 	if (!ret)
-		ret = walk_chain(vq, section, chain);
+		ret = chain_read(vq, section, chain);
 	if (ret)
 		return ret;
 	vq->next_avail++;
@@ -161,7 +122,7 @@ int vq_push(struct vq *vq, struct viommu_section *section, uint16_t head, uint32
 
 	/* The entry is only 4-byte aligned in a ring whose base is: two stores, each in one page. */
 	for (unsigned i = 0; i < 2; i++) {
-		ret = field_at(section, vq->used, entry + 4 * i, sizeof(*elem), VIOMMU_WRITE, &host);
+		ret = ring_field(section, vq->used, entry + 4 * i, sizeof(*elem), VIOMMU_WRITE, &host);
 		if (ret)
 			return ret;
 		elem = host;
@@ -176,21 +137,26 @@ int vq_push(struct vq *vq, struct viommu_section *section, uint16_t head, uint32
 
 int vq_wants_interrupt(struct vq *vq, struct viommu_section *section)
 {
-	uint16_t flags;
+	uint16_t old = vq->signalled_used, value;
+	uint64_t at = vq->event_idx ? used_event_at(vq) : offsetof(struct vring_avail, flags);
 	int ret;
 
-	if (vq->signalled_used == vq->next_used)
+	if (old == vq->next_used)
 		return 0;
 	vq->signalled_used = vq->next_used;
-	/* Our idx store before the flags load. Partner: the driver's barrier between clearing the flag and reading idx. */
+	/* Our idx store before this load. Partner: the driver's barrier between its flag or event store and its idx load. */
 	atomic_thread_fence(memory_order_seq_cst);
-	ret = load16(section, vq->avail, offsetof(struct vring_avail, flags), memory_order_relaxed, &flags);
-	return ret ? ret : !(flags & VRING_AVAIL_F_NO_INTERRUPT);
+	ret = load16(section, vq->avail, at, memory_order_relaxed, &value);
+	if (ret)
+		return ret;
+	/* Section 2.7.7.2: was the entry that the driver waits for among those since the last time? Modulo 2^16. */
+	if (vq->event_idx)
+		return (uint16_t)(vq->next_used - value - 1) < (uint16_t)(vq->next_used - old);
+	return !(value & VRING_AVAIL_F_NO_INTERRUPT);
 }
 
-int vq_ask_kicks(struct vq *vq, struct viommu_section *section, bool wanted)
+static int write_flags(struct vq *vq, struct viommu_section *section, uint16_t flags)
 {
-	uint16_t flags = wanted ? 0 : VRING_USED_F_NO_NOTIFY;
 	int ret;
 
 	if (flags == vq->used_flags)
@@ -204,89 +170,11 @@ int vq_ask_kicks(struct vq *vq, struct viommu_section *section, bool wanted)
 	return 0;
 }
 
-static bool part_has(const struct vq_chain *chain, bool writable, uint64_t offset, uint64_t len)
+int vq_ask_kicks(struct vq *vq, struct viommu_section *section, bool wanted)
 {
-	uint64_t bytes = writable ? chain->writable_bytes : chain->readable_bytes;
-
-	return offset <= bytes && len <= bytes - offset;
-}
-
-int vq_translate_part(struct viommu_section *section, const struct vq_chain *chain, bool writable, uint64_t offset,
-		      uint64_t len, struct viommu_span *spans, unsigned max, uint64_t *done)
-{
-	const struct vq_segment *segment = chain->segments + (writable ? chain->readable : 0);
-	unsigned access = writable ? VIOMMU_WRITE : VIOMMU_READ;
-	unsigned count = 0;
-
-	*done = 0;
-	if (!part_has(chain, writable, offset, len))
-		return -EINVAL;
-	while (*done < len && count < max) {
-		uint64_t wanted = len - *done;
-		int ret;
-
-		if (offset >= segment->len) {
-			offset -= segment->len;
-			segment++;
-			continue;
-		}
-		if (wanted > segment->len - offset)
-			wanted = segment->len - offset;
-		ret = viommu_dma_translate(section, (struct viommu_iova){segment->iova.value + offset}, wanted, access,
-					   &spans[count]);
-		if (ret)
-			return ret;
-		*done += spans[count].len;
-		offset += spans[count].len;
-		count++;
-	}
-	return (int)count;
-}
-
-int vq_translate(struct viommu_section *section, const struct vq_chain *chain, bool writable, uint64_t offset,
-		 uint64_t len, struct viommu_span *spans, unsigned max)
-{
-	uint64_t done;
-	int count = vq_translate_part(section, chain, writable, offset, len, spans, max, &done);
-
-	return count >= 0 && done < len ? -E2BIG : count;
-}
-
-int vq_copy_in(struct viommu_section *section, const struct vq_chain *chain, uint64_t offset, void *buffer, size_t len)
-{
-	uint8_t *to = buffer;
-
-	while (len) {
-		struct viommu_span span;
-		uint64_t done;
-		int ret = vq_translate_part(section, chain, false, offset, len, &span, 1, &done);
-
-		if (ret < 0)
-			return ret;
-		memcpy(to, span.host, done);
-		to += done;
-		offset += done;
-		len -= done;
-	}
-	return 0;
-}
-
-int vq_copy_out(struct viommu_section *section, const struct vq_chain *chain, uint64_t offset, const void *buffer,
-		size_t len)
-{
-	const uint8_t *from = buffer;
-
-	while (len) {
-		struct viommu_span span;
-		uint64_t done;
-		int ret = vq_translate_part(section, chain, true, offset, len, &span, 1, &done);
-
-		if (ret < 0)
-			return ret;
-		memcpy(span.host, from, done);
-		from += done;
-		offset += done;
-		len -= done;
-	}
-	return 0;
+	vq->kicks_refused = !wanted;
+	if (!vq->event_idx)
+		return write_flags(vq, section, wanted ? 0 : VRING_USED_F_NO_NOTIFY);
+	/* An event that lies behind is as good as none. */
+	return wanted ? want_event(vq, section) : 0;
 }

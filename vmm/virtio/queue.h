@@ -19,8 +19,13 @@ struct vq {
 	bool enabled;
 	uint64_t desc, avail, used; /* IOVAs */
 	uint16_t next_avail, next_used;
-	uint16_t used_flags;     /* what we wrote last into the used ring's flags */
-	uint16_t signalled_used; /* EVENT_IDX comes later: now only the flag counts */
+	uint16_t signalled_used; /* next_used when vq_wants_interrupt() looked last */
+	bool indirect;           /* negotiated: VIRTIO_F_RING_INDIRECT_DESC */
+	bool event_idx;          /* negotiated: VIRTIO_F_RING_EVENT_IDX */
+	bool kicks_refused;      /* by vq_ask_kicks() */
+	bool event_written;      /* avail_event has been */
+	uint16_t used_flags;     /* what we wrote last into the used ring's flags, without events */
+	uint16_t avail_event;    /* and with them, into its event field */
 };
 
 /* One buffer of a chain. */
@@ -29,7 +34,10 @@ struct vq_segment {
 	uint32_t len;
 };
 
-/* A chain that the driver made available. Readable segments come first; those without a byte are left out. */
+/*
+ * A chain that the driver made available. Readable segments come first; those without a byte are left out. Chains in the queue's
+ * table are as long as the queue at most; with an indirect table, VQ_MAX_SEGMENTS descriptors whatever the queue's size is.
+ */
 struct vq_chain {
 	uint16_t head;
 	unsigned readable, writable; /* how many segments */
@@ -39,8 +47,9 @@ struct vq_chain {
 
 /*
  * Take the next chain. 1: taken; 0: the ring is empty; -EFAULT, -EACCES: a ring address is not reachable (the fault is
- * reported); -EINVAL: the driver broke the rules (loop, bad index, readable after writable, too long). After an error
- * the queue cannot go on: virtio_fail().
+ * reported); -EINVAL: the driver broke the rules (loop, bad index, readable after writable, too long, bad indirect
+ * table). After an error the queue cannot go on: virtio_fail(). With events (section 2.7.9) the driver notifies once after each 0,
+ * unless kicks are refused: pop until then, or come back by yourself.
  */
 int vq_pop(struct vq *vq, struct viommu_section *section, struct vq_chain *chain);
 
@@ -53,7 +62,7 @@ int vq_waiting(struct vq *vq, struct viommu_section *section);
 /* Give a chain back with what was written. 0 or an error as above. */
 int vq_push(struct vq *vq, struct viommu_section *section, uint16_t head, uint32_t written);
 
-/* Does the driver want an interrupt for what was pushed? 1, 0 or an error. */
+/* Does the driver want an interrupt for what was pushed since the last call, 65 535 entries at most? 1, 0 or an error. */
 int vq_wants_interrupt(struct vq *vq, struct viommu_section *section);
 
 /*

@@ -23,7 +23,7 @@ struct virtio_ops {
 	uint16_t device_id;  /* 2 for a block device; the PCI id is 0x1040 + this */
 	uint32_t class_code; /* of the PCI function */
 	uint16_t queue_size;
-	/* Device feature bits; VERSION_1 and ACCESS_PLATFORM are added. */
+	/* Device feature bits; those of the transport and of the rings are added. */
 	uint64_t (*features)(struct virtio_dev *dev);
 	/* Device configuration, any offset and length; any thread, dev->pci.lock held. write may be NULL. */
 	void (*config_read)(struct virtio_dev *dev, uint32_t offset, void *buffer, uint32_t len);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What queue.c and chain.c share: fields of the rings, found in this process. */
+#ifndef VMM_VIRTIO_RING_H
+#define VMM_VIRTIO_RING_H
+
+#include <errno.h>
+
+#include "vmm/virtio/queue.h"
+
+/* Find a field. Aligned to its size, it lies in one page and so in one piece. */
+static inline int ring_field(struct viommu_section *section, uint64_t base, uint64_t offset, size_t len,
+			     unsigned access, void **host)
+{
+	struct viommu_span span;
+	int ret = viommu_dma_translate(section, (struct viommu_iova){base + offset}, len, access, &span);
+
+	if (ret)
+		return ret;
+	if (span.len < len)
+		return -EFAULT;
+	*host = span.host;
+	return 0;
+}
+
+/* Read the chain that begins at chain->head. Errors: as vq_pop(). */
+int chain_read(const struct vq *vq, struct viommu_section *section, struct vq_chain *chain);
+
+#endif
