@@ -17,12 +17,13 @@ static struct virtio_queue_regs *selected(struct virtio_dev *dev)
 	return dev->queue_select < dev->queue_count ? &dev->queues[dev->queue_select].regs : NULL;
 }
 
-/* What may be changed in it: nothing once it is enabled or the device runs. */
+/* What may be changed in it: nothing once it is enabled, or the device runs and cannot reset single queues. */
 static struct virtio_queue_regs *selected_open(struct virtio_dev *dev)
 {
 	struct virtio_queue_regs *regs = selected(dev);
+	bool open = !dev->started || virtio_negotiated(dev, VIRTIO_F_RING_RESET);
 
-	return regs && !regs->enabled && !dev->started ? regs : NULL;
+	return regs && !regs->enabled && open ? regs : NULL;
 }
 
 static uint32_t get_device_select(struct virtio_dev *dev)
@@ -154,7 +155,21 @@ static void set_queue_enable(struct virtio_dev *dev, uint32_t value)
 	struct virtio_queue_regs *regs = selected_open(dev);
 
 	if (regs && value == 1 && aligned(regs))
-		regs->enabled = true;
+		virtio_enable_queue(dev, dev->queue_select);
+}
+
+/* There is such a register only where the feature was negotiated, section 4.1.4.3. */
+static uint32_t get_queue_reset(struct virtio_dev *dev)
+{
+	return selected(dev) ? selected(dev)->resetting : 0;
+}
+
+static void set_queue_reset(struct virtio_dev *dev, uint32_t value)
+{
+	struct virtio_queue_regs *regs = selected(dev);
+
+	if (regs && value == 1 && virtio_negotiated(dev, VIRTIO_F_RING_RESET) && regs->enabled && !regs->resetting)
+		virtio_reset_queue(dev, dev->queue_select);
 }
 
 static uint32_t get_notify_off(struct virtio_dev *dev)
@@ -221,6 +236,7 @@ static const struct field fields[] = {
 	{VIRTIO_PCI_COMMON_Q_AVAILHI, 4, get_avail_high, set_avail_high},
 	{VIRTIO_PCI_COMMON_Q_USEDLO, 4, get_used_low, set_used_low},
 	{VIRTIO_PCI_COMMON_Q_USEDHI, 4, get_used_high, set_used_high},
+	{VIRTIO_PCI_COMMON_Q_RESET, 2, get_queue_reset, set_queue_reset},
 };
 
 static const struct field *find_field(uint64_t offset, unsigned size)

@@ -25,7 +25,14 @@ enum { VENDOR_VIRTIO = 0x1af4, DEVICE_BASE = 0x1040, SUBSYSTEM = 0x1100, ISR_QUE
 
 uint64_t virtio_offered(struct virtio_dev *dev)
 {
-	return dev->ops->features(dev) | NEEDED_FEATURES | RING_FEATURES;
+	uint64_t reset = dev->ops->queue_reset ? 1ull << VIRTIO_F_RING_RESET : 0;
+
+	return dev->ops->features(dev) | NEEDED_FEATURES | RING_FEATURES | reset;
+}
+
+bool virtio_negotiated(const struct virtio_dev *dev, unsigned feature)
+{
+	return dev->status & VIRTIO_CONFIG_S_FEATURES_OK && dev->driver_features >> feature & 1;
 }
 
 void virtio_clear_registers(struct virtio_dev *dev)
@@ -39,10 +46,7 @@ void virtio_clear_registers(struct virtio_dev *dev)
 	dev->config_vector = VIRTIO_MSI_NO_VECTOR;
 	dev->started = dev->resetting = false;
 	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++)
-		dev->queues[i].regs = (struct virtio_queue_regs){
-			.size = dev->ops->queue_size,
-			.vector = VIRTIO_MSI_NO_VECTOR,
-		};
+		virtio_clear_queue(dev, i);
 }
 
 static bool features_acceptable(struct virtio_dev *dev)
@@ -85,25 +89,7 @@ void virtio_set_status(struct virtio_dev *dev, uint8_t value)
 	}
 }
 
-/* Registers of the queues do not change any more; from here on the I/O thread has its own copy. */
-static void take_queues_locked(struct virtio_dev *dev)
-{
-	for (unsigned i = 0; i < dev->queue_count; i++) {
-		const struct virtio_queue_regs *regs = &dev->queues[i].regs;
-
-		dev->queues[i].vq = (struct vq){
-			.size = regs->size,
-			.enabled = regs->enabled,
-			.desc = regs->desc,
-			.avail = regs->avail,
-			.used = regs->used,
-			.indirect = dev->driver_features >> VIRTIO_RING_F_INDIRECT_DESC & 1,
-			.event_idx = dev->driver_features >> VIRTIO_RING_F_EVENT_IDX & 1,
-		};
-	}
-}
-
-static void kick(struct virtio_dev *dev, unsigned queue)
+void virtio_kick(struct virtio_dev *dev, unsigned queue)
 {
 	if (dev->running && dev->queues[queue].vq.enabled)
 		dev->ops->kick(dev, queue);
@@ -115,15 +101,15 @@ void virtio_start_cb(void *opaque)
 
 	pthread_mutex_lock(&dev->pci.lock);
 	dev->running = dev->started && !dev->resetting;
-	if (dev->running)
-		take_queues_locked(dev);
+	for (unsigned i = 0; dev->running && i < dev->queue_count; i++)
+		virtio_take_queue(dev, i);
 	pthread_mutex_unlock(&dev->pci.lock);
 	if (!dev->running)
 		return;
 	dev->ops->start(dev);
 	/* The driver may have filled queues before DRIVER_OK. */
 	for (unsigned i = 0; i < dev->queue_count; i++)
-		kick(dev, i);
+		virtio_kick(dev, i);
 }
 
 void virtio_reset_cb(void *opaque)
@@ -131,6 +117,7 @@ void virtio_reset_cb(void *opaque)
 	struct virtio_dev *dev = opaque;
 
 	loop_cancel(dev->loop, &dev->start_work);
+	loop_cancel(dev->loop, &dev->queue_work);
 	dev->running = false;
 	dev->ops->reset(dev);
 }
@@ -150,7 +137,7 @@ void virtio_kick_cb(void *opaque, uint32_t events)
 
 	(void)events;
 	if (read(queue->kick_fd, &count, sizeof(count)) == sizeof(count))
-		kick(dev, (unsigned)(queue - dev->queues));
+		virtio_kick(dev, (unsigned)(queue - dev->queues));
 }
 
 void virtio_signal_kick(struct virtio_queue *queue)
@@ -278,6 +265,7 @@ int virtio_init(struct virtio_dev *dev, const struct virtio_ops *ops, uint16_t q
 	dev->loop = env->loop;
 	dev->start_work = (struct loop_work){.run = virtio_start_cb, .opaque = dev};
 	dev->reset_work = (struct loop_work){.run = virtio_reset_cb, .opaque = dev};
+	dev->queue_work = (struct loop_work){.run = virtio_queue_cb, .opaque = dev};
 	virtio_clear_registers(dev);
 	ret = pci_dev_init(&dev->pci, &virtio_pci_ops, &ids);
 	if (ret)
@@ -294,6 +282,7 @@ void virtio_fini(struct virtio_dev *dev)
 {
 	loop_cancel(dev->loop, &dev->start_work);
 	loop_cancel(dev->loop, &dev->reset_work);
+	loop_cancel(dev->loop, &dev->queue_work);
 	fini_queues(dev, dev->queue_count);
 	pci_dev_fini(&dev->pci);
 }

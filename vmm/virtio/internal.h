@@ -32,12 +32,27 @@ void virtio_set_status(struct virtio_dev *dev, uint8_t value);
 /* Every feature bit that the device has. */
 uint64_t virtio_offered(struct virtio_dev *dev);
 
-/* All registers as after a reset. */
-void virtio_clear_registers(struct virtio_dev *dev);
+/* Has the driver accepted this feature, and the device its choice? */
+bool virtio_negotiated(const struct virtio_dev *dev, unsigned feature);
 
-/* Work of the I/O thread, lock not held: begin to use the queues, and stop. */
+/* The driver enables a queue, or resets an enabled one. */
+void virtio_enable_queue(struct virtio_dev *dev, unsigned queue);
+void virtio_reset_queue(struct virtio_dev *dev, unsigned queue);
+
+/* All registers, or those of one queue, as after a reset. */
+void virtio_clear_registers(struct virtio_dev *dev);
+void virtio_clear_queue(struct virtio_dev *dev, unsigned queue);
+
+/* Work of the I/O thread, lock not held: begin to use the queues, stop, and do what the driver asks of single ones. */
 void virtio_start_cb(void *opaque);
 void virtio_reset_cb(void *opaque);
+void virtio_queue_cb(void *opaque);
+
+/* The I/O thread begins to use a queue that is enabled. Lock held. */
+void virtio_take_queue(struct virtio_dev *dev, unsigned queue);
+
+/* The driver notified a queue, or may have. I/O thread, lock not held. */
+void virtio_kick(struct virtio_dev *dev, unsigned queue);
 
 /* A queue's kick_fd is readable. I/O thread, lock not held. */
 void virtio_kick_cb(void *opaque, uint32_t events);

@@ -27,6 +27,7 @@ struct virtio_iommu {
 	struct viommu_virtio *model;
 	enum pending pending;    /* what viommu_virtio_poll() is asked for */
 	bool reset_wanted;       /* as soon as nothing is pending */
+	bool queue_reset_wanted; /* likewise, of the request queue alone */
 	struct loop_work events; /* faults wait in the model */
 	struct loop_work more;   /* chains wait in the ring */
 	int retry_fd;            /* timer: poll again */
@@ -174,7 +175,7 @@ static void finish_batch(struct virtio_iommu *iommu)
 	struct viommu_section section;
 	int ret = 0;
 
-	if (iommu->dev.running && iommu->count) {
+	if (iommu->dev.running && iommu->count && iommu->dev.queues[VIOMMU_VIRTIO_REQUESTQ].vq.enabled) {
 		ret = virtio_dma_begin(&iommu->dev, &section);
 		if (!ret) {
 			ret = push_batch(iommu, &section);
@@ -208,6 +209,10 @@ static bool advance(struct virtio_iommu *iommu)
 			finish_batch(iommu);
 		else
 			virtio_reset_done(&iommu->dev);
+		if (iommu->queue_reset_wanted) {
+			iommu->queue_reset_wanted = false;
+			virtio_queue_reset_done(&iommu->dev, VIOMMU_VIRTIO_REQUESTQ);
+		}
 		if (iommu->reset_wanted)
 			begin_reset(iommu);
 	}
@@ -363,12 +368,24 @@ static void iommu_reset(struct virtio_dev *dev)
 	struct virtio_iommu *iommu = iommu_of(dev);
 
 	loop_cancel(dev->loop, &iommu->more);
+	iommu->queue_reset_wanted = false;
 	iommu->retry_ns = RETRY_FIRST_NS;
 	if (iommu->pending == NOTHING)
 		begin_reset(iommu);
 	else
 		iommu->reset_wanted = true;
 	go_on(iommu);
+}
+
+/* Requests that were taken are performed; nobody is told any more. */
+static void iommu_queue_reset(struct virtio_dev *dev, unsigned queue)
+{
+	struct virtio_iommu *iommu = iommu_of(dev);
+
+	if (queue == VIOMMU_VIRTIO_REQUESTQ && iommu->pending == REQUESTS)
+		iommu->queue_reset_wanted = true;
+	else
+		virtio_queue_reset_done(dev, queue);
 }
 
 static void iommu_destroy(struct virtio_dev *dev)
@@ -394,6 +411,7 @@ static const struct virtio_ops iommu_ops = {
 	.start = iommu_start,
 	.kick = iommu_kick,
 	.reset = iommu_reset,
+	.queue_reset = iommu_queue_reset,
 	.destroy = iommu_destroy,
 };
 

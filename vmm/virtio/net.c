@@ -165,6 +165,7 @@ static const struct virtio_ops net_ops = {
 	.start = net_start,
 	.kick = net_kick,
 	.reset = net_reset,
+	.queue_reset = virtio_queue_reset_at_once,
 	.destroy = net_destroy,
 };
 

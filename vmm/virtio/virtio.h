@@ -37,20 +37,31 @@ struct virtio_ops {
 	 * flight any more, at once or later; until then the driver sees the old status.
 	 */
 	void (*reset)(struct virtio_dev *dev);
+	/*
+	 * The driver resets one queue, and the others go on (section 2.6.1): vq.enabled is false already. Call virtio_queue_reset_done() when
+	 * nothing of it is in flight any more, at once or later; `reset` takes that duty away. NULL: the feature is not offered.
+	 * virtio_queue_reset_at_once() is for devices that use a queue only in their callbacks, and look at vq.enabled there.
+	 */
+	void (*queue_reset)(struct virtio_dev *dev, unsigned queue);
 	void (*destroy)(struct virtio_dev *dev);
 };
 
-/* A queue as the driver describes it in the common configuration. Copied into struct vq when the device starts. */
+/* What the driver asks of one queue of a started device, until the I/O thread has seen to it. */
+enum virtio_queue_wish { QUEUE_NOTHING, QUEUE_ENABLE, QUEUE_RESET };
+
+/* A queue as the driver describes it in the common configuration. Copied into struct vq when the I/O thread begins to use it. */
 struct virtio_queue_regs {
 	uint16_t size, vector;
 	bool enabled;
+	bool resetting; /* the driver waits until it reads 0 */
+	enum virtio_queue_wish wish;
 	uint64_t desc, avail, used;
 };
 
 struct virtio_queue {
 	struct virtio_dev *dev;
 	struct virtio_queue_regs regs; /* guarded by pci.lock */
-	struct vq vq;                  /* I/O thread, while dev->running */
+	struct vq vq;                  /* I/O thread */
 	int kick_fd;
 	bool ioeventfd; /* KVM signals kick_fd; guarded by pci.lock */
 	struct loop_watch watch;
@@ -75,7 +86,7 @@ struct virtio_dev {
 	bool running; /* between start and reset or failure */
 	uint64_t fail_logged_ns;
 	struct virtio_queue queues[VIRTIO_MAX_QUEUES];
-	struct loop_work start_work, reset_work;
+	struct loop_work start_work, reset_work, queue_work;
 };
 
 struct virtio_env {
@@ -110,6 +121,10 @@ void virtio_fail(struct virtio_dev *dev, const char *why);
 
 /* See ops->reset. I/O thread. */
 void virtio_reset_done(struct virtio_dev *dev);
+
+/* See ops->queue_reset. I/O thread. */
+void virtio_queue_reset_done(struct virtio_dev *dev, unsigned queue);
+void virtio_queue_reset_at_once(struct virtio_dev *dev, unsigned queue);
 
 /* Before there is a machine: could the device be made? One line is logged if not. -errno. */
 int virtio_blk_check(const char *path);
