@@ -30,6 +30,9 @@ __attribute__((format(printf, 1, 2))) void print(const char *format, ...);
 bool check_equal(const char *name, uint32_t found, uint32_t wanted);
 bool check(const char *name, bool good);
 
+/* Count a result that the caller prints himself. */
+bool check_quietly(bool good);
+
 /* End now with this value at the exit port. */
 __attribute__((noreturn)) void quit(uint32_t value);
 

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Every virtio device: features without which it does not work (virtio 1.2, section 6.1), indirect tables, interrupts by event
+ * (section 2.7.7), and the reset of a single queue (section 2.6.1).
+ */
+#include "payload.h"
+#include "pci.h"
+#include "request.h"
+
+enum { PATIENCE = 20000, OTHER_SIZE = 4 };
+
+#define BIT(n) (1ull << (n))
+
+static void result(const struct virtio *dev, const char *what, bool good)
+{
+	print("%s %s %u: %s\n", check_quietly(good) ? "ok" : "not ok", request_device(dev), dev->slot, what);
+}
+
+static bool refused(struct virtio *dev, uint64_t features)
+{
+	bool stuck;
+
+	virtio_reset(dev);
+	stuck = virtio_accept(dev, features);
+	virtio_run(dev);
+	return !stuck && !(virtio_status(dev) & STATUS_DRIVER_OK);
+}
+
+static void check_features(struct virtio *dev)
+{
+	const uint64_t offered = virtio_offered(dev);
+
+	result(dev, "VERSION_1 and ACCESS_PLATFORM are offered",
+	       offered & BIT(F_VERSION_1) && offered & BIT(F_ACCESS_PLATFORM));
+	result(dev, "without VERSION_1: FEATURES_OK does not stick", refused(dev, offered & ~BIT(F_VERSION_1)));
+	result(dev, "without ACCESS_PLATFORM: FEATURES_OK does not stick",
+	       refused(dev, offered & ~BIT(F_ACCESS_PLATFORM)));
+	result(dev, "with an unknown bit: FEATURES_OK does not stick", refused(dev, offered | BIT(63)));
+}
+
+static bool begin(struct virtio *dev, struct queue *queue, uint64_t without)
+{
+	if (!virtio_begin(dev, without))
+		return false;
+	queue_prepare(queue, dev, request_queue(dev), QUEUE_SIZE, 0);
+	queue_enable(queue);
+	virtio_run(dev);
+	return true;
+}
+
+static void check_indirect(struct virtio *dev)
+{
+	struct queue queue;
+	bool good = begin(dev, &queue, 0);
+
+	for (unsigned i = 0; i < 3 * QUEUE_SIZE && good; i++)
+		good = request_works(&queue, i & 1);
+	result(dev, "requests in both tables in turn", good);
+	good = begin(dev, &queue, BIT(F_INDIRECT));
+	result(dev, "without INDIRECT_DESC: one table", good && request_works(&queue, false));
+	queue_desc(&queue, 0, (uint32_t)&queue, 16, DESC_INDIRECT, 0);
+	queue_offer(&queue, 0);
+	result(dev, "without INDIRECT_DESC: no other", virtio_wait_status(dev, STATUS_NEEDS_RESET));
+}
+
+static bool interrupted(const struct virtio *dev, bool wanted)
+{
+	for (unsigned i = 0; i < (wanted ? PATIENCE : 100); i++) {
+		if (read8(dev->isr) & ISR_QUEUE)
+			return true;
+		breathe(1);
+	}
+	return false;
+}
+
+static void check_events(struct virtio *dev)
+{
+	struct queue queue;
+	bool good = begin(dev, &queue, 0);
+
+	read8(dev->isr);
+	queue.avail[0] = 1; /* "no interrupt": without meaning here */
+	good &= request_works(&queue, false);
+	result(dev, "interrupt for entry 0", good && interrupted(dev, true));
+	*queue_used_event(&queue) = 3;
+	good = request_works(&queue, false) && request_works(&queue, false);
+	result(dev, "none for entries 1 and 2", good && !interrupted(dev, false));
+	good = request_works(&queue, false);
+	result(dev, "one for entry 3", good && interrupted(dev, true));
+	for (unsigned i = 0; i < PATIENCE && *queue_avail_event(&queue) != 4; i++)
+		breathe(1);
+	result(dev, "the device asks for chain 4, by event alone", *queue_avail_event(&queue) == 4 && !queue.used[0]);
+	good = begin(dev, &queue, BIT(F_EVENT_IDX));
+	read8(dev->isr);
+	queue.avail[0] = 1;
+	good &= request_works(&queue, false);
+	result(dev, "without EVENT_IDX the flag counts", good && !interrupted(dev, false));
+	queue.avail[0] = 0;
+	good = request_works(&queue, false);
+	result(dev, "and so it does the other way", good && interrupted(dev, true));
+}
+
+static bool reset_queue(const struct queue *queue)
+{
+	queue_set_register(queue, Q_RESET, 1);
+	for (unsigned i = 0; i < PATIENCE && queue_register(queue, Q_RESET); i++)
+		breathe(1);
+	return !queue_register(queue, Q_RESET) && !queue_register(queue, Q_ENABLE);
+}
+
+static void check_reset(struct virtio *dev)
+{
+	struct queue queue, other;
+	uint16_t size;
+	bool good;
+
+	virtio_reset(dev);
+	queue_prepare(&queue, dev, request_queue(dev), QUEUE_SIZE, 0);
+	virtio_reset(dev);
+	size = queue_register(&queue, Q_SIZE);
+	good = begin(dev, &queue, 0) && request_works(&queue, false);
+	result(dev, "queue reset is complete", good && reset_queue(&queue));
+	result(dev, "its registers are as at first",
+	       queue_register(&queue, Q_SIZE) == size && !queue_register(&queue, Q_DESC) &&
+		       !queue_register(&queue, Q_USED));
+	queue_desc(&queue, 0, (uint32_t)&queue, 16, DESC_INDIRECT | DESC_NEXT, 0);
+	queue_offer(&queue, 0);
+	breathe(50);
+	result(dev, "a queue that is off is not looked at", !(virtio_status(dev) & STATUS_NEEDS_RESET));
+	queue_prepare(&other, dev, request_queue(dev), OTHER_SIZE, 1);
+	queue_enable(&other);
+	good = queue_register(&other, Q_ENABLE) == 1 && queue_register(&other, Q_SIZE) == OTHER_SIZE;
+	for (unsigned i = 0; i < 3 * OTHER_SIZE && good; i++)
+		good = request_works(&other, i & 1);
+	result(dev, "it works elsewhere, with another size", good);
+	good = begin(dev, &queue, BIT(F_RING_RESET));
+	queue_set_register(&queue, Q_RESET, 1);
+	result(dev, "without RING_RESET there is no such register",
+	       good && !queue_register(&queue, Q_RESET) && request_works(&queue, false));
+}
+
+void payload(void)
+{
+	unsigned devices = 0;
+
+	for (unsigned slot = 0; slot < PCI_SLOTS; slot++) {
+		struct virtio dev;
+
+		if (!virtio_open(&dev, slot))
+			continue;
+		devices++;
+		check_features(&dev);
+		check_indirect(&dev);
+		check_events(&dev);
+		if (virtio_offered(&dev) & BIT(F_RING_RESET))
+			check_reset(&dev);
+		virtio_reset(&dev);
+	}
+	check_equal("devices", devices, parameter("devices", 0));
+}
