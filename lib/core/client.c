@@ -19,6 +19,7 @@ bool client_concerned(const struct viommu_client *client, const struct change *c
 		       section_domain(atomic_load_explicit(&endpoint->tag, memory_order_relaxed)) ==
 			       change->domain->index;
 	case CHANGE_ENDPOINT:
+	case CHANGE_NOTHING:
 		return endpoint == change->endpoint;
 	case CHANGE_MEMORY:
 		return true;

@@ -203,3 +203,24 @@ int viommu_bypass(struct viommu_endpoint *endpoint, struct viommu_inval *inval)
 {
 	return move(endpoint, endpoint->v->bypass->index, inval);
 }
+
+static int quiesce_locked(struct viommu_endpoint *endpoint, struct viommu_inval *inval) REQUIRES(endpoint->v->lock)
+{
+	const struct change change = {.kind = CHANGE_NOTHING, .endpoint = endpoint};
+	int err = endpoint->quarantine ? -EIO : viommu__inval_reserve(inval);
+
+	if (!err)
+		viommu__inval_record(inval, &change);
+	return err;
+}
+
+int viommu_quiesce(struct viommu_endpoint *endpoint, struct viommu_inval *inval)
+{
+	if (atomic_load_explicit(&endpoint->v->quarantined, memory_order_relaxed))
+		quarantine_poll(endpoint->v);
+	lock_take(&endpoint->v->lock);
+	int err = quiesce_locked(endpoint, inval);
+
+	lock_drop(&endpoint->v->lock);
+	return err;
+}

@@ -16,13 +16,14 @@ enum change_kind {
 	CHANGE_UNMAP,    /* `range` of IOVA in `domain` */
 	CHANGE_ENDPOINT, /* `endpoint` left `domain` */
 	CHANGE_MEMORY,   /* `range` of host addresses is going */
+	CHANGE_NOTHING,  /* of `endpoint` is taken away; what it does in any domain is waited for all the same */
 };
 
 struct change {
 	enum change_kind kind;
 	unsigned tag;                     /* which of its owner's requests made it */
-	struct viommu_domain *domain;     /* NULL for CHANGE_MEMORY */
-	struct viommu_endpoint *endpoint; /* CHANGE_ENDPOINT */
+	struct viommu_domain *domain;     /* NULL for CHANGE_MEMORY and _NOTHING */
+	struct viommu_endpoint *endpoint; /* CHANGE_ENDPOINT, CHANGE_NOTHING */
 	struct range range;
 	bool spare_ats;               /* CHANGE_UNMAP: clients behind ATS are not told */
 	struct table_retired retired; /* CHANGE_UNMAP: nodes that readers may still walk */

@@ -41,6 +41,8 @@ bool change_concerns_section(const struct change *change, uint64_t word)
 		       section_endpoint(word) == change->endpoint->index;
 	case CHANGE_MEMORY:
 		return true;
+	case CHANGE_NOTHING:
+		return section_endpoint(word) == change->endpoint->index;
 	}
 	return true;
 }
@@ -97,7 +99,7 @@ static bool span_concerned(const struct change *change, const struct viommu_span
 
 bool change_concerns_hold(const struct change *change, const struct viommu_hold *hold)
 {
-	if (change->kind == CHANGE_ENDPOINT)
+	if (change->kind == CHANGE_ENDPOINT || change->kind == CHANGE_NOTHING)
 		return hold->endpoint == change->endpoint;
 	for (size_t i = 0; i < hold->count; i++)
 		if (span_concerned(change, &hold->spans[i]))

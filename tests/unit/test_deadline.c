@@ -317,6 +317,23 @@ static void test_a_section_that_stays_open_fails_its_endpoint(void **state)
 	assert_int_equal(viommu_attach(f->other, f->other_domain, f->inval), 0);
 }
 
+/* Who still holds on to memory is not idle, however often one asks; then it is. */
+static void test_a_failed_endpoint_is_not_idle(void **state)
+{
+	struct fixture *f = *state;
+	struct viommu_section section;
+
+	assert_int_equal(viommu_dma_begin(f->other, &section), 0);
+	assert_int_equal(viommu_quiesce(f->other, f->inval), 0);
+	begin(f);
+	assert_int_equal(wait_for_end(f), -ETIMEDOUT);
+	assert_int_equal(f->failed_endpoint, 2);
+	assert_int_equal(viommu_quiesce(f->other, f->inval), -EIO);
+	viommu_dma_end(&section);
+	assert_int_equal(viommu_quiesce(f->other, f->inval), 0);
+	complete(f);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -331,6 +348,7 @@ int main(void)
 		CASE(test_a_slow_hold_is_cancelled_at_half_the_deadline),
 		CASE(test_a_hold_that_stays_fails_its_endpoint),
 		CASE(test_a_section_that_stays_open_fails_its_endpoint),
+		CASE(test_a_failed_endpoint_is_not_idle),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

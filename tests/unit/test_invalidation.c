@@ -125,6 +125,52 @@ static void test_a_section_that_came_later_is_not_awaited(void **state)
 	viommu_dma_end(&section);
 }
 
+/* Nothing is taken away; an endpoint is waited for in whichever domain it is at work, and others are not. */
+static void test_a_quiesce_waits_for_its_endpoint_alone(void **state)
+{
+	struct fixture *f = *state;
+	struct viommu_section section, sibling, later;
+	struct viommu_span span, sibling_span;
+	struct viommu_hold hold = {0};
+
+	use(f->sibling, 0x1000, &sibling, &sibling_span, NULL);
+	use(f->endpoint, 0x1000, &section, &span, &hold);
+	assert_int_equal(viommu_quiesce(f->endpoint, f->inval), 0);
+	viommu_inval_begin(f->inval);
+	assert_int_equal(viommu_inval_poll(f->inval), -EAGAIN);
+	assert_int_equal(viommu_dma_begin(f->endpoint, &later), 0);
+	viommu_dma_end(&section);
+	assert_int_equal(viommu_inval_poll(f->inval), -EAGAIN);
+	viommu_dma_release(&hold);
+	assert_int_equal(viommu_inval_poll(f->inval), 0);
+	assert_int_equal(viommu_dma_translate(&later, iova(0x1000), 1, VIOMMU_READ, &span), 0);
+	viommu_dma_end(&later);
+	viommu_dma_end(&sibling);
+}
+
+/* It was detached meanwhile, and that invalidation waits for the hold as well. */
+static void test_a_quiesce_waits_for_holds_of_an_old_domain(void **state)
+{
+	struct fixture *f = *state;
+	struct viommu_section section;
+	struct viommu_inval *other;
+	struct viommu_hold hold = {0};
+	struct viommu_span span;
+
+	assert_int_equal(viommu_inval_create(f->v, &other), 0);
+	use(f->endpoint, 0x1000, &section, &span, &hold);
+	viommu_dma_end(&section);
+	assert_int_equal(viommu_detach(f->endpoint, other), 0);
+	viommu_inval_begin(other);
+	assert_int_equal(viommu_quiesce(f->endpoint, f->inval), 0);
+	viommu_inval_begin(f->inval);
+	assert_int_equal(viommu_inval_poll(f->inval), -EAGAIN);
+	viommu_dma_release(&hold);
+	assert_int_equal(viommu_inval_poll(f->inval), 0);
+	assert_int_equal(viommu_inval_poll(other), 0);
+	viommu_inval_destroy(other);
+}
+
 static void test_a_slot_that_is_used_again_is_not_awaited(void **state)
 {
 	struct fixture *f = *state;
@@ -314,6 +360,8 @@ int main(void)
 		CASE(test_an_unmap_waits_for_an_open_section),
 		CASE(test_a_section_that_came_later_is_not_awaited),
 		CASE(test_a_slot_that_is_used_again_is_not_awaited),
+		CASE(test_a_quiesce_waits_for_its_endpoint_alone),
+		CASE(test_a_quiesce_waits_for_holds_of_an_old_domain),
 		CASE(test_other_domains_are_not_awaited),
 		CASE(test_a_hold_is_awaited_after_its_section),
 		CASE(test_a_hold_taken_while_we_wait_is_awaited_too),
