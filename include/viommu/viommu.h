@@ -9,6 +9,7 @@
 #include <viommu/domain.h>
 #include <viommu/fault.h>
 #include <viommu/inval.h>
+#include <viommu/irq.h>
 #include <viommu/types.h>
 #include <viommu/virtio.h>
 

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Interrupts as messages: what devices send, and what a unit with interrupt remapping makes of it. */
+#ifndef VIOMMU_IRQ_H
+#define VIOMMU_IRQ_H
+
+#include <viommu/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * A message-signalled interrupt: the write of four bytes `data` to `address`. A message that was remapped carries bits
+ * 31:8 of its destination in bits 63:40 of the address, as KVM takes it once 32-bit APIC ids are switched on
+ * (KVM_CAP_X2APIC_API with KVM_X2APIC_API_USE_32BIT_IDS).
+ */
+struct viommu_irq_message {
+	uint64_t address;
+	uint32_t data;
+};
+
+/*
+ * viommu_irq_is_request - is a device's write of @len bytes to this address an interrupt request (VT-d 5.1.2), and so never
+ * one to memory, whatever is mapped there? Four bytes, aligned, to 0xfee00000-0xfeefffff. Any thread.
+ */
+VIOMMU_PUBLIC bool viommu_irq_is_request(uint64_t address, size_t len);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
