@@ -26,20 +26,24 @@ enum {
 #define ENTRY_REMOTE_IRR (1ull << 14)
 #define ENTRY_LEVEL (1ull << 15)
 #define ENTRY_MASKED (1ull << 16)
-#define ENTRY_DESTINATION_SHIFT 56
+#define ENTRY_ADDRESS_SHIFT 48 /* from here on: bits 19:4 of the message's address */
 #define ENTRY_READ_ONLY (ENTRY_PENDING | ENTRY_REMOTE_IRR)
 #define ENTRY_DEFINED 0xff0000000001ffffull
+#define ENTRY_REMAPPABLE 0x00ff000000000000ull
 
 #define MSI_ADDRESS 0xfee00000ull
 #define MSI_ADDRESS_LOGICAL (1ull << 2)
 #define MSI_DATA_ASSERT (1u << 14)
 #define MSI_DATA_LEVEL (1u << 15)
 
-/* An entry says in other places what a message says (SDM volume 3, section 11.11). */
+/*
+ * An entry says in other places what a message says (SDM volume 3, section 11.11), in the remappable format as well (VT-d
+ * 5.1.5.1): there the vector and mode mean nothing, as the message has no subhandle.
+ */
 static struct msi_message entry_message(uint64_t entry)
 {
 	struct msi_message message = {
-		.address = MSI_ADDRESS | entry >> ENTRY_DESTINATION_SHIFT << 12,
+		.address = MSI_ADDRESS | entry >> ENTRY_ADDRESS_SHIFT << 4,
 		.data = (uint32_t)(entry & (ENTRY_VECTOR | ENTRY_MODE_MASK << ENTRY_MODE_SHIFT)),
 	};
 
@@ -64,7 +68,7 @@ static void fire(struct ioapic *ioapic, unsigned pin)
 
 	if (*entry & (ENTRY_MASKED | ENTRY_REMOTE_IRR))
 		return;
-	if (ioapic->ops->deliver(ioapic->opaque, entry_message(*entry)) && waits_for_eoi(*entry))
+	if (ioapic->ops->deliver(ioapic->opaque, pin) && waits_for_eoi(*entry))
 		*entry |= ENTRY_REMOTE_IRR;
 }
 
@@ -79,7 +83,7 @@ static void write_entry(struct ioapic *ioapic, unsigned pin, bool high, uint32_t
 {
 	const uint64_t old = ioapic->entries[pin];
 	const uint64_t mask = high ? 0xffffffffull << 32 : 0xffffffffull;
-	uint64_t entry = ((old & ~mask) | (high ? (uint64_t)half << 32 : half)) & ENTRY_DEFINED & ~ENTRY_READ_ONLY;
+	uint64_t entry = ((old & ~mask) | (high ? (uint64_t)half << 32 : half)) & ioapic->defined & ~ENTRY_READ_ONLY;
 
 	/* Kernels turn a pin to edge and back to get rid of a stuck remote IRR. */
 	if (entry & ENTRY_LEVEL)
@@ -123,8 +127,14 @@ void ioapic_init(struct ioapic *ioapic, const struct ioapic_ops *ops, void *opaq
 	memset(ioapic, 0, sizeof(*ioapic));
 	ioapic->ops = ops;
 	ioapic->opaque = opaque;
+	ioapic->defined = ENTRY_DEFINED;
 	for (unsigned pin = 0; pin < LAYOUT_IOAPIC_PINS; pin++)
 		ioapic->entries[pin] = ENTRY_MASKED;
+}
+
+void ioapic_make_remappable(struct ioapic *ioapic)
+{
+	ioapic->defined |= ENTRY_REMAPPABLE;
 }
 
 uint32_t ioapic_read(const struct ioapic *ioapic, uint64_t offset)

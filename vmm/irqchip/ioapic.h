@@ -13,15 +13,16 @@
 #include "vmm/layout.h"
 
 struct ioapic_ops {
-	/* Send it. false: no CPU took it. */
-	bool (*deliver)(void *opaque, struct msi_message message);
-	/* An unmasked pin would now send this message. */
+	/* Send the pin's message. false: no CPU took it. */
+	bool (*deliver)(void *opaque, unsigned pin);
+	/* An unmasked pin sends this message from now on. */
 	void (*retarget)(void *opaque, unsigned pin, struct msi_message message);
 };
 
 struct ioapic {
 	const struct ioapic_ops *ops;
 	void *opaque;
+	uint64_t defined; /* bits of an entry that exist */
 	uint8_t select, id;
 	uint64_t entries[LAYOUT_IOAPIC_PINS]; /* redirection table */
 	uint32_t lines;                       /* a bit per pin: its input now */
@@ -29,13 +30,19 @@ struct ioapic {
 
 void ioapic_init(struct ioapic *ioapic, const struct ioapic_ops *ops, void *opaque);
 
+/* Entries get the bits of the remappable format (VT-d 5.1.5.1), too. */
+void ioapic_make_remappable(struct ioapic *ioapic);
+
 /* Its page: offset from LAYOUT_IOAPIC. */
 uint32_t ioapic_read(const struct ioapic *ioapic, uint64_t offset);
 void ioapic_write(struct ioapic *ioapic, uint64_t offset, uint32_t value);
 
 void ioapic_set_line(struct ioapic *ioapic, unsigned pin, bool level);
 
-/* The end of interrupts with this vector: the pin fires again if its line is still up. */
+/*
+ * The end of interrupts with this vector, by the EOI register or by a local APIC's message: pins whose entry has it fire
+ * again if their line is still up. Where the message is remapped, software sees to it that the vectors agree (VT-d 5.1.5.1).
+ */
 void ioapic_eoi(struct ioapic *ioapic, uint8_t vector);
 
 #endif

@@ -3,44 +3,31 @@
 #include "vmm/irqchip/irqchip.h"
 
 #include <errno.h>
-#include <linux/kvm.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
 
 #include "vmm/irqchip/ioapic.h"
-#include "vmm/irqchip/routes.h"
+#include "vmm/irqchip/route.h"
+#include "vmm/kvm/irq.h"
 #include "vmm/kvm/kvm.h"
 #include "vmm/layout.h"
 #include "vmm/util/bus.h"
-#include "vmm/util/log.h"
 
-/* `lock` guards ioapic and routes. It is the innermost lock: nothing but KVM is called with it held. */
+/* `lock` guards the IOAPIC; taken before those of routes. */
 struct irqchip {
 	struct bus *mmio;
 	struct bus_range range;
-	int vm;
-	bool route_error; /* logged once */
+	struct irq_router router;
+	struct irq_route *pins[LAYOUT_IOAPIC_PINS];
 	pthread_mutex_t lock;
 	struct ioapic ioapic;
-	struct routes routes;
 };
 
-static bool send_message(const struct irqchip *chip, struct msi_message message)
+static bool deliver_cb(void *opaque, unsigned pin)
 {
-	struct kvm_msi msi = {
-		.address_lo = (uint32_t)message.address,
-		.address_hi = (uint32_t)(message.address >> 32),
-		.data = message.data,
-	};
+	struct irqchip *chip = opaque;
 
-	return ioctl(chip->vm, KVM_SIGNAL_MSI, &msi) > 0;
-}
-
-static bool deliver_cb(void *opaque, struct msi_message message)
-{
-	return send_message(opaque, message);
+	return irq_route_raise(chip->pins[pin]);
 }
 
 /* A masked pin keeps its old route: the EOI of an interrupt that it fired before may still come. */
@@ -48,14 +35,7 @@ static void retarget_cb(void *opaque, unsigned pin, struct msi_message message)
 {
 	struct irqchip *chip = opaque;
 
-	routes_set(&chip->routes, pin, message);
-
-	const int error = routes_commit(&chip->routes);
-
-	if (error && !chip->route_error) {
-		chip->route_error = true;
-		vmm_log("KVM refuses an interrupt route: %s; level interrupts may stick", strerror(-error));
-	}
+	irq_route_set(chip->pins[pin], message);
 }
 
 static const struct ioapic_ops ioapic_ops = {.deliver = deliver_cb, .retarget = retarget_cb};
@@ -85,6 +65,38 @@ static void chip_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
 
 static const struct bus_ops chip_bus_ops = {.read = chip_read, .write = chip_write};
 
+static void destroy_pins(struct irqchip *chip)
+{
+	for (unsigned pin = 0; pin < LAYOUT_IOAPIC_PINS; pin++) {
+		irq_route_destroy(chip->pins[pin]);
+		chip->pins[pin] = NULL;
+	}
+}
+
+static int create_pins(struct irqchip *chip)
+{
+	for (unsigned pin = 0; pin < LAYOUT_IOAPIC_PINS; pin++) {
+		const int error = irq_route_create(&chip->router, 0, &chip->pins[pin]);
+
+		if (error) {
+			destroy_pins(chip);
+			return error;
+		}
+		irq_route_set_pin(chip->pins[pin], pin);
+	}
+	return 0;
+}
+
+static void init_range(struct irqchip *chip)
+{
+	chip->range = (struct bus_range){
+		.first = LAYOUT_IOAPIC,
+		.last = LAYOUT_IOAPIC + LAYOUT_IOAPIC_SIZE - 1,
+		.ops = &chip_bus_ops,
+		.opaque = chip,
+	};
+}
+
 int irqchip_create(struct kvm *kvm, struct bus *mmio, struct irqchip **out)
 {
 	struct irqchip *chip = calloc(1, sizeof(*chip));
@@ -93,26 +105,25 @@ int irqchip_create(struct kvm *kvm, struct bus *mmio, struct irqchip **out)
 	if (!chip)
 		return -ENOMEM;
 	chip->mmio = mmio;
-	chip->vm = kvm->vm;
-	chip->range = (struct bus_range){
-		.first = LAYOUT_IOAPIC,
-		.last = LAYOUT_IOAPIC + LAYOUT_IOAPIC_SIZE - 1,
-		.ops = &chip_bus_ops,
-		.opaque = chip,
-	};
+	init_range(chip);
 	pthread_mutex_init(&chip->lock, NULL);
 	ioapic_init(&chip->ioapic, &ioapic_ops, chip);
-	error = routes_init(&chip->routes, kvm->vm);
+	error = irq_router_init(&chip->router, kvm->vm);
 	if (error)
 		goto err_chip;
+	error = create_pins(chip);
+	if (error)
+		goto err_router;
 	error = bus_add(mmio, &chip->range);
 	if (error)
-		goto err_routes;
+		goto err_pins;
 	*out = chip;
 	return 0;
 
-err_routes:
-	routes_fini(&chip->routes);
+err_pins:
+	destroy_pins(chip);
+err_router:
+	irq_router_fini(&chip->router);
 err_chip:
 	pthread_mutex_destroy(&chip->lock);
 	free(chip);
@@ -122,15 +133,44 @@ err_chip:
 void irqchip_destroy(struct irqchip *chip)
 {
 	bus_remove(chip->mmio, &chip->range);
-	routes_fini(&chip->routes);
+	destroy_pins(chip);
+	irq_router_fini(&chip->router);
 	pthread_mutex_destroy(&chip->lock);
 	free(chip);
+}
+
+void irqchip_set_remapper(struct irqchip *chip, const struct irq_remapper *remapper)
+{
+	chip->router.remapper = *remapper;
+	for (unsigned pin = 0; pin < LAYOUT_IOAPIC_PINS; pin++)
+		irq_route_set_requester(chip->pins[pin], remapper->ioapic);
+	ioapic_make_remappable(&chip->ioapic);
+}
+
+void irqchip_remap_invalidate(struct irqchip *chip, uint32_t first, uint32_t last)
+{
+	irq_router_invalidate(&chip->router, first, last);
+}
+
+void irqchip_remap_commit(struct irqchip *chip)
+{
+	irq_router_commit(&chip->router);
+}
+
+void irqchip_stats(struct irqchip *chip, struct irq_stats *out)
+{
+	irq_router_stats(&chip->router, out);
+}
+
+struct irq_router *irqchip_router(struct irqchip *chip)
+{
+	return &chip->router;
 }
 
 void irq_send(struct irqchip *chip, struct msi_message message)
 {
 	/* The message is the guest's own: one that reaches no CPU is lost, as on hardware. */
-	send_message(chip, message);
+	kvm_irq_send(chip->router.vm, &message);
 }
 
 void irq_set_pin(struct irqchip *chip, unsigned gsi, bool level)

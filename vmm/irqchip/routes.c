@@ -5,19 +5,53 @@
 #include <linux/kvm.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
+
+#include "vmm/kvm/irq.h"
+#include "vmm/layout.h"
 
 int routes_init(struct routes *routes, int vm)
 {
 	memset(routes, 0, sizeof(*routes));
 	routes->vm = vm;
 	routes->table = calloc(1, sizeof(*routes->table) + ROUTES_MAX * sizeof(routes->table->entries[0]));
-	return routes->table ? 0 : -ENOMEM;
+	if (!routes->table)
+		return -ENOMEM;
+	pthread_mutex_init(&routes->lock, NULL);
+	return 0;
 }
 
 void routes_fini(struct routes *routes)
 {
+	pthread_mutex_destroy(&routes->lock);
 	free(routes->table);
+}
+
+int routes_take(struct routes *routes)
+{
+	int gsi = -ENOSPC;
+
+	pthread_mutex_lock(&routes->lock);
+	for (unsigned i = LAYOUT_IOAPIC_PINS; i < ROUTES_MAX && gsi < 0; i++)
+		if (!routes->gsi[i].taken)
+			gsi = (int)i;
+	if (gsi >= 0)
+		routes->gsi[gsi].taken = true;
+	pthread_mutex_unlock(&routes->lock);
+	return gsi;
+}
+
+static void clear_locked(struct routes *routes, unsigned gsi)
+{
+	routes->changed |= routes->gsi[gsi].used;
+	routes->gsi[gsi].used = false;
+}
+
+void routes_put(struct routes *routes, unsigned gsi)
+{
+	pthread_mutex_lock(&routes->lock);
+	clear_locked(routes, gsi);
+	routes->gsi[gsi].taken = false;
+	pthread_mutex_unlock(&routes->lock);
 }
 
 static bool same_message(struct msi_message a, struct msi_message b)
@@ -27,17 +61,19 @@ static bool same_message(struct msi_message a, struct msi_message b)
 
 void routes_set(struct routes *routes, unsigned gsi, struct msi_message message)
 {
-	if (routes->gsi[gsi].used && same_message(routes->gsi[gsi].message, message))
-		return;
+	pthread_mutex_lock(&routes->lock);
+	if (!routes->gsi[gsi].used || !same_message(routes->gsi[gsi].message, message))
+		routes->changed = true;
 	routes->gsi[gsi].used = true;
 	routes->gsi[gsi].message = message;
-	routes->changed = true;
+	pthread_mutex_unlock(&routes->lock);
 }
 
 void routes_clear(struct routes *routes, unsigned gsi)
 {
-	routes->changed |= routes->gsi[gsi].used;
-	routes->gsi[gsi].used = false;
+	pthread_mutex_lock(&routes->lock);
+	clear_locked(routes, gsi);
+	pthread_mutex_unlock(&routes->lock);
 }
 
 static struct kvm_irq_routing_entry make_entry(unsigned gsi, struct msi_message message)
@@ -54,18 +90,38 @@ static struct kvm_irq_routing_entry make_entry(unsigned gsi, struct msi_message 
 	};
 }
 
-int routes_commit(struct routes *routes)
+static int commit_locked(struct routes *routes)
 {
 	struct kvm_irq_routing *table = routes->table;
+	int error;
 
-	if (!routes->changed)
-		return 0;
 	table->nr = 0;
 	for (unsigned gsi = 0; gsi < ROUTES_MAX; gsi++)
 		if (routes->gsi[gsi].used)
 			table->entries[table->nr++] = make_entry(gsi, routes->gsi[gsi].message);
-	if (ioctl(routes->vm, KVM_SET_GSI_ROUTING, table))
-		return -errno;
-	routes->changed = false;
-	return 0;
+	error = kvm_irq_set_table(routes->vm, table);
+	routes->commits++;
+	routes->changed = error != 0;
+	return error;
+}
+
+int routes_commit(struct routes *routes)
+{
+	int error = 0;
+
+	pthread_mutex_lock(&routes->lock);
+	if (routes->changed)
+		error = commit_locked(routes);
+	pthread_mutex_unlock(&routes->lock);
+	return error;
+}
+
+uint64_t routes_commits(struct routes *routes)
+{
+	uint64_t commits;
+
+	pthread_mutex_lock(&routes->lock);
+	commits = routes->commits;
+	pthread_mutex_unlock(&routes->lock);
+	return commits;
 }

@@ -43,6 +43,8 @@ static void perform_effects(struct pci_dev *dev, unsigned offset, unsigned size)
 		pci_bars_update(dev);
 	if (msix && (command || touches(offset, size, msix + PCI_MSIX_FLAGS, msix + PCI_MSIX_FLAGS + 1)))
 		pci_msix_update(dev);
+	if (dev->msi && (command || touches(offset, size, dev->msi, dev->msi + PCI_MSI_DATA_64 + 1)))
+		pci_msi_update(dev);
 	pci_intx_update(dev);
 	if (dev->ops->config_access)
 		dev->ops->config_access(dev, offset, size, true);

@@ -2,9 +2,9 @@
 /* A PCI function's header and capabilities (PCI Express base 5.0, sections 7.5.1 and 7.5.3). */
 #include <assert.h>
 #include <linux/pci_regs.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "vmm/irqchip/route.h"
 #include "vmm/pci/internal.h"
 
 enum { FIRST_CAPABILITY = 0x40, CAPABILITIES_END = 0x100, EXPRESS_SIZE = 0x3c };
@@ -86,7 +86,8 @@ int pci_dev_init(struct pci_dev *dev, const struct pci_ops *ops, const struct pc
 
 void pci_dev_fini(struct pci_dev *dev)
 {
-	free(dev->msix.entries);
+	irq_route_destroy(dev->msi_route);
+	pci_msix_fini(dev);
 	pthread_mutex_destroy(&dev->lock);
 }
 

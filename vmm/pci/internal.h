@@ -40,7 +40,15 @@ void pci_bars_withdraw(struct pci_dev *dev);
 bool pci_msix_read(struct pci_dev *dev, unsigned bar, uint64_t offset, unsigned size, uint64_t *value);
 bool pci_msix_write(struct pci_dev *dev, unsigned bar, uint64_t offset, uint64_t value, unsigned size);
 
-/* Config space changed: send what waits and may go now. */
+/* Free the table. dev->lock not held. */
+void pci_msix_fini(struct pci_dev *dev);
+
+/* A function gets its slot: routes for its messages, whose requester it is now. -ENOMEM. */
+int pci_msi_place(struct pci_dev *dev);
+int pci_msix_place(struct pci_dev *dev);
+
+/* Config space changed: messages may be sent now or not, or are others; send what waits and may go now. */
+void pci_msi_update(struct pci_dev *dev);
 void pci_msix_update(struct pci_dev *dev);
 
 /* Config space or what the device wants has changed: drive its pin accordingly. dev->lock held. */

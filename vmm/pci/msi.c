@@ -2,6 +2,7 @@
 /* MSI (PCI Express base 5.0, sections 6.1.4 and 7.7.1): one message, address of 64 bits, no mask bits. */
 #include <linux/pci_regs.h>
 
+#include "vmm/irqchip/route.h"
 #include "vmm/pci/internal.h"
 
 enum { CAPABILITY_SIZE = 14 };
@@ -25,16 +26,34 @@ bool pci_msi_enabled(const struct pci_dev *dev)
 	return dev->msi && pci_get16(dev, dev->msi + PCI_MSI_FLAGS) & PCI_MSI_FLAGS_ENABLE;
 }
 
-/* A message is a memory write, so it needs bus mastering. It is sent or lost: nothing here can hold it back. */
+int pci_msi_place(struct pci_dev *dev)
+{
+	return dev->msi ? irq_route_create(irqchip_router(dev->root->config.irqchip), dev->devfn, &dev->msi_route) : 0;
+}
+
+static struct msi_message message_of(const struct pci_dev *dev)
+{
+	return (struct msi_message){
+		.address = pci_get32(dev, dev->msi + PCI_MSI_ADDRESS_LO) |
+			   (uint64_t)pci_get32(dev, dev->msi + PCI_MSI_ADDRESS_HI) << 32,
+		.data = pci_get16(dev, dev->msi + PCI_MSI_DATA_64),
+	};
+}
+
+/* A message is a memory write, so it needs bus mastering. */
+void pci_msi_update(struct pci_dev *dev)
+{
+	if (!dev->msi_route)
+		return;
+	if (pci_msi_enabled(dev) && pci_bus_master(dev))
+		irq_route_set(dev->msi_route, message_of(dev));
+	else
+		irq_route_clear(dev->msi_route);
+}
+
+/* It is sent or lost: nothing here can hold it back. */
 void pci_msi_raise_locked(struct pci_dev *dev)
 {
-	const unsigned at = dev->msi;
-
-	if (!pci_msi_enabled(dev) || !pci_bus_master(dev) || !dev->root)
-		return;
-	irq_send(dev->root->config.irqchip, (struct msi_message){
-						    .address = pci_get32(dev, at + PCI_MSI_ADDRESS_LO) |
-							       (uint64_t)pci_get32(dev, at + PCI_MSI_ADDRESS_HI) << 32,
-						    .data = pci_get16(dev, at + PCI_MSI_DATA_64),
-					    });
+	if (dev->msi_route)
+		irq_route_raise(dev->msi_route);
 }

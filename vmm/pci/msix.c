@@ -5,6 +5,7 @@
 #include <linux/pci_regs.h>
 #include <stdlib.h>
 
+#include "vmm/irqchip/route.h"
 #include "vmm/pci/internal.h"
 
 enum { CAPABILITY_SIZE = 12, ENTRY_SIZE = 16 };
@@ -42,18 +43,39 @@ bool pci_msix_enabled(const struct pci_dev *dev)
 	return control(dev) & PCI_MSIX_FLAGS_ENABLE;
 }
 
+int pci_msix_place(struct pci_dev *dev)
+{
+	struct irq_router *router = irqchip_router(dev->root->config.irqchip);
+	int ret = 0;
+
+	for (unsigned i = 0; i < dev->msix.count && !ret; i++)
+		ret = irq_route_create(router, dev->devfn, &dev->msix.entries[i].route);
+	return ret;
+}
+
 /* A message is a memory write, so it needs bus mastering. */
 static bool may_send(const struct pci_dev *dev, const struct msix_entry *entry)
 {
-	return !entry->masked && !(control(dev) & PCI_MSIX_FLAGS_MASKALL) && pci_bus_master(dev);
+	return pci_msix_enabled(dev) && !entry->masked && !(control(dev) & PCI_MSIX_FLAGS_MASKALL) &&
+	       pci_bus_master(dev);
+}
+
+static void update_route(const struct pci_dev *dev, const struct msix_entry *entry)
+{
+	if (!entry->route)
+		return;
+	if (may_send(dev, entry))
+		irq_route_set(entry->route, entry->message);
+	else
+		irq_route_clear(entry->route);
 }
 
 /* Sent under the lock: once the guest has masked an entry, the old message cannot come any more. */
 static void send_or_keep(struct pci_dev *dev, struct msix_entry *entry)
 {
 	entry->pending = !may_send(dev, entry);
-	if (!entry->pending && dev->root)
-		irq_send(dev->root->config.irqchip, entry->message);
+	if (!entry->pending && entry->route)
+		irq_route_raise(entry->route);
 }
 
 void pci_msix_raise_locked(struct pci_dev *dev, unsigned vector)
@@ -69,6 +91,20 @@ void pci_msix_raise(struct pci_dev *dev, unsigned vector)
 	pthread_mutex_unlock(&dev->lock);
 }
 
+int pci_msix_fd(struct pci_dev *dev, unsigned vector, struct loop *loop)
+{
+	if (vector >= dev->msix.count || !dev->msix.entries[vector].route)
+		return -EINVAL;
+	return irq_route_fd(dev->msix.entries[vector].route, loop);
+}
+
+void pci_msix_fini(struct pci_dev *dev)
+{
+	for (unsigned i = 0; i < dev->msix.count; i++)
+		irq_route_destroy(dev->msix.entries[i].route);
+	free(dev->msix.entries);
+}
+
 void pci_msix_update(struct pci_dev *dev)
 {
 	bool enabled = pci_msix_enabled(dev);
@@ -76,6 +112,7 @@ void pci_msix_update(struct pci_dev *dev)
 	for (unsigned i = 0; i < dev->msix.count; i++) {
 		struct msix_entry *entry = &dev->msix.entries[i];
 
+		update_route(dev, entry);
 		if (!enabled)
 			entry->pending = false;
 		else if (entry->pending)
@@ -116,10 +153,16 @@ static void table_write(struct pci_dev *dev, uint64_t offset, uint32_t value)
 		break;
 	case PCI_MSIX_ENTRY_VECTOR_CTRL:
 		entry->masked = value & PCI_MSIX_ENTRY_CTRL_MASKBIT;
-		if (entry->pending)
-			send_or_keep(dev, entry);
 		break;
 	}
+	update_route(dev, entry);
+	if (entry->pending)
+		send_or_keep(dev, entry);
+}
+
+static bool is_pending(const struct msix_entry *entry)
+{
+	return entry->pending || (entry->route && irq_route_pending(entry->route));
 }
 
 static uint32_t pba_read(const struct pci_msix *msix, uint64_t offset)
@@ -127,7 +170,7 @@ static uint32_t pba_read(const struct pci_msix *msix, uint64_t offset)
 	uint32_t bits = 0;
 
 	for (unsigned i = 0; i < 32 && offset * 8 + i < msix->count; i++)
-		bits |= (uint32_t)msix->entries[offset * 8 + i].pending << i;
+		bits |= (uint32_t)is_pending(&msix->entries[offset * 8 + i]) << i;
 	return bits;
 }
 

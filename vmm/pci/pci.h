@@ -16,6 +16,8 @@
 #include "vmm/irqchip/irqchip.h"
 #include "vmm/util/bus.h"
 
+struct irq_route;
+struct loop;
 struct viommu_endpoint;
 struct pci_dev;
 struct pci_root;
@@ -51,6 +53,7 @@ struct pci_ops {
 struct msix_entry {
 	struct msi_message message;
 	bool masked, pending;
+	struct irq_route *route; /* has the message while it may be sent; NULL before pci_root_add() */
 };
 
 /* MSI-X: table and pending bits lie at fixed offsets of one BAR; pci_bar_read() and _write() serve them. */
@@ -79,9 +82,10 @@ struct pci_dev {
 	uint8_t w1c[PCI_CONFIG_SIZE];      /* mask of bits that the guest clears by writing 1 */
 	struct pci_bar bars[PCI_BARS];
 	struct pci_msix msix;
-	uint8_t msi;             /* offset of the MSI capability; 0: none */
-	bool intx, intx_level;   /* the device wants its pin up; it is up */
-	uint8_t next_capability; /* where the next one goes */
+	uint8_t msi;                 /* offset of the MSI capability; 0: none */
+	struct irq_route *msi_route; /* has the message while it may be sent; NULL before pci_root_add() */
+	bool intx, intx_level;       /* the device wants its pin up; it is up */
+	uint8_t next_capability;     /* where the next one goes */
 };
 
 struct pci_root_config {
@@ -108,7 +112,7 @@ void pci_add_intx(struct pci_dev *dev);
 void pci_add_msi(struct pci_dev *dev);
 int pci_add_msix(struct pci_dev *dev, unsigned bar, uint32_t table, uint32_t pba, unsigned count);
 
-/* Put a device at a slot (function 0) and give its BARs addresses. -EEXIST: slot taken; -ENOSPC: window full. */
+/* Put a device at a slot (function 0) and give its BARs addresses. -EEXIST: slot taken; -ENOSPC: window full; -ENOMEM. */
 int pci_root_add(struct pci_root *root, struct pci_dev *dev, unsigned slot);
 
 /*
@@ -133,6 +137,13 @@ void pci_bar_write(struct pci_dev *dev, unsigned bar, uint64_t offset, uint64_t 
  */
 void pci_msix_raise(struct pci_dev *dev, unsigned vector);
 void pci_msix_raise_locked(struct pci_dev *dev, unsigned vector);
+
+/*
+ * An eventfd (non-blocking) whose signals raise the vector, without this process where the message resolves; masked, it keeps
+ * them. It stays the device's; again the same one if called again. For back ends in the kernel and in other processes. Loop
+ * thread, or when the loop does not run; after pci_root_add(). Errors: -EINVAL (no such vector), those of irq_route_fd().
+ */
+int pci_msix_fd(struct pci_dev *dev, unsigned vector, struct loop *loop);
 
 /* Send the MSI message if MSI is enabled and bus mastering on; else nothing. With dev->lock held. */
 void pci_msi_raise_locked(struct pci_dev *dev);

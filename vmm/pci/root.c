@@ -101,9 +101,14 @@ static int add_locked(struct pci_root *root, struct pci_dev *dev, unsigned slot)
 	ret = pci_bars_place(root, dev);
 	if (ret)
 		return ret;
-	pci_intx_place(dev, slot);
 	dev->root = root;
 	dev->devfn = (uint8_t)(slot << 3);
+	ret = pci_msi_place(dev);
+	if (!ret)
+		ret = pci_msix_place(dev);
+	if (ret)
+		return ret;
+	pci_intx_place(dev, slot);
 	snprintf(dev->name, sizeof(dev->name), "0000:00:%02x.0", slot);
 	root->slots[slot] = dev;
 	return 0;

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The eventfd of a route. While the route resolves it is bound to the route's GSI, and interrupts need no user space. While
+ * it has a message that is blocked the event loop serves it. While it has none nobody reads it, so the signal is kept. When it
+ * changes hands both may look at it for a moment: whoever reads the counter raises the route, once.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "vmm/irqchip/internal.h"
+#include "vmm/kvm/irq.h"
+#include "vmm/util/log.h"
+
+static bool wants_kvm(const struct irq_route *route)
+{
+	return route->on && route->resolved && !route->unbindable;
+}
+
+static bool wants_loop(const struct irq_route *route)
+{
+	return route->on && !wants_kvm(route);
+}
+
+/* The work looks again, on the loop's thread, so it is no matter if it finds nothing to do. */
+void irq_route_update_fd(struct irq_route *route)
+{
+	if (route->fd < 0)
+		return;
+	if (route->bound && !wants_kvm(route)) {
+		kvm_irq_bind(route->router->vm, (unsigned)route->gsi, route->fd, false);
+		route->bound = false;
+	}
+	if (!route->bound && wants_kvm(route))
+		atomic_store(&route->router->binds_due, true); /* partner: irq_router_commit() */
+	loop_post(route->loop, &route->watch_work);
+}
+
+void irq_route_bind_fd(struct irq_route *route)
+{
+	int error;
+
+	if (route->fd < 0 || route->bound || !wants_kvm(route))
+		return;
+	/* It may have been set after the commit that brought us here. */
+	error = routes_commit(&route->router->table);
+	if (!error)
+		error = kvm_irq_bind(route->router->vm, (unsigned)route->gsi, route->fd, true);
+	if (error) {
+		vmm_log("KVM refuses an irqfd: %s; interrupts go the long way", strerror(-error));
+		route->unbindable = true;
+	}
+	route->bound = !error;
+	loop_post(route->loop, &route->watch_work);
+}
+
+static void serve_signal(void *opaque, uint32_t events)
+{
+	struct irq_route *route = opaque;
+	bool changed = false;
+	uint64_t count;
+
+	(void)events;
+	pthread_mutex_lock(&route->lock);
+	if (route->on && read(route->fd, &count, sizeof(count)) == sizeof(count))
+		irq_route_raise_locked(route, &changed);
+	pthread_mutex_unlock(&route->lock);
+	if (changed)
+		irq_router_commit(route->router);
+}
+
+static void update_watch(void *opaque)
+{
+	struct irq_route *route = opaque;
+	bool wanted;
+
+	pthread_mutex_lock(&route->lock);
+	wanted = wants_loop(route);
+	pthread_mutex_unlock(&route->lock);
+	if (wanted == route->watched)
+		return;
+	route->watched = wanted;
+	if (!wanted)
+		loop_remove(route->loop, &route->watch);
+	else if (loop_add(route->loop, &route->watch, EPOLLIN))
+		route->watched = false;
+}
+
+int irq_route_fd(struct irq_route *route, struct loop *loop)
+{
+	int gsi, fd;
+
+	if (route->fd >= 0)
+		return route->fd;
+	fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	gsi = routes_take(&route->router->table);
+	if (gsi < 0) {
+		close(fd);
+		return gsi;
+	}
+	pthread_mutex_lock(&route->lock);
+	route->gsi = gsi;
+	route->fd = fd;
+	route->loop = loop;
+	route->watch = (struct loop_watch){.fd = fd, .ready = serve_signal, .opaque = route};
+	route->watch_work = (struct loop_work){.run = update_watch, .opaque = route};
+	if (route->on && route->resolved)
+		routes_set(&route->router->table, (unsigned)gsi, route->target);
+	irq_route_update_fd(route);
+	pthread_mutex_unlock(&route->lock);
+	irq_router_commit(route->router);
+	return fd;
+}
+
+void irq_route_fini_fd(struct irq_route *route)
+{
+	if (route->fd < 0)
+		return;
+	loop_cancel(route->loop, &route->watch_work);
+	if (route->watched)
+		loop_remove(route->loop, &route->watch);
+	close(route->fd);
+	routes_put(&route->router->table, (unsigned)route->gsi);
+}
+
+bool irq_route_pending(struct irq_route *route)
+{
+	struct pollfd poll_fd = {.fd = route->fd, .events = POLLIN};
+	bool on;
+
+	pthread_mutex_lock(&route->lock);
+	on = route->on;
+	pthread_mutex_unlock(&route->lock);
+	return !on && route->fd >= 0 && poll(&poll_fd, 1, 0) == 1;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* All routes together: invalidation, and the commit that ends it. */
+#include <string.h>
+
+#include "vmm/irqchip/internal.h"
+#include "vmm/util/log.h"
+
+int irq_router_init(struct irq_router *router, int vm)
+{
+	memset(router, 0, sizeof(*router));
+	router->vm = vm;
+	pthread_mutex_init(&router->lock, NULL);
+	return routes_init(&router->table, vm);
+}
+
+void irq_router_fini(struct irq_router *router)
+{
+	routes_fini(&router->table);
+	pthread_mutex_destroy(&router->lock);
+}
+
+void irq_router_invalidate(struct irq_router *router, uint32_t first, uint32_t last)
+{
+	atomic_fetch_add_explicit(&router->invalidations, 1, memory_order_relaxed);
+	pthread_mutex_lock(&router->lock);
+	for (struct irq_route *route = router->first; route; route = route->next) {
+		pthread_mutex_lock(&route->lock);
+		irq_route_refresh(route, first, last);
+		pthread_mutex_unlock(&route->lock);
+	}
+	pthread_mutex_unlock(&router->lock);
+}
+
+static void bind_all(struct irq_router *router)
+{
+	pthread_mutex_lock(&router->lock);
+	for (struct irq_route *route = router->first; route; route = route->next) {
+		pthread_mutex_lock(&route->lock);
+		irq_route_bind_fd(route);
+		pthread_mutex_unlock(&route->lock);
+	}
+	pthread_mutex_unlock(&router->lock);
+}
+
+/* An eventfd is bound only once its route is in the table: a signal that waits in it would be lost otherwise. */
+void irq_router_commit(struct irq_router *router)
+{
+	const bool binds_due = atomic_exchange(&router->binds_due, false); /* partner: irq_route_update_fd() */
+	const int error = routes_commit(&router->table);
+
+	if (error && !atomic_exchange(&router->error_said, true))
+		vmm_log("KVM refuses an interrupt route: %s; interrupts may be lost", strerror(-error));
+	if (binds_due)
+		bind_all(router);
+}
+
+void irq_router_stats(struct irq_router *router, struct irq_stats *out)
+{
+	*out = (struct irq_stats){
+		.changed = atomic_load_explicit(&router->changed, memory_order_relaxed),
+		.resolved = atomic_load_explicit(&router->resolved, memory_order_relaxed),
+		.invalidations = atomic_load_explicit(&router->invalidations, memory_order_relaxed),
+		.commits = routes_commits(&router->table),
+		.blocked = atomic_load_explicit(&router->blocked, memory_order_relaxed),
+	};
+}
