@@ -12,6 +12,7 @@
 #include "vmm/control/control.h"
 #include "vmm/device/device.h"
 #include "vmm/irqchip/irqchip.h"
+#include "vmm/irqchip/route.h"
 #include "vmm/kvm/ram.h"
 #include "vmm/machine.h"
 #include "vmm/pci/pci.h"
@@ -35,7 +36,8 @@ struct machine {
 	struct power *power;
 	struct exit_port *exit_port;
 	struct vcpu_entry entry;
-	int serial_fd; /* of a file, or -1 */
+	struct vcpu_set *vcpus; /* while it runs */
+	int serial_fd;          /* of a file, or -1 */
 	/* The first reason to stop, an enum vm_end, and above it the exit port's value. One word: the first one wins. */
 	_Atomic uint64_t end;
 };
@@ -261,7 +263,16 @@ void machine_destroy(struct machine *m)
 
 static uint64_t exits(void *opaque)
 {
-	return vcpus_exits(opaque);
+	const struct machine *m = opaque;
+
+	return vcpus_exits(m->vcpus);
+}
+
+static void interrupts(void *opaque, struct irq_stats *out)
+{
+	const struct machine *m = opaque;
+
+	irqchip_stats(m->irqchip, out);
 }
 
 enum vm_end machine_run(struct machine *m)
@@ -276,17 +287,16 @@ enum vm_end machine_run(struct machine *m)
 		.stopped = machine_end,
 		.opaque = m,
 	};
-	struct vcpu_set *vcpus;
+	const struct control_machine seen = {m->loop, iommu_wiring_context(m->wiring), exits, interrupts, m};
 
-	if (vcpus_start(&config, &vcpus))
+	if (vcpus_start(&config, &m->vcpus))
 		return VM_END_ERROR;
-	const struct control_machine seen = {m->loop, iommu_wiring_context(m->wiring), exits, vcpus};
 	int err = control_attach(m->control, &seen);
 
 	if (!err)
 		err = loop_run(m->loop);
 	control_detach(m->control);
-	vcpus_stop(vcpus);
+	vcpus_stop(m->vcpus);
 	if (err)
 		vmm_log("event loop: %s", strerror(-err));
 	return err ? VM_END_ERROR : (enum vm_end)(uint32_t)atomic_load(&m->end);

@@ -16,6 +16,7 @@
 #include "tests/test.h"
 #include "vmm/config/config.h"
 #include "vmm/control/internal.h"
+#include "vmm/irqchip/route.h"
 
 enum { FIRST_DEVICE = 3, REPLY_MAX = 64 << 10, LONGEST = 64 << 10 };
 
@@ -43,6 +44,12 @@ static uint64_t exits(void *opaque)
 	return 7;
 }
 
+static void interrupts(void *opaque, struct irq_stats *out)
+{
+	(void)opaque;
+	*out = (struct irq_stats){.changed = 1, .resolved = 2, .invalidations = 3, .commits = 4, .blocked = 5};
+}
+
 static void *run_loop(void *opaque)
 {
 	struct fixture *f = opaque;
@@ -56,7 +63,7 @@ static void start(struct fixture *f)
 {
 	assert_int_equal(loop_create(&f->loop), 0);
 
-	const struct control_machine machine = {f->loop, f->v, exits, NULL};
+	const struct control_machine machine = {f->loop, f->v, exits, interrupts, NULL};
 
 	assert_int_equal(control_attach(f->control, &machine), 0);
 	assert_int_equal(pthread_create(&f->thread, NULL, run_loop, f), 0);
@@ -210,6 +217,11 @@ static void test_stats_count_faults_of_a_device(void **state)
 	assert_int_equal(json_integer_value(json_object_get(stats, "faults")), 2);
 	assert_int_equal(json_integer_value(json_object_get(stats, "maps")), 0);
 	assert_int_equal(json_integer_value(json_object_get(stats, "exits")), 7);
+	assert_int_equal(json_integer_value(json_object_get(stats, "routes_changed")), 1);
+	assert_int_equal(json_integer_value(json_object_get(stats, "routes_resolved")), 2);
+	assert_int_equal(json_integer_value(json_object_get(stats, "route_invalidations")), 3);
+	assert_int_equal(json_integer_value(json_object_get(stats, "route_commits")), 4);
+	assert_int_equal(json_integer_value(json_object_get(stats, "interrupts_blocked")), 5);
 	assert_int_equal(json_integer_value(json_object_get(device, "faults")), 2);
 	json_decref(reply);
 	close(fd);

@@ -13,6 +13,7 @@
 
 #include "vmm/config/config.h"
 #include "vmm/control/internal.h"
+#include "vmm/irqchip/route.h"
 
 enum { TEXT_MAX = 256 };
 
@@ -93,6 +94,30 @@ static const struct {
 	{"quarantined", offsetof(struct viommu_stats, quarantined)},
 };
 
+static const struct {
+	const char *name;
+	size_t offset;
+} interrupt_counters[] = {
+	{"routes_changed", offsetof(struct irq_stats, changed)},
+	{"routes_resolved", offsetof(struct irq_stats, resolved)},
+	{"route_invalidations", offsetof(struct irq_stats, invalidations)},
+	{"route_commits", offsetof(struct irq_stats, commits)},
+	{"interrupts_blocked", offsetof(struct irq_stats, blocked)},
+};
+
+static void add_interrupts(json_t *answer, const struct control_machine *machine)
+{
+	struct irq_stats stats;
+
+	machine->interrupts(machine->opaque, &stats);
+	for (size_t i = 0; i < sizeof(interrupt_counters) / sizeof(interrupt_counters[0]); i++) {
+		uint64_t value;
+
+		memcpy(&value, (const char *)&stats + interrupt_counters[i].offset, sizeof(value));
+		json_object_set_new(answer, interrupt_counters[i].name, number(value));
+	}
+}
+
 static json_t *device_stats(struct control *control, const struct device_config *device)
 {
 	return json_pack("{s:o, s:s, s:o}", "slot", slot_name(device->slot), "kind", config_device_name(device->kind),
@@ -114,6 +139,8 @@ static json_t *answer_stats(struct control *control)
 	}
 	if (machine->exits)
 		json_object_set_new(answer, "exits", number(machine->exits(machine->opaque)));
+	if (machine->interrupts)
+		add_interrupts(answer, machine);
 	for (unsigned i = 0; i < control->config->device_count; i++)
 		json_array_append_new(devices, device_stats(control, &control->config->devices[i]));
 	json_object_set_new(answer, "devices", devices);

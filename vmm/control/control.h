@@ -12,6 +12,7 @@
 
 struct control;
 struct fault_history;
+struct irq_stats;
 struct loop;
 struct run_config;
 struct viommu;
@@ -20,7 +21,8 @@ struct viommu;
 struct control_machine {
 	struct loop *loop;
 	struct viommu *v;
-	uint64_t (*exits)(void *opaque); /* of all vCPUs so far; may be NULL */
+	uint64_t (*exits)(void *opaque);                         /* of all vCPUs so far; may be NULL */
+	void (*interrupts)(void *opaque, struct irq_stats *out); /* may be NULL */
 	void *opaque;
 };
 

@@ -79,7 +79,7 @@ void show_members(const json_t *answer)
 		char buffer[CELL_MAX];
 
 		if (value != devices)
-			printf("%-16s  %s\n", key, cell(value, buffer, sizeof(buffer)));
+			printf("%-20s  %s\n", key, cell(value, buffer, sizeof(buffer)));
 	}
 	if (json_array_size(devices)) {
 		putchar('\n');
