@@ -87,7 +87,7 @@ _viommu_run()
 	case $option in
 	--kernel | --initrd | --control) _viommu_files ;;
 	--cmdline) ;;
-	--cpus) mapfile -t COMPREPLY < <(compgen -W '1 2 3 4 5 6 7 8' -- "$_viommu_last") ;;
+	--cpus) mapfile -t COMPREPLY < <(compgen -W '1 2 4 8 16 32 64 128 255' -- "$_viommu_last") ;;
 	--memory | --iommu | --disk | --net | --test-device | --serial)
 		_viommu_list "$option" "$_viommu_last"
 		;;

@@ -53,7 +53,9 @@
 #define LAYOUT_INTX_PINS 8u
 #define LAYOUT_INTX_GSI(slot, pin) (LAYOUT_INTX_FIRST + ((slot) + (pin)) % LAYOUT_INTX_PINS)
 
-#define LAYOUT_MAX_VCPUS 8u
+#define LAYOUT_MAX_VCPUS 512u
+#define LAYOUT_XAPIC_VCPUS 255u /* so many have APIC ids of 8 bits; 255 is all of them */
+#define LAYOUT_IOAPIC_ID 0u     /* what its register reads after reset; CPUs' ids are another space */
 #define LAYOUT_PCI_SLOTS 32u
 
 #endif

@@ -9,6 +9,14 @@ enum {
 	LAPIC_SPURIOUS = 0xf0,
 	LAPIC_ENABLE = 1 << 8,
 	SPURIOUS_VECTOR = 0xff,
+	MSR_APIC_BASE = 0x1b,
+	APIC_BASE_X2APIC = 1 << 10,
+	MSR_X2APIC = 0x800, /* and the register's offset / 16 */
+	X2APIC_ID = 0x20,
+	X2APIC_COMMAND = 0x300,
+	COMMAND_INIT = 5 << 8,
+	COMMAND_START = 6 << 8,
+	COMMAND_ASSERT = 1 << 14,
 	IOAPIC_WINDOW = 0x10,
 	IOAPIC_TABLE = 0x10,
 	IOAPIC_LEVEL = 1 << 15,
@@ -30,8 +38,61 @@ extern char exception_entries[], interrupt_entries[];
 volatile uint32_t interrupts[VECTORS];
 void (*volatile interrupt_work)(unsigned index);
 static struct gate idt[256];
+static bool by_msr;
 
 void handle_vector(uint32_t vector, uint32_t eip);
+
+static uint64_t read_msr(uint32_t msr)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
+	return (uint64_t)high << 32 | low;
+}
+
+static void write_msr(uint32_t msr, uint64_t value)
+{
+	__asm__ volatile("wrmsr" : : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)) : "memory");
+}
+
+static void lapic_write(unsigned reg, uint32_t value)
+{
+	if (by_msr)
+		write_msr(MSR_X2APIC + reg / 16, value);
+	else
+		write32(LAPIC + reg, value);
+}
+
+void x2apic_enable(void)
+{
+	write_msr(MSR_APIC_BASE, read_msr(MSR_APIC_BASE) | APIC_BASE_X2APIC);
+	by_msr = true;
+}
+
+uint32_t x2apic_id(void)
+{
+	return (uint32_t)read_msr(MSR_X2APIC + X2APIC_ID / 16);
+}
+
+static void command(uint32_t id, uint32_t what)
+{
+	write_msr(MSR_X2APIC + X2APIC_COMMAND / 16, (uint64_t)id << 32 | COMMAND_ASSERT | what);
+}
+
+void x2apic_init(uint32_t id)
+{
+	command(id, COMMAND_INIT);
+}
+
+void x2apic_start(uint32_t id)
+{
+	command(id, COMMAND_START | AP_PAGE >> 12);
+}
+
+void x2apic_send(uint32_t id, unsigned index)
+{
+	command(id, FIRST_VECTOR + index);
+}
 
 void handle_vector(uint32_t vector, uint32_t eip)
 {
@@ -44,7 +105,7 @@ void handle_vector(uint32_t vector, uint32_t eip)
 	interrupts[index]++;
 	if (interrupt_work)
 		interrupt_work(index);
-	write32(LAPIC + LAPIC_EOI, 0);
+	lapic_write(LAPIC_EOI, 0);
 }
 
 static void set_gate(unsigned vector, const char *entry)
@@ -69,8 +130,8 @@ void interrupts_init(void)
 	for (unsigned i = 0; i < VECTORS; i++)
 		set_gate(FIRST_VECTOR + i, interrupt_entries + i * ENTRY_SIZE);
 	__asm__ volatile("lidt %0" : : "m"(pointer));
-	write32(LAPIC + LAPIC_TASK, 0);
-	write32(LAPIC + LAPIC_SPURIOUS, LAPIC_ENABLE | SPURIOUS_VECTOR);
+	lapic_write(LAPIC_TASK, 0);
+	lapic_write(LAPIC_SPURIOUS, LAPIC_ENABLE | SPURIOUS_VECTOR);
 	__asm__ volatile("sti");
 }
 

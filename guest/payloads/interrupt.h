@@ -14,8 +14,17 @@ extern volatile uint32_t interrupts[VECTORS];
 /* Called by the handler of a vector before its EOI; may be NULL. */
 extern void (*volatile interrupt_work)(unsigned index);
 
-/* IDT and local APIC; interrupts are on afterwards. */
+/* IDT and local APIC of this processor; interrupts are on afterwards. */
 void interrupts_init(void);
+
+/* This processor's local APIC takes ids of 32 bits and is reached by MSRs from now on; all processors alike. */
+void x2apic_enable(void);
+uint32_t x2apic_id(void);
+
+/* Interrupt command (SDM volume 3, section 10.12.9): INIT, start at AP_PAGE, or vector FIRST_VECTOR + index. */
+void x2apic_init(uint32_t id);
+void x2apic_start(uint32_t id);
+void x2apic_send(uint32_t id, unsigned index);
 
 /* Level-triggered pin of the IOAPIC to vector FIRST_VECTOR + index of this processor; or masked. */
 void ioapic_route(unsigned pin, unsigned index, bool masked);

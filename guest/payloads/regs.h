@@ -11,4 +11,7 @@
 #define FIRST_VECTOR 0x40
 #define VECTORS 8
 
+/* Where other processors start, in real mode: a page below 1 MiB. */
+#define AP_PAGE 0x70000
+
 #endif

@@ -44,11 +44,11 @@ static const uint8_t *table_at(const struct ram *ram, uint64_t gpa)
 	return table;
 }
 
-static void build(struct ram *ram, uint64_t *rsdp)
+static void build(struct ram *ram, unsigned vcpus, uint64_t *rsdp)
 {
 	const struct acpi_endpoint endpoint = {.bdf = 2 << 3, .id = 2 << 3};
 	const struct acpi_config config = {
-		.vcpus = 2,
+		.vcpus = vcpus,
 		.pci64 = 1ull << 36,
 		.pci64_size = LAYOUT_PCI64_SIZE,
 		.virtio_iommu_bdf = 1 << 3,
@@ -60,20 +60,28 @@ static void build(struct ram *ram, uint64_t *rsdp)
 	assert_int_equal(acpi_build(ram, &config, rsdp), 0);
 }
 
-/* The DSDT hangs on the FADT, at offset 140. */
-static const uint8_t *find_dsdt(const struct ram *ram, uint64_t rsdp)
+/* In the XSDT, or NULL. */
+static const uint8_t *find_table(const struct ram *ram, uint64_t rsdp, const char *signature)
 {
 	const uint8_t *root = table_at(ram, number((uint8_t *)ram_at(ram, rsdp, 36) + 24, 8));
-	const uint8_t *dsdt = NULL;
+	const uint8_t *found = NULL;
 
 	for (size_t at = HEADER_SIZE; at < number(root + 4, 4); at += 8) {
 		const uint8_t *table = table_at(ram, number(root + at, 8));
 
-		if (!memcmp(table, "FACP", 4))
-			dsdt = table_at(ram, number(table + 140, 8));
+		if (!memcmp(table, signature, 4))
+			found = table;
 	}
-	assert_non_null(dsdt);
-	return dsdt;
+	return found;
+}
+
+/* The DSDT hangs on the FADT, at offset 140. */
+static const uint8_t *find_dsdt(const struct ram *ram, uint64_t rsdp)
+{
+	const uint8_t *fadt = find_table(ram, rsdp, "FACP");
+
+	assert_non_null(fadt);
+	return table_at(ram, number(fadt + 140, 8));
 }
 
 static void test_tables_have_their_sums(void **state)
@@ -82,11 +90,50 @@ static void test_tables_have_their_sums(void **state)
 	uint64_t rsdp;
 
 	(void)state;
-	build(&ram, &rsdp);
+	build(&ram, 2, &rsdp);
 	assert_true(sums_to_zero(ram_at(&ram, rsdp, 36), 20));
 	assert_true(sums_to_zero(ram_at(&ram, rsdp, 36), 36));
 	assert_int_equal(memcmp(find_dsdt(&ram, rsdp), "DSDT", 4), 0);
 	ram_fini(&ram);
+}
+
+/* Ids in order; those that fit into a byte, but for the last one, in entries of type 0, the others in type 9. */
+static void check_madt(unsigned vcpus)
+{
+	unsigned id = 0, by_type[16] = {0};
+	const uint8_t *madt;
+	struct ram ram;
+	uint64_t rsdp;
+
+	build(&ram, vcpus, &rsdp);
+	madt = find_table(&ram, rsdp, "APIC");
+	assert_non_null(madt);
+	for (const uint8_t *at = madt + HEADER_SIZE + 8; at < madt + number(madt + 4, 4); at += at[1]) {
+		assert_true(at[0] < 16 && at[1] >= 2);
+		by_type[at[0]]++;
+		if (at[0] == 0)
+			assert_true(id < 255 && at[2] == id && at[3] == id++ && number(at + 4, 4) == 1);
+		if (at[0] == 9) {
+			assert_true(id >= 255 && number(at + 4, 4) == id && number(at + 12, 4) == id);
+			assert_int_equal(number(at + 8, 4), 1);
+			id++;
+		}
+		if (at[0] == 10)
+			assert_true(number(at + 4, 4) == UINT32_MAX && at[8] == 1);
+	}
+	assert_int_equal(id, vcpus);
+	assert_true(by_type[1] == 1 && by_type[4] == 1);
+	assert_int_equal(by_type[10], vcpus > 255);
+	ram_fini(&ram);
+}
+
+static void test_processors_have_entries_for_their_ids(void **state)
+{
+	(void)state;
+	check_madt(1);
+	check_madt(255);
+	check_madt(256);
+	check_madt(LAYOUT_MAX_VCPUS);
 }
 
 static int run(const char *format, const char *folder)
@@ -111,7 +158,7 @@ static void test_dsdt_is_good_aml(void **state)
 	(void)state;
 	if (run("iasl -v >%s", "/dev/null"))
 		skip();
-	build(&ram, &rsdp);
+	build(&ram, 2, &rsdp);
 	dsdt = find_dsdt(&ram, rsdp);
 	assert_non_null(mkdtemp(folder));
 	snprintf(path, sizeof(path), "%s/dsdt.aml", folder);
@@ -129,6 +176,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tables_have_their_sums),
+		cmocka_unit_test(test_processors_have_entries_for_their_ids),
 		cmocka_unit_test(test_dsdt_is_good_aml),
 	};
 

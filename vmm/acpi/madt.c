@@ -13,10 +13,16 @@ enum {
 	MADT_LAPIC_NMI = 4,
 	MADT_LAPIC_NMI_SIZE = 6,
 	MADT_ALL_PROCESSORS = 0xff,
+	MADT_X2APIC = 9,
+	MADT_X2APIC_SIZE = 16,
+	MADT_X2APIC_NMI = 10,
+	MADT_X2APIC_NMI_SIZE = 12,
 	NMI_LINT = 1,
 	MCFG_REVISION = 1,
 	LAST_BUS = 255,
 };
+
+#define MADT_ALL_X2APICS 0xffffffffu
 
 static void add_lapic(struct acpi_buffer *buffer, unsigned id)
 {
@@ -25,6 +31,27 @@ static void add_lapic(struct acpi_buffer *buffer, unsigned id)
 	acpi_put(buffer, id, 1); /* processor */
 	acpi_put(buffer, id, 1); /* local APIC */
 	acpi_put(buffer, MADT_LAPIC_ENABLED, 4);
+}
+
+/* Section 5.2.12.12: for ids that a byte does not hold, and only for those. */
+static void add_x2apic(struct acpi_buffer *buffer, unsigned id)
+{
+	acpi_put(buffer, MADT_X2APIC, 1);
+	acpi_put(buffer, MADT_X2APIC_SIZE, 1);
+	acpi_put(buffer, 0, 2);
+	acpi_put(buffer, id, 4); /* local APIC */
+	acpi_put(buffer, MADT_LAPIC_ENABLED, 4);
+	acpi_put(buffer, id, 4); /* processor */
+}
+
+static void add_x2apic_nmi(struct acpi_buffer *buffer)
+{
+	acpi_put(buffer, MADT_X2APIC_NMI, 1);
+	acpi_put(buffer, MADT_X2APIC_NMI_SIZE, 1);
+	acpi_put(buffer, 0, 2); /* polarity and trigger as usual */
+	acpi_put(buffer, MADT_ALL_X2APICS, 4);
+	acpi_put(buffer, NMI_LINT, 1);
+	acpi_put_zeros(buffer, 3);
 }
 
 static void add_ioapic(struct acpi_buffer *buffer, unsigned id)
@@ -53,9 +80,14 @@ size_t acpi_add_madt(struct acpi_buffer *buffer, const struct acpi_config *confi
 	acpi_put(buffer, LAYOUT_LAPIC, 4);
 	acpi_put(buffer, 0, 4); /* flags: no 8259s */
 	for (unsigned i = 0; i < config->vcpus; i++)
-		add_lapic(buffer, i);
-	add_ioapic(buffer, config->vcpus); /* an APIC id that no CPU has */
+		if (i < LAYOUT_XAPIC_VCPUS)
+			add_lapic(buffer, i);
+		else
+			add_x2apic(buffer, i);
+	add_ioapic(buffer, LAYOUT_IOAPIC_ID);
 	add_lapic_nmi(buffer);
+	if (config->vcpus > LAYOUT_XAPIC_VCPUS)
+		add_x2apic_nmi(buffer);
 	acpi_table_end(buffer, madt);
 	return madt;
 }

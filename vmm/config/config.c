@@ -247,6 +247,16 @@ static int settle_iommu(struct run_config *config, bool chosen)
 	return 0;
 }
 
+static int check_cpus(const struct run_config *config)
+{
+	if (config->cpus <= LAYOUT_XAPIC_VCPUS || config->iommu.eim)
+		return 0;
+	vmm_log("--cpus %u: more than %u need interrupt remapping with 32-bit APIC ids: --iommu "
+		"intel,intremap=on,eim=on",
+		config->cpus, LAYOUT_XAPIC_VCPUS);
+	return -EINVAL;
+}
+
 static int settle(struct run_config *config, bool iommu_chosen)
 {
 	if (!config->kernel) {
@@ -255,8 +265,10 @@ static int settle(struct run_config *config, bool iommu_chosen)
 	}
 	if (!config->cmdline && !(config->cmdline = strdup("console=ttyS0")))
 		return -ENOMEM;
-	int err = settle_slots(config);
+	int err = check_cpus(config);
 
+	if (!err)
+		err = settle_slots(config);
 	return err ? err : settle_iommu(config, iommu_chosen);
 }
 

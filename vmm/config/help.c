@@ -13,7 +13,7 @@ const char config_help[] =
 	"  --kernel FILE              a Linux bzImage, or an ELF file with a PVH entry point or a Multiboot 1 header\n"
 	"  --initrd FILE              its initial RAM disk, or its first module\n"
 	"  --cmdline STR              its command line [console=ttyS0]\n"
-	"  --cpus N                   virtual CPUs, 1 to 8 [1]\n"
+	"  --cpus N                   virtual CPUs, 1 to 512; more than 255 need interrupt remapping [1]\n"
 	"  --memory size=SIZE[,...]   guest memory [size=512M]\n"
 	"        hugepages=on|off       in huge pages, all of them taken at once [off]\n"
 	"        hugepage-size=2M|1G    of this size [2M]\n"

@@ -15,6 +15,7 @@ struct iommu_config {
 	bool bypass;             /* boot bypass */
 	bool legacy_bypass;      /* the older feature BYPASS instead of BYPASS_CONFIG */
 	unsigned input_bits;     /* 0: the model's default */
+	bool eim;                /* interrupts are remapped, to APIC ids of 32 bits */
 	uint64_t page_size_mask; /* 0: the model's default */
 	struct key_ranges resv;  /* what the guest must not map, beside the MSI window */
 };

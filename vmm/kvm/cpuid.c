@@ -22,9 +22,13 @@ enum {
 	LEAF_TOPOLOGY_V2 = 0x1f,
 	LEVEL_THREAD = 1,
 	LEVEL_CORE = 2,
+	BYTE_MAX = 255, /* classic leaves count CPUs in so many bits; software asks the topology leaves beyond */
+	CORES_MAX = 63,
+	KVM_EXTENDED_DESTINATIONS = 1 << 15,
 };
 
 #define LEAF1_ECX_HYPERVISOR (1u << 31)
+#define LEAF_KVM_FEATURES 0x40000001u
 #define LEAF_AMD_FEATURES 0x80000001u
 #define LEAF_AMD_SIZES 0x80000008u
 #define LEAF_AMD_TOPOLOGY 0x8000001eu
@@ -97,9 +101,14 @@ static void add_topology(struct kvm_cpuid2 *cpuid, uint32_t leaf, const struct p
 	add_level(cpuid, leaf, end);
 }
 
+static uint32_t at_most(uint32_t value, uint32_t limit)
+{
+	return value < limit ? value : limit;
+}
+
 static void adjust_leaf1(struct kvm_cpuid_entry2 *entry, const struct place *place)
 {
-	entry->ebx = (entry->ebx & 0xffff) | (1u << place->id_bits) << 16 | place->id << 24;
+	entry->ebx = (entry->ebx & 0xffff) | at_most(1u << place->id_bits, BYTE_MAX) << 16 | place->id << 24;
 	entry->ecx |= LEAF1_ECX_HYPERVISOR | LEAF1_ECX_TSC_DEADLINE | LEAF1_ECX_X2APIC;
 	if (place->count > 1)
 		entry->edx |= LEAF1_EDX_HTT;
@@ -115,7 +124,7 @@ static void adjust_leaf4(struct kvm_cpuid_entry2 *entry, const struct place *pla
 
 	if (!kind)
 		return;
-	entry->eax = (entry->eax & 0x3fff) | ids << 26 | (level >= 3 ? ids : 0) << 14;
+	entry->eax = (entry->eax & 0x3fff) | at_most(ids, CORES_MAX) << 26 | (level >= 3 ? ids : 0) << 14;
 }
 
 static void adjust(struct kvm_cpuid_entry2 *entry, const struct place *place)
@@ -127,13 +136,17 @@ static void adjust(struct kvm_cpuid_entry2 *entry, const struct place *place)
 	case 4:
 		adjust_leaf4(entry, place);
 		break;
+	case LEAF_KVM_FEATURES:
+		/* Destinations beyond 8 bits go by interrupt remapping alone, or not at all. */
+		entry->eax &= ~(uint32_t)KVM_EXTENDED_DESTINATIONS;
+		break;
 	case LEAF_AMD_FEATURES:
 		if (place->count > 1 && entry->ecx)
 			entry->ecx |= AMD_ECX_CMP_LEGACY;
 		break;
 	case LEAF_AMD_SIZES:
 		/* Cores less one, and the bits of an APIC id; Intel keeps this register zero. */
-		entry->ecx = entry->ecx ? place->id_bits << 12 | (place->count - 1) : 0;
+		entry->ecx = entry->ecx ? place->id_bits << 12 | at_most(place->count - 1, BYTE_MAX) : 0;
 		break;
 	case LEAF_AMD_TOPOLOGY:
 		entry->eax = place->id;

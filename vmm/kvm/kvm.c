@@ -39,7 +39,7 @@ static int check_capabilities(int vm)
 }
 
 /* Local APICs in the kernel, the IOAPIC with its reserved routes here. */
-static int enable_split_irqchip(int vm)
+static int enable_split_irqchip(struct kvm *kvm)
 {
 	struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args = {LAYOUT_IOAPIC_PINS}};
 	struct kvm_enable_cap x2apic = {
@@ -47,14 +47,14 @@ static int enable_split_irqchip(int vm)
 		.args = {KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK},
 	};
 
-	if (ioctl(vm, KVM_ENABLE_CAP, &split)) {
+	if (ioctl(kvm->vm, KVM_ENABLE_CAP, &split)) {
 		const int error = errno;
 
 		vmm_log("KVM refuses a split interrupt controller: %s", strerror(error));
 		return -error;
 	}
-	if (ioctl(vm, KVM_CHECK_EXTENSION, KVM_CAP_X2APIC_API) > 0)
-		ioctl(vm, KVM_ENABLE_CAP, &x2apic);
+	kvm->wide_ids =
+		ioctl(kvm->vm, KVM_CHECK_EXTENSION, KVM_CAP_X2APIC_API) > 0 && !ioctl(kvm->vm, KVM_ENABLE_CAP, &x2apic);
 	return 0;
 }
 
@@ -77,7 +77,7 @@ int kvm_init(struct kvm *kvm)
 	}
 	error = check_capabilities(kvm->vm);
 	if (!error)
-		error = enable_split_irqchip(kvm->vm);
+		error = enable_split_irqchip(kvm);
 	if (error)
 		goto err_vm;
 	return 0;

@@ -14,6 +14,7 @@ struct kvm {
 	int sys; /* /dev/kvm */
 	int vm;
 	unsigned slots; /* memory slots in use */
+	bool wide_ids;  /* messages may have destinations of 32 bits: more CPUs than LAYOUT_XAPIC_VCPUS */
 };
 
 /* Open /dev/kvm, check what is needed, make a VM with split irqchip. One line is logged on an error. */

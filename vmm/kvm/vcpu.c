@@ -20,7 +20,7 @@ struct vcpu_set {
 	size_t run_size;
 	atomic_bool stopping;
 	unsigned made;
-	struct vcpu vcpus[LAYOUT_MAX_VCPUS];
+	struct vcpu vcpus[]; /* config.count */
 };
 
 static void *vcpu_main(void *opaque)
@@ -105,14 +105,32 @@ static int start_all(struct vcpu_set *set)
 	return 0;
 }
 
-int vcpus_start(const struct vcpu_config *config, struct vcpu_set **out)
+/* Errors: -EINVAL, -ENOTSUP. */
+static int check_count(const struct vcpu_config *config)
 {
-	struct vcpu_set *set;
-	int error;
+	const int most = ioctl(config->kvm->vm, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
 
 	if (!config->count || config->count > LAYOUT_MAX_VCPUS)
 		return -EINVAL;
-	set = calloc(1, sizeof(*set));
+	if (most > 0 && config->count > (unsigned)most) {
+		vmm_log("KVM makes no more than %d virtual CPUs here", most);
+		return -ENOTSUP;
+	}
+	if (config->count > LAYOUT_XAPIC_VCPUS && !config->kvm->wide_ids) {
+		vmm_log("KVM has no APIC ids of 32 bits here, so no more than %u virtual CPUs", LAYOUT_XAPIC_VCPUS);
+		return -ENOTSUP;
+	}
+	return 0;
+}
+
+int vcpus_start(const struct vcpu_config *config, struct vcpu_set **out)
+{
+	struct vcpu_set *set;
+	int error = check_count(config);
+
+	if (error)
+		return error;
+	set = calloc(1, sizeof(*set) + config->count * sizeof(set->vcpus[0]));
 	if (!set)
 		return -ENOMEM;
 	set->config = *config;
