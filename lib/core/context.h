@@ -37,8 +37,10 @@ struct viommu_domain {
 	void *walk_opaque;
 
 	struct spin lock;
-	unsigned references GUARDED_BY(lock); /* the creator, and each unfinished change that names it */
-	struct table table GUARDED_BY(lock);  /* written under the lock, read in sections */
+	/* The creator, each unfinished change that names it, and each invalidation that keeps one for its next change. */
+	unsigned references GUARDED_BY(lock);
+	_Atomic bool destroyed;              /* viommu.lock to write: the creator has given it up */
+	struct table table GUARDED_BY(lock); /* written under the lock, read in sections */
 	uint64_t maps GUARDED_BY(lock), unmaps GUARDED_BY(lock), walks GUARDED_BY(lock);
 	bool overfull GUARDED_BY(lock); /* walked: something could not be kept */
 	_Atomic uint64_t generation;    /* walked: counts invalidations; written under the lock */
@@ -75,6 +77,8 @@ struct viommu {
 	uint64_t gone_maps GUARDED_BY(lock), gone_unmaps GUARDED_BY(lock),
 		gone_walks GUARDED_BY(lock); /* of domains that are no more */
 
+	_Atomic unsigned doomed; /* domains that are destroyed and not yet freed */
+
 	struct viommu_domain *_Atomic *by_index; /* published; INDEX_MAX + 1 of them */
 	struct memory *_Atomic memory;           /* published; viommu.lock to write */
 	struct section_table sections;
@@ -94,13 +98,11 @@ struct viommu {
 /* The model that manages an endpoint takes its faults. -EBUSY: there is one already. NULL gives it back. */
 int viommu__endpoint_set_sink(struct viommu_endpoint *endpoint, viommu__fault_sink sink, void *opaque);
 
-/* A domain is freed with its last reference. get: with its lock held. */
-static inline void viommu__domain_get(struct viommu_domain *domain) REQUIRES(domain->lock)
-{
-	domain->references++;
-}
+/* A domain is freed with its last reference. Drops `count` of them; whoever holds the lock may take one by counting up. */
+void viommu__domain_put(struct viommu_domain *domain, unsigned count);
 
-void viommu__domain_put(struct viommu_domain *domain);
+/* The reference that a change needs: the one that the invalidation has kept, or a new one. */
+void viommu__domain_reference_locked(struct viommu_domain *domain, struct viommu_inval *inval) REQUIRES(domain->lock);
 
 /* A domain of the identity kind, for models that have such. */
 int viommu__domain_create_identity(struct viommu *v, uint32_t id, struct viommu_domain **out);

@@ -72,20 +72,15 @@ int viommu__domain_create_walked(struct viommu *v, const struct walk_ops *ops, v
 	return create(v, &(struct viommu_domain){.walk = ops, .walk_opaque = opaque}, out);
 }
 
-void viommu__domain_put(struct viommu_domain *domain)
+static void domain_free(struct viommu_domain *domain)
 {
 	struct viommu *v = domain->v;
 
-	spin_take(&domain->lock);
-	bool last = !--domain->references;
-
-	spin_drop(&domain->lock);
-	if (!last)
-		return;
 	lock_take(&v->lock);
 	unlink_locked(v, domain);
 	atomic_store_explicit(&v->by_index[domain->index], NULL, memory_order_relaxed);
 	index_put(&v->domain_indices, domain->index);
+	atomic_fetch_sub_explicit(&v->doomed, 1, memory_order_relaxed);
 	v->gone_walks += domain->walks;
 	v->gone_maps += domain->maps;
 	if (!domain->walk)
@@ -96,10 +91,46 @@ void viommu__domain_put(struct viommu_domain *domain)
 	free(domain);
 }
 
+void viommu__domain_put(struct viommu_domain *domain, unsigned count)
+{
+	spin_take(&domain->lock);
+	domain->references -= count;
+	bool last = !domain->references;
+
+	spin_drop(&domain->lock);
+	if (last)
+		domain_free(domain);
+}
+
+/* The references that invalidations have kept for their next change, of which there will be none. */
+static unsigned take_back_locked(struct viommu *v, const struct viommu_domain *domain) REQUIRES(v->lock)
+{
+	unsigned count = 0;
+
+	for (struct viommu_inval *inval = v->invals; inval; inval = inval->next) {
+		/* Acquire: partner of the release in work.c. */
+		if (atomic_load_explicit(&inval->kept, memory_order_acquire) != domain)
+			continue;
+		atomic_store_explicit(&inval->kept, NULL, memory_order_relaxed);
+		count++;
+	}
+	return count;
+}
+
 void viommu_domain_destroy(struct viommu_domain *domain)
 {
-	if (domain)
-		viommu__domain_put(domain);
+	if (!domain)
+		return;
+	struct viommu *v = domain->v;
+
+	lock_take(&v->lock);
+	/* An invalidation that completes just now may miss both stores: it gives back what it has kept the next time. */
+	atomic_store_explicit(&domain->destroyed, true, memory_order_relaxed);
+	atomic_fetch_add_explicit(&v->doomed, 1, memory_order_relaxed);
+	unsigned references = 1 + take_back_locked(v, domain);
+
+	lock_drop(&v->lock);
+	viommu__domain_put(domain, references);
 }
 
 static struct range pages_of(struct range bytes)
@@ -161,10 +192,18 @@ static bool splits(const struct table *table, struct range bytes)
 	return ~bytes.last & mask && page_mapped(table, bytes.last);
 }
 
+void viommu__domain_reference_locked(struct viommu_domain *domain, struct viommu_inval *inval)
+{
+	if (atomic_load_explicit(&inval->kept, memory_order_relaxed) == domain)
+		atomic_store_explicit(&inval->kept, NULL, memory_order_relaxed);
+	else
+		domain->references++;
+}
+
 static int unmap_locked(struct viommu_domain *domain, struct range iova, struct viommu_inval *inval, uint64_t *removed)
 	REQUIRES(domain->lock)
 {
-	struct change change = {.kind = CHANGE_UNMAP, .domain = domain, .range = iova};
+	struct table_retired retired = {NULL};
 	struct range pages;
 
 	if (splits(&domain->table, iova))
@@ -176,11 +215,12 @@ static int unmap_locked(struct viommu_domain *domain, struct range iova, struct 
 	else if (table_splits(&domain->table, pages))
 		return -ERANGE;
 	else
-		*removed = table_unmap(&domain->table, pages, &change.retired);
+		*removed = table_unmap(&domain->table, pages, &retired);
 	domain->unmaps += *removed;
 	if (*removed) {
-		viommu__domain_get(domain);
-		viommu__inval_record(inval, &change);
+		viommu__domain_reference_locked(domain, inval);
+		*viommu__inval_next(inval) = (struct change){
+			.kind = CHANGE_UNMAP, .tag = inval->tag, .domain = domain, .range = iova, .retired = retired};
 	}
 	return 0;
 }

@@ -164,16 +164,14 @@ static int move_locked(struct viommu_endpoint *endpoint, uint16_t to, struct vio
 	/* Partner: the second look in viommu_dma_begin(), ordered by the fence in viommu_inval_begin(). */
 	atomic_store_explicit(&endpoint->tag, (uint32_t)endpoint->index << 16 | to, memory_order_release);
 	if (from) {
-		struct change change = {
-			.kind = CHANGE_ENDPOINT,
-			.domain = atomic_load_explicit(&endpoint->v->by_index[from], memory_order_relaxed),
-			.endpoint = endpoint,
-		};
+		struct viommu_domain *left = atomic_load_explicit(&endpoint->v->by_index[from], memory_order_relaxed);
 
-		spin_take(&change.domain->lock);
-		viommu__domain_get(change.domain);
-		spin_drop(&change.domain->lock);
-		viommu__inval_record(inval, &change);
+		spin_take(&left->lock);
+		left->references++;
+		spin_drop(&left->lock);
+		endpoint->changes++;
+		*viommu__inval_next(inval) = (struct change){
+			.kind = CHANGE_ENDPOINT, .tag = inval->tag, .domain = left, .endpoint = endpoint};
 	}
 	return 0;
 }
@@ -206,12 +204,13 @@ int viommu_bypass(struct viommu_endpoint *endpoint, struct viommu_inval *inval)
 
 static int quiesce_locked(struct viommu_endpoint *endpoint, struct viommu_inval *inval) REQUIRES(endpoint->v->lock)
 {
-	const struct change change = {.kind = CHANGE_NOTHING, .endpoint = endpoint};
 	int err = endpoint->quarantine ? -EIO : viommu__inval_reserve(inval);
 
-	if (!err)
-		viommu__inval_record(inval, &change);
-	return err;
+	if (err)
+		return err;
+	endpoint->changes++;
+	*viommu__inval_next(inval) = (struct change){.kind = CHANGE_NOTHING, .tag = inval->tag, .endpoint = endpoint};
+	return 0;
 }
 
 int viommu_quiesce(struct viommu_endpoint *endpoint, struct viommu_inval *inval)

@@ -47,7 +47,11 @@ void viommu_inval_destroy(struct viommu_inval *inval)
 		v->invals = inval->next;
 	v->gone_invalidations += atomic_load_explicit(&inval->completed, memory_order_relaxed);
 	v->gone_waited += atomic_load_explicit(&inval->waited, memory_order_relaxed);
+	struct viommu_domain *kept = atomic_exchange_explicit(&inval->kept, NULL, memory_order_relaxed);
+
 	lock_drop(&v->lock);
+	if (kept)
+		viommu__domain_put(kept, 1);
 	work_destroy(inval->work);
 	free(inval);
 }
@@ -76,16 +80,6 @@ int viommu__inval_room(struct viommu_inval *inval, size_t room)
 	work->changes = changes;
 	work->room = room;
 	return 0;
-}
-
-void viommu__inval_record(struct viommu_inval *inval, const struct change *change)
-{
-	struct change *recorded = &inval->work->changes[inval->work->count++];
-
-	*recorded = *change;
-	recorded->tag = inval->tag;
-	if (change->endpoint)
-		change->endpoint->changes++;
 }
 
 void viommu_inval_begin(struct viommu_inval *inval)
@@ -140,7 +134,7 @@ int viommu_inval_poll(struct viommu_inval *inval)
 		quarantine_poll(v);
 	if (inval->work->state == WORK_COLLECTING)
 		return 0;
-	if (!work_poll(v, inval->work))
+	if (!work_poll(v, inval->work, &inval->kept))
 		return wait_on(inval);
 	count(&inval->completed);
 	return 0;

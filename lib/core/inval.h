@@ -55,7 +55,12 @@ struct viommu_inval {
 	struct viommu *v;
 	struct viommu_inval *prev, *next; /* viommu.lock: all of the context */
 	struct work *work;
-	unsigned tag;                       /* of the changes that are recorded next */
+	unsigned tag; /* of the changes that are recorded next */
+	/*
+	 * A reference to a domain that the last changes named, or NULL: the next ones need take and drop none. Written by the
+	 * owner, but for viommu_domain_destroy(), which takes it back under viommu.lock.
+	 */
+	struct viommu_domain *_Atomic kept;
 	_Atomic uint64_t completed, waited; /* written by the owner */
 	/* At the deadline: each tag whose change is not complete, in no order, perhaps more than once. */
 	void (*timed_out)(void *opaque, unsigned tag);
@@ -68,8 +73,11 @@ int viommu__inval_reserve(struct viommu_inval *inval);
 /* Make room for this many changes in all, for good (a work that follows has it too). -ENOMEM. */
 int viommu__inval_room(struct viommu_inval *inval, size_t room);
 
-/* Record a change that was made; counts the endpoint's changes (then viommu.lock is held). */
-void viommu__inval_record(struct viommu_inval *inval, const struct change *change);
+/* The place, which is reserved, of a change that was made: the caller writes all of it, with inval->tag. */
+static inline struct change *viommu__inval_next(struct viommu_inval *inval)
+{
+	return &inval->work->changes[inval->work->count++];
+}
 
 /* work.c: the waiting itself. */
 int work_create(struct viommu *v, size_t room, struct work **out);
@@ -77,8 +85,11 @@ void work_destroy(struct work *work);
 void work_begin(struct viommu *v, struct work *work);
 /* Finish it whatever happens, and free it. */
 void work_drop(struct viommu *v, struct work *work);
-/* Is everybody finished? Then everything that the changes made garbage is freed, and the work is empty again. */
-bool work_poll(struct viommu *v, struct work *work);
+/*
+ * Is everybody finished? Then everything that the changes made garbage is freed, and the work is empty again.
+ * @keep: where the owner keeps a reference to a domain (viommu_inval.kept), or NULL
+ */
+bool work_poll(struct viommu *v, struct work *work, struct viommu_domain *_Atomic *keep);
 /* May this change still be in use? Exact: for the moment of a deadline. */
 bool work_unfinished(struct viommu *v, struct work *work, const struct change *change);
 bool change_concerns_section(const struct change *change, uint64_t word);

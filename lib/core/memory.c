@@ -92,16 +92,13 @@ static int remove_locked(struct viommu *v, uint64_t gpa, struct viommu_inval *in
 		return -ENOMEM;
 	size_t place = (size_t)(gone - old->regions);
 	uintptr_t host = (uintptr_t)gone->host;
-	struct change change = {
-		.kind = CHANGE_MEMORY,
-		.range = {host, host + (gone->gpa.last - gone->gpa.first)},
-		.memory = old,
-	};
+	struct range range = {host, host + (gone->gpa.last - gone->gpa.first)};
 
 	memcpy(memory->regions, old->regions, place * sizeof(*gone));
 	memcpy(memory->regions + place, old->regions + place + 1, (memory->count - place) * sizeof(*gone));
 	publish(v, memory);
-	viommu__inval_record(inval, &change);
+	*viommu__inval_next(inval) =
+		(struct change){.kind = CHANGE_MEMORY, .tag = inval->tag, .range = range, .memory = old};
 	return 0;
 }
 

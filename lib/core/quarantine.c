@@ -155,7 +155,7 @@ void quarantine_poll(struct viommu *v)
 	lock_take(&v->quarantine_lock);
 	for (struct work *work = first(v), *next; work; work = next) {
 		next = work->next;
-		if (!work_poll(v, work))
+		if (!work_poll(v, work, NULL))
 			continue;
 		lock_take(&v->lock);
 		remove_locked(v, work);

@@ -56,8 +56,9 @@ int viommu__domain_evict(struct viommu_domain *domain, struct range iova, bool s
 	spin_take(&domain->lock);
 	evict_locked(domain, iova, &change);
 	/* Recorded even if nothing was kept: a section may use what it walked and nobody kept. */
-	viommu__domain_get(domain);
-	viommu__inval_record(inval, &change);
+	viommu__domain_reference_locked(domain, inval);
+	change.tag = inval->tag;
+	*viommu__inval_next(inval) = change;
 	spin_drop(&domain->lock);
 	return 0;
 }

@@ -178,31 +178,75 @@ static void finish_change(struct viommu *v, struct change *change)
 		change->endpoint->changes--;
 		lock_drop(&v->lock);
 	}
-	if (change->domain)
-		viommu__domain_put(change->domain);
 }
 
-static void finish(struct viommu *v, struct work *work)
+static bool destroyed(const struct viommu_domain *domain)
+{
+	return atomic_load_explicit(&domain->destroyed, memory_order_relaxed);
+}
+
+/* A domain may have been destroyed just when a reference to it was put away. */
+static void drop_destroyed(struct viommu *v, struct viommu_domain *_Atomic *keep)
+{
+	lock_take(&v->lock);
+	struct viommu_domain *domain = atomic_load_explicit(keep, memory_order_relaxed);
+
+	if (domain && destroyed(domain))
+		atomic_store_explicit(keep, NULL, memory_order_relaxed);
+	else
+		domain = NULL;
+	lock_drop(&v->lock);
+	if (domain)
+		viommu__domain_put(domain, 1);
+}
+
+static bool put_away(struct viommu_domain *domain, struct viommu_domain *_Atomic *keep)
+{
+	if (atomic_load_explicit(keep, memory_order_relaxed) || destroyed(domain))
+		return false;
+	/* Release: partner of the acquire in viommu_domain_destroy(); we are done with the domain. */
+	atomic_store_explicit(keep, domain, memory_order_release);
+	return true;
+}
+
+/* Give the references of all changes back, those to one domain at once, and keep one where the owner may. */
+static void drop_references(struct viommu *v, const struct work *work, struct viommu_domain *_Atomic *keep)
+{
+	if (keep && atomic_load_explicit(&v->doomed, memory_order_relaxed))
+		drop_destroyed(v, keep);
+	for (size_t i = 0; i < work->count;) {
+		struct viommu_domain *domain = work->changes[i].domain;
+		unsigned count = 0;
+
+		while (i < work->count && work->changes[i].domain == domain)
+			i++, count++;
+		if (domain && (count > 1 || !keep || !put_away(domain, keep)))
+			viommu__domain_put(domain, count);
+	}
+}
+
+static void finish(struct viommu *v, struct work *work, struct viommu_domain *_Atomic *keep)
 {
 	for (size_t i = 0; i < work->count; i++)
 		finish_change(v, &work->changes[i]);
+	drop_references(v, work, keep);
 	work->count = 0;
 	work->state = WORK_COLLECTING;
 }
 
 void work_drop(struct viommu *v, struct work *work)
 {
-	finish(v, work);
+	finish(v, work, NULL);
 	work_destroy(work);
 }
 
-bool work_poll(struct viommu *v, struct work *work)
+bool work_poll(struct viommu *v, struct work *work, struct viommu_domain *_Atomic *keep)
 {
 	if (work->state == WORK_SECTIONS && sections_closed(work) && clients_acked(v, work)) {
 		work->last_ticket = atomic_load_explicit(&v->tickets, memory_order_relaxed);
 		work->state = WORK_HOLDS;
 	}
 	if (work->state == WORK_HOLDS && holds_released(v, work))
-		finish(v, work);
+		finish(v, work, keep);
 	return work->state == WORK_COLLECTING;
 }

@@ -352,6 +352,50 @@ static void test_sections_run_out_politely(void **state)
 	assert_int_equal(viommu_inval_poll(f->inval), 0);
 }
 
+static uint64_t table_bytes(struct fixture *f)
+{
+	struct viommu_stats stats;
+
+	viommu_stats_get(f->v, &stats);
+	return stats.table_bytes;
+}
+
+/* An invalidation keeps a reference to the domain that it served last, and must not keep the domain. */
+static void test_a_destroyed_domain_goes_at_once_when_all_is_complete(void **state)
+{
+	struct fixture *f = *state;
+	struct viommu_domain *domain;
+	uint64_t before = table_bytes(f);
+
+	assert_int_equal(viommu_domain_create(f->v, 3, &domain), 0);
+	for (unsigned i = 0; i < 4; i++)
+		map(domain, i * 0x1000);
+	for (unsigned i = 0; i < 3; i++) { /* the second and third use the reference that the one before them kept */
+		assert_int_equal(viommu_unmap(domain, iova(i * 0x1000), iova(i * 0x1000 + 0xfff), f->inval, NULL), 0);
+		viommu_inval_begin(f->inval);
+		assert_int_equal(viommu_inval_poll(f->inval), 0);
+	}
+	viommu_domain_destroy(domain);
+	assert_int_equal(table_bytes(f), before);
+}
+
+static void test_a_domain_destroyed_before_the_wait_goes_with_it(void **state)
+{
+	struct fixture *f = *state;
+	struct viommu_domain *domain;
+	uint64_t before = table_bytes(f);
+
+	assert_int_equal(viommu_domain_create(f->v, 3, &domain), 0);
+	for (unsigned i = 0; i < 4; i++)
+		map(domain, i * 0x1000);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(viommu_unmap(domain, iova(i * 0x1000), iova(i * 0x1000 + 0xfff), f->inval, NULL), 0);
+	viommu_domain_destroy(domain);
+	viommu_inval_begin(f->inval);
+	assert_int_equal(viommu_inval_poll(f->inval), 0);
+	assert_int_equal(table_bytes(f), before);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -372,6 +416,8 @@ int main(void)
 		CASE(test_removed_memory_waits_for_any_section),
 		CASE(test_a_domain_outlives_its_owner_while_it_is_used),
 		CASE(test_sections_run_out_politely),
+		CASE(test_a_destroyed_domain_goes_at_once_when_all_is_complete),
+		CASE(test_a_domain_destroyed_before_the_wait_goes_with_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
