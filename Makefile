@@ -19,7 +19,7 @@ check:
 	scripts/check $(BUILD)
 
 bench:
-	scripts/deps build
+	scripts/deps bench
 	scripts/build $(BUILD)
 	scripts/bench $(BUILD)
 

@@ -1,21 +1,46 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the benchmarks of `viommu bench` share: a context with memory, time, and how a figure is printed. */
+/* What the benchmarks of `viommu bench` share: a context with memory, how time is taken, how a figure is reported. */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <viommu/viommu.h>
+
+enum { BENCH_PAGE = 4096, BENCH_MEMORY = 16 << 20 };
 
 /* argv[0] is the command's name. Returns the exit status. */
 int bench_main(int argc, char **argv);
 
-/* Print one figure: a table row, or one JSON object. `goal` is shown beside it in the table; NULL: none. */
-void bench_report(const char *bench, const char *name, double value, const char *unit, const char *goal);
-void bench_json(bool on);
+/* What a figure should be; none where `relation` is 0. */
+struct bench_goal {
+	char relation; /* '<': at most, '>': at least */
+	double value;
+};
 
+#define BENCH_AT_MOST(value) ((struct bench_goal){'<', (value)})
+#define BENCH_AT_LEAST(value) ((struct bench_goal){'>', (value)})
+#define BENCH_NO_GOAL ((struct bench_goal){0})
+
+/* One of our figures: printed as a JSON object at once, and kept for the table. Names are string constants. */
+void bench_report(const char *bench, const char *name, double value, const char *unit, struct bench_goal goal);
+
+/* The same figure of another way to store translations: after ours. */
+void bench_report_baseline(const char *bench, const char *name, const char *baseline, double value, const char *unit);
+
+/* Figures go to `file` as JSON Lines, and there is a table too unless that is stdout. */
+void bench_json(FILE *file);
+
+/* Print the figures that are kept, and forget them. Nothing where stdout has them as JSON. */
+void bench_table(void);
+
+/* This thread's processor time: what others do on the machine is not counted. */
 uint64_t bench_ns(void);
+
+/* The median of several rounds of a measurement, each of which returns a figure. */
+double bench_median(double (*round)(void *opaque), void *opaque);
 
 /* A small, fast generator, so that its cost does not hide what is measured. */
 static inline uint64_t bench_random(uint64_t *state)
@@ -26,7 +51,13 @@ static inline uint64_t bench_random(uint64_t *state)
 	return *state;
 }
 
-enum { BENCH_PAGE = 4096 };
+enum { BENCH_SEED = 88172645 };
+
+/* Where the mapping of a page points to: all of them lie in BENCH_MEMORY. */
+static inline uint64_t bench_gpa(uint64_t page)
+{
+	return page * 7 % (BENCH_MEMORY / BENCH_PAGE) * BENCH_PAGE;
+}
 
 struct bench {
 	struct viommu *v;
@@ -34,12 +65,24 @@ struct bench {
 	struct viommu_endpoint *endpoint;
 	struct viommu_inval *inval;
 	uint8_t *memory;
+	uint64_t pages; /* mapped, a power of two */
 };
 
-/* A context with `pages` 4 KiB mappings from IOVA 0 on, each a mapping of its own, all of them into 16 MiB of memory. */
+/* A context with `pages` 4 KiB mappings from IOVA 0 on, each a mapping of its own. */
 struct bench *bench_setup(uint64_t pages);
 void bench_teardown(struct bench *bench);
 void bench_map(struct bench *bench, uint64_t page);
+/* With its whole invalidation. */
+void bench_unmap(struct bench *bench, uint64_t page);
+
+/* Fail the whole program, with its line, where a call that cannot go wrong has gone wrong. */
+void bench_must(int err);
+
+/*
+ * How much more two threads do together than one, each on a processor of its own.
+ * @work: does a fixed number of operations. Returns 0 where there are not enough processors.
+ */
+double bench_scaling(void (*work)(void *opaque), void *opaque);
 
 /* The benchmarks. */
 void bench_translate(void);

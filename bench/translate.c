@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Translation, permission and range check included: hits, random look-ups, sections, two readers. */
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdio.h>
-
+#include "bench/baseline.h"
 #include "bench/bench.h"
 
-enum { ROUNDS = 4000000, BURST = 64, READERS = 2 };
+enum { ROUNDS = 1 << 20, BURST = 64 };
 
-static uintptr_t sink; /* keeps the compiler from dropping what nobody reads */
+static volatile uintptr_t sink; /* keeps the compiler from dropping what nobody reads */
 
 static uint64_t host_of(struct viommu_section *section, uint64_t iova)
 {
@@ -19,42 +16,51 @@ static uint64_t host_of(struct viommu_section *section, uint64_t iova)
 	return (uintptr_t)span.host;
 }
 
-/* Independent look-ups of random pages out of `pages` (a power of two). ns each. */
-static double random_ns(struct bench *bench, uint64_t pages)
+/* Independent look-ups of random pages. */
+static void random_work(void *opaque)
 {
+	struct bench *bench = opaque;
 	struct viommu_section section;
-	uint64_t state = 88172645463325252ull, sum = 0;
-	uint64_t start = bench_ns();
+	uint64_t state = BENCH_SEED, sum = 0;
 
 	for (unsigned i = 0; i < ROUNDS; i += BURST) {
 		viommu_dma_begin(bench->endpoint, &section);
 		for (unsigned j = 0; j < BURST; j++)
-			sum += host_of(&section, (bench_random(&state) & (pages - 1)) * BENCH_PAGE);
+			sum += host_of(&section, (bench_random(&state) & (bench->pages - 1)) * BENCH_PAGE);
 		viommu_dma_end(&section);
 	}
 	sink = sum;
+}
+
+static double random_round(void *opaque)
+{
+	uint64_t start = bench_ns();
+
+	random_work(opaque);
 	return (double)(bench_ns() - start) / ROUNDS;
 }
 
 /* Each look-up needs the result of the one before. */
-static double chain_ns(struct bench *bench, uint64_t pages)
+static double chain_round(void *opaque)
 {
+	struct bench *bench = opaque;
 	struct viommu_section section;
-	uint64_t state = 88172645463325252ull, last = 0;
-	uint64_t start = bench_ns();
+	uint64_t state = BENCH_SEED, last = 0, start = bench_ns();
 
 	for (unsigned i = 0; i < ROUNDS; i += BURST) {
 		viommu_dma_begin(bench->endpoint, &section);
 		for (unsigned j = 0; j < BURST; j++)
-			last = host_of(&section, ((bench_random(&state) + (last & 1)) & (pages - 1)) * BENCH_PAGE);
+			last = host_of(&section,
+				       ((bench_random(&state) + (last & 1)) & (bench->pages - 1)) * BENCH_PAGE);
 		viommu_dma_end(&section);
 	}
 	sink = last;
 	return (double)(bench_ns() - start) / ROUNDS;
 }
 
-static double hit_ns(struct bench *bench)
+static double hit_round(void *opaque)
 {
+	struct bench *bench = opaque;
 	struct viommu_section section;
 	uint64_t sum = 0, start = bench_ns();
 
@@ -66,8 +72,9 @@ static double hit_ns(struct bench *bench)
 	return (double)(bench_ns() - start) / ROUNDS;
 }
 
-static double section_ns(struct bench *bench)
+static double section_round(void *opaque)
 {
+	struct bench *bench = opaque;
 	struct viommu_section section;
 	uint64_t start = bench_ns();
 
@@ -78,53 +85,47 @@ static double section_ns(struct bench *bench)
 	return (double)(bench_ns() - start) / ROUNDS;
 }
 
-struct reader {
-	struct bench *bench;
-	pthread_barrier_t *barrier;
-	double ns;
-};
-
-static void *reader_main(void *opaque)
+static void time_case(struct bench *bench, const char *name, double (*round)(void *opaque), struct bench_goal goal)
 {
-	struct reader *reader = opaque;
-
-	pthread_barrier_wait(reader->barrier);
-	reader->ns = random_ns(reader->bench, 1 << 10);
-	return NULL;
+	bench_report("translate", name, bench_median(round, bench), "ns", goal);
 }
 
-/* Look-ups per time of several threads together, as a multiple of one thread's. */
-static double scaling(struct bench *bench)
+static void medium(void)
 {
-	struct reader readers[READERS];
-	pthread_t threads[READERS];
-	pthread_barrier_t barrier;
-	double one = random_ns(bench, 1 << 10), rate = 0;
+	struct bench *bench = bench_setup(1 << 16);
 
-	pthread_barrier_init(&barrier, NULL, READERS);
-	for (unsigned i = 0; i < READERS; i++) {
-		readers[i] = (struct reader){bench, &barrier, 0};
-		pthread_create(&threads[i], NULL, reader_main, &readers[i]);
-	}
-	for (unsigned i = 0; i < READERS; i++) {
-		pthread_join(threads[i], NULL);
-		rate += one / readers[i].ns;
-	}
-	pthread_barrier_destroy(&barrier);
-	return rate;
+	time_case(bench, "hit", hit_round, BENCH_AT_MOST(3));
+	time_case(bench, "section", section_round, BENCH_AT_MOST(15));
+	time_case(bench, "random-64Ki", random_round, BENCH_AT_MOST(8));
+	time_case(bench, "random-64Ki-chain", chain_round, BENCH_NO_GOAL);
+	bench_teardown(bench);
+}
+
+static void large(void)
+{
+	struct bench *bench = bench_setup(1 << 20);
+
+	time_case(bench, "random-1Mi", random_round, BENCH_AT_MOST(20));
+	time_case(bench, "random-1Mi-chain", chain_round, BENCH_NO_GOAL);
+	bench_teardown(bench);
+}
+
+static void readers(void)
+{
+	struct bench *bench = bench_setup(1 << 10);
+	double scaling = bench_scaling(random_work, bench);
+
+	if (scaling > 0)
+		bench_report("translate", "two-reader-scaling", scaling, "x", BENCH_AT_LEAST(1.9));
+	else
+		fputs("viommu: bench: one processor: no two readers\n", stderr);
+	bench_teardown(bench);
 }
 
 void bench_translate(void)
 {
-	struct bench *small = bench_setup(1 << 16), *large = bench_setup(1 << 20);
-
-	bench_report("translate", "hit", hit_ns(small), "ns", "<= 3");
-	bench_report("translate", "section", section_ns(small), "ns", "<= 15");
-	bench_report("translate", "random-64Ki", random_ns(small, 1 << 16), "ns", "<= 8");
-	bench_report("translate", "random-64Ki-chain", chain_ns(small, 1 << 16), "ns", NULL);
-	bench_report("translate", "random-1Mi", random_ns(large, 1 << 20), "ns", "<= 20");
-	bench_report("translate", "random-1Mi-chain", chain_ns(large, 1 << 20), "ns", NULL);
-	bench_report("translate", "two-reader-scaling", scaling(small), "x", ">= 1.9");
-	bench_teardown(large);
-	bench_teardown(small);
+	medium();
+	large();
+	readers();
+	baseline_translate();
 }
