@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Map and unmap of 4 KiB among many live mappings, and what a mapping costs in memory. */
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 
 #include "bench/baseline.h"
 #include "bench/bench.h"
@@ -60,6 +62,63 @@ static double with_reader_ns(struct bench *bench)
 	return ns;
 }
 
+/* Asynchronous I/O elsewhere in the domain, which a batch of unmaps must tell from what it takes away. */
+enum { HOLDS = 256, SPANS = 16, BATCH = 1 << 10, BATCHES = 20 };
+
+struct held {
+	struct viommu_hold hold;
+	struct viommu_span spans[SPANS];
+};
+
+static void take_holds(struct bench *bench, struct held *held)
+{
+	struct viommu_section section;
+
+	for (unsigned i = 0; i < HOLDS; i++) {
+		bench_must(viommu_dma_begin(bench->endpoint, &section));
+		for (unsigned j = 0; j < SPANS; j++)
+			bench_must(viommu_dma_translate(&section,
+							(struct viommu_iova){(BATCH + i * SPANS + j) * BENCH_PAGE}, 64,
+							VIOMMU_READ, &held[i].spans[j]));
+		viommu_dma_hold(&section, &held[i].hold, held[i].spans, SPANS);
+		viommu_dma_end(&section);
+	}
+}
+
+static double batch_round(void *opaque)
+{
+	struct bench *bench = opaque;
+	uint64_t ns = 0;
+
+	for (unsigned i = 0; i < BATCHES; i++) {
+		uint64_t start = bench_ns();
+
+		for (uint64_t at = 0; at < BATCH * BENCH_PAGE; at += BENCH_PAGE)
+			viommu_unmap(bench->domain, (struct viommu_iova){at}, (struct viommu_iova){at + BENCH_PAGE - 1},
+				     bench->inval, NULL);
+		viommu_inval_begin(bench->inval);
+		bench_must(viommu_inval_poll(bench->inval));
+		ns += bench_ns() - start;
+		for (uint64_t page = 0; page < BATCH; page++)
+			bench_map(bench, page);
+	}
+	return (double)ns / (BATCHES * BATCH);
+}
+
+static void batch_among_holds(void)
+{
+	struct bench *bench = bench_setup(1 << 13);
+	struct held *held = calloc(HOLDS, sizeof(*held));
+
+	bench_must(held ? 0 : -ENOMEM);
+	take_holds(bench, held);
+	bench_report("map", "batch-1Ki-256-holds", bench_median(batch_round, bench), "ns", BENCH_NO_GOAL);
+	for (unsigned i = 0; i < HOLDS; i++)
+		viommu_dma_release(&held[i].hold);
+	free(held);
+	bench_teardown(bench);
+}
+
 static void bytes_per_mapping(void)
 {
 	struct bench *bench = bench_setup(DENSE);
@@ -80,6 +139,7 @@ void bench_map_unmap(void)
 	bench_report("map", "map-unmap-4KiB-1Ki-reader", with_reader_ns(small), "ns", BENCH_NO_GOAL);
 	bench_teardown(large);
 	bench_teardown(small);
+	batch_among_holds();
 	bytes_per_mapping();
 	baseline_map_unmap();
 }

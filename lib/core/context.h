@@ -49,6 +49,8 @@ struct viommu_domain {
 	struct viommu_hold
 		*_Atomic holds; /* holds_lock to write, or to follow; whether it is empty may be read without */
 
+	_Atomic uint64_t releases; /* holds_lock to write: holds that have ended */
+
 	struct viommu_domain *prev, *next; /* viommu.lock: all domains */
 };
 

@@ -329,6 +329,7 @@ void viommu_dma_release(struct viommu_hold *hold)
 	else
 		/* Release: partner of the acquire in inval.c; the I/O is over before the list is empty. */
 		atomic_store_explicit(&domain->holds, hold->next, memory_order_release);
+	atomic_fetch_add_explicit(&domain->releases, 1, memory_order_relaxed);
 	lock_drop(&domain->holds_lock);
 	hold->domain = NULL;
 }

@@ -26,6 +26,7 @@ struct change {
 	struct viommu_endpoint *endpoint; /* CHANGE_ENDPOINT, CHANGE_NOTHING */
 	struct range range;
 	bool spare_ats;               /* CHANGE_UNMAP: clients behind ATS are not told */
+	uint64_t reach;               /* hold.c: how far the changes reach that were sorted before this one, and it */
 	struct table_retired retired; /* CHANGE_UNMAP: nodes that readers may still walk */
 	struct memory *memory;        /* CHANGE_MEMORY: the array that they may still read */
 };
@@ -44,6 +45,10 @@ struct work {
 	struct change *changes;
 	size_t count, room;
 	uint64_t last_ticket; /* holds beyond it began after the change */
+	bool sorted;          /* hold.c: the changes are in order */
+	/* A domain where a hold stands in the way, or NULL, and how many it had released when that was seen. */
+	const struct viommu_domain *held;
+	uint64_t held_releases;
 	struct client_wait *clients;
 	size_t client_count, client_room; /* viommu.lock, where clients are waited for */
 	unsigned wait_count;
@@ -93,6 +98,11 @@ bool work_poll(struct viommu *v, struct work *work, struct viommu_domain *_Atomi
 /* May this change still be in use? Exact: for the moment of a deadline. */
 bool work_unfinished(struct viommu *v, struct work *work, const struct change *change);
 bool change_concerns_section(const struct change *change, uint64_t word);
+
+/* hold.c: may this change still be in use by a hold? */
+bool change_held(struct viommu *v, const struct work *work, const struct change *change);
+/* Has every hold been released that some change concerns? Puts the changes into an order of its own. */
+bool holds_released(struct viommu *v, struct work *work);
 bool change_concerns_hold(const struct change *change, const struct viommu_hold *hold);
 
 /* quarantine.c */

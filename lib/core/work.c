@@ -90,61 +90,6 @@ static bool sections_closed(struct work *work)
 	return !work->wait_count;
 }
 
-static bool span_concerned(const struct change *change, const struct viommu_span *span)
-{
-	uint64_t start = change->kind == CHANGE_MEMORY ? (uintptr_t)span->host : span->iova.value;
-
-	return range_overlaps(change->range, (struct range){start, start + span->len - 1});
-}
-
-bool change_concerns_hold(const struct change *change, const struct viommu_hold *hold)
-{
-	if (change->kind == CHANGE_ENDPOINT || change->kind == CHANGE_NOTHING)
-		return hold->endpoint == change->endpoint;
-	for (size_t i = 0; i < hold->count; i++)
-		if (span_concerned(change, &hold->spans[i]))
-			return true;
-	return false;
-}
-
-static bool domain_holds(const struct work *work, const struct change *change, struct viommu_domain *domain)
-{
-	bool found = false;
-
-	/* Acquire: partner of the release in viommu_dma_release(). Holds of the awaited sections are in the list. */
-	if (!atomic_load_explicit(&domain->holds, memory_order_acquire))
-		return false;
-	lock_take(&domain->holds_lock);
-	for (const struct viommu_hold *hold = domain->holds; hold && !found; hold = hold->next)
-		found = hold->ticket <= work->last_ticket && change_concerns_hold(change, hold);
-	lock_drop(&domain->holds_lock);
-	return found;
-}
-
-static bool change_held(struct viommu *v, const struct work *work, const struct change *change)
-{
-	bool found = false;
-
-	if (change->domain)
-		return domain_holds(work, change, change->domain);
-	lock_take(&v->lock);
-	for (struct viommu_domain *domain = v->domains; domain && !found; domain = domain->next)
-		found = domain_holds(work, change, domain);
-	lock_drop(&v->lock);
-	return found;
-}
-
-static bool holds_released(struct viommu *v, const struct work *work)
-{
-#ifdef VIOMMU_WITHOUT_WAITING
-	return true;
-#endif
-	for (size_t i = 0; i < work->count; i++)
-		if (change_held(v, work, &work->changes[i]))
-			return false;
-	return true;
-}
-
 static bool client_unfinished(struct viommu *v, const struct work *work, const struct change *change)
 {
 	bool found = false;
@@ -243,6 +188,8 @@ void work_drop(struct viommu *v, struct work *work)
 bool work_poll(struct viommu *v, struct work *work, struct viommu_domain *_Atomic *keep)
 {
 	if (work->state == WORK_SECTIONS && sections_closed(work) && clients_acked(v, work)) {
+		work->sorted = false;
+		work->held = NULL;
 		work->last_ticket = atomic_load_explicit(&v->tickets, memory_order_relaxed);
 		work->state = WORK_HOLDS;
 	}
