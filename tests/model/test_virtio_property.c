@@ -17,7 +17,7 @@
 #include "tests/model/virtio_reference.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { STEPS = 4000 };
+enum { STEPS = 20000 };
 #else
 enum { STEPS = 100000 };
 #endif
