@@ -10,7 +10,7 @@
 #include "lib/fmt/vtd_fs.h"
 #include "lib/fmt/vtd_ss.h"
 
-enum { PAGES = 1 << 16, WALKS = 500000, ROUNDS = 8, ENTRIES = 512, TABLES_MAX = 256 };
+enum { PAGES = 1 << 16, WALKS = 500000, ENTRIES = 512, TABLES_MAX = 256 };
 
 struct tables {
 	struct pt_space space;
@@ -114,38 +114,35 @@ static inline uint64_t walk(struct tables *tables, uint64_t iova, struct pt_curs
 	return leaf.gpa;
 }
 
-static double walk_once_ns(struct tables *tables, enum order order, bool with_cursor)
-{
-	uint64_t state = 88172645463325252ull, sum = 0, size = vtd_pt_size(tables->leaf_level);
-	struct pt_cursor cursor = {0};
-	uint64_t start = bench_ns();
-
-	for (unsigned i = 0; i < WALKS; i++)
-		sum += walk(tables, next_page(order, i, &state) * size, with_cursor ? &cursor : NULL);
-	sink = sum;
-	return (double)(bench_ns() - start) / WALKS;
-}
-
-/* The best of several: time that other programs took is not the walk's. */
-static double walk_ns(struct tables *tables, enum order order, bool with_cursor)
-{
-	double best = walk_once_ns(tables, order, with_cursor);
-
-	for (unsigned i = 1; i < ROUNDS; i++) {
-		double ns = walk_once_ns(tables, order, with_cursor);
-
-		best = ns < best ? ns : best;
-	}
-	return best;
-}
-
-static const struct {
+struct walk_case {
 	const char *name;
 	bool first_stage;
 	unsigned levels, leaf_level;
 	enum order order;
 	bool cursor;
-} cases[] = {
+};
+
+struct walking {
+	const struct walk_case *what;
+	struct tables tables;
+};
+
+static double walk_ns(void *opaque)
+{
+	struct walking *walking = opaque;
+	struct tables *tables = &walking->tables;
+	uint64_t state = BENCH_SEED, sum = 0, size = vtd_pt_size(tables->leaf_level);
+	struct pt_cursor cursor = {0};
+	uint64_t start = bench_ns();
+
+	for (unsigned i = 0; i < WALKS; i++)
+		sum += walk(tables, next_page(walking->what->order, i, &state) * size,
+			    walking->what->cursor ? &cursor : NULL);
+	sink = sum;
+	return (double)(bench_ns() - start) / WALKS;
+}
+
+static const struct walk_case cases[] = {
 	{"miss-3-levels", false, 3, VTD_PT_LEVEL_4K, AT_RANDOM, false},
 	{"miss-4-levels", false, 4, VTD_PT_LEVEL_4K, AT_RANDOM, false},
 	{"miss-5-levels", false, 5, VTD_PT_LEVEL_4K, AT_RANDOM, false},
@@ -163,10 +160,11 @@ static const struct {
 void bench_walk(void)
 {
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct tables tables;
+		const struct walk_case *what = &cases[i];
+		struct walking walking = {.what = what};
 
-		tables_setup(&tables, cases[i].first_stage, cases[i].levels, cases[i].leaf_level);
-		bench_report("walk", cases[i].name, walk_ns(&tables, cases[i].order, cases[i].cursor), "ns", NULL);
-		tables_teardown(&tables);
+		tables_setup(&walking.tables, what->first_stage, what->levels, what->leaf_level);
+		bench_report("walk", what->name, bench_median(walk_ns, &walking), "ns", BENCH_NO_GOAL);
+		tables_teardown(&walking.tables);
 	}
 }
