@@ -6,8 +6,12 @@
 #ifndef LIB_FMT_VTD_FS_H
 #define LIB_FMT_VTD_FS_H
 
+#include <assert.h>
+
 #include "lib/fmt/walk.h"
 #include "lib/spec/vtd_pt.h"
+
+static_assert(VTD_FS_P == VIOMMU_READ && VTD_FS_RW == VIOMMU_WRITE, "rights in place");
 
 /* What the unit's CAP register says (10.4.2), and the PASID entry (9.6). */
 struct vtd_fs_caps {
@@ -23,8 +27,7 @@ static const struct pt_format vtd_fs_format = {
 	.address = VTD_PT_ADDRESS,
 	.present = VTD_FS_P,
 	.user = VTD_FS_US,
-	.read = VTD_FS_P,
-	.write = VTD_FS_RW,
+	.rights_shift = 0, /* what is present can be read; VTD_FS_RW */
 	.large = VTD_PT_PS,
 	.accessed = VTD_FS_A,
 	.dirty = VTD_FS_D,

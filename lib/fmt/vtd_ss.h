@@ -3,8 +3,12 @@
 #ifndef LIB_FMT_VTD_SS_H
 #define LIB_FMT_VTD_SS_H
 
+#include <assert.h>
+
 #include "lib/fmt/walk.h"
 #include "lib/spec/vtd_pt.h"
+
+static_assert(VTD_SS_R == VIOMMU_READ && VTD_SS_W == VIOMMU_WRITE, "rights in place");
 
 /* What the unit's CAP and ECAP registers say (10.4.2, 10.4.3). */
 struct vtd_ss_caps {
@@ -21,8 +25,7 @@ static const struct pt_format vtd_ss_format = {
 	.page_shift = VTD_PT_PAGE_SHIFT,
 	.address = VTD_PT_ADDRESS,
 	.present = VTD_SS_R | VTD_SS_W,
-	.read = VTD_SS_R,
-	.write = VTD_SS_W,
+	.rights_shift = 0, /* VTD_SS_R, VTD_SS_W */
 	.large = VTD_PT_PS,
 };
 

@@ -34,10 +34,10 @@ enum pt_end {
 /* A format's constant part: what the bits of its entries mean. */
 struct pt_format {
 	unsigned index_bits, page_shift;
-	uint64_t address; /* of the next table, or of the page; a page's address is cut off at its size */
-	uint64_t present; /* one of these bits is enough */
-	uint64_t user;    /* must be set in each entry; 0: there is no such bit */
-	uint64_t read, write;
+	uint64_t address;         /* of the next table, or of the page; a page's address is cut off at its size */
+	uint64_t present;         /* one of these bits is enough */
+	uint64_t user;            /* must be set in each entry; 0: there is no such bit */
+	unsigned rights_shift;    /* the bits that grant VIOMMU_READ and VIOMMU_WRITE lie side by side from here */
 	uint64_t large;           /* a leaf above level 1 */
 	uint64_t accessed, dirty; /* set by the walk: in each entry on the way; in the leaf of a write. 0: not kept */
 	bool canonical;           /* addresses are sign-extended */
@@ -104,9 +104,7 @@ PT_INLINE enum pt_end pt_range_check(const struct pt_format *format, const struc
 
 PT_INLINE unsigned pt_rights(const struct pt_format *format, uint64_t entry)
 {
-	if (format->read == VIOMMU_READ && format->write == VIOMMU_WRITE) /* compilers do not see that */
-		return entry & (VIOMMU_READ | VIOMMU_WRITE);
-	return (entry & format->read ? VIOMMU_READ : 0) | (entry & format->write ? VIOMMU_WRITE : 0);
+	return entry >> format->rights_shift & (VIOMMU_READ | VIOMMU_WRITE);
 }
 
 /* The order is VT-d's; other bits of an entry that is not present mean nothing. */
