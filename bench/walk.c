@@ -103,12 +103,12 @@ static inline uint64_t next_page(enum order order, unsigned i, uint64_t *state)
 
 static inline uint64_t walk(struct tables *tables, uint64_t iova, struct pt_cursor *cursor)
 {
-	struct pt_leaf leaf;
+	struct pt_leaf leaf = {0};
 	enum pt_end end = (tables->first_stage ? vtd_fs_walk : vtd_ss_walk)(&tables->space, &tables->memory, iova,
 									    VIOMMU_READ, cursor, &leaf);
 
 	if (end != PT_OK) {
-		fprintf(stderr, "viommu: bench: a walk ended with %u\n", end);
+		fprintf(stderr, "viommu: bench: a walk ended with %d\n", (int)end);
 		exit(4);
 	}
 	return leaf.gpa;
