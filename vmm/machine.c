@@ -21,6 +21,7 @@
 #include "vmm/util/loop.h"
 #include "vmm/virtio/virtio.h"
 #include "vmm/wiring/iommu.h"
+#include "vmm/wiring/quiesce.h"
 
 struct machine {
 	const struct run_config *config;
@@ -32,6 +33,7 @@ struct machine {
 	struct irqchip *irqchip;
 	struct pci_root *pci;
 	struct iommu_wiring *wiring;
+	struct quiesce *quiesce;
 	struct serial *serial;
 	struct power *power;
 	struct exit_port *exit_port;
@@ -106,14 +108,25 @@ static int create_base(struct machine *m)
 	return err;
 }
 
+/* Functions with an endpoint come after all that create_pci() makes. */
+static void master_off(void *opaque, struct pci_dev *dev)
+{
+	const struct machine *m = opaque;
+
+	quiesce_master_off(m->quiesce, dev);
+}
+
 static int create_pci(struct machine *m)
 {
-	const struct pci_root_config root = {m->mmio, m->pio, m->irqchip, pci64_base(m->ram)};
+	const struct pci_root_config root = {m->mmio, m->pio, m->irqchip, pci64_base(m->ram), master_off, m};
 	int err = say("the PCI bus", pci_root_create(&root, &m->pci));
 
-	return err ? err
-		   : say("the IOMMU",
-			 iommu_wiring_create(&m->config->iommu, m->ram, control_faults(m->control), &m->wiring));
+	if (!err)
+		err = say("the IOMMU",
+			  iommu_wiring_create(&m->config->iommu, m->ram, control_faults(m->control), &m->wiring));
+	if (!err)
+		err = say("the IOMMU", quiesce_create(iommu_wiring_context(m->wiring), m->loop, &m->quiesce));
+	return err;
 }
 
 static int create_serial(struct machine *m)
@@ -239,6 +252,7 @@ void machine_destroy(struct machine *m)
 {
 	if (m->pci)
 		pci_root_destroy(m->pci);
+	quiesce_destroy(m->quiesce);
 	if (m->wiring)
 		iommu_wiring_destroy(m->wiring);
 	if (m->exit_port)

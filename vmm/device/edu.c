@@ -2,6 +2,7 @@
 /* The teaching device. Registers are as QEMU documents them (docs/specs/edu.rst). */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <viommu/dma.h>
 
@@ -183,20 +184,33 @@ static bool in_buffer(uint64_t address, uint64_t count)
 	       count <= EDU_BUFFER_SIZE - (address - EDU_BUFFER);
 }
 
-/* A failed access is reported by the library; the device has no way to say so. */
+/* A failed access is reported by the library; the device has no way to say so, and stops there. */
+static void copy(struct viommu_section *section, uint8_t *buffer, uint64_t address, uint64_t len, bool to_memory)
+{
+	struct viommu_span span;
+
+	for (uint64_t done = 0; done < len; done += span.len) {
+		if (viommu_dma_translate(section, (struct viommu_iova){address + done}, len - done,
+					 to_memory ? VIOMMU_WRITE : VIOMMU_READ, &span))
+			return;
+		if (to_memory)
+			memcpy(span.host, buffer + done, span.len);
+		else
+			memcpy(buffer + done, span.host, span.len);
+	}
+}
+
 static void perform(struct edu *edu, const struct edu_dma *dma)
 {
 	bool to_memory = dma->command & EDU_DMA_TO_MEMORY;
 	uint64_t inside = to_memory ? dma->source : dma->target;
+	struct viommu_section section;
 
-	if (!in_buffer(inside, dma->count) || !dma->count || !pci_bus_master(&edu->pci))
+	if (!in_buffer(inside, dma->count) || !dma->count || pci_dma_begin(&edu->pci, &section))
 		return;
-	if (to_memory)
-		viommu_dma_write(edu->pci.endpoint, (struct viommu_iova){dma->target},
-				 edu->buffer + (inside - EDU_BUFFER), dma->count);
-	else
-		viommu_dma_read(edu->pci.endpoint, (struct viommu_iova){dma->source},
-				edu->buffer + (inside - EDU_BUFFER), dma->count);
+	copy(&section, edu->buffer + (inside - EDU_BUFFER), to_memory ? dma->target : dma->source, dma->count,
+	     to_memory);
+	viommu_dma_end(&section);
 }
 
 static void run_dma(void *opaque)

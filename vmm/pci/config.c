@@ -52,11 +52,15 @@ static void perform_effects(struct pci_dev *dev, unsigned offset, unsigned size)
 
 void pci_config_write(struct pci_dev *dev, unsigned offset, uint64_t value, unsigned size)
 {
+	bool master;
+
 	if (offset >= PCI_CONFIG_SIZE || size > PCI_CONFIG_SIZE - offset)
 		return;
 	pthread_mutex_lock(&dev->lock);
+	master = pci_bus_master(dev);
 	for (unsigned i = 0; i < size; i++)
 		write_byte(dev, offset + i, (uint8_t)(value >> (8 * i)));
 	perform_effects(dev, offset, size);
+	pci_master_update(dev, master);
 	pthread_mutex_unlock(&dev->lock);
 }

@@ -63,6 +63,7 @@ static void add_express(struct pci_dev *dev)
 	pci_set32(body, PCI_EXP_DEVCAP, PCI_EXP_DEVCAP_RBER);
 	pci_set16(body, PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_RELAX_EN | PCI_EXP_DEVCTL_NOSNOOP_EN | 2 << 12);
 	at = pci_add_capability(dev, PCI_CAP_ID_EXP, body, sizeof(body));
+	dev->express = at;
 	pci_set16(dev->writable, at + PCI_EXP_DEVCTL,
 		  PCI_EXP_DEVCTL_CERE | PCI_EXP_DEVCTL_NFERE | PCI_EXP_DEVCTL_FERE | PCI_EXP_DEVCTL_URRE |
 			  PCI_EXP_DEVCTL_RELAX_EN | PCI_EXP_DEVCTL_PAYLOAD | PCI_EXP_DEVCTL_NOSNOOP_EN |
@@ -102,10 +103,4 @@ uint8_t pci_add_capability(struct pci_dev *dev, uint8_t id, const void *body, ui
 	dev->config[PCI_CAPABILITY_LIST] = at;
 	dev->next_capability = (uint8_t)((at + size + 3) & ~3);
 	return at;
-}
-
-bool pci_bus_master(const struct pci_dev *dev)
-{
-	/* Partner: the stores in pci_config_write(). */
-	return __atomic_load_n(&dev->config[PCI_COMMAND], __ATOMIC_ACQUIRE) & PCI_COMMAND_MASTER;
 }

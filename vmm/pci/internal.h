@@ -60,6 +60,9 @@ void pci_intx_place(struct pci_dev *dev, unsigned slot);
 /* The function goes: its pin is not its business any more. */
 void pci_intx_withdraw(struct pci_dev *dev);
 
+/* The command register was written: if that took bus mastering away, wait for DMA that is under way. */
+void pci_master_update(struct pci_dev *dev, bool was_on);
+
 /* Configuration by I/O ports. Errors: those of bus_add(). */
 int pci_ports_add(struct pci_root *root);
 void pci_ports_remove(struct pci_root *root);

@@ -82,6 +82,7 @@ struct pci_dev {
 	uint8_t w1c[PCI_CONFIG_SIZE];      /* mask of bits that the guest clears by writing 1 */
 	struct pci_bar bars[PCI_BARS];
 	struct pci_msix msix;
+	uint8_t express;             /* offset of the PCI Express capability */
 	uint8_t msi;                 /* offset of the MSI capability; 0: none */
 	struct irq_route *msi_route; /* has the message while it may be sent; NULL before pci_root_add() */
 	bool intx, intx_level;       /* the device wants its pin up; it is up */
@@ -92,6 +93,12 @@ struct pci_root_config {
 	struct bus *mmio, *pio;
 	struct irqchip *irqchip;
 	uint64_t bar64; /* first address of the window for 64-bit BARs */
+	/*
+	 * A function's bus mastering went off: call pci_dma_idle_locked() when nothing of its DMA is under way any more. With dev->lock held,
+	 * on any thread: only note it. May be NULL.
+	 */
+	void (*master_off)(void *opaque, struct pci_dev *dev);
+	void *opaque;
 };
 
 /* The root bus with its host bridge at 00.0; ECAM at LAYOUT_ECAM, ports at LAYOUT_PORT_PCI. pci_root_destroy() destroys every device on it. */
@@ -155,7 +162,17 @@ void pci_intx_set_locked(struct pci_dev *dev, bool level);
 bool pci_msix_enabled(const struct pci_dev *dev);
 bool pci_msi_enabled(const struct pci_dev *dev);
 
-/* May the device do DMA (bus master enable)? Any thread. */
+/* May the device do DMA (bus master enable)? Any thread; for DMA the answer counts inside a section only. */
 bool pci_bus_master(const struct pci_dev *dev);
+
+struct viommu_section;
+/*
+ * Open a section for the device's DMA. Errors: -EACCES (bus mastering is off), and as viommu_dma_begin(): the section
+ * is not open.
+ */
+int pci_dma_begin(struct pci_dev *dev, struct viommu_section *section);
+
+/* What was under way when bus mastering went off is over: Transactions Pending reads 0. With dev->lock held. */
+void pci_dma_idle_locked(struct pci_dev *dev);
 
 #endif

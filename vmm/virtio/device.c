@@ -200,13 +200,10 @@ void virtio_fail(struct virtio_dev *dev, const char *why)
 
 int virtio_dma_begin(struct virtio_dev *dev, struct viommu_section *section)
 {
-	int ret;
+	int ret = pci_dma_begin(&dev->pci, section);
 
-	if (!pci_bus_master(&dev->pci))
-		return -EACCES;
-	ret = viommu_dma_begin(dev->pci.endpoint, section);
 	/* Too many sections are open now; come back when the others had their turn. */
-	if (ret)
+	if (ret == -EAGAIN)
 		virtio_kick_all(dev);
 	return ret;
 }
