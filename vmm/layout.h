@@ -16,7 +16,7 @@
 #define LAYOUT_IOAPIC_SIZE 0x1000ull
 #define LAYOUT_VTD 0xfed90000ull
 #define LAYOUT_LAPIC 0xfee00000ull
-#define LAYOUT_MSI_SIZE 0x100000ull /* writes of devices from LAYOUT_LAPIC on are interrupts */
+#define LAYOUT_MSI_SIZE 0x100000ull  /* writes of devices from LAYOUT_LAPIC on are interrupts */
 #define LAYOUT_KVM_TSS 0xfffbd000ull /* three pages that KVM wants on Intel hosts */
 #define LAYOUT_KVM_IDENTITY 0xfffbc000ull
 

@@ -32,10 +32,10 @@ struct viommu_virtio_resv {
 };
 
 struct viommu_virtio_config {
-	unsigned input_bits;                   /* input range 0..2^N-1, 32..64; 0: 64 */
-	uint64_t page_size_mask;               /* the lowest bit is the granule, from 4 KiB; 0: every power of two */
-	uint32_t domain_first, domain_last;    /* both 0: 0..2^32-1 */
-	bool bypass;                           /* unattached endpoints bypass after system reset */
+	unsigned input_bits;                /* input range 0..2^N-1, 32..64; 0: 64 */
+	uint64_t page_size_mask;            /* the lowest bit is the granule, from 4 KiB; 0: every power of two */
+	uint32_t domain_first, domain_last; /* both 0: 0..2^32-1 */
+	bool bypass;                        /* unattached endpoints bypass after system reset */
 	/*
 	 * Offer the older feature BYPASS (3) and not BYPASS_CONFIG: unattached endpoints bypass from when the driver accepts it
 	 * until the device is reset, and are blocked before and after. Not together with `bypass`.
