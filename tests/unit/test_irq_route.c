@@ -4,90 +4,33 @@
  * resolved, what KVM's table holds, who serves an eventfd, and that no message is sent as it was before an invalidation.
  */
 #include <errno.h>
-#include <linux/kvm.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "tests/test.h"
+#include "tests/unit/kvm_record.h"
 #include "vmm/irqchip/route.h"
-#include "vmm/kvm/irq.h"
 #include "vmm/layout.h"
 #include "vmm/util/loop.h"
 
-enum { ENTRIES = 16, REQUESTER = 0x18, GENERATIONS = 5000, BOUND_MAX = 8 };
+enum { ENTRIES = 16, REQUESTER = 0x18, GENERATIONS = 5000 };
 
 /* The guest's table: what data an entry gives; 0: blocked. Bits 7:0 of a message's data name the entry. */
 static _Atomic uint32_t entries[ENTRIES];
 static atomic_uint remaps, reports;
 
-/* KVM. */
-static struct {
-	atomic_uint sent;
-	_Atomic uint32_t last;
-	unsigned tables, used;
-	struct msi_message message[ROUTES_MAX];
-	bool routed[ROUTES_MAX];
-	unsigned bound[BOUND_MAX]; /* GSIs; 0: free */
-	int bind_error;
-} kvm;
-
 /* Data below this must not be sent any more. */
 static _Atomic uint32_t oldest;
 static atomic_bool too_old;
 
-bool kvm_irq_send(int vm, const struct msi_message *message)
+static void check_age(const struct msi_message *message)
 {
-	(void)vm;
 	/* Time for an invalidation to overtake it, if it can. */
 	sched_yield();
 	if (message->data < atomic_load(&oldest))
 		atomic_store(&too_old, true);
-	atomic_fetch_add(&kvm.sent, 1);
-	atomic_store(&kvm.last, message->data);
-	return true;
-}
-
-int kvm_irq_set_table(int vm, struct kvm_irq_routing *table)
-{
-	(void)vm;
-	kvm.tables++;
-	kvm.used = table->nr;
-	memset(kvm.routed, 0, sizeof(kvm.routed));
-	for (unsigned i = 0; i < table->nr; i++) {
-		const struct kvm_irq_routing_entry *entry = &table->entries[i];
-
-		kvm.routed[entry->gsi] = true;
-		kvm.message[entry->gsi] = (struct msi_message){
-			entry->u.msi.address_lo | (uint64_t)entry->u.msi.address_hi << 32, entry->u.msi.data};
-	}
-	return 0;
-}
-
-int kvm_irq_bind(int vm, unsigned gsi, int fd, bool bind)
-{
-	(void)vm;
-	(void)fd;
-	if (kvm.bind_error)
-		return kvm.bind_error;
-	for (unsigned i = 0; i < BOUND_MAX; i++) {
-		if (kvm.bound[i] != (bind ? 0 : gsi))
-			continue;
-		/* A signal that waits would be lost if there were no route yet. */
-		assert_true(!bind || kvm.routed[gsi]);
-		kvm.bound[i] = bind ? gsi : 0;
-		return 0;
-	}
-	return -ENOENT;
-}
-
-static bool is_bound(void)
-{
-	for (unsigned i = 0; i < BOUND_MAX; i++)
-		if (kvm.bound[i])
-			return true;
-	return false;
 }
 
 static int remap(void *opaque, uint16_t requester, const struct msi_message *in, struct msi_message *out,
@@ -112,7 +55,8 @@ static struct loop *loop;
 static int set_up(void **state)
 {
 	(void)state;
-	memset(&kvm, 0, sizeof(kvm));
+	kvm_record_reset();
+	kvm.sending = check_age;
 	memset(entries, 0, sizeof(entries));
 	atomic_store(&oldest, 0);
 	atomic_store(&remaps, 0);
@@ -175,7 +119,7 @@ static void test_a_message_is_resolved_when_it_is_set(void **state)
 	irq_route_set(route, (struct msi_message){0xfee00010, 3});
 	assert_int_equal(remaps, 1);
 	assert_int_equal(kvm.sent, 100);
-	assert_int_equal(kvm.last, 0x33);
+	assert_int_equal(kvm.last.data, 0x33);
 	/* No eventfd, no pin: KVM's table has nothing to do with it. */
 	assert_int_equal(kvm.tables, 0);
 	irq_route_clear(route);
@@ -201,7 +145,7 @@ static void test_a_blocked_message_is_reported_when_it_is_sent(void **state)
 	/* What was not there before may be used without an invalidation. */
 	entries[5] = 0x55;
 	assert_true(irq_route_raise(route));
-	assert_int_equal(kvm.last, 0x55);
+	assert_int_equal(kvm.last.data, 0x55);
 	irq_route_destroy(route);
 }
 
@@ -222,7 +166,7 @@ static void test_an_invalidation_resolves_the_routes_it_names(void **state)
 	assert_int_equal(remaps, 4);
 	for (unsigned i = 0; i < ENTRIES; i++) {
 		assert_true(irq_route_raise(routes[i]));
-		assert_int_equal(kvm.last, 0x40 + i + (i >= 4 && i <= 7 ? 0x100 : 0));
+		assert_int_equal(kvm.last.data, 0x40 + i + (i >= 4 && i <= 7 ? 0x100 : 0));
 	}
 	irq_router_invalidate(&router, 0, UINT32_MAX);
 	assert_int_equal(remaps, 4 + ENTRIES);
@@ -276,7 +220,7 @@ static void test_an_eventfd_goes_to_kvm_while_its_route_resolves(void **state)
 
 	assert_true(fd >= 0);
 	assert_int_equal(irq_route_fd(route, loop), fd);
-	assert_true(is_bound());
+	assert_true(kvm_record_bound());
 	assert_int_equal(kvm.message[LAYOUT_IOAPIC_PINS].data, 0x41);
 	signal_fd(fd);
 	run_loop();
@@ -285,7 +229,7 @@ static void test_an_eventfd_goes_to_kvm_while_its_route_resolves(void **state)
 	/* Blocked: unbound at once, and the loop reports. */
 	entries[1] = 0;
 	irq_router_invalidate(&router, 1, 1);
-	assert_false(is_bound());
+	assert_false(kvm_record_bound());
 	irq_router_commit(&router);
 	assert_false(kvm.routed[LAYOUT_IOAPIC_PINS]);
 	run_loop();
@@ -297,12 +241,12 @@ static void test_an_eventfd_goes_to_kvm_while_its_route_resolves(void **state)
 	signal_fd(fd);
 	run_loop();
 	assert_int_equal(kvm.sent, 1);
-	assert_true(is_bound());
+	assert_true(kvm_record_bound());
 	signal_fd(fd);
 	run_loop();
 	assert_int_equal(kvm.sent, 1);
 	irq_route_destroy(route);
-	assert_false(is_bound());
+	assert_false(kvm_record_bound());
 }
 
 static void test_an_eventfd_keeps_signals_while_there_is_no_message(void **state)
@@ -314,14 +258,14 @@ static void test_an_eventfd_keeps_signals_while_there_is_no_message(void **state
 	const unsigned tables = kvm.tables;
 
 	irq_route_clear(route);
-	assert_false(is_bound());
+	assert_false(kvm_record_bound());
 	assert_false(irq_route_pending(route));
 	signal_fd(fd);
 	run_loop();
 	assert_true(irq_route_pending(route));
 	/* The same message as before: KVM's table is as it was. */
 	irq_route_set(route, (struct msi_message){0xfee00010, 1});
-	assert_true(is_bound());
+	assert_true(kvm_record_bound());
 	assert_int_equal(kvm.tables, tables);
 	irq_route_clear(route);
 	/* The loop may not take it either where the next message is blocked and then goes. */
@@ -370,7 +314,7 @@ static void test_without_a_remapper_only_the_window_interrupts(void **state)
 	assert_int_equal(irq_route_create(&router, REQUESTER, &route), 0);
 	irq_route_set(route, (struct msi_message){0xfee01000, 0x4041});
 	assert_true(irq_route_raise(route));
-	assert_int_equal(kvm.last, 0x4041);
+	assert_int_equal(kvm.last.data, 0x4041);
 	irq_route_set(route, (struct msi_message){0x00001000, 0x4041});
 	assert_false(irq_route_raise(route));
 	irq_route_set(route, (struct msi_message){0x1fee01000, 0x4041});
