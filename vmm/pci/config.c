@@ -45,6 +45,8 @@ static void perform_effects(struct pci_dev *dev, unsigned offset, unsigned size)
 		pci_msix_update(dev);
 	if (dev->msi && (command || touches(offset, size, dev->msi, dev->msi + PCI_MSI_DATA_64 + 1)))
 		pci_msi_update(dev);
+	if (dev->ats && touches(offset, size, dev->ats + PCI_ATS_CTRL, dev->ats + PCI_ATS_CTRL + 1))
+		pci_ats_update(dev);
 	pci_intx_update(dev);
 	if (dev->ops->config_access)
 		dev->ops->config_access(dev, offset, size, true);

@@ -7,7 +7,7 @@
 #include "vmm/irqchip/route.h"
 #include "vmm/pci/internal.h"
 
-enum { FIRST_CAPABILITY = 0x40, CAPABILITIES_END = 0x100, EXPRESS_SIZE = 0x3c };
+enum { FIRST_CAPABILITY = 0x40, CAPABILITIES_END = 0x100, FIRST_EXTENDED = 0x100, EXPRESS_SIZE = 0x3c };
 
 void pci_set16(uint8_t *space, unsigned offset, uint16_t value)
 {
@@ -80,6 +80,7 @@ int pci_dev_init(struct pci_dev *dev, const struct pci_ops *ops, const struct pc
 		return ret;
 	dev->ops = ops;
 	dev->next_capability = FIRST_CAPABILITY;
+	dev->next_extended = FIRST_EXTENDED;
 	init_header(dev, ids);
 	add_express(dev);
 	return 0;
@@ -102,5 +103,21 @@ uint8_t pci_add_capability(struct pci_dev *dev, uint8_t id, const void *body, ui
 	dev->config[at + 1] = dev->config[PCI_CAPABILITY_LIST];
 	dev->config[PCI_CAPABILITY_LIST] = at;
 	dev->next_capability = (uint8_t)((at + size + 3) & ~3);
+	return at;
+}
+
+/* Section 7.6.3. The first one lies at the start, each names the next, and none is nowhere: all zeros. */
+uint16_t pci_add_extended_capability(struct pci_dev *dev, uint16_t id, uint8_t version, const void *body, uint16_t size)
+{
+	const uint16_t at = dev->next_extended;
+
+	assert(at + size <= PCI_CONFIG_SIZE && size >= 4 && version < 16);
+	memcpy(&dev->config[at], body, size);
+	pci_set32(dev->config, at, id | (uint32_t)version << 16);
+	if (dev->last_extended)
+		pci_set32(dev->config, dev->last_extended,
+			  (pci_get32(dev, dev->last_extended) & 0xfffff) | (uint32_t)at << 20);
+	dev->last_extended = at;
+	dev->next_extended = (uint16_t)((at + size + 3) & ~3);
 	return at;
 }

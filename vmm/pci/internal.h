@@ -54,6 +54,9 @@ void pci_msix_update(struct pci_dev *dev);
 /* Config space or what the device wants has changed: drive its pin accordingly. dev->lock held. */
 void pci_intx_update(struct pci_dev *dev);
 
+/* Config space changed: tell the device whether ATS is on. */
+void pci_ats_update(struct pci_dev *dev);
+
 /* A function gets its slot: tell software which pin that means. */
 void pci_intx_place(struct pci_dev *dev, unsigned slot);
 

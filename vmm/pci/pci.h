@@ -44,6 +44,8 @@ struct pci_ops {
 	void (*config_access)(struct pci_dev *dev, unsigned offset, unsigned size, bool write);
 	/* A BAR was put at `address` (mapped) or is about to go from there (!mapped). May be NULL. */
 	void (*bar_mapped)(struct pci_dev *dev, unsigned bar, uint64_t address, bool mapped);
+	/* The guest switched ATS on or off: the device may ask for translations and keep them, or may not any more. May be NULL. */
+	void (*ats_enabled)(struct pci_dev *dev, bool enabled);
 	/* Its endpoint was blocked because it held on to memory for too long. I/O thread, no lock held. May be NULL. */
 	void (*failed)(struct pci_dev *dev);
 	/* Free the device. */
@@ -82,11 +84,14 @@ struct pci_dev {
 	uint8_t w1c[PCI_CONFIG_SIZE];      /* mask of bits that the guest clears by writing 1 */
 	struct pci_bar bars[PCI_BARS];
 	struct pci_msix msix;
-	uint8_t express;             /* offset of the PCI Express capability */
-	uint8_t msi;                 /* offset of the MSI capability; 0: none */
-	struct irq_route *msi_route; /* has the message while it may be sent; NULL before pci_root_add() */
-	bool intx, intx_level;       /* the device wants its pin up; it is up */
-	uint8_t next_capability;     /* where the next one goes */
+	uint8_t express;                       /* offset of the PCI Express capability */
+	uint8_t msi;                           /* offset of the MSI capability; 0: none */
+	struct irq_route *msi_route;           /* has the message while it may be sent; NULL before pci_root_add() */
+	bool intx, intx_level;                 /* the device wants its pin up; it is up */
+	uint16_t ats;                          /* offset of the ATS capability; 0: none */
+	bool ats_on;                           /* as the device was told */
+	uint8_t next_capability;               /* where the next one goes */
+	uint16_t next_extended, last_extended; /* likewise; and the one before it, 0: none */
 };
 
 struct pci_root_config {
@@ -114,9 +119,13 @@ void pci_dev_fini(struct pci_dev *dev);
  * (id, link) are filled in. Returns its offset; what the guest may write in it is the caller's to set in `writable`.
  */
 uint8_t pci_add_capability(struct pci_dev *dev, uint8_t id, const void *body, uint8_t size);
+/* Likewise, in extended config space, the first four bytes. */
+uint16_t pci_add_extended_capability(struct pci_dev *dev, uint16_t id, uint8_t version, const void *body,
+				     uint16_t size);
 void pci_add_bar(struct pci_dev *dev, unsigned bar, uint64_t size, bool is64, bool prefetch);
 void pci_add_intx(struct pci_dev *dev);
 void pci_add_msi(struct pci_dev *dev);
+void pci_add_ats(struct pci_dev *dev);
 int pci_add_msix(struct pci_dev *dev, unsigned bar, uint32_t table, uint32_t pba, unsigned count);
 
 /* Put a device at a slot (function 0) and give its BARs addresses. -EEXIST: slot taken; -ENOSPC: window full; -ENOMEM. */
@@ -161,6 +170,9 @@ void pci_intx_set_locked(struct pci_dev *dev, bool level);
 /* With dev->lock held. */
 bool pci_msix_enabled(const struct pci_dev *dev);
 bool pci_msi_enabled(const struct pci_dev *dev);
+
+/* Has the guest switched ATS on? Any thread. */
+bool pci_ats_enabled(const struct pci_dev *dev);
 
 /* May the device do DMA (bus master enable)? Any thread; for DMA the answer counts inside a section only. */
 bool pci_bus_master(const struct pci_dev *dev);
