@@ -25,14 +25,15 @@ static bool resolve(struct irq_route *route, bool report)
 	const struct irq_remapper *remapper = &router->remapper;
 	struct msi_message target = {0};
 	uint32_t index = IRQ_NO_INDEX;
-	const int error = remapper->ops ? remapper->ops->remap(remapper->opaque, route->requester, &route->message,
-							       &target, &index, report)
-					: pass(&route->message, &target);
-	const bool changed = error ? route->resolved
-				   : !route->resolved || target.address != route->target.address ||
-					     target.data != route->target.data;
+	const int outcome = remapper->ops ? remapper->ops->remap(remapper->opaque, route->requester, &route->message,
+								 &target, &index, report)
+					  : pass(&route->message, &target);
+	const bool resolved = outcome >= 0;
+	const bool changed = resolved ? !route->resolved || target.address != route->target.address ||
+						target.data != route->target.data
+				      : route->resolved;
 
-	route->resolved = !error;
+	route->resolved = resolved;
 	route->target = target;
 	route->index = index;
 	if (changed)

@@ -26,7 +26,7 @@ struct irq_remapper_ops {
 	/*
 	 * What becomes of a requester's (bus << 8 | devfn) message. *index: the table entry that it goes through or would
 	 * go through, else IRQ_NO_INDEX, also on an error. @report: an interrupt is being sent, so a fault is to be
-	 * recorded. 0, or -EACCES: blocked. Any thread, with locks of routes held: it calls nothing here but irq_send().
+	 * recorded. Negative: blocked. Any thread, with locks of routes held: it calls nothing here but irq_send().
 	 */
 	int (*remap)(void *opaque, uint16_t requester, const struct msi_message *in, struct msi_message *out,
 		     uint32_t *index, bool report);
