@@ -26,6 +26,7 @@ struct viommu_fault {
 	unsigned access;         /* VIOMMU_READ and/or VIOMMU_WRITE */
 	enum viommu_fault_reason reason;
 	uint32_t detail; /* the model's own word for the reason, or 0 (VT-d: the fault reason field) */
+	bool silent;     /* the guest asked not to be told of such (VT-d: FPD) */
 	bool in_domain;  /* the endpoint was attached to a domain: neither blocked nor bypassing */
 };
 

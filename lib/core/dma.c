@@ -206,6 +206,7 @@ static int walk_target(struct viommu_section *section, uint64_t iova, unsigned a
 				       .access = access,
 				       .reason = result.reason,
 				       .detail = result.detail,
+				       .silent = result.silent,
 			       });
 }
 

@@ -30,6 +30,7 @@ struct walk_result {
 	bool once;                       /* do not keep it */
 	enum viommu_fault_reason reason; /* not found */
 	uint32_t detail;                 /* the model's own word for that */
+	bool silent;                     /* the guest does not want to hear of it */
 };
 
 struct walk_ops {
