@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What an invalidation means for the endpoints (section 6.5). An endpoint's space holds what was found by way of its cached context, and
+ * nothing where no context is cached: so the context's tags are those of all that is kept. A context that goes takes the contents of the
+ * space with it. Room is made first, so each function does all or nothing.
+ */
+#include <errno.h>
+
+#include "lib/model/vtd/tables.h"
+
+/* More is not collected: a guest that never waits for its invalidations does not fill our memory. A command makes three for each endpoint. */
+enum { CHANGES_MAX = 1024, CHANGES_PER_COMMAND = 3 };
+
+static const struct range everything = {0, UINT64_MAX};
+
+/* Whom an invalidation concerns: those who match in all that it names. */
+struct scope {
+	bool by_did, by_pasid, by_source;
+	uint16_t did, source, hidden; /* hidden: bits of the source that do not count */
+	uint32_t pasid;
+};
+
+static bool concerned(struct vtd_endpoint *endpoint, const struct scope *scope)
+{
+	if (scope->by_source)
+		return !((endpoint->source ^ scope->source) & ~scope->hidden);
+	if (!scope->by_did && !scope->by_pasid)
+		return true;
+	spin_take(&endpoint->lock);
+	const struct vtd_context *context = &endpoint->context;
+	bool match = context->valid && (!scope->by_did || context->did == scope->did) &&
+		     (!scope->by_pasid || context->pasid == scope->pasid);
+
+	spin_drop(&endpoint->lock);
+	return match;
+}
+
+static int make_room(struct viommu_vtd *unit, struct viommu_inval *inval)
+{
+	size_t endpoints = 0, count = inval->work->count;
+
+	for (const struct vtd_endpoint *endpoint = vtd_endpoints(unit); endpoint; endpoint = endpoint->next)
+		endpoints++;
+	if (count > CHANGES_MAX + CHANGES_PER_COMMAND * endpoints)
+		return -ENOMEM;
+	return viommu__inval_room(inval, count + endpoints);
+}
+
+/* An endpoint that had failed and has let go since (inval.h) works again when the guest sets it up anew. */
+static void restore(struct vtd_endpoint *endpoint, struct viommu_inval *inval)
+{
+	if (endpoint->translating)
+		viommu_attach(endpoint->endpoint, endpoint->space, inval);
+	else
+		viommu_bypass(endpoint->endpoint, inval);
+}
+
+/* Drop before the eviction, which ends with a new generation: a walk that has the old context keeps nothing after it. */
+static void drop_context(struct vtd_endpoint *endpoint, struct viommu_inval *inval)
+{
+	spin_take(&endpoint->lock);
+	endpoint->context.valid = false;
+	spin_drop(&endpoint->lock);
+	viommu__domain_evict(endpoint->space, everything, false, inval);
+	restore(endpoint, inval);
+}
+
+static int drop(struct viommu_vtd *unit, struct viommu_inval *inval, const struct scope *scope)
+{
+	int err = make_room(unit, inval);
+
+	for (struct vtd_endpoint *endpoint = vtd_endpoints(unit); endpoint && !err; endpoint = endpoint->next)
+		if (concerned(endpoint, scope))
+			drop_context(endpoint, inval);
+	return err;
+}
+
+/* spare_ats: clients behind ATS have invalidations of their own (6.5.2.5). */
+static int evict(struct viommu_vtd *unit, struct viommu_inval *inval, const struct scope *scope, struct range range,
+		 bool spare_ats)
+{
+	int err = make_room(unit, inval);
+
+	for (struct vtd_endpoint *endpoint = vtd_endpoints(unit); endpoint && !err; endpoint = endpoint->next)
+		if (concerned(endpoint, scope))
+			err = viommu__domain_evict(endpoint->space, range, spare_ats, inval);
+	return err;
+}
+
+/* The 2^am pages that an address lies in. */
+static struct range masked(uint64_t address, unsigned am)
+{
+	unsigned bits = TABLE_PAGE_SHIFT + am;
+	uint64_t mask = bits < 64 ? (1ull << bits) - 1 : UINT64_MAX;
+
+	return (struct range){address & ~mask, address | mask};
+}
+
+/* 6.5.2.1: FM hides low bits of the function number. The domain id that comes with a source says nothing more. */
+int vtd_invalidate_context(struct viommu_vtd *unit, struct viommu_inval *inval, unsigned granularity, uint16_t did,
+			   uint16_t source, unsigned function_mask)
+{
+	static const uint16_t hidden[] = {0, 4, 6, 7};
+	struct scope scope = {
+		.by_did = granularity == VTD_DOMAIN,
+		.did = did,
+		.by_source = granularity == VTD_DEVICE,
+		.source = source,
+		.hidden = hidden[function_mask & 3],
+	};
+
+	return drop(unit, inval, &scope);
+}
+
+int vtd_invalidate_iotlb(struct viommu_vtd *unit, struct viommu_inval *inval, unsigned granularity, uint16_t did,
+			 uint64_t address, unsigned am)
+{
+	struct scope scope = {.by_did = granularity != VTD_GLOBAL, .did = did};
+
+	return evict(unit, inval, &scope, granularity == VTD_PAGE ? masked(address, am) : everything, true);
+}
+
+int vtd_invalidate_pasid_iotlb(struct viommu_vtd *unit, struct viommu_inval *inval, bool page, uint16_t did,
+			       uint32_t pasid, uint64_t address, unsigned am)
+{
+	struct scope scope = {.by_did = true, .did = did, .by_pasid = true, .pasid = pasid};
+
+	return evict(unit, inval, &scope, page ? masked(address, am) : everything, true);
+}
+
+int vtd_invalidate_pasid_cache(struct viommu_vtd *unit, struct viommu_inval *inval, unsigned granularity, uint16_t did,
+			       uint32_t pasid)
+{
+	struct scope scope = {
+		.by_did = granularity != VTD_PASID_GLOBAL,
+		.did = did,
+		.by_pasid = granularity == VTD_PASID_ONE,
+		.pasid = pasid,
+	};
+
+	return drop(unit, inval, &scope);
+}
+
+int vtd_invalidate_device_tlb(struct viommu_vtd *unit, struct viommu_inval *inval, uint16_t source, uint64_t first,
+			      uint64_t last)
+{
+	struct scope scope = {.by_source = true, .source = source};
+
+	return evict(unit, inval, &scope, (struct range){first, last}, false);
+}
+
+int vtd_invalidate_all(struct viommu_vtd *unit, struct viommu_inval *inval)
+{
+	return drop(unit, inval, &(struct scope){0});
+}
+
+/* An endpoint that has failed stays blocked (-EIO): restore() is for later. */
+static int set_one(struct vtd_endpoint *endpoint, struct viommu_inval *inval, bool on)
+{
+	int err = on ? viommu_attach(endpoint->endpoint, endpoint->space, inval)
+		     : viommu_bypass(endpoint->endpoint, inval);
+
+	endpoint->translating = on;
+	return err == -EIO ? 0 : err;
+}
+
+/* What was kept from an earlier time with translation goes first. */
+int vtd_set_translation(struct viommu_vtd *unit, struct viommu_inval *inval, bool on)
+{
+	int err = on ? vtd_invalidate_all(unit, inval) : 0;
+
+	if (!err)
+		err = make_room(unit, inval);
+	for (struct vtd_endpoint *endpoint = vtd_endpoints(unit); endpoint && !err; endpoint = endpoint->next)
+		err = set_one(endpoint, inval, on);
+	return err;
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A miss: the endpoint's context, then its page tables (lib/fmt), or the reason why not. */
+#include <errno.h>
+
+#include "lib/fmt/vtd_fs.h"
+#include "lib/fmt/vtd_ss.h"
+#include "lib/model/vtd/tables.h"
+
+/* 3.14: requests to these addresses are interrupts, never translated; and nothing may be translated to them. */
+static const struct range interrupt_range = {0xfee00000, 0xfeefffff};
+
+static unsigned load(struct vtd_endpoint *endpoint, const struct memory *memory, struct vtd_context *context)
+{
+	struct viommu_vtd *unit = endpoint->unit;
+	struct vtd_root root = vtd_root_get(unit);
+
+	if (root.ttm == VTD_TTM_IS_LEGACY)
+		return vtd_context_load(unit, memory, root, endpoint->source, context);
+	if (root.ttm == VTD_TTM_IS_SCALABLE && vtd_ecap(unit) & VTD_ECAP_SMTS)
+		return vtd_context_load_scalable(unit, memory, root, endpoint->source, context);
+	*context = (struct vtd_context){.scalable = true};
+	return VTD_FAULT_S_ROOT_ADDRESS;
+}
+
+/* Loaded under the lock, so that an invalidation comes before it, and is seen, or after it, and drops what was loaded. */
+static unsigned get_context(struct vtd_endpoint *endpoint, const struct memory *memory, struct vtd_context *context)
+{
+	unsigned reason = 0;
+
+	spin_take(&endpoint->lock);
+	if (endpoint->context.valid) {
+		*context = endpoint->context;
+	} else {
+		reason = load(endpoint, memory, context);
+		if (!reason) {
+			context->valid = true;
+			endpoint->context = *context;
+		}
+	}
+	spin_drop(&endpoint->lock);
+	return reason;
+}
+
+static bool find_memory(struct pt_memory *pt, uint64_t gpa)
+{
+	const struct memory_region *region = memory_find(pt->opaque, gpa);
+
+	if (!region)
+		return false;
+	pt->first = region->gpa.first;
+	pt->last = region->gpa.last;
+	pt->host = region->host;
+	return true;
+}
+
+static void take_leaf(const struct pt_leaf *leaf, struct walk_result *result)
+{
+	result->iova = leaf->iova;
+	result->gpa = leaf->gpa;
+	result->access = leaf->access;
+}
+
+static unsigned legacy_reason(enum pt_end end, unsigned access)
+{
+	switch (end) {
+	case PT_BEYOND_WIDTH:
+		return VTD_FAULT_BEYOND_WIDTH;
+	case PT_TOP_UNREADABLE:
+		return VTD_FAULT_CONTEXT_INVALID;
+	case PT_UNREADABLE:
+		return VTD_FAULT_ENTRY_ACCESS;
+	case PT_RESERVED:
+		return VTD_FAULT_ENTRY_RESERVED;
+	case PT_NO_READ:
+		return VTD_FAULT_NO_READ;
+	case PT_NO_WRITE:
+		return VTD_FAULT_NO_WRITE;
+	default: /* not present: the access decides */
+		return access & VIOMMU_WRITE ? VTD_FAULT_NO_WRITE : VTD_FAULT_NO_READ;
+	}
+}
+
+static unsigned second_stage_reason(enum pt_end end)
+{
+	switch (end) {
+	case PT_BEYOND_WIDTH:
+		return VTD_FAULT_SS_BEYOND_WIDTH;
+	case PT_TOP_UNREADABLE:
+		return VTD_FAULT_SS_TOP;
+	case PT_UNREADABLE:
+		return VTD_FAULT_SS_ACCESS;
+	case PT_RESERVED:
+		return VTD_FAULT_SS_RESERVED;
+	default:
+		return VTD_FAULT_SS_PERMISSION;
+	}
+}
+
+static unsigned first_stage_reason(enum pt_end end)
+{
+	switch (end) {
+	case PT_NOT_CANONICAL:
+		return VTD_FAULT_NOT_CANONICAL;
+	case PT_TOP_UNREADABLE:
+		return VTD_FAULT_FS_TOP;
+	case PT_UNREADABLE:
+		return VTD_FAULT_FS_ACCESS;
+	case PT_RESERVED:
+		return VTD_FAULT_FS_RESERVED;
+	case PT_NOT_USER:
+		return VTD_FAULT_NOT_USER;
+	case PT_NO_READ:
+		return VTD_FAULT_S_NO_READ;
+	case PT_NO_WRITE:
+		return VTD_FAULT_S_NO_WRITE;
+	case PT_BUSY:
+		return VTD_FAULT_FS_MARK;
+	default:
+		return VTD_FAULT_FS_NOT_PRESENT;
+	}
+}
+
+/* How an operator's line says it. */
+static enum viommu_fault_reason plain_reason(enum pt_end end)
+{
+	return end == PT_NO_READ || end == PT_NO_WRITE ? VIOMMU_FAULT_PERMISSION : VIOMMU_FAULT_NOT_MAPPED;
+}
+
+static unsigned walk_second_stage(struct viommu_vtd *unit, const struct vtd_context *context, struct pt_memory *memory,
+				  uint64_t iova, unsigned access, struct walk_result *result)
+{
+	uint64_t cap = vtd_cap(unit), ecap = vtd_ecap(unit);
+	struct vtd_ss_caps caps = {
+		.host_width = vtd_host_bits(unit),
+		.guest_width = vtd_cap_mgaw(cap),
+		.pages_2m = cap & VTD_CAP_SLLPS_2M,
+		.pages_1g = cap & VTD_CAP_SLLPS_1G,
+		.snoop_control = ecap & VTD_ECAP_SC || context->scalable,
+		.device_tlb = ecap & VTD_ECAP_DT,
+	};
+	struct pt_space space;
+	struct pt_leaf leaf;
+
+	vtd_ss_init(&space, context->table, context->levels, &caps);
+	enum pt_end end = vtd_ss_walk(&space, memory, iova, access, NULL, &leaf);
+
+	if (end) {
+		result->reason = plain_reason(end);
+		return context->scalable ? second_stage_reason(end) : legacy_reason(end, access);
+	}
+	take_leaf(&leaf, result);
+	return 0;
+}
+
+/* XD is taken for what it is without NXE too: it changes nothing for reads and writes, and Linux up to 6.1 sets it so. */
+static unsigned walk_first_stage(struct viommu_vtd *unit, const struct vtd_context *context, struct pt_memory *memory,
+				 uint64_t iova, unsigned access, struct walk_result *result)
+{
+	struct vtd_fs_caps caps = {
+		.host_width = vtd_host_bits(unit),
+		.pages_1g = vtd_cap(unit) & VTD_CAP_FL1GP,
+		.no_execute = true,
+	};
+	struct pt_space space;
+	struct pt_leaf leaf;
+
+	vtd_fs_init(&space, context->table, context->levels, &caps);
+	enum pt_end end = vtd_fs_walk(&space, memory, iova, access, NULL, &leaf);
+
+	if (end) {
+		result->reason = plain_reason(end);
+		return first_stage_reason(end);
+	}
+	take_leaf(&leaf, result);
+	return 0;
+}
+
+/* One leaf, as wide as a slot of the core's table can be within the unit's width. */
+static unsigned pass_through(struct viommu_vtd *unit, const struct vtd_context *context, uint64_t iova,
+			     struct walk_result *result)
+{
+	unsigned width = vtd_cap_mgaw(vtd_cap(unit));
+	unsigned bits = TABLE_PAGE_SHIFT + (width - TABLE_PAGE_SHIFT) / TABLE_BITS * TABLE_BITS;
+	uint64_t mask = (1ull << bits) - 1;
+
+	if (iova >> width) {
+		result->reason = VIOMMU_FAULT_NOT_MAPPED;
+		return context->scalable ? VTD_FAULT_S_BEYOND_WIDTH : VTD_FAULT_BEYOND_WIDTH;
+	}
+	result->iova = (struct range){iova & ~mask, iova | mask};
+	result->gpa = result->iova.first;
+	result->access = VIOMMU_READ | VIOMMU_WRITE;
+	return 0;
+}
+
+static struct range target_of(const struct walk_result *result)
+{
+	return (struct range){result->gpa, result->gpa + (result->iova.last - result->iova.first)};
+}
+
+/* Cut a leaf down until no interrupt lies in it, neither before nor after translation. The page itself has none. */
+static void spare_interrupts(uint64_t iova, struct walk_result *result)
+{
+	while (range_overlaps(result->iova, interrupt_range) || range_overlaps(target_of(result), interrupt_range)) {
+		uint64_t mask = (result->iova.last - result->iova.first) >> TABLE_BITS, first = iova & ~mask;
+
+		result->gpa += first - result->iova.first;
+		result->iova = (struct range){first, first | mask};
+	}
+}
+
+static unsigned translate(struct viommu_vtd *unit, const struct vtd_context *context, const struct memory *memory,
+			  uint64_t iova, unsigned access, struct walk_result *result)
+{
+	struct pt_memory pt;
+
+	pt_memory_init(&pt, find_memory, memory);
+	switch (context->kind) {
+	case VTD_SECOND_STAGE:
+		return walk_second_stage(unit, context, &pt, iova, access, result);
+	case VTD_FIRST_STAGE:
+		return walk_first_stage(unit, context, &pt, iova, access, result);
+	case VTD_PASS_THROUGH:
+		return pass_through(unit, context, iova, result);
+	}
+	return VTD_FAULT_CONTEXT_INVALID;
+}
+
+static unsigned find_leaf(struct vtd_endpoint *endpoint, const struct memory *memory, uint64_t iova, unsigned access,
+			  struct vtd_context *context, struct walk_result *result)
+{
+	unsigned reason = get_context(endpoint, memory, context);
+
+	if (reason)
+		return reason;
+	result->domain_id = context->did;
+	reason = translate(endpoint->unit, context, memory, iova, access, result);
+	if (reason)
+		return reason;
+	if (range_has(interrupt_range, result->gpa + (iova - result->iova.first)))
+		return context->scalable ? VTD_FAULT_S_INTERRUPT_RANGE : VTD_FAULT_INTERRUPT_RANGE;
+	spare_interrupts(iova, result);
+	return 0;
+}
+
+/* An access to the interrupt range that the device did not make an interrupt of has no fault of its own. */
+static int walk(void *opaque, const struct memory *memory, uint64_t iova, unsigned access, struct walk_result *result)
+{
+	struct vtd_context context;
+
+	*result = (struct walk_result){.reason = VIOMMU_FAULT_NOT_MAPPED};
+	if (range_has(interrupt_range, iova))
+		return -EFAULT;
+	result->detail = find_leaf(opaque, memory, iova, access, &context, result);
+	if (!result->detail)
+		return 0;
+	result->silent = context.silent && vtd_fault_qualified(result->detail);
+	return -EFAULT;
+}
+
+const struct walk_ops vtd_walk_ops = {.walk = walk};
+
+void vtd_fault_sink(void *opaque, const struct viommu_fault *fault)
+{
+	struct vtd_endpoint *endpoint = opaque;
+	unsigned reason = fault->detail;
+
+	if (!reason) /* not of translation: no memory there, or an address for interrupts */
+		return;
+	vtd_fault_record(endpoint->unit, &(struct vtd_fault){
+						 .source = endpoint->source,
+						 .reason = (uint8_t)reason,
+						 .read = !(fault->access & VIOMMU_WRITE) ||
+							 reason == VTD_FAULT_NO_READ || reason == VTD_FAULT_S_NO_READ,
+						 .qualified = vtd_fault_qualified(reason),
+						 .silent = fault->silent,
+						 .info = fault->iova.value & ~(uint64_t)0xfff,
+					 });
+}
