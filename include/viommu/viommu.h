@@ -12,5 +12,6 @@
 #include <viommu/irq.h>
 #include <viommu/types.h>
 #include <viommu/virtio.h>
+#include <viommu/vtd.h>
 
 #endif

@@ -43,21 +43,6 @@ static void format_domain(char *buffer, size_t size, const struct viommu_domain 
 		snprintf(buffer, size, "domain %" PRIu32, id);
 }
 
-static void log_line(struct viommu *v, const char *endpoint, const struct viommu_domain *domain,
-		     const struct viommu_fault *fault, uint64_t silent)
-{
-	char where[32], line[160];
-
-	if (silent) {
-		snprintf(line, sizeof(line), "fault: %" PRIu64 " more not shown", silent);
-		v->config.log(v->config.opaque, line);
-	}
-	format_domain(where, sizeof(where), domain, fault->domain);
-	snprintf(line, sizeof(line), "fault: %s %s 0x%" PRIx64 ": %s (%s)", endpoint, access_name(fault->access),
-		 fault->iova.value, viommu_fault_reason_name(fault->reason), where);
-	v->config.log(v->config.opaque, line);
-}
-
 /* May one more line be logged now? Counts it either way. */
 static bool line_allowed(struct fault_log *log) REQUIRES(log->lock)
 {
@@ -84,6 +69,43 @@ static void enqueue(struct fault_log *log, const struct viommu_fault *fault) REQ
 	log->queue[(log->head + log->count++) % FAULT_QUEUE] = *fault;
 }
 
+/* Count a fault. May its line be logged now? *silent: how many were not, since the last that was. */
+static bool count_locked(struct fault_log *log, uint64_t *silent) REQUIRES(log->lock)
+{
+	log->total++;
+	bool show = line_allowed(log);
+
+	if (show) {
+		*silent = log->silent;
+		log->silent = 0;
+	}
+	return show;
+}
+
+static void emit(struct viommu *v, const char *text, uint64_t silent)
+{
+	char line[64];
+
+	if (!v->config.log)
+		return;
+	if (silent) {
+		snprintf(line, sizeof(line), "fault: %" PRIu64 " more not shown", silent);
+		v->config.log(v->config.opaque, line);
+	}
+	v->config.log(v->config.opaque, text);
+}
+
+static void log_dma(struct viommu *v, const char *endpoint, const struct viommu_domain *domain,
+		    const struct viommu_fault *fault, uint64_t silent)
+{
+	char where[32], line[160];
+
+	format_domain(where, sizeof(where), domain, fault->domain);
+	snprintf(line, sizeof(line), "fault: %s %s 0x%" PRIx64 ": %s (%s)", endpoint, access_name(fault->access),
+		 fault->iova.value, viommu_fault_reason_name(fault->reason), where);
+	emit(v, line, silent);
+}
+
 void viommu__fault(struct viommu_endpoint *endpoint, const struct viommu_domain *domain,
 		   const struct viommu_fault *what)
 {
@@ -95,22 +117,30 @@ void viommu__fault(struct viommu_endpoint *endpoint, const struct viommu_domain 
 	fault.endpoint = endpoint->id;
 	fault.in_domain = domain && domain != v->bypass;
 	lock_take(&log->lock);
-	log->total++;
-	bool show = line_allowed(log);
+	bool show = count_locked(log, &silent);
 
-	if (show) {
-		silent = log->silent;
-		log->silent = 0;
-	}
 	if (!endpoint->sink)
 		enqueue(log, &fault);
 	lock_drop(&log->lock);
-	if (show && v->config.log)
-		log_line(v, endpoint->name, domain, &fault, silent);
+	if (show)
+		log_dma(v, endpoint->name, domain, &fault, silent);
 	if (v->config.fault)
 		v->config.fault(v->config.opaque, &fault);
 	if (endpoint->sink)
 		endpoint->sink(endpoint->sink_opaque, &fault);
+}
+
+void viommu__fault_line(struct viommu *v, const char *line)
+{
+	struct fault_log *log = &v->faults;
+	uint64_t silent = 0;
+
+	lock_take(&log->lock);
+	bool show = count_locked(log, &silent);
+
+	lock_drop(&log->lock);
+	if (show)
+		emit(v, line, silent);
 }
 
 int viommu_fault_next(struct viommu *v, struct viommu_fault *out)

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * An Intel VT-d remapping unit (Intel Virtualization Technology for Directed I/O, revision 3.3 and the parts of earlier ones that
+ * Linux relies on): DMA remapping in legacy and scalable mode, queued invalidation, interrupt remapping, fault reporting. The
+ * embedder puts its registers at an address of its choice and names it in the ACPI DMAR table.
+ *
+ * Thread rules: registers may be accessed from any thread (vCPUs), translations come from any. Nothing here blocks: an invalidation
+ * that somebody is in the way of stays pending, the guest sees the register or the wait descriptor complete later, and `pending`
+ * asks for viommu_vtd_poll().
+ */
+#ifndef VIOMMU_VTD_H
+#define VIOMMU_VTD_H
+
+#include <viommu/irq.h>
+#include <viommu/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct viommu_vtd;
+
+/* Bytes of the register page. */
+enum { VIOMMU_VTD_SIZE = 4096 };
+
+struct viommu_vtd_config {
+	unsigned aw_bits;    /* 39, 48 or 57: the widest page tables (CAP.SAGAW has this and what is narrower); 0: 48 */
+	unsigned input_bits; /* CAP.MGAW, up to aw_bits; 0: aw_bits */
+	unsigned host_bits;  /* guest-physical width: address bits from here on are reserved in table entries; 0: 46 */
+	bool irq_only;       /* CAP.SAGAW is 0: this unit remaps interrupts and no DMA */
+	bool intremap;       /* ECAP.IR */
+	bool eim;            /* ECAP.EIM: x2APIC ids; needs intremap */
+	bool caching_mode;   /* CAP.CM: the guest invalidates what it adds, too */
+	bool device_iotlb;   /* ECAP.DT */
+	bool scalable;       /* ECAP.SMTS and what belongs to it */
+	/* Callbacks come from any thread, with locks of the unit held: they may not call back into it, but for what is said. */
+	/* Send the message of a fault or completion event; it is not remapped. */
+	void (*interrupt)(void *opaque, struct viommu_irq_message message);
+	/* The entries first..last of the interrupt table may have changed: resolve what goes through them again. May be NULL. */
+	void (*irq_invalidate)(void *opaque, uint32_t first, uint32_t last);
+	/* All that irq_invalidate() has named so far must be in effect when this returns (the guest's wait descriptor is next). */
+	void (*irq_commit)(void *opaque);
+	/* Something is pending that viommu_vtd_poll() has to look after: soon, and whenever a section ends or a hold is released. */
+	void (*pending)(void *opaque);
+	void *opaque;
+};
+
+/*
+ * viommu_vtd_create - make a unit, with all registers as after a reset.
+ * Errors: -EINVAL (widths, eim without intremap), -ENOMEM.
+ */
+VIOMMU_PUBLIC int viommu_vtd_create(struct viommu *v, const struct viommu_vtd_config *config, struct viommu_vtd **out);
+
+/* viommu_vtd_destroy - free it; its endpoints end up blocked. No section or hold of theirs may be open. NULL is allowed. */
+VIOMMU_PUBLIC void viommu_vtd_destroy(struct viommu_vtd *unit);
+
+/*
+ * viommu_vtd_manage - put a blocked endpoint behind this unit; its id is its PCI requester id. Before the guest runs.
+ * Errors: -EBUSY (a model manages it already), -EINVAL (an irq_only unit; an id of more than 16 bits), -ENOMEM.
+ */
+VIOMMU_PUBLIC int viommu_vtd_manage(struct viommu_vtd *unit, struct viommu_endpoint *endpoint);
+
+/*
+ * viommu_vtd_read / viommu_vtd_write - the guest accesses the register page.
+ * @offset: from its start; @size: 4 or 8 and aligned; anything else reads as 0 and writes nothing
+ */
+VIOMMU_PUBLIC uint64_t viommu_vtd_read(struct viommu_vtd *unit, uint64_t offset, unsigned size);
+VIOMMU_PUBLIC void viommu_vtd_write(struct viommu_vtd *unit, uint64_t offset, uint64_t value, unsigned size);
+
+/* viommu_vtd_poll - go on with what is pending. 0 (nothing is any more) or -EAGAIN. Any thread, outside of sections. */
+VIOMMU_PUBLIC int viommu_vtd_poll(struct viommu_vtd *unit);
+
+/* viommu_vtd_reset - as at power-on: DMA bypasses, interrupts pass. Complete when viommu_vtd_poll() gives 0. */
+VIOMMU_PUBLIC void viommu_vtd_reset(struct viommu_vtd *unit);
+
+/*
+ * viommu_vtd_remap - what becomes of an interrupt request (section 5.1).
+ * @source: requester id of who sends it
+ * @index: filled in if not NULL: the table entry that decided, or UINT32_MAX
+ * @report: it is really sent now: a refusal is recorded as a fault; otherwise it is only asked what would become of it
+ * Returns 0 (remapped), 1 (passed as it is), -EPERM (refused). Any thread; does not call `pending`.
+ */
+VIOMMU_PUBLIC int viommu_vtd_remap(struct viommu_vtd *unit, uint16_t source, const struct viommu_irq_message *in,
+				   struct viommu_irq_message *out, uint32_t *index, bool report);
+
+/* Counters since the unit was made. */
+struct viommu_vtd_stats {
+	uint64_t context_invalidations, iotlb_invalidations, device_tlb_invalidations, irq_invalidations;
+	uint64_t waits;    /* wait descriptors completed */
+	uint64_t timeouts; /* invalidations that ended with ITE */
+	uint64_t faults_recorded, faults_lost;
+};
+
+VIOMMU_PUBLIC void viommu_vtd_stats_get(struct viommu_vtd *unit, struct viommu_vtd_stats *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The two interrupts of the unit itself (11.4.7, 11.4.8): a cause sets IP; unless IM forbids it the message goes out and IP is clear
+ * again. IP also goes when software clears all causes.
+ */
+#include "lib/model/vtd/unit.h"
+
+#define CAUSES (VTD_FSTS_PFO | VTD_FSTS_PPF | VTD_FSTS_IQE | VTD_FSTS_ICE | VTD_FSTS_ITE | VTD_FSTS_PRO)
+
+struct event {
+	enum vtd_register status, control, data, address, upper;
+	uint64_t causes;
+};
+
+static const struct event fault_event = {REG_FSTS, REG_FECTL, REG_FEDATA, REG_FEADDR, REG_FEUADDR, CAUSES};
+static const struct event completion_event = {REG_ICS, REG_IECTL, REG_IEDATA, REG_IEADDR, REG_IEUADDR, VTD_ICS_IWC};
+
+static void send_unless_masked(struct viommu_vtd *unit, const struct event *event) REQUIRES(unit->event_lock)
+{
+	uint64_t *control = &unit->regs[event->control];
+
+	if (!(*control & VTD_EVENT_IP) || *control & VTD_EVENT_IM)
+		return;
+	*control &= ~VTD_EVENT_IP;
+	unit->config.interrupt(unit->config.opaque,
+			       (struct viommu_irq_message){
+				       .address = unit->regs[event->address] | unit->regs[event->upper] << 32,
+				       .data = (uint32_t)unit->regs[event->data],
+			       });
+}
+
+static void raise(struct viommu_vtd *unit, const struct event *event, uint64_t cause) REQUIRES(unit->event_lock)
+{
+	bool first = !(unit->regs[event->status] & event->causes);
+
+	unit->regs[event->status] |= cause;
+	if (!first)
+		return;
+	unit->regs[event->control] |= VTD_EVENT_IP;
+	send_unless_masked(unit, event);
+}
+
+void vtd_event_fault_locked(struct viommu_vtd *unit, uint64_t status)
+{
+	raise(unit, &fault_event, status);
+}
+
+void vtd_event_fault(struct viommu_vtd *unit, uint64_t status)
+{
+	lock_take(&unit->event_lock);
+	raise(unit, &fault_event, status);
+	lock_drop(&unit->event_lock);
+}
+
+void vtd_event_complete(struct viommu_vtd *unit)
+{
+	lock_take(&unit->event_lock);
+	raise(unit, &completion_event, VTD_ICS_IWC);
+	lock_drop(&unit->event_lock);
+}
+
+bool vtd_event_status(struct viommu_vtd *unit, uint64_t status)
+{
+	lock_take(&unit->event_lock);
+	bool set = unit->regs[REG_FSTS] & status;
+
+	lock_drop(&unit->event_lock);
+	return set;
+}
+
+static void settle(struct viommu_vtd *unit, const struct event *event) REQUIRES(unit->event_lock)
+{
+	if (!(unit->regs[event->status] & event->causes))
+		unit->regs[event->control] &= ~VTD_EVENT_IP;
+	send_unless_masked(unit, event);
+}
+
+void vtd_event_settle_locked(struct viommu_vtd *unit)
+{
+	settle(unit, &fault_event);
+}
+
+void vtd_event_written(struct viommu_vtd *unit, enum vtd_register reg)
+{
+	lock_take(&unit->event_lock);
+	settle(unit, reg == REG_FSTS || reg == REG_FECTL ? &fault_event : &completion_event);
+	lock_drop(&unit->event_lock);
+}

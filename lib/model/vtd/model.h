@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the files of the VT-d unit share.
+ *
+ *   unit.c        made, destroyed, polled, reset
+ *   registers.c   the register file: one table row for each register
+ *   command.c     GCMD and GSTS
+ *   queue.c       queued invalidation: fetch, wait; descriptor.c: check, perform
+ *   memory.c      its own accesses to guest memory
+ *   event.c       the fault and completion interrupts; fault.c: fault records
+ *   irq.c         interrupt remapping, on lib/ir
+ *   endpoint.c    what stands for a device behind the unit: made, destroyed
+ *   invalidate.c  what an invalidation means for the endpoints, on the core
+ *   context.c     root and context tables; scalable.c: those of scalable mode, and PASID tables
+ *   walk.c        a miss: context, then page tables (lib/fmt)
+ *
+ * Locks: `lock` (the register file and everything that software drives) -> vtd_endpoint.lock -> the core's; `event_lock` is innermost,
+ * for faults come out of sections. None of them is held while anybody is waited for.
+ */
+#ifndef LIB_MODEL_VTD_MODEL_H
+#define LIB_MODEL_VTD_MODEL_H
+
+#include <viommu/viommu.h>
+#include <viommu/vtd.h>
+
+#include "lib/core/context.h"
+#include "lib/core/inval.h"
+#include "lib/util/lock.h"
+#include "lib/util/spin.h"
+
+/* A context entry, and in scalable mode the PASID entry behind it, as it was read: the context cache of one endpoint. */
+enum vtd_translation { VTD_SECOND_STAGE, VTD_FIRST_STAGE, VTD_PASS_THROUGH };
+
+struct vtd_context {
+	bool valid;
+	bool silent; /* FPD */
+	enum vtd_translation kind;
+	uint32_t did, pasid; /* pasid: RID_PASID in scalable mode */
+	unsigned levels;     /* of the page tables */
+	uint64_t table;      /* GPA of the top one */
+	bool translated_ok;  /* TT = 01 or DTE: translation requests (ATS) are allowed */
+	bool scalable;       /* which fault reasons apply */
+};
+
+struct vtd_endpoint {
+	struct viommu_vtd *unit;
+	struct viommu_endpoint *endpoint;
+	struct viommu_domain *space; /* walked; attached while translation is on */
+	struct vtd_endpoint *next;
+	uint16_t source;
+	bool translating GUARDED_BY(unit->lock); /* or bypassing */
+	struct spin lock;
+	struct vtd_context context GUARDED_BY(lock);
+};
+
+struct vtd_fault {
+	uint16_t source;
+	uint8_t reason; /* section 7.1.3 */
+	bool read;
+	bool qualified, silent; /* FPD suppresses qualified ones */
+	uint64_t info;          /* page address, or interrupt index << 48 */
+	bool has_pasid;
+	uint32_t pasid;
+};
+
+/* fault.c: record it (section 7.2.1), raise the event. Any thread, also inside a section; takes event_lock. */
+void vtd_fault_record(struct viommu_vtd *unit, const struct vtd_fault *fault);
+
+/* What walk.c and the tables need of the registers: a copy that changes under the unit's lock and is read without. */
+struct vtd_root {
+	uint64_t table; /* GPA, latched by SRTP */
+	unsigned ttm;   /* RTADDR bits 11:10, as latched: 0 legacy, 1 scalable; others block everything */
+};
+struct vtd_root vtd_root_get(struct viommu_vtd *unit);
+
+/* CAP and ECAP say what entries may contain; fixed at creation. */
+uint64_t vtd_cap(const struct viommu_vtd *unit);
+uint64_t vtd_ecap(const struct viommu_vtd *unit);
+unsigned vtd_host_bits(const struct viommu_vtd *unit);
+struct viommu *vtd_core(struct viommu_vtd *unit);
+struct vtd_endpoint *vtd_endpoints(struct viommu_vtd *unit); /* list; does not change while the guest runs */
+
+/*
+ * invalidate.c: each takes effect at once for new accesses and adds what must be waited for to `inval`. With the unit's lock held. 0 or
+ * -ENOMEM (nothing is known to have been done: the caller makes it a global one, or fails the descriptor).
+ */
+enum vtd_granularity { VTD_GLOBAL = 1, VTD_DOMAIN = 2, VTD_DEVICE = 3, VTD_PAGE = 3 };
+
+int vtd_invalidate_context(struct viommu_vtd *unit, struct viommu_inval *inval, unsigned granularity, uint16_t did,
+			   uint16_t source, unsigned function_mask);
+/* VTD_PAGE: 2^am pages from address. */
+int vtd_invalidate_iotlb(struct viommu_vtd *unit, struct viommu_inval *inval, unsigned granularity, uint16_t did,
+			 uint64_t address, unsigned am);
+/* Types 6 and 7 of scalable mode; granularities as in C.7's descriptors. */
+int vtd_invalidate_pasid_iotlb(struct viommu_vtd *unit, struct viommu_inval *inval, bool page, uint16_t did,
+			       uint32_t pasid, uint64_t address, unsigned am);
+int vtd_invalidate_pasid_cache(struct viommu_vtd *unit, struct viommu_inval *inval, unsigned granularity, uint16_t did,
+			       uint32_t pasid);
+/* Types 3 and 8: the device TLB of one endpoint. */
+int vtd_invalidate_device_tlb(struct viommu_vtd *unit, struct viommu_inval *inval, uint16_t source, uint64_t first,
+			      uint64_t last);
+/* GCMD.TE: translation on or off for all endpoints; SRTP: everything that came from the old root goes. */
+int vtd_invalidate_all(struct viommu_vtd *unit, struct viommu_inval *inval);
+int vtd_set_translation(struct viommu_vtd *unit, struct viommu_inval *inval, bool on);
+
+/* Endpoint set-up for viommu_vtd_manage() and back: the walked domain, the fault sink; it bypasses from then on. */
+int vtd_endpoint_create(struct viommu_vtd *unit, struct viommu_endpoint *endpoint, struct viommu_inval *inval,
+			struct vtd_endpoint **out);
+void vtd_endpoint_destroy(struct vtd_endpoint *endpoint); /* its endpoint is blocked, with that complete */
+
+/* context.c, scalable.c: read the entries of a source into *context. 0 or a fault reason (context->silent is set for FPD). */
+unsigned vtd_context_load(struct viommu_vtd *unit, const struct memory *memory, struct vtd_root root, uint16_t source,
+			  struct vtd_context *context);
+unsigned vtd_context_load_scalable(struct viommu_vtd *unit, const struct memory *memory, struct vtd_root root,
+				   uint16_t source, struct vtd_context *context);
+
+#endif

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The register file (chapter 11): a row for each register. Accesses are split into four bytes, lower half first, so the half that
+ * holds a trigger comes after the half that does not, however software writes.
+ */
+#include "lib/model/vtd/unit.h"
+
+enum { HALF = 4 };
+
+struct row {
+	uint16_t offset;
+	uint8_t size;
+	bool event;      /* guarded by event_lock */
+	bool write_only; /* reads as 0 */
+	enum vtd_register reg;
+	uint64_t reset, writable, clearable; /* clearable: by writing 1 */
+	void (*written)(struct viommu_vtd *unit, const struct row *row, unsigned half, uint32_t value);
+	uint64_t (*read)(const struct viommu_vtd *unit); /* instead of reg */
+};
+
+static uint64_t read_version(const struct viommu_vtd *unit)
+{
+	return unit->config.scalable ? 0x30 : 0x10;
+}
+
+static uint64_t read_cap(const struct viommu_vtd *unit)
+{
+	return unit->cap;
+}
+
+static uint64_t read_ecap(const struct viommu_vtd *unit)
+{
+	return unit->ecap;
+}
+
+static uint64_t read_zero(const struct viommu_vtd *unit)
+{
+	(void)unit;
+	return 0;
+}
+
+static void go_on(struct viommu_vtd *unit)
+{
+	if (vtd_advance(unit) && unit->config.pending)
+		unit->config.pending(unit->config.opaque);
+}
+
+static void command_written(struct viommu_vtd *unit, const struct row *row, unsigned half, uint32_t value)
+{
+	(void)row;
+	(void)half;
+	unit->next_command = value;
+	unit->command_waits = true;
+	go_on(unit);
+}
+
+/* The triggers are bits that stay set until the work is done: vtd_advance() looks for them. */
+static void trigger_written(struct viommu_vtd *unit, const struct row *row, unsigned half, uint32_t value)
+{
+	(void)row;
+	(void)half;
+	(void)value;
+	go_on(unit);
+}
+
+static void event_written(struct viommu_vtd *unit, const struct row *row, unsigned half, uint32_t value)
+{
+	(void)half;
+	(void)value;
+	vtd_event_written(unit, row->reg);
+	if (row->reg == REG_FSTS) /* a queue that had stopped may go on */
+		go_on(unit);
+}
+
+#define EVENT_UPPER VTD_MASK(31, 0)
+
+static const struct row rows[] = {
+	{VTD_VER, 4, .read = read_version},
+	{VTD_CAP, 8, .read = read_cap},
+	{VTD_ECAP, 8, .read = read_ecap},
+	{VTD_GCMD, 4, .read = read_zero, .written = command_written},
+	{VTD_GSTS, 4, .reg = REG_GSTS},
+	{VTD_RTADDR, 8, .reg = REG_RTADDR, .writable = VTD_RTADDR_TABLE | VTD_RTADDR_TTM},
+	{VTD_CCMD, 8, .reg = REG_CCMD, .writable = VTD_MASK(63, 61) | VTD_MASK(33, 0), .written = trigger_written},
+	{VTD_FSTS, 4, .event = true, .reg = REG_FSTS,
+	 .clearable = VTD_FSTS_PFO | VTD_FSTS_IQE | VTD_FSTS_ICE | VTD_FSTS_ITE, .written = event_written},
+	{VTD_FECTL, 4, .event = true, .reg = REG_FECTL, .reset = VTD_EVENT_IM, .writable = VTD_EVENT_IM,
+	 .written = event_written},
+	{VTD_FEDATA, 4, .event = true, .reg = REG_FEDATA, .writable = VTD_MASK(31, 0)},
+	{VTD_FEADDR, 4, .event = true, .reg = REG_FEADDR, .writable = VTD_MASK(31, 2)},
+	{VTD_FEUADDR, 4, .event = true, .reg = REG_FEUADDR, .writable = EVENT_UPPER},
+	{VTD_PMEN, 4, .read = read_zero},
+	{VTD_IQH, 8, .reg = REG_IQH},
+	{VTD_IQT, 8, .reg = REG_IQT, .writable = VTD_IQ_POINTER, .written = trigger_written},
+	{VTD_IQA, 8, .reg = REG_IQA, .writable = VTD_IQA_BASE | VTD_IQA_DW | VTD_IQA_QS},
+	{VTD_ICS, 4, .event = true, .reg = REG_ICS, .clearable = VTD_ICS_IWC, .written = event_written},
+	{VTD_IECTL, 4, .event = true, .reg = REG_IECTL, .reset = VTD_EVENT_IM, .writable = VTD_EVENT_IM,
+	 .written = event_written},
+	{VTD_IEDATA, 4, .event = true, .reg = REG_IEDATA, .writable = VTD_MASK(31, 0)},
+	{VTD_IEADDR, 4, .event = true, .reg = REG_IEADDR, .writable = VTD_MASK(31, 2)},
+	{VTD_IEUADDR, 4, .event = true, .reg = REG_IEUADDR, .writable = EVENT_UPPER},
+	{VTD_IQERCD, 8, .reg = REG_IQERCD},
+	{VTD_IRTA, 8, .reg = REG_IRTA, .writable = VTD_IRTA_BASE | VTD_IRTA_EIME | VTD_IRTA_S},
+	{VTD_IVA, 8, .write_only = true, .reg = REG_IVA, .writable = VTD_MASK(63, 12) | VTD_MASK(6, 0)},
+	{VTD_IOTLB, 8, .reg = REG_IOTLB, .writable = VTD_BIT(63) | VTD_MASK(61, 60) | VTD_MASK(49, 32),
+	 .written = trigger_written},
+};
+
+enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
+
+/* Bits that exist only where the unit has what they are for. */
+static uint64_t writable(const struct viommu_vtd *unit, const struct row *row)
+{
+	bool eim = unit->config.eim;
+
+	switch (row->offset) {
+	case VTD_RTADDR:
+		return unit->config.scalable ? row->writable : row->writable & ~VTD_RTADDR_TTM;
+	case VTD_IQA:
+		return unit->config.scalable ? row->writable : row->writable & ~VTD_IQA_DW;
+	case VTD_IRTA:
+		return !unit->config.intremap ? 0 : eim ? row->writable : row->writable & ~VTD_IRTA_EIME;
+	case VTD_FEDATA:
+	case VTD_IEDATA:
+		return eim ? row->writable : VTD_MASK(15, 0);
+	case VTD_FEUADDR:
+	case VTD_IEUADDR:
+		return eim ? row->writable : 0;
+	default:
+		return row->writable;
+	}
+}
+
+static const struct row *find_row(uint64_t offset)
+{
+	for (unsigned i = 0; i < ROWS; i++)
+		if (offset >= rows[i].offset && offset - rows[i].offset < rows[i].size)
+			return &rows[i];
+	return NULL;
+}
+
+static bool in_records(uint64_t offset)
+{
+	return offset >= VTD_FRCD && offset - VTD_FRCD < VTD_RECORDS * VTD_FRCD_SIZE;
+}
+
+static uint64_t row_value(struct viommu_vtd *unit, const struct row *row)
+{
+	uint64_t value;
+
+	if (row->read)
+		return row->read(unit);
+	if (row->write_only)
+		return 0;
+	if (!row->event)
+		return unit->regs[row->reg];
+	lock_take(&unit->event_lock);
+	value = unit->regs[row->reg];
+	lock_drop(&unit->event_lock);
+	return value;
+}
+
+static uint32_t read_half(struct viommu_vtd *unit, uint64_t offset)
+{
+	const struct row *row = find_row(offset);
+
+	if (in_records(offset))
+		return vtd_record_read(unit, (unsigned)(offset - VTD_FRCD));
+	return row ? (uint32_t)(row_value(unit, row) >> 8 * (offset - row->offset)) : 0;
+}
+
+static void store(struct viommu_vtd *unit, const struct row *row, unsigned shift, uint32_t value)
+{
+	uint64_t half = (uint64_t)UINT32_MAX << shift, bits = (uint64_t)value << shift;
+	uint64_t change = writable(unit, row) & half, *reg = &unit->regs[row->reg];
+
+	*reg = (*reg & ~change) | (bits & change);
+	*reg &= ~(bits & row->clearable);
+}
+
+static void write_half(struct viommu_vtd *unit, uint64_t offset, uint32_t value)
+{
+	const struct row *row = find_row(offset);
+
+	if (in_records(offset)) {
+		vtd_record_write(unit, (unsigned)(offset - VTD_FRCD), value);
+		return;
+	}
+	if (!row)
+		return;
+	unsigned shift = 8 * (unsigned)(offset - row->offset);
+
+	if (row->event)
+		lock_take(&unit->event_lock);
+	if (!row->read)
+		store(unit, row, shift, value);
+	if (row->event)
+		lock_drop(&unit->event_lock);
+	if (row->written)
+		row->written(unit, row, shift / 32, value);
+}
+
+static bool valid(uint64_t offset, unsigned size)
+{
+	return (size == 4 || size == 8) && !(offset % size) && offset < VIOMMU_VTD_SIZE;
+}
+
+uint64_t viommu_vtd_read(struct viommu_vtd *unit, uint64_t offset, unsigned size)
+{
+	uint64_t value;
+
+	if (!valid(offset, size))
+		return 0;
+	lock_take(&unit->lock);
+	value = read_half(unit, offset);
+	if (size == 8)
+		value |= (uint64_t)read_half(unit, offset + HALF) << 32;
+	lock_drop(&unit->lock);
+	return value;
+}
+
+void viommu_vtd_write(struct viommu_vtd *unit, uint64_t offset, uint64_t value, unsigned size)
+{
+	if (!valid(offset, size))
+		return;
+	lock_take(&unit->lock);
+	write_half(unit, offset, (uint32_t)value);
+	if (size == 8)
+		write_half(unit, offset + HALF, (uint32_t)(value >> 32));
+	lock_drop(&unit->lock);
+}
+
+void vtd_registers_reset(struct viommu_vtd *unit)
+{
+	lock_take(&unit->event_lock);
+	for (unsigned i = 0; i < REGISTERS; i++)
+		unit->regs[i] = 0;
+	for (unsigned i = 0; i < ROWS; i++)
+		if (rows[i].reset)
+			unit->regs[rows[i].reg] = rows[i].reset;
+	lock_drop(&unit->event_lock);
+	vtd_records_reset(unit);
+}
