@@ -88,5 +88,6 @@ double bench_scaling(void (*work)(void *opaque), void *opaque);
 void bench_translate(void);
 void bench_map_unmap(void);
 void bench_walk(void);
+void bench_unit(void); /* part of bench_walk() */
 
 #endif

@@ -15,7 +15,7 @@ static const struct {
 } benches[] = {
 	{"translate", bench_translate, "hits, random look-ups, sections, two readers"},
 	{"map", bench_map_unmap, "map and unmap of 4 KiB, memory per mapping"},
-	{"walk", bench_walk, "walks of page tables in guest memory: what a miss costs"},
+	{"walk", bench_walk, "walks of page tables in guest memory, and through a VT-d unit: what a miss costs"},
 };
 
 enum { BENCHES = sizeof(benches) / sizeof(benches[0]), STATUS_USAGE = 2 };

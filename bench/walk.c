@@ -167,4 +167,5 @@ void bench_walk(void)
 		bench_report("walk", what->name, bench_median(walk_ns, &walking), "ns", BENCH_NO_GOAL);
 		tables_teardown(&walking.tables);
 	}
+	bench_unit();
 }
