@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=dash
+# A guest that does nothing: its monitor is measured.
+say idle
+while :; do
+	sleep 3600
+done
