@@ -8,12 +8,10 @@
 
 enum { STATUS_FAILED = 4 };
 
-void bench_must(int err)
+_Noreturn void bench_fail(int err)
 {
-	if (err) {
-		fprintf(stderr, "viommu: bench: %s\n", strerror(-err));
-		exit(STATUS_FAILED);
-	}
+	fprintf(stderr, "viommu: bench: %s\n", strerror(-err));
+	exit(STATUS_FAILED);
 }
 
 void bench_map(struct bench *bench, uint64_t page)

@@ -76,7 +76,13 @@ void bench_map(struct bench *bench, uint64_t page);
 void bench_unmap(struct bench *bench, uint64_t page);
 
 /* Fail the whole program, with its line, where a call that cannot go wrong has gone wrong. */
-void bench_must(int err);
+_Noreturn void bench_fail(int err);
+
+static inline void bench_must(int err)
+{
+	if (err)
+		bench_fail(err);
+}
 
 /*
  * How much more two threads do together than one, each on a processor of its own.
