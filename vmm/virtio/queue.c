@@ -111,28 +111,46 @@ void vq_unpop(struct vq *vq)
 	vq->next_avail--;
 }
 
-int vq_push(struct vq *vq, struct viommu_section *section, uint16_t head, uint32_t written)
+/* Fill the entry with this index; the driver does not see it yet. */
+static int put_used(struct vq *vq, struct viommu_section *section, uint16_t index, const struct vq_used *used)
 {
-	uint64_t entry = offsetof(struct vring_used, ring) +
-			 sizeof(struct vring_used_elem) * (uint64_t)(vq->next_used & (vq->size - 1));
-	uint16_t next = (uint16_t)(vq->next_used + 1);
+	uint64_t entry =
+		offsetof(struct vring_used, ring) + sizeof(struct vring_used_elem) * (uint64_t)(index & (vq->size - 1));
 	_Atomic uint32_t *elem;
 	void *host;
-	int ret;
 
 	/* The entry is only 4-byte aligned in a ring whose base is: two stores, each in one page. */
 	for (unsigned i = 0; i < 2; i++) {
-		ret = ring_field(section, vq->used, entry + 4 * i, sizeof(*elem), VIOMMU_WRITE, &host);
+		int ret = ring_field(section, vq->used, entry + 4 * i, sizeof(*elem), VIOMMU_WRITE, &host);
+
 		if (ret)
 			return ret;
 		elem = host;
-		atomic_store_explicit(elem, htole32(i ? written : head), memory_order_relaxed);
+		atomic_store_explicit(elem, htole32(i ? used->written : used->head), memory_order_relaxed);
 	}
-	/* Release: buffers and entry come before the index. Partner: the driver's read barrier after its idx load. */
-	ret = store16(section, vq->used, offsetof(struct vring_used, idx), memory_order_release, next);
+	return 0;
+}
+
+int vq_push_all(struct vq *vq, struct viommu_section *section, const struct vq_used *used, unsigned count)
+{
+	uint16_t next = (uint16_t)(vq->next_used + count);
+	int ret = 0;
+
+	for (unsigned i = 0; i < count && !ret; i++)
+		ret = put_used(vq, section, (uint16_t)(vq->next_used + i), &used[i]);
+	/* Release: buffers and entries come before the index. Partner: the driver's read barrier after its idx load. */
+	if (!ret)
+		ret = store16(section, vq->used, offsetof(struct vring_used, idx), memory_order_release, next);
 	if (!ret)
 		vq->next_used = next;
 	return ret;
+}
+
+int vq_push(struct vq *vq, struct viommu_section *section, uint16_t head, uint32_t written)
+{
+	const struct vq_used used = {head, written};
+
+	return vq_push_all(vq, section, &used, 1);
 }
 
 int vq_wants_interrupt(struct vq *vq, struct viommu_section *section)

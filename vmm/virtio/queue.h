@@ -59,8 +59,15 @@ void vq_unpop(struct vq *vq);
 /* How many chains wait; negative errno as above. */
 int vq_waiting(struct vq *vq, struct viommu_section *section);
 
-/* Give a chain back with what was written. 0 or an error as above. */
+/* A chain that is given back, and how many bytes were written to it. */
+struct vq_used {
+	uint16_t head;
+	uint32_t written;
+};
+
+/* Give a chain back with what was written, or several that the driver sees all at once. 0 or an error as above. */
 int vq_push(struct vq *vq, struct viommu_section *section, uint16_t head, uint32_t written);
+int vq_push_all(struct vq *vq, struct viommu_section *section, const struct vq_used *used, unsigned count);
 
 /* Does the driver want an interrupt for what was pushed since the last call, 65 535 entries at most? 1, 0 or an error. */
 int vq_wants_interrupt(struct vq *vq, struct viommu_section *section);
