@@ -9,7 +9,7 @@ _viommu_keys()
 	--memory) echo 'size= hugepages=on hugepages=off hugepage-size=2M hugepage-size=1G file=' ;;
 	--iommu) echo 'virtio none bypass=on bypass=off bypass=legacy input-bits= granule=4K granule=64K page-size-mask= resv=' ;;
 	--disk) echo 'path= iommu=on iommu=off addr=' ;;
-	--net) echo 'tap= mac= iommu=on iommu=off addr=' ;;
+	--net) echo 'tap= mac= queues= iommu=on iommu=off addr=' ;;
 	--test-device) echo 'edu iommu=on iommu=off addr=' ;;
 	--serial) echo 'stdio none file=' ;;
 	esac
@@ -29,6 +29,7 @@ _viommu_value()
 	case $1 in
 	path= | file=) compgen -f -- "$2" ;;
 	tap=) compgen -W "$(_viommu_taps)" -- "$2" ;;
+	queues=) compgen -W '1 2 3 4 5 6 7 8' -- "$2" ;;
 	esac
 }
 

@@ -32,7 +32,7 @@ static int check_device(const struct run_config *config, unsigned index)
 	if (device->kind == DEVICE_NET) {
 		err = check_once(config, index);
 		if (!err)
-			err = virtio_net_check(device->name);
+			err = virtio_net_check(device->name, device->queues);
 	}
 	return err;
 }

@@ -164,7 +164,7 @@ static int create_device(const struct device_config *config, const struct virtio
 		return virtio_blk_create(env, config->name, out);
 	case DEVICE_NET:
 		default_mac(config->slot, mac);
-		return virtio_net_create(env, config->name, config->has_mac ? config->mac : mac, out);
+		return virtio_net_create(env, config->name, config->queues, config->has_mac ? config->mac : mac, out);
 	case DEVICE_EDU:
 		return edu_create(env->loop, out);
 	}

@@ -9,7 +9,7 @@
 #include "vmm/config/keyval.h"
 #include "vmm/util/log.h"
 
-enum { FIRST_SLOT = 2, DEFAULT_MEMORY = 512 << 20, MEMORY_ALIGN = 4096, KEYS = 8 };
+enum { FIRST_SLOT = 2, DEFAULT_MEMORY = 512 << 20, MEMORY_ALIGN = 4096, KEYS = 8, MAX_QUEUE_PAIRS = 8 };
 
 /* One option of the command line. */
 struct option_def {
@@ -83,8 +83,11 @@ static size_t device_keys(enum device_kind kind, struct key *keys)
 	size_t count = 0;
 
 	keys[count++] = (struct key){name_key[kind], KEY_STRING, offsetof(struct device_config, name), 0, 0, true};
-	if (kind == DEVICE_NET)
+	if (kind == DEVICE_NET) {
 		keys[count++] = (struct key){"mac", KEY_MAC, offsetof(struct device_config, mac), 0, 0, false};
+		keys[count++] = (struct key){"queues", KEY_NUMBER,      offsetof(struct device_config, queues),
+					     1,        MAX_QUEUE_PAIRS, false};
+	}
 	keys[count++] = (struct key){"iommu", KEY_SWITCH, offsetof(struct device_config, iommu), 0, 0, false};
 	keys[count++] = (struct key){"addr",     KEY_NUMBER,           offsetof(struct device_config, slot),
 				     FIRST_SLOT, LAYOUT_PCI_SLOTS - 1, false};
@@ -103,6 +106,7 @@ static int take_device(struct run_config *config, const struct option_def *def, 
 	struct device_config *device = &config->devices[config->device_count++];
 
 	device->kind = def->device;
+	device->queues = 1;
 	int err = keyval_parse(def->name, text, keys, device_keys(def->device, keys), device);
 
 	if (!err && device->kind == DEVICE_EDU && strcmp(device->name, "edu")) {

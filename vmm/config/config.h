@@ -17,8 +17,9 @@ struct device_config {
 	char *name; /* disk: file; net: tap; test device: its name */
 	uint8_t mac[6];
 	bool has_mac;
-	bool iommu;    /* behind the virtual IOMMU */
-	unsigned slot; /* 0: not chosen yet */
+	bool iommu;      /* behind the virtual IOMMU */
+	unsigned slot;   /* 0: not chosen yet */
+	unsigned queues; /* net: queue pairs */
 };
 
 enum serial_kind { SERIAL_STDIO, SERIAL_FILE, SERIAL_NONE };

@@ -5,15 +5,17 @@
 #include <endian.h>
 #include <errno.h>
 #include <linux/virtio_ids.h>
-#include <linux/virtio_net.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <unistd.h>
 
 #include "vmm/util/log.h"
 
-enum { CLASS_NETWORK = 0x020000 };
+#define BIT(feature) (1ull << VIRTIO_NET_F_##feature)
+
+enum { CLASS_NETWORK = 0x020000, CONTROL_QUEUES = 1 };
+
+/* Section 5.1.4.1: an MTU that the driver is told is at least this. */
+enum { MTU_MIN = 68, MTU_MAX = 65535 };
 
 static struct virtio_net *net_of(struct virtio_dev *dev)
 {
@@ -22,136 +24,100 @@ static struct virtio_net *net_of(struct virtio_dev *dev)
 
 static uint64_t net_features(struct virtio_dev *dev)
 {
-	(void)dev;
-	return 1ull << VIRTIO_NET_F_MAC | 1ull << VIRTIO_NET_F_STATUS;
+	const struct virtio_net *net = net_of(dev);
+	uint64_t features = BIT(MAC) | BIT(STATUS) | BIT(MRG_RXBUF) | BIT(CTRL_VQ) | BIT(CTRL_RX) | BIT(CTRL_RX_EXTRA) |
+			    BIT(CTRL_VLAN) | BIT(CTRL_MAC_ADDR) | net_offload_features(net->tap_features);
+
+	if (net_guest_offloads(features))
+		features |= BIT(CTRL_GUEST_OFFLOADS);
+	if (net->mtu >= MTU_MIN && net->mtu <= MTU_MAX)
+		features |= BIT(MTU);
+	if (net->pair_count > 1)
+		features |= BIT(MQ);
+	return features;
 }
 
 static void net_config_read(struct virtio_dev *dev, uint32_t offset, void *buffer, uint32_t len)
 {
-	struct virtio_net_config config = {.status = htole16(VIRTIO_NET_S_LINK_UP)};
+	const struct virtio_net *net = net_of(dev);
+	struct virtio_net_config config = {
+		.status = htole16(VIRTIO_NET_S_LINK_UP),
+		.max_virtqueue_pairs = htole16((uint16_t)net->pair_count),
+		.mtu = htole16((uint16_t)net->mtu),
+	};
 
-	memcpy(config.mac, net_of(dev)->mac, sizeof(config.mac));
+	memcpy(config.mac, net->mac, sizeof(config.mac));
 	if (offset < sizeof(config))
 		memcpy(buffer, (char *)&config + offset, len < sizeof(config) - offset ? len : sizeof(config) - offset);
 }
 
-/* Which readiness of the tap is wanted. Level-triggered: what nobody waits for must not wake us. */
-static void await_tap(struct virtio_net *net, uint32_t event, bool wanted)
+int net_set_offloads(struct virtio_net *net, uint64_t offloads)
 {
-	uint32_t events = wanted ? net->tap_events | event : net->tap_events & ~event;
-
-	if (events == net->tap_events || net->tap_gone)
-		return;
-	net->tap_events = events;
-	loop_modify(net->dev.loop, &net->tap_watch, events);
-}
-
-void net_tap_lost(struct virtio_net *net, int error)
-{
-	if (net->tap_gone)
-		return;
-	net->tap_gone = true;
-	loop_remove(net->dev.loop, &net->tap_watch);
-	vmm_log("%s: the tap interface is lost: %s", net->dev.pci.name, strerror(error));
-}
-
-int net_ring_empty(struct vq *vq, struct viommu_section *section)
-{
-	int ret = vq_ask_kicks(vq, section, true);
+	uint64_t features = net_settled((net->features & ~net_guest_offloads(net->features)) | offloads);
+	int ret = net->tap_gone ? 0 : tap_set_offloads(net->pairs[0].tap_fd, net_tap_offloads(features));
 
 	if (!ret)
-		ret = vq_waiting(vq, section);
-	return ret > 0 ? NET_MORE : ret < 0 ? ret : NET_EMPTY;
+		net->rx_features = features;
+	return ret;
 }
 
-/* One burst in one direction, and what follows from how it ended. */
-static void run_burst(struct virtio_net *net, unsigned queue,
-		      int (*burst)(struct virtio_net *net, struct viommu_section *section), uint32_t event,
-		      struct loop_work *again)
-{
-	struct viommu_section section;
-	int end, interrupt;
-
-	if (!net->dev.running || !net->dev.queues[queue].vq.enabled || virtio_dma_begin(&net->dev, &section)) {
-		await_tap(net, event, false);
-		return;
-	}
-	end = burst(net, &section);
-	interrupt = vq_wants_interrupt(&net->dev.queues[queue].vq, &section);
-	viommu_dma_end(&section);
-	if (interrupt > 0)
-		virtio_interrupt_queue(&net->dev, queue);
-	if (end < 0 || interrupt < 0) {
-		virtio_fail(&net->dev,
-			    queue == NET_RX ? "the receive queue is broken" : "the transmit queue is broken");
-		end = NET_EMPTY;
-	}
-	await_tap(net, event, end == NET_TAP);
-	if (end == NET_MORE)
-		loop_post(net->dev.loop, again);
-}
-
-static void run_rx(void *opaque)
-{
-	struct virtio_net *net = opaque;
-
-	if (!net->tap_gone)
-		run_burst(net, NET_RX, net_rx_burst, EPOLLIN, &net->rx_work);
-}
-
-static void run_tx(void *opaque)
-{
-	struct virtio_net *net = opaque;
-
-	run_burst(net, NET_TX, net_tx_burst, EPOLLOUT, &net->tx_work);
-}
-
-/* A tap has an error state only once the interface is gone; which one, reading tells. */
-static void tap_ready(void *opaque, uint32_t events)
-{
-	struct virtio_net *net = opaque;
-	uint8_t byte;
-
-	if (events & EPOLLIN & net->tap_events)
-		run_rx(net);
-	if (events & EPOLLOUT & net->tap_events)
-		run_tx(net);
-	if ((events & (EPOLLERR | EPOLLHUP)) && !net->tap_gone)
-		net_tap_lost(net, read(net->tap_fd, &byte, 0) < 0 ? errno : EIO);
-}
-
+/* Section 5.1.2: without MQ the control queue is the third, whatever the device has. */
 static void net_start(struct virtio_dev *dev)
 {
-	(void)dev;
+	struct virtio_net *net = net_of(dev);
+
+	net->features = net->rx_features = net_settled(dev->driver_features);
+	net->control_queue = NET_PAIR_QUEUES * (net->features & BIT(MQ) ? net->pair_count : 1);
+	net_filter_init(&net->filter, net->features & BIT(CTRL_VLAN));
+	if (net_set_offloads(net, net_guest_offloads(net->features)))
+		vmm_log("%s: the tap refuses offloads that it had", dev->pci.name);
 }
 
 static void net_kick(struct virtio_dev *dev, unsigned queue)
 {
-	if (queue == NET_RX)
-		run_rx(net_of(dev));
-	else
-		run_tx(net_of(dev));
+	struct virtio_net *net = net_of(dev);
+
+	if (queue == net->control_queue && net->features & BIT(CTRL_VQ))
+		net_control_kick(net);
+	else if (queue < net->control_queue)
+		net_pair_kick(&net->pairs[queue / NET_PAIR_QUEUES], queue % NET_PAIR_QUEUES);
+}
+
+static void control_cb(void *opaque)
+{
+	net_control_kick(opaque);
 }
 
 static void net_reset(struct virtio_dev *dev)
 {
 	struct virtio_net *net = net_of(dev);
 
-	loop_cancel(dev->loop, &net->rx_work);
-	loop_cancel(dev->loop, &net->tx_work);
-	await_tap(net, EPOLLIN | EPOLLOUT, false);
+	loop_cancel(dev->loop, &net->control_work);
+	net_pairs_stop(net);
+	if (!net->tap_gone)
+		tap_set_offloads(net->pairs[0].tap_fd, 0);
+	pthread_mutex_lock(&dev->pci.lock);
+	memcpy(net->mac, net->home_mac, MAC_SIZE);
+	pthread_mutex_unlock(&dev->pci.lock);
 	virtio_reset_done(dev);
+}
+
+/* A frame that waits for buffers has some of the queue's. */
+static void net_queue_reset(struct virtio_dev *dev, unsigned queue)
+{
+	struct virtio_net *net = net_of(dev);
+
+	if (queue < net->control_queue && queue % NET_PAIR_QUEUES == NET_RX)
+		net_pair_forget_frame(&net->pairs[queue / NET_PAIR_QUEUES]);
+	virtio_queue_reset_done(dev, queue);
 }
 
 static void net_destroy(struct virtio_dev *dev)
 {
 	struct virtio_net *net = net_of(dev);
 
-	loop_cancel(dev->loop, &net->rx_work);
-	loop_cancel(dev->loop, &net->tx_work);
-	if (!net->tap_gone)
-		loop_remove(dev->loop, &net->tap_watch);
-	close(net->tap_fd);
+	loop_cancel(dev->loop, &net->control_work);
+	net_pairs_fini(net);
 	virtio_fini(dev);
 	free(net);
 }
@@ -165,7 +131,7 @@ static const struct virtio_ops net_ops = {
 	.start = net_start,
 	.kick = net_kick,
 	.reset = net_reset,
-	.queue_reset = virtio_queue_reset_at_once,
+	.queue_reset = net_queue_reset,
 	.destroy = net_destroy,
 };
 
@@ -173,46 +139,41 @@ static int net_init(struct virtio_net *net, const struct virtio_env *env, const 
 {
 	int ret;
 
-	net->tap_fd = tap_open(tap);
-	if (net->tap_fd < 0)
-		return net->tap_fd;
-	net->rx_work = (struct loop_work){.run = run_rx, .opaque = net};
-	net->tx_work = (struct loop_work){.run = run_tx, .opaque = net};
-	net->tap_watch = (struct loop_watch){.fd = net->tap_fd, .ready = tap_ready, .opaque = net};
-	ret = loop_add(env->loop, &net->tap_watch, 0);
+	net->dev.loop = env->loop;
+	net->control_work = (struct loop_work){.run = control_cb, .opaque = net};
+	ret = net_pairs_init(net, tap);
 	if (ret)
-		goto err_close;
-	ret = virtio_init(&net->dev, &net_ops, NET_QUEUES, env);
-	if (ret)
-		goto err_watch;
-	return 0;
-
-err_watch:
-	loop_remove(env->loop, &net->tap_watch);
-err_close:
-	close(net->tap_fd);
+		return ret;
+	net->tap_features = tap_offloads(net->pairs[0].tap_fd);
+	net->mtu = tap_mtu(tap);
+	ret = virtio_init(&net->dev, &net_ops, (uint16_t)(NET_PAIR_QUEUES * net->pair_count + CONTROL_QUEUES), env);
+	if (!ret)
+		return 0;
+	net_pairs_fini(net);
 	vmm_log("net %s: %s", tap, strerror(-ret));
 	return ret;
 }
 
-int virtio_net_check(const char *tap)
+int virtio_net_check(const char *tap, unsigned queues)
 {
-	const int fd = tap_open(tap);
+	int fds[NET_MAX_PAIRS], ret = tap_open(tap, queues, fds);
 
-	if (fd < 0)
-		return fd;
-	close(fd);
-	return 0;
+	if (!ret)
+		tap_close(fds, queues);
+	return ret;
 }
 
-int virtio_net_create(const struct virtio_env *env, const char *tap, const uint8_t mac[6], struct pci_dev **out)
+int virtio_net_create(const struct virtio_env *env, const char *tap, unsigned queues, const uint8_t mac[6],
+		      struct pci_dev **out)
 {
-	struct virtio_net *net = calloc(1, sizeof(*net));
+	struct virtio_net *net = calloc(1, sizeof(*net) + queues * sizeof(net->pairs[0]));
 	int ret;
 
 	if (!net)
 		return -ENOMEM;
-	memcpy(net->mac, mac, sizeof(net->mac));
+	net->pair_count = queues;
+	memcpy(net->home_mac, mac, MAC_SIZE);
+	memcpy(net->mac, mac, MAC_SIZE);
 	ret = net_init(net, env, tap);
 	if (ret) {
 		free(net);

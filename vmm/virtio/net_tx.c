@@ -1,59 +1,70 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* From the guest to the tap. A frame that the tap refuses, or that cannot be reached, is dropped, as on a wire. */
+/*
+ * From the guest to the tap (virtio 1.2, section 5.1.6.2). A frame that the tap refuses, whose header asks for too much, or that
+ * cannot be reached, is dropped, as on a wire.
+ */
 #include <errno.h>
 
 #include "vmm/virtio/net.h"
 
-/* The driver's header is not passed on: no offload was negotiated, so it has nothing to say. */
-static uint8_t empty_header[TAP_HEADER_SIZE];
-
-/* 0: there is a frame in iov; 1: drop it. */
-static int prepare(struct virtio_net *net, struct viommu_section *section, int *count)
+/* How many elements of iov are the frame with its header; 0: drop it. The header is ours: a copy that was checked. */
+static unsigned prepare(struct net_pair *pair, struct viommu_section *section, struct virtio_net_hdr_mrg_rxbuf *header)
 {
-	uint64_t bytes = net->chain.readable_bytes;
-
-	if (bytes <= TAP_HEADER_SIZE || bytes - TAP_HEADER_SIZE > NET_FRAME_MAX)
-		return 1;
-	*count = vq_translate(section, &net->chain, false, TAP_HEADER_SIZE, bytes - TAP_HEADER_SIZE, net->spans,
-			      NET_SPANS);
-	if (*count < 0)
-		return 1;
-	net->iov[0] = (struct iovec){empty_header, TAP_HEADER_SIZE};
-	for (int i = 0; i < *count; i++)
-		net->iov[i + 1] = (struct iovec){net->spans[i].host, net->spans[i].len};
-	return 0;
-}
-
-/* True: the frame is gone, one way or the other. */
-static bool transmit(struct virtio_net *net, struct viommu_section *section)
-{
+	struct net_window *window = &pair->window;
+	uint64_t bytes = window->chain.readable_bytes;
 	int count;
 
-	if (net->tap_gone || prepare(net, section, &count))
-		return true;
-	if (writev(net->tap_fd, net->iov, count + 1) >= 0)
+	if (bytes <= TAP_HEADER_SIZE || bytes - TAP_HEADER_SIZE > NET_FRAME_MAX)
+		return 0;
+	bytes -= TAP_HEADER_SIZE;
+	if (vq_copy_in(section, &window->chain, 0, header, sizeof(*header)) ||
+	    !net_header_from_driver(header, bytes, pair->net->features))
+		return 0;
+	count = vq_translate(section, &window->chain, false, TAP_HEADER_SIZE, bytes, window->spans, NET_SPANS);
+	if (count < 0)
+		return 0;
+	window->iov[0] = (struct iovec){header, sizeof(*header)};
+	for (int i = 0; i < count; i++)
+		window->iov[i + 1] = (struct iovec){window->spans[i].host, window->spans[i].len};
+	return (unsigned)count + 1;
+}
+
+/*
+ * True: the frame is gone, one way or the other. A pair that is not in use has no queue of the tap, but the driver may have left
+ * frames in it: they take the first pair's.
+ */
+static bool transmit(struct net_pair *pair, struct viommu_section *section)
+{
+	struct virtio_net *net = pair->net;
+	struct virtio_net_hdr_mrg_rxbuf header;
+	unsigned count = net->tap_gone ? 0 : prepare(pair, section, &header);
+
+	if (!count || writev(pair->active ? pair->tap_fd : net->pairs[0].tap_fd, pair->window.iov, (int)count) >= 0)
 		return true;
 	if (errno == EBADFD)
 		net_tap_lost(net, errno);
-	return errno != EAGAIN;
+	return errno != EAGAIN || !pair->active;
 }
 
-int net_tx_burst(struct virtio_net *net, struct viommu_section *section)
+int net_tx_burst(struct net_pair *pair, struct viommu_section *section)
 {
-	struct vq *vq = &net->dev.queues[NET_TX].vq;
+	struct vq_chain *chain = &pair->window.chain;
+	struct vq *vq = net_vq(pair, NET_TX);
+	uint64_t bytes = 0;
 	int ret = vq_ask_kicks(vq, section, false);
 
-	for (unsigned i = 0; !ret && i < NET_BURST; i++) {
-		ret = vq_pop(vq, section, &net->chain);
+	for (unsigned i = 0; !ret && i < NET_BURST && bytes < NET_BURST_BYTES; i++) {
+		ret = vq_pop(vq, section, chain);
 		if (!ret)
 			return net_ring_empty(vq, section);
 		if (ret < 0)
 			return ret;
-		if (!transmit(net, section)) {
+		if (!transmit(pair, section)) {
 			vq_unpop(vq);
 			return NET_TAP;
 		}
-		ret = vq_push(vq, section, net->chain.head, 0);
+		bytes += chain->readable_bytes;
+		ret = vq_push(vq, section, chain->head, 0);
 	}
 	return ret ? ret : NET_MORE;
 }
