@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+# Offloads, merged receive buffers, the MTU, filters and the card's address, behind a strict IOMMU; a file both ways.
+
+# mean DIRECTION: the mean size of frames that the tap has seen
+mean()
+{
+	local statistics=/sys/class/net/viommu0/statistics
+	echo $(($(cat "$statistics/$1_bytes") / $(cat "$statistics/$1_packets")))
+}
+
+same_transfer()
+{
+	local hash
+	hash=$(sha256sum <"$WORK/file" | cut -d ' ' -f 1)
+	grep -q "^guest: sha256 transfer $hash" "$WORK/$name.console" && cmp -s "$WORK/file" "$WORK/file-back"
+}
+
+head -c 4000000 /dev/urandom >"$WORK/file"
+busybox nc -l -p 7001 <"$WORK/file" &
+servers=$!
+[ -p "$WORK/hold" ] || mkfifo "$WORK/hold"
+busybox nc -l -p 7002 <>"$WORK/hold" >"$WORK/file-back" &
+servers="$servers $!"
+ip neigh replace 10.77.0.99 lladdr 52:54:00:99:99:99 dev viommu0
+ping -i 0.2 10.77.0.99 >/dev/null &
+servers="$servers $!"
+run_guest net-offloads 'iommu.strict=1 viommu.test=net,offloads,transfer,filter viommu.ip=10.77.0.2' --cpus 2 \
+	--net tap=viommu0,iommu=on
+# shellcheck disable=SC2086
+kill $servers 2>/dev/null
+check 'net-offloads: the guest powers off' "status $status" test "$status" = 0
+check 'net-offloads: ping and iperf3 both ways' 'see the console' guest_passed net
+check 'net-offloads: negotiated, frames above the MTU, switched off and on' 'see the console' guest_passed offloads
+check 'net-offloads: the tap takes frames above the MTU' "mean $(mean rx)" test "$(mean rx)" -gt 1514
+check 'net-offloads: a file both ways' 'see the console' same_transfer
+check 'net-offloads: filters, promiscuous mode, another address' 'see the console' guest_passed filter
+check 'net-offloads: no fault' "see the monitor's lines" no_fault
+show_throughput
+
+ip link set viommu1 mtu 9000
+run_guest net-mtu 'iommu.strict=1 viommu.test=net,offloads viommu.ip=10.77.1.2 viommu.mtu=9000' --cpus 2 --net tap=viommu1,iommu=on
+ip link set viommu1 mtu 1500
+check 'net-mtu: the guest has the MTU of the tap, and frames above it' 'see the console' guest_passed net offloads
+check 'net-mtu: no fault' "see the monitor's lines" no_fault
