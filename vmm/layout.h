@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#define LAYOUT_HOST_BITS 46u             /* width of guest-physical addresses: all of RAM and windows lie below */
 #define LAYOUT_LOW_RAM_MAX 0xc0000000ull /* RAM beyond this goes to 4 GiB and up */
 #define LAYOUT_HIGH_RAM 0x100000000ull
 
@@ -14,7 +15,8 @@
 #define LAYOUT_ECAM_SIZE 0x10000000ull
 #define LAYOUT_IOAPIC 0xfec00000ull
 #define LAYOUT_IOAPIC_SIZE 0x1000ull
-#define LAYOUT_VTD 0xfed90000ull
+#define LAYOUT_VTD 0xfed90000ull /* a page for each unit */
+#define LAYOUT_VTD_UNITS 2u
 #define LAYOUT_LAPIC 0xfee00000ull
 #define LAYOUT_MSI_SIZE 0x100000ull  /* writes of devices from LAYOUT_LAPIC on are interrupts */
 #define LAYOUT_KVM_TSS 0xfffbd000ull /* three pages that KVM wants on Intel hosts */
@@ -54,8 +56,9 @@
 #define LAYOUT_INTX_GSI(slot, pin) (LAYOUT_INTX_FIRST + ((slot) + (pin)) % LAYOUT_INTX_PINS)
 
 #define LAYOUT_MAX_VCPUS 512u
-#define LAYOUT_XAPIC_VCPUS 255u /* so many have APIC ids of 8 bits; 255 is all of them */
-#define LAYOUT_IOAPIC_ID 0u     /* what its register reads after reset; CPUs' ids are another space */
+#define LAYOUT_XAPIC_VCPUS 255u   /* so many have APIC ids of 8 bits; 255 is all of them */
+#define LAYOUT_IOAPIC_RID 0xf0f8u /* its requester id, on a bus that has nothing else */
+#define LAYOUT_IOAPIC_ID 0u       /* what its register reads after reset; CPUs' ids are another space */
 #define LAYOUT_PCI_SLOTS 32u
 
 #endif

@@ -119,11 +119,11 @@ static void master_off(void *opaque, struct pci_dev *dev)
 static int create_pci(struct machine *m)
 {
 	const struct pci_root_config root = {m->mmio, m->pio, m->irqchip, pci64_base(m->ram), master_off, m};
+	const struct iommu_machine wired = {m->ram, m->loop, m->mmio, m->irqchip, control_faults(m->control)};
 	int err = say("the PCI bus", pci_root_create(&root, &m->pci));
 
 	if (!err)
-		err = say("the IOMMU",
-			  iommu_wiring_create(&m->config->iommu, m->ram, control_faults(m->control), &m->wiring));
+		err = say("the IOMMU", iommu_wiring_create(&m->config->iommu, &wired, &m->wiring));
 	if (!err)
 		err = say("the IOMMU", quiesce_create(iommu_wiring_context(m->wiring), m->loop, &m->quiesce));
 	return err;
@@ -200,11 +200,13 @@ static int create_devices(struct machine *m)
 
 static int load(struct machine *m)
 {
+	const struct iommu_config *iommu = &m->config->iommu;
 	struct acpi_config acpi = {
 		.vcpus = m->config->cpus,
 		.pci64 = pci64_base(m->ram),
 		.pci64_size = LAYOUT_PCI64_SIZE,
-		.virtio_iommu_bdf = m->config->iommu.kind == IOMMU_VIRTIO ? IOMMU_SLOT << 3 : -1,
+		.virtio_iommu_bdf = iommu->kind == IOMMU_VIRTIO ? IOMMU_SLOT << 3 : -1,
+		.dmar = {iommu->kind == IOMMU_INTEL, iommu->intremap, iommu->eim, iommu->intel.device_iotlb},
 	};
 	struct boot_config boot = {m->config->kernel, m->config->initrd, m->config->cmdline, 0};
 

@@ -63,6 +63,8 @@ static void add_all(struct acpi_buffer *buffer, const struct acpi_config *config
 	tables[count++] = acpi_add_mcfg(buffer);
 	if (config->virtio_iommu_bdf >= 0)
 		tables[count++] = acpi_add_viot(buffer, config);
+	if (config->dmar.present)
+		tables[count++] = acpi_add_dmar(buffer, config);
 	end_rsdp(buffer, add_xsdt(buffer, tables, count));
 }
 

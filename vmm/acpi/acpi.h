@@ -3,12 +3,13 @@
 #ifndef VMM_ACPI_H
 #define VMM_ACPI_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct ram;
 
-/* A PCI function behind the virtio-iommu. */
+/* A PCI function behind the IOMMU. */
 struct acpi_endpoint {
 	uint16_t bdf;
 	uint32_t id;
@@ -18,12 +19,16 @@ struct acpi_config {
 	unsigned vcpus;
 	uint64_t pci64; /* window for 64-bit BARs */
 	uint64_t pci64_size;
-	int virtio_iommu_bdf;                  /* -1: no VIOT */
-	const struct acpi_endpoint *endpoints; /* what VIOT puts behind it */
+	int virtio_iommu_bdf; /* -1: no VIOT */
+	struct acpi_dmar {
+		bool present; /* VT-d: the unit of the endpoints, and with interrupt remapping that of the rest */
+		bool intremap, eim, ats;
+	} dmar;
+	const struct acpi_endpoint *endpoints; /* what VIOT or DMAR puts behind it */
 	size_t endpoint_count;
 };
 
-/* Writes RSDP, XSDT, FADT, DSDT, MADT, MCFG and, where asked for, VIOT. Gives the RSDP's GPA. -ENOSPC: do not fit. */
+/* Writes RSDP, XSDT, FADT, DSDT, MADT, MCFG and, where asked for, VIOT or DMAR. Gives the RSDP's GPA. -ENOSPC: do not fit. */
 int acpi_build(struct ram *ram, const struct acpi_config *config, uint64_t *rsdp);
 
 #endif

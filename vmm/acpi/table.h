@@ -36,6 +36,7 @@ void acpi_table_end(struct acpi_buffer *buffer, size_t table);
 void acpi_checksum(struct acpi_buffer *buffer, size_t first, size_t count, size_t at);
 
 /* The tables. Each returns its offset in the buffer. */
+size_t acpi_add_dmar(struct acpi_buffer *buffer, const struct acpi_config *config);
 size_t acpi_add_dsdt(struct acpi_buffer *buffer, const struct acpi_config *config);
 size_t acpi_add_fadt(struct acpi_buffer *buffer, uint64_t dsdt);
 size_t acpi_add_madt(struct acpi_buffer *buffer, const struct acpi_config *config);

@@ -175,11 +175,6 @@ const char *config_device_name(enum device_kind kind)
 	return "unknown";
 }
 
-const char *config_iommu_name(enum iommu_kind kind)
-{
-	return kind == IOMMU_NONE ? "none" : "virtio";
-}
-
 static int parse_options(struct run_config *config, int argc, char **argv)
 {
 	struct option longs[OPTIONS + 1] = {0};

@@ -47,7 +47,6 @@ void config_fini(struct run_config *config);
 
 /* "disk", "virtio" and the like, as on the command line. */
 const char *config_device_name(enum device_kind kind);
-const char *config_iommu_name(enum iommu_kind kind);
 
 /* The text of `viommu run --help`. */
 extern const char config_help[];

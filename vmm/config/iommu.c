@@ -11,31 +11,15 @@
 #include "vmm/util/log.h"
 
 /* The model takes one more, the MSI window. */
-enum { RESV_MAX = 31, GRANULE_MIN = 4 << 10, GRANULE_MAX = 1 << 30 };
+enum { RESV_MAX = 31, GRANULE_MIN = 4 << 10, GRANULE_MAX = 1 << 30, INTEL_DEFAULT_WIDTH = 48 };
 
-/* The option as it was written. */
+/* --iommu virtio,... as it was written. */
 struct wanted {
 	char *kind, *bypass;
 	unsigned input_bits;
 	uint64_t granule, page_size_mask;
 	struct key_ranges resv;
 };
-
-static int settle_kind(const struct wanted *wanted, const char *text, struct iommu_config *config)
-{
-	const bool none = !strcmp(wanted->kind, "none");
-
-	if (!none && strcmp(wanted->kind, "virtio")) {
-		vmm_log("--iommu: unknown kind '%s'; this build has virtio and none", wanted->kind);
-		return -EINVAL;
-	}
-	if (none && strchr(text, ',')) {
-		vmm_log("--iommu: none takes no keys");
-		return -EINVAL;
-	}
-	config->kind = none ? IOMMU_NONE : IOMMU_VIRTIO;
-	return 0;
-}
 
 static int settle_bypass(const char *bypass, struct iommu_config *config)
 {
@@ -114,12 +98,10 @@ static int settle_resv(const struct wanted *wanted, struct iommu_config *config)
 	return err;
 }
 
-static int settle(const struct wanted *wanted, const char *text, struct iommu_config *config)
+static int settle_virtio(const struct wanted *wanted, struct iommu_config *config)
 {
-	int err = settle_kind(wanted, text, config);
+	int err = settle_bypass(wanted->bypass, config);
 
-	if (!err)
-		err = settle_bypass(wanted->bypass, config);
 	if (!err)
 		err = settle_pages(wanted, config);
 	if (!err)
@@ -128,7 +110,7 @@ static int settle(const struct wanted *wanted, const char *text, struct iommu_co
 	return err;
 }
 
-int iommu_config_parse(struct iommu_config *out, const char *option, const char *text)
+static int parse_virtio(const char *option, const char *text, struct iommu_config *config)
 {
 	const struct key keys[] = {
 		{NULL, KEY_STRING, offsetof(struct wanted, kind), 0, 0, true},
@@ -138,15 +120,120 @@ int iommu_config_parse(struct iommu_config *out, const char *option, const char 
 		{"page-size-mask", KEY_WORD, offsetof(struct wanted, page_size_mask), 0, 0, false},
 		{"resv", KEY_RANGES, offsetof(struct wanted, resv), 0, RESV_MAX, false},
 	};
-	struct iommu_config config = {0};
 	struct wanted wanted = {0};
 	int err = keyval_parse(option, text, keys, sizeof(keys) / sizeof(keys[0]), &wanted);
 
 	if (!err)
-		err = settle(&wanted, text, &config);
-	if (!err)
-		*out = config;
+		err = settle_virtio(&wanted, config);
 	free(wanted.kind);
 	free(wanted.bypass);
 	return err;
+}
+
+/* --iommu intel,... as it was written. */
+struct wanted_intel {
+	char *kind, *eim;
+	bool intremap;
+	unsigned input_bits;
+	struct intel_config intel;
+};
+
+static int settle_eim(const struct wanted_intel *wanted, struct iommu_config *config)
+{
+	const bool on = wanted->eim ? !strcmp(wanted->eim, "on") : wanted->intremap;
+
+	if (wanted->eim && !on && strcmp(wanted->eim, "off"))
+		vmm_log("--iommu: eim=%s: on or off is wanted", wanted->eim);
+	else if (on && !wanted->intremap)
+		vmm_log("--iommu: eim=on needs intremap=on");
+	else {
+		config->eim = on;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+static int settle_intel(const struct wanted_intel *wanted, struct iommu_config *config)
+{
+	const struct intel_config *intel = &wanted->intel;
+
+	if (intel->aw_bits != 39 && intel->aw_bits != 48 && intel->aw_bits != 57) {
+		vmm_log("--iommu: aw-bits is 39, 48 or 57");
+		return -EINVAL;
+	}
+	if (wanted->input_bits > intel->aw_bits) {
+		vmm_log("--iommu: input-bits=%u is more than aw-bits=%u", wanted->input_bits, intel->aw_bits);
+		return -EINVAL;
+	}
+	config->intel = *intel;
+	config->input_bits = wanted->input_bits;
+	config->intremap = wanted->intremap;
+	return settle_eim(wanted, config);
+}
+
+static int parse_intel(const char *option, const char *text, struct iommu_config *config)
+{
+	const struct key keys[] = {
+		{NULL, KEY_STRING, offsetof(struct wanted_intel, kind), 0, 0, true},
+		{"aw-bits", KEY_NUMBER, offsetof(struct wanted_intel, intel.aw_bits), 39, 57, false},
+		{"input-bits", KEY_NUMBER, offsetof(struct wanted_intel, input_bits), 32, 57, false},
+		{"intremap", KEY_SWITCH, offsetof(struct wanted_intel, intremap), 0, 0, false},
+		{"eim", KEY_STRING, offsetof(struct wanted_intel, eim), 0, 0, false},
+		{"caching-mode", KEY_SWITCH, offsetof(struct wanted_intel, intel.caching_mode), 0, 0, false},
+		{"device-iotlb", KEY_SWITCH, offsetof(struct wanted_intel, intel.device_iotlb), 0, 0, false},
+		{"scalable", KEY_SWITCH, offsetof(struct wanted_intel, intel.scalable), 0, 0, false},
+	};
+	struct wanted_intel wanted = {.intremap = true, .intel.aw_bits = INTEL_DEFAULT_WIDTH};
+	int err = keyval_parse(option, text, keys, sizeof(keys) / sizeof(keys[0]), &wanted);
+
+	if (!err)
+		err = settle_intel(&wanted, config);
+	free(wanted.kind);
+	free(wanted.eim);
+	return err;
+}
+
+static int parse_none(const char *option, const char *text, struct iommu_config *config)
+{
+	(void)option;
+	(void)config;
+	if (!strchr(text, ','))
+		return 0;
+	vmm_log("--iommu: none takes no keys");
+	return -EINVAL;
+}
+
+static const struct kind {
+	const char *name;
+	int (*parse)(const char *option, const char *text, struct iommu_config *config);
+} kinds[] = {
+	[IOMMU_NONE] = {"none", parse_none},
+	[IOMMU_VIRTIO] = {"virtio", parse_virtio},
+	[IOMMU_INTEL] = {"intel", parse_intel},
+};
+
+enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
+
+const char *iommu_config_name(enum iommu_kind kind)
+{
+	return kinds[kind].name;
+}
+
+int iommu_config_parse(struct iommu_config *out, const char *option, const char *text)
+{
+	const size_t len = strcspn(text, ",");
+
+	for (unsigned i = 0; i < KINDS; i++) {
+		struct iommu_config config = {.kind = (enum iommu_kind)i};
+
+		if (strlen(kinds[i].name) != len || strncmp(text, kinds[i].name, len))
+			continue;
+		int err = kinds[i].parse(option, text, &config);
+
+		if (!err)
+			*out = config;
+		return err;
+	}
+	vmm_log("--iommu: unknown kind '%.*s'; this build has virtio, intel and none", (int)len, text);
+	return -EINVAL;
 }

@@ -75,7 +75,7 @@ static json_t *answer_info(struct control *control)
 		json_array_append_new(devices, describe_device(&config->devices[i]));
 	return json_pack("{s:s, s:i, s:f, s:i, s:i, s:o, s:s, s:o}", "version", VIOMMU_VERSION, "pid", (int)getpid(),
 			 "uptime", uptime(control), "boots", (int)control->boots, "cpus", (int)config->cpus, "memory",
-			 number(config->memory.size), "iommu", config_iommu_name(config->iommu.kind), "devices",
+			 number(config->memory.size), "iommu", iommu_config_name(config->iommu.kind), "devices",
 			 devices);
 }
 

@@ -2,6 +2,8 @@
 /* Address translation services (PCI Express base 5.0, sections 10.5.1 and 7.6.3): the capability; what it does is the device's. */
 #include <linux/pci_regs.h>
 
+#include <viommu/core.h>
+
 #include "vmm/pci/internal.h"
 
 enum { CAPABILITY_SIZE = 8, VERSION = 1, QUEUE_DEPTH = 0 /* 32 invalidations */ };
@@ -30,6 +32,8 @@ void pci_ats_update(struct pci_dev *dev)
 	if (on == dev->ats_on)
 		return;
 	dev->ats_on = on;
+	if (dev->endpoint)
+		viommu_endpoint_set_ats(dev->endpoint, on);
 	if (dev->ops->ats_enabled)
 		dev->ops->ats_enabled(dev, on);
 }

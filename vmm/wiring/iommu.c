@@ -14,10 +14,12 @@
 #include "vmm/util/loop.h"
 #include "vmm/virtio/virtio.h"
 #include "vmm/wiring/iommu.h"
+#include "vmm/wiring/vtd.h"
 
 struct iommu_wiring {
 	struct viommu *v;
-	struct viommu_virtio *model; /* NULL: no IOMMU */
+	struct viommu_virtio *model; /* or NULL */
+	struct vtd_wiring *vtd;      /* or NULL */
 	struct pci_dev *unit;        /* the model's PCI function, or NULL */
 	struct viommu_inval *inval;
 	struct fault_history *faults; /* or NULL */
@@ -50,8 +52,7 @@ static void endpoint_failed(void *opaque, uint32_t endpoint)
 	struct iommu_wiring *wiring = opaque;
 
 	atomic_fetch_or(&wiring->failed, 1u << (endpoint >> 3));
-	if (wiring->loop)
-		loop_post(wiring->loop, &wiring->fail_work);
+	loop_post(wiring->loop, &wiring->fail_work);
 }
 
 static void fail_devices(void *opaque)
@@ -81,6 +82,8 @@ void iommu_wiring_hold_released(void *opaque)
 
 	if (wiring->unit)
 		virtio_iommu_progress(wiring->unit);
+	if (wiring->vtd)
+		vtd_wiring_progress(wiring->vtd);
 }
 
 static int add_memory(struct viommu *v, const struct ram *ram)
@@ -106,7 +109,7 @@ static size_t reserved_regions(const struct iommu_config *config, struct viommu_
 	return count;
 }
 
-static int create_model(struct iommu_wiring *wiring, const struct iommu_config *config)
+static int create_virtio(struct iommu_wiring *wiring, const struct iommu_config *config)
 {
 	struct viommu_virtio_resv resv[KEY_RANGES_MAX + 1];
 	const struct viommu_virtio_config model = {
@@ -120,16 +123,32 @@ static int create_model(struct iommu_wiring *wiring, const struct iommu_config *
 		.opaque = wiring,
 	};
 
-	return config->kind == IOMMU_VIRTIO ? viommu_virtio_create(wiring->v, &model, &wiring->model) : 0;
+	return viommu_virtio_create(wiring->v, &model, &wiring->model);
 }
 
-int iommu_wiring_create(const struct iommu_config *config, const struct ram *ram, struct fault_history *faults,
+static int create_model(struct iommu_wiring *wiring, const struct iommu_config *config,
+			const struct iommu_machine *machine)
+{
+	const struct vtd_machine vtd = {machine->loop, machine->mmio, machine->irqchip};
+
+	switch (config->kind) {
+	case IOMMU_VIRTIO:
+		return create_virtio(wiring, config);
+	case IOMMU_INTEL:
+		return vtd_wiring_create(config, wiring->v, &vtd, &wiring->vtd);
+	case IOMMU_NONE:
+		return 0;
+	}
+	return -EINVAL;
+}
+
+int iommu_wiring_create(const struct iommu_config *config, const struct iommu_machine *machine,
 			struct iommu_wiring **out)
 {
 	struct iommu_wiring *wiring = calloc(1, sizeof(*wiring));
 	const struct viommu_config core = {
 		.log = log_line,
-		.fault = faults ? note_fault : NULL,
+		.fault = machine->faults ? note_fault : NULL,
 		.endpoint_failed = endpoint_failed,
 		.opaque = wiring,
 	};
@@ -139,13 +158,14 @@ int iommu_wiring_create(const struct iommu_config *config, const struct ram *ram
 		free(wiring);
 		return err;
 	}
-	wiring->faults = faults;
+	wiring->faults = machine->faults;
+	wiring->loop = machine->loop;
 	wiring->fail_work = (struct loop_work){.run = fail_devices, .opaque = wiring};
 	err = viommu_inval_create(wiring->v, &wiring->inval);
 	if (!err)
-		err = add_memory(wiring->v, ram);
+		err = add_memory(wiring->v, machine->ram);
 	if (!err)
-		err = create_model(wiring, config);
+		err = create_model(wiring, config, machine);
 	if (err) {
 		iommu_wiring_destroy(wiring);
 		return err;
@@ -165,8 +185,8 @@ static void complete(struct viommu_inval *inval)
 void iommu_wiring_destroy(struct iommu_wiring *wiring)
 {
 	viommu_virtio_destroy(wiring->model);
-	if (wiring->loop)
-		loop_cancel(wiring->loop, &wiring->fail_work);
+	vtd_wiring_destroy(wiring->vtd);
+	loop_cancel(wiring->loop, &wiring->fail_work);
 	for (unsigned i = 0; i < wiring->count; i++) {
 		viommu_detach(wiring->endpoints[i], wiring->inval);
 		complete(wiring->inval);
@@ -182,6 +202,11 @@ static uint32_t requester_id(unsigned slot)
 	return slot << 3;
 }
 
+static int manage(struct iommu_wiring *wiring, struct viommu_endpoint *endpoint)
+{
+	return wiring->vtd ? vtd_wiring_manage(wiring->vtd, endpoint) : viommu_virtio_manage(wiring->model, endpoint);
+}
+
 static int add_endpoint(struct iommu_wiring *wiring, unsigned slot, bool behind, struct viommu_endpoint **out)
 {
 	char name[16];
@@ -191,7 +216,7 @@ static int add_endpoint(struct iommu_wiring *wiring, unsigned slot, bool behind,
 
 	if (err)
 		return err;
-	err = behind ? viommu_virtio_manage(wiring->model, *out) : viommu_bypass(*out, wiring->inval);
+	err = behind ? manage(wiring, *out) : viommu_bypass(*out, wiring->inval);
 	if (err) {
 		viommu_endpoint_remove(*out);
 		return err;
@@ -222,7 +247,6 @@ int iommu_wiring_add_unit(struct iommu_wiring *wiring, const struct virtio_env *
 
 	if (err)
 		return err;
-	wiring->loop = env->loop;
 	err = iommu_wiring_add_device(wiring, root, unit, IOMMU_SLOT, false);
 	if (err)
 		unit->ops->destroy(unit);
@@ -234,6 +258,13 @@ int iommu_wiring_add_unit(struct iommu_wiring *wiring, const struct virtio_env *
 struct viommu *iommu_wiring_context(const struct iommu_wiring *wiring)
 {
 	return wiring->v;
+}
+
+bool iommu_wiring_vtd_stats(struct iommu_wiring *wiring, struct viommu_vtd_stats *out)
+{
+	if (wiring->vtd)
+		vtd_wiring_stats(wiring->vtd, out);
+	return wiring->vtd;
 }
 
 size_t iommu_wiring_endpoints(const struct iommu_wiring *wiring, const struct acpi_endpoint **out)

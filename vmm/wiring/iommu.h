@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where the library meets the machine: guest memory is told to it, each PCI function gets its endpoint, and the
- * virtio-iommu model gets its PCI function. Made before the devices, destroyed after them.
+ * Where the library meets the machine: guest memory is told to it, each PCI function gets its endpoint, the virtio-iommu model
+ * gets its PCI function, and VT-d units their place (vtd.h). Made before the devices, destroyed after them.
  */
 #ifndef VMM_WIRING_IOMMU_H
 #define VMM_WIRING_IOMMU_H
@@ -12,18 +12,30 @@
 #include "vmm/acpi/acpi.h"
 #include "vmm/config/config.h"
 
+struct bus;
 struct fault_history;
 struct iommu_wiring;
+struct irqchip;
+struct loop;
 struct pci_dev;
 struct pci_root;
 struct ram;
 struct viommu;
+struct viommu_vtd_stats;
 struct virtio_env;
 
 enum { IOMMU_SLOT = 1 };
 
-/* `faults` is told of every fault; it may be NULL. 0 or -errno. */
-int iommu_wiring_create(const struct iommu_config *config, const struct ram *ram, struct fault_history *faults,
+/* What of the machine is there before the wiring. */
+struct iommu_machine {
+	const struct ram *ram;
+	struct loop *loop;
+	struct bus *mmio;
+	struct irqchip *irqchip;
+	struct fault_history *faults; /* told of every fault; may be NULL */
+};
+
+int iommu_wiring_create(const struct iommu_config *config, const struct iommu_machine *machine,
 			struct iommu_wiring **out);
 void iommu_wiring_destroy(struct iommu_wiring *wiring);
 
@@ -34,11 +46,14 @@ int iommu_wiring_add_unit(struct iommu_wiring *wiring, const struct virtio_env *
 int iommu_wiring_add_device(struct iommu_wiring *wiring, struct pci_root *root, struct pci_dev *dev, unsigned slot,
 			    bool behind);
 
-/* What stands behind the virtio-iommu, for the VIOT table; returns how many. */
+/* What stands behind the IOMMU, for the VIOT and DMAR tables; returns how many. */
 size_t iommu_wiring_endpoints(const struct iommu_wiring *wiring, const struct acpi_endpoint **out);
 
 /* The library's context, to ask for its counters. */
 struct viommu *iommu_wiring_context(const struct iommu_wiring *wiring);
+
+/* Counters of the VT-d units. false: there are none. */
+bool iommu_wiring_vtd_stats(struct iommu_wiring *wiring, struct viommu_vtd_stats *out);
 
 /* For struct virtio_env: a hold was released. */
 void iommu_wiring_hold_released(void *opaque);
