@@ -164,3 +164,12 @@ bool wait_interrupts(unsigned index, uint32_t count)
 		breathe(1);
 	return interrupts[index] >= count;
 }
+
+bool interrupts_stop_at(unsigned index, uint32_t count)
+{
+	breathe(200);
+	const uint32_t seen = interrupts[index];
+
+	breathe(200);
+	return interrupts[index] == seen && (seen == count || seen == count + 1);
+}

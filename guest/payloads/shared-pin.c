@@ -33,8 +33,7 @@ void payload(void)
 	write32(second + EDU_RAISE, 1);
 	ioapic_route(pin, BY_PIN, false);
 	wait_interrupts(BY_PIN, 4);
-	breathe(200);
-	check_equal("comes until both have let go", interrupts[BY_PIN], 4);
+	check("comes until both have let go", interrupts_stop_at(BY_PIN, 4));
 	check_equal("the first is acknowledged", read32(first + EDU_INTERRUPTS), 0);
 	check_equal("the second is acknowledged", read32(second + EDU_INTERRUPTS), 0);
 }
