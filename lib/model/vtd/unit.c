@@ -10,7 +10,7 @@ enum {
 	DEFAULT_WIDTH = 48,
 	DEFAULT_HOST_WIDTH = 46,
 	FIRST_READER = 1u << 31,
-	CHANGES_PER_ENDPOINT = 2,
+	CHANGES_PER_ENDPOINT = 3,
 	SPARE_CHANGES = 8
 };
 
@@ -233,7 +233,10 @@ static size_t room(const struct viommu_vtd *unit)
 	return count + CHANGES_PER_ENDPOINT;
 }
 
-/* With room for everything that one command or descriptor can name: performing it cannot fail. */
+/*
+ * With room for everything that one command or descriptor can name, so that performing it cannot fail: a new root, translation
+ * switched, and the change of domain that goes with it.
+ */
 int viommu_vtd_manage(struct viommu_vtd *unit, struct viommu_endpoint *endpoint)
 {
 	struct vtd_endpoint *managed;
