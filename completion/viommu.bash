@@ -8,7 +8,7 @@ _viommu_keys()
 	case $1 in
 	--memory) echo 'size= hugepages=on hugepages=off hugepage-size=2M hugepage-size=1G file=' ;;
 	--iommu) echo 'virtio none bypass=on bypass=off bypass=legacy input-bits= granule=4K granule=64K page-size-mask= resv=' ;;
-	--disk) echo 'path= iommu=on iommu=off addr=' ;;
+	--disk) echo 'path= readonly=on readonly=off queues= iommu=on iommu=off addr=' ;;
 	--net) echo 'tap= mac= queues= iommu=on iommu=off addr=' ;;
 	--test-device) echo 'edu iommu=on iommu=off addr=' ;;
 	--serial) echo 'stdio none file=' ;;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "vmm/config/config.h"
 #include "vmm/util/log.h"
@@ -22,13 +23,32 @@ static int check_once(const struct run_config *config, unsigned index)
 	return 0;
 }
 
+/* Two disks on one file: each would keep the other from it, but where both only read. */
+static int check_disk(const struct run_config *config, unsigned index)
+{
+	const struct device_config *disk = &config->devices[index];
+	struct stat mine, other;
+
+	for (unsigned i = 0; i < index; i++) {
+		if (config->devices[i].kind != DEVICE_DISK || (config->devices[i].readonly && disk->readonly))
+			continue;
+		if (stat(disk->name, &mine) || stat(config->devices[i].name, &other))
+			continue; /* who opens it says so */
+		if (mine.st_dev != other.st_dev || mine.st_ino != other.st_ino)
+			continue;
+		vmm_log("disk %s: given to two disks, of which one may write", disk->name);
+		return -EBUSY;
+	}
+	return virtio_blk_check(&(struct virtio_disk_config){.path = disk->name, .readonly = disk->readonly});
+}
+
 static int check_device(const struct run_config *config, unsigned index)
 {
 	const struct device_config *device = &config->devices[index];
 	int err = 0;
 
 	if (device->kind == DEVICE_DISK)
-		err = virtio_blk_check(device->name);
+		err = check_disk(config, index);
 	if (device->kind == DEVICE_NET) {
 		err = check_once(config, index);
 		if (!err)

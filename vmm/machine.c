@@ -157,11 +157,12 @@ static void default_mac(unsigned slot, uint8_t mac[6])
 
 static int create_device(const struct device_config *config, const struct virtio_env *env, struct pci_dev **out)
 {
+	const struct virtio_disk_config disk = {config->name, config->readonly, config->queues};
 	uint8_t mac[6];
 
 	switch (config->kind) {
 	case DEVICE_DISK:
-		return virtio_blk_create(env, config->name, out);
+		return virtio_blk_create(env, &disk, out);
 	case DEVICE_NET:
 		default_mac(config->slot, mac);
 		return virtio_net_create(env, config->name, config->queues, config->has_mac ? config->mac : mac, out);

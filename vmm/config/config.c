@@ -11,6 +11,9 @@
 
 enum { FIRST_SLOT = 2, DEFAULT_MEMORY = 512 << 20, MEMORY_ALIGN = 4096, KEYS = 8, MAX_QUEUE_PAIRS = 8 };
 
+/* Queues of a disk: what it can have, and what it has where nothing else is asked for and there are as many processors. */
+enum { DISK_QUEUES_MAX = 8, DISK_QUEUES = 4 };
+
 /* One option of the command line. */
 struct option_def {
 	const char *name;
@@ -83,6 +86,12 @@ static size_t device_keys(enum device_kind kind, struct key *keys)
 	size_t count = 0;
 
 	keys[count++] = (struct key){name_key[kind], KEY_STRING, offsetof(struct device_config, name), 0, 0, true};
+	if (kind == DEVICE_DISK) {
+		keys[count++] =
+			(struct key){"readonly", KEY_SWITCH, offsetof(struct device_config, readonly), 0, 0, false};
+		keys[count++] = (struct key){"queues", KEY_NUMBER,      offsetof(struct device_config, queues),
+					     1,        DISK_QUEUES_MAX, false};
+	}
 	if (kind == DEVICE_NET) {
 		keys[count++] = (struct key){"mac", KEY_MAC, offsetof(struct device_config, mac), 0, 0, false};
 		keys[count++] = (struct key){"queues", KEY_NUMBER,      offsetof(struct device_config, queues),
@@ -106,7 +115,6 @@ static int take_device(struct run_config *config, const struct option_def *def, 
 	struct device_config *device = &config->devices[config->device_count++];
 
 	device->kind = def->device;
-	device->queues = 1;
 	int err = keyval_parse(def->name, text, keys, device_keys(def->device, keys), device);
 
 	if (!err && device->kind == DEVICE_EDU && strcmp(device->name, "edu")) {
@@ -231,6 +239,16 @@ static int settle_slots(struct run_config *config)
 	return 0;
 }
 
+/* A disk has a queue for each processor, which spares them a lock and gives each its own interrupt. */
+static void settle_queues(struct run_config *config)
+{
+	const unsigned disk = config->cpus < DISK_QUEUES ? config->cpus : DISK_QUEUES;
+
+	for (unsigned i = 0; i < config->device_count; i++)
+		if (!config->devices[i].queues)
+			config->devices[i].queues = config->devices[i].kind == DEVICE_DISK ? disk : 1;
+}
+
 static int settle_iommu(struct run_config *config, bool chosen)
 {
 	bool wanted = false;
@@ -264,6 +282,7 @@ static int settle(struct run_config *config, bool iommu_chosen)
 	}
 	if (!config->cmdline && !(config->cmdline = strdup("console=ttyS0")))
 		return -ENOMEM;
+	settle_queues(config);
 	int err = check_cpus(config);
 
 	if (!err)

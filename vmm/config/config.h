@@ -19,7 +19,8 @@ struct device_config {
 	bool has_mac;
 	bool iommu;      /* behind the virtual IOMMU */
 	unsigned slot;   /* 0: not chosen yet */
-	unsigned queues; /* net: queue pairs */
+	unsigned queues; /* net: queue pairs; disk: queues; 0: not chosen yet */
+	bool readonly;   /* disk */
 };
 
 enum serial_kind { SERIAL_STDIO, SERIAL_FILE, SERIAL_NONE };

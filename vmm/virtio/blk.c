@@ -4,13 +4,11 @@
 
 #include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_ids.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "vmm/util/log.h"
 
@@ -23,17 +21,21 @@ static struct virtio_blk *blk_of(struct virtio_dev *dev)
 
 static uint64_t blk_features(struct virtio_dev *dev)
 {
-	(void)dev;
-	return 1ull << VIRTIO_BLK_F_SEG_MAX | 1ull << VIRTIO_BLK_F_BLK_SIZE | 1ull << VIRTIO_BLK_F_FLUSH;
+	uint64_t readonly = blk_of(dev)->image.readonly ? 1ull << VIRTIO_BLK_F_RO : 0;
+	uint64_t queues = dev->queue_count > 1 ? 1ull << VIRTIO_BLK_F_MQ : 0;
+
+	return 1ull << VIRTIO_BLK_F_SEG_MAX | 1ull << VIRTIO_BLK_F_BLK_SIZE | 1ull << VIRTIO_BLK_F_FLUSH | readonly |
+	       queues;
 }
 
 static void blk_config_read(struct virtio_dev *dev, uint32_t offset, void *buffer, uint32_t len)
 {
 	/* Header and status take a descriptor each. */
 	struct virtio_blk_config config = {
-		.capacity = htole64(blk_of(dev)->sectors),
+		.capacity = htole64(blk_of(dev)->image.sectors),
 		.seg_max = htole32(BLK_QUEUE_SIZE - 2),
 		.blk_size = htole32(BLK_SECTOR),
+		.num_queues = htole16(dev->queue_count),
 	};
 
 	if (offset < sizeof(config))
@@ -60,7 +62,7 @@ static bool on_disk(const struct virtio_blk *blk, uint64_t sector, uint64_t len)
 {
 	uint64_t count = len / BLK_SECTOR;
 
-	return !(len % BLK_SECTOR) && sector <= blk->sectors && count <= blk->sectors - sector;
+	return !(len % BLK_SECTOR) && sector <= blk->image.sectors && count <= blk->image.sectors - sector;
 }
 
 /* A name that differs between the disks of a machine and tells nothing of the host. */
@@ -106,7 +108,11 @@ static void start_request(struct virtio_blk *blk, struct viommu_section *section
 		start_data(blk, section, request, le64toh(header.sector));
 		break;
 	case VIRTIO_BLK_T_OUT:
-		start_data(blk, section, request, le64toh(header.sector));
+		/* Section 5.2.6.2: such a request fails, and writes nothing. */
+		if (blk->image.readonly)
+			blk_io_finish(blk, request, VIRTIO_BLK_S_IOERR);
+		else
+			start_data(blk, section, request, le64toh(header.sector));
 		break;
 	case VIRTIO_BLK_T_FLUSH:
 		request->flush = true;
@@ -120,26 +126,47 @@ static void start_request(struct virtio_blk *blk, struct viommu_section *section
 	}
 }
 
-/* Take waiting chains while there are free requests. 1: a whole burst was taken; 0; or an error of the ring. */
+/* The next chain of a queue, started. 1, 0: there is none, or an error of the ring. */
+static int take_one(struct virtio_blk *blk, struct viommu_section *section, unsigned queue)
+{
+	struct vq *vq = &blk->dev.queues[queue].vq;
+	struct blk_request *request = vq->enabled ? take_free(blk) : NULL;
+	int ret;
+
+	if (!request)
+		return 0;
+	ret = vq_pop(vq, section, &request->chain);
+	/* Without room for the status nothing can be answered, section 5.2.6. */
+	if (ret == 1 && !request->chain.writable_bytes)
+		ret = -EINVAL;
+	if (ret <= 0) {
+		put_free(blk, request);
+		return ret;
+	}
+	request->queue = queue;
+	start_request(blk, section, request);
+	return 1;
+}
+
+/*
+ * Take waiting chains while there are free requests, one of each queue in turn, going on where the last burst ended: no queue
+ * waits for another's backlog. 1: a whole burst was taken; 0; or an error of a ring.
+ */
 static int take_burst(struct virtio_blk *blk, struct viommu_section *section)
 {
-	for (unsigned i = 0; i < BURST; i++) {
-		struct blk_request *request = take_free(blk);
-		int ret;
+	unsigned taken = 0, empty = 0;
 
-		if (!request)
-			return 0; /* goes on when one is given back */
-		ret = vq_pop(&blk->dev.queues[0].vq, section, &request->chain);
-		/* Without room for the status nothing can be answered, section 5.2.6. */
-		if (ret == 1 && !request->chain.writable_bytes)
-			ret = -EINVAL;
-		if (ret <= 0) {
-			put_free(blk, request);
+	/* Without a free request it goes on when one is given back. */
+	while (taken < BURST && empty < blk->dev.queue_count && blk->free) {
+		int ret = take_one(blk, section, blk->turn);
+
+		if (ret < 0)
 			return ret;
-		}
-		start_request(blk, section, request);
+		taken += (unsigned)ret;
+		empty = ret ? 0 : empty + 1;
+		blk->turn = (blk->turn + 1) % blk->dev.queue_count;
 	}
-	return 1;
+	return taken == BURST;
 }
 
 /* The status is the last writable byte. A driver that took it away gets its buffer back all the same. */
@@ -150,10 +177,11 @@ static int give_back(struct virtio_blk *blk, struct viommu_section *section, con
 
 	if (vq_copy_out(section, chain, chain->writable_bytes - 1, &request->status, 1))
 		written = 0;
-	return vq_push(&blk->dev.queues[0].vq, section, chain->head, written);
+	return vq_push(&blk->dev.queues[request->queue].vq, section, chain->head, written);
 }
 
-static int give_back_all(struct virtio_blk *blk, struct viommu_section *section)
+/* Give back what is finished. 0 with a bit for each queue whose driver wants an interrupt, or an error of a ring. */
+static int give_back_all(struct virtio_blk *blk, struct viommu_section *section, uint32_t *interrupts)
 {
 	int ret = 0;
 
@@ -164,7 +192,19 @@ static int give_back_all(struct virtio_blk *blk, struct viommu_section *section)
 		ret = give_back(blk, section, request);
 		put_free(blk, request);
 	}
-	return ret ? ret : vq_wants_interrupt(&blk->dev.queues[0].vq, section);
+	for (unsigned i = 0; i < blk->dev.queue_count && ret >= 0; i++) {
+		ret = vq_wants_interrupt(&blk->dev.queues[i].vq, section);
+		if (ret > 0)
+			*interrupts |= 1u << i;
+	}
+	return ret < 0 ? ret : 0;
+}
+
+static void interrupt_queues(struct virtio_blk *blk, uint32_t interrupts)
+{
+	for (unsigned i = 0; i < blk->dev.queue_count; i++)
+		if (interrupts >> i & 1)
+			virtio_interrupt_queue(&blk->dev, i);
 }
 
 static void drop_finished(struct virtio_blk *blk)
@@ -181,7 +221,8 @@ static void drop_finished(struct virtio_blk *blk)
 static void serve(struct virtio_blk *blk)
 {
 	struct viommu_section section;
-	int taken, interrupt;
+	uint32_t interrupts = 0;
+	int taken;
 
 	if (virtio_dma_begin(&blk->dev, &section)) {
 		if (blk->finished)
@@ -189,14 +230,14 @@ static void serve(struct virtio_blk *blk)
 		drop_finished(blk);
 		return;
 	}
-	interrupt = give_back_all(blk, &section);
-	taken = interrupt < 0 ? interrupt : take_burst(blk, &section);
+	taken = give_back_all(blk, &section, &interrupts);
+	if (!taken)
+		taken = take_burst(blk, &section);
 	viommu_dma_end(&section);
 	blk_io_submit(blk);
-	if (interrupt > 0)
-		virtio_interrupt_queue(&blk->dev, 0);
+	interrupt_queues(blk, interrupts);
 	if (taken < 0)
-		virtio_fail(&blk->dev, "the block queue is broken");
+		virtio_fail(&blk->dev, "a block queue is broken");
 	else if (taken || blk->finished)
 		loop_post(blk->dev.loop, &blk->kick_work);
 }
@@ -249,7 +290,7 @@ static void blk_destroy(struct virtio_dev *dev)
 	loop_cancel(dev->loop, &blk->kick_work);
 	blk_io_fini(blk);
 	virtio_fini(dev);
-	close(blk->fd);
+	blk_image_close(&blk->image);
 	free(blk);
 }
 
@@ -265,61 +306,42 @@ static const struct virtio_ops blk_ops = {
 	.destroy = blk_destroy,
 };
 
-/* lseek() tells the size of block devices, too. */
-static int open_file(const char *path, int *fd, uint64_t *sectors)
+int virtio_blk_check(const struct virtio_disk_config *config)
 {
-	off_t size;
-
-	*fd = open(path, O_RDWR | O_CLOEXEC);
-	if (*fd < 0) {
-		int ret = -errno;
-
-		vmm_log("disk %s: %s", path, strerror(-ret));
-		return ret;
-	}
-	size = lseek(*fd, 0, SEEK_END);
-	if (size < BLK_SECTOR) {
-		vmm_log("disk %s: not a file of at least %d bytes", path, BLK_SECTOR);
-		close(*fd);
-		return -EINVAL;
-	}
-	*sectors = (uint64_t)size / BLK_SECTOR;
-	return 0;
-}
-
-int virtio_blk_check(const char *path)
-{
-	uint64_t sectors;
-	int fd, ret = open_file(path, &fd, &sectors);
+	struct blk_image image;
+	int ret = blk_image_open(&image, config->path, config->readonly);
 
 	if (!ret)
-		close(fd);
+		blk_image_close(&image);
 	return ret;
 }
 
 static void init_requests(struct virtio_blk *blk)
 {
-	for (unsigned i = 0; i < BLK_QUEUE_SIZE; i++) {
+	for (unsigned i = 0; i < BLK_REQUESTS; i++) {
 		blk->requests[i].blk = blk;
 		put_free(blk, &blk->requests[i]);
 	}
 }
 
-static int blk_init(struct virtio_blk *blk, const struct virtio_env *env, const char *path)
+static int blk_init(struct virtio_blk *blk, const struct virtio_env *env, const struct virtio_disk_config *config)
 {
-	int ret = open_file(path, &blk->fd, &blk->sectors);
+	int ret = blk_image_open(&blk->image, config->path, config->readonly);
 
 	if (ret)
 		return ret;
+	if (blk->image.unlocked)
+		vmm_log("disk %s: it cannot be locked against other programs: %s", config->path,
+			strerror(-blk->image.unlocked));
 	blk->env = *env;
 	blk->kick_work = (struct loop_work){.run = kick_again, .opaque = blk};
 	init_requests(blk);
 	ret = blk_io_init(blk);
 	if (ret)
 		goto err_close;
-	ret = virtio_init(&blk->dev, &blk_ops, 1, env);
+	ret = virtio_init(&blk->dev, &blk_ops, (uint16_t)config->queues, env);
 	if (ret) {
-		vmm_log("disk %s: %s", path, strerror(-ret));
+		vmm_log("disk %s: %s", config->path, strerror(-ret));
 		goto err_io;
 	}
 	return 0;
@@ -327,18 +349,18 @@ static int blk_init(struct virtio_blk *blk, const struct virtio_env *env, const 
 err_io:
 	blk_io_fini(blk);
 err_close:
-	close(blk->fd);
+	blk_image_close(&blk->image);
 	return ret;
 }
 
-int virtio_blk_create(const struct virtio_env *env, const char *path, struct pci_dev **out)
+int virtio_blk_create(const struct virtio_env *env, const struct virtio_disk_config *config, struct pci_dev **out)
 {
 	struct virtio_blk *blk = calloc(1, sizeof(*blk));
 	int ret;
 
 	if (!blk)
 		return -ENOMEM;
-	ret = blk_init(blk, env, path);
+	ret = blk_init(blk, env, config);
 	if (ret) {
 		free(blk);
 		return ret;

@@ -9,9 +9,10 @@
 #include <liburing.h>
 #include <sys/uio.h>
 
+#include "vmm/virtio/blk_image.h"
 #include "vmm/virtio/virtio.h"
 
-enum { BLK_QUEUE_SIZE = 128, BLK_SECTOR = 512, BLK_STEP_SPANS = 128 };
+enum { BLK_QUEUE_SIZE = 128, BLK_REQUESTS = 128, BLK_STEP_SPANS = 128 };
 
 /*
  * A request under way. Its data moves in steps of at most BLK_STEP_SPANS pieces, so that its size is bounded however the
@@ -20,6 +21,7 @@ enum { BLK_QUEUE_SIZE = 128, BLK_SECTOR = 512, BLK_STEP_SPANS = 128 };
 struct blk_request {
 	struct virtio_blk *blk;
 	struct blk_request *next; /* in the free list, or among the finished ones */
+	unsigned queue;           /* where the chain came from */
 	struct vq_chain chain;
 	bool to_guest;        /* which part of the chain holds the data */
 	bool flush;           /* no data */
@@ -36,8 +38,7 @@ struct blk_request {
 struct virtio_blk {
 	struct virtio_dev dev;
 	struct virtio_env env;
-	int fd;
-	uint64_t sectors;
+	struct blk_image image;
 	struct io_uring ring;
 	int ring_fd; /* eventfd: completions wait */
 	struct loop_watch ring_watch;
@@ -46,9 +47,10 @@ struct virtio_blk {
 	unsigned in_flight;           /* requests in the kernel's hands */
 	int write_flags; /* RWF_DSYNC for a driver that knows no FLUSH: its writes are stable when they end */
 	bool resetting;
-	struct blk_request *free;
+	unsigned turn;                /* the queue that gives the next request */
+	struct blk_request *free;     /* shared by all queues */
 	struct blk_request *finished; /* wait for blk_finish() */
-	struct blk_request requests[BLK_QUEUE_SIZE];
+	struct blk_request requests[BLK_REQUESTS];
 };
 
 /* Make the ring. -errno, logged. */

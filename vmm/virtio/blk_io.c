@@ -69,11 +69,11 @@ void blk_io_step(struct virtio_blk *blk, struct viommu_section *section, struct 
 	/* There are as many entries as requests, and each has at most one. */
 	sqe = io_uring_get_sqe(&blk->ring);
 	if (request->flush)
-		io_uring_prep_fsync(sqe, blk->fd, IORING_FSYNC_DATASYNC);
+		io_uring_prep_fsync(sqe, blk->image.fd, IORING_FSYNC_DATASYNC);
 	else if (request->to_guest)
-		io_uring_prep_readv(sqe, blk->fd, request->iov, (unsigned)count, offset);
+		io_uring_prep_readv(sqe, blk->image.fd, request->iov, (unsigned)count, offset);
 	else
-		io_uring_prep_writev2(sqe, blk->fd, request->iov, (unsigned)count, offset, blk->write_flags);
+		io_uring_prep_writev2(sqe, blk->image.fd, request->iov, (unsigned)count, offset, blk->write_flags);
 	io_uring_sqe_set_data(sqe, request);
 	blk->in_flight++;
 }
@@ -198,7 +198,7 @@ err_close:
 
 int blk_io_init(struct virtio_blk *blk)
 {
-	int ret = io_uring_queue_init(BLK_QUEUE_SIZE, &blk->ring, 0);
+	int ret = io_uring_queue_init(BLK_REQUESTS, &blk->ring, 0);
 
 	if (ret)
 		goto err_log;

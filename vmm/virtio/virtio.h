@@ -126,12 +126,18 @@ void virtio_reset_done(struct virtio_dev *dev);
 void virtio_queue_reset_done(struct virtio_dev *dev, unsigned queue);
 void virtio_queue_reset_at_once(struct virtio_dev *dev, unsigned queue);
 
+struct virtio_disk_config {
+	const char *path;
+	bool readonly;
+	unsigned queues; /* 1 to 16 */
+};
+
 /* Before there is a machine: could the device be made? One line is logged if not. -errno. */
-int virtio_blk_check(const char *path);
+int virtio_blk_check(const struct virtio_disk_config *config);
 int virtio_net_check(const char *tap, unsigned queues);
 
 /* The devices. Each returns 0 with the PCI function to put on the root bus; one line is logged on an error. */
-int virtio_blk_create(const struct virtio_env *env, const char *path, struct pci_dev **out);
+int virtio_blk_create(const struct virtio_env *env, const struct virtio_disk_config *config, struct pci_dev **out);
 int virtio_net_create(const struct virtio_env *env, const char *tap, unsigned queues, const uint8_t mac[6],
 		      struct pci_dev **out);
 

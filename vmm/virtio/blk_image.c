@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/virtio/blk_image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vmm/util/log.h"
+
+static int set_lock(int fd, short type)
+{
+	/* From the first byte on, without end. */
+	struct flock lock = {.l_type = type, .l_whence = SEEK_SET};
+
+	return fcntl(fd, F_OFD_SETLK, &lock) ? -errno : 0;
+}
+
+/* A lock of the open file, which lives until it is closed, and not one of the process. */
+static int lock_image(struct blk_image *image, const char *path)
+{
+	int err = set_lock(image->fd, image->readonly ? F_RDLCK : F_WRLCK);
+
+	if (err == -EAGAIN || err == -EACCES) {
+		vmm_log(image->readonly ? "disk %s: another program writes to it (it is locked)"
+					: "disk %s: another program uses it (it is locked)",
+			path);
+		return -EBUSY;
+	}
+	image->unlocked = err;
+	return 0;
+}
+
+/* lseek() tells the size of block devices, too. */
+static int measure(struct blk_image *image, const char *path)
+{
+	struct stat stat;
+	off_t size;
+
+	if (fstat(image->fd, &stat) || (!S_ISREG(stat.st_mode) && !S_ISBLK(stat.st_mode))) {
+		vmm_log("disk %s: neither a file nor a block device", path);
+		return -EINVAL;
+	}
+	size = lseek(image->fd, 0, SEEK_END);
+	if (size < BLK_SECTOR) {
+		vmm_log("disk %s: not a file of at least %d bytes", path, BLK_SECTOR);
+		return -EINVAL;
+	}
+	image->sectors = (uint64_t)size / BLK_SECTOR;
+	return 0;
+}
+
+int blk_image_open(struct blk_image *image, const char *path, bool readonly)
+{
+	/* Not to wait for who writes into a FIFO; later this flag would keep io_uring from waiting for a file. */
+	int flags = (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC, err;
+
+	*image = (struct blk_image){.fd = open(path, flags | O_NONBLOCK), .readonly = readonly};
+	if (image->fd < 0) {
+		err = -errno;
+		vmm_log("disk %s: %s", path, strerror(-err));
+		return err;
+	}
+	fcntl(image->fd, F_SETFL, 0);
+	err = measure(image, path);
+	if (!err)
+		err = lock_image(image, path);
+	if (err)
+		close(image->fd);
+	return err;
+}
+
+void blk_image_close(struct blk_image *image)
+{
+	set_lock(image->fd, F_UNLCK);
+	close(image->fd);
+}
