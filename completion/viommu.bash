@@ -10,6 +10,7 @@ _viommu_keys()
 	--iommu) echo 'virtio none bypass=on bypass=off bypass=legacy input-bits= granule=4K granule=64K page-size-mask= resv=' ;;
 	--disk) echo 'path= readonly=on readonly=off queues= iommu=on iommu=off addr=' ;;
 	--net) echo 'tap= mac= queues= iommu=on iommu=off addr=' ;;
+	--rng) echo 'iommu=on iommu=off addr=' ;;
 	--test-device) echo 'edu iommu=on iommu=off addr=' ;;
 	--serial) echo 'stdio none file=' ;;
 	esac
@@ -82,14 +83,14 @@ _viommu_files()
 
 _viommu_run()
 {
-	local options='--kernel --initrd --cmdline --cpus --memory --iommu --disk --net --test-device --control --serial
+	local options='--kernel --initrd --cmdline --cpus --memory --iommu --disk --net --rng --test-device --control --serial
 		--no-reboot --help'
 	local option=${_viommu_words[-2]%=}
 	case $option in
 	--kernel | --initrd | --control) _viommu_files ;;
 	--cmdline) ;;
 	--cpus) mapfile -t COMPREPLY < <(compgen -W '1 2 4 8 16 32 64 128 255' -- "$_viommu_last") ;;
-	--memory | --iommu | --disk | --net | --test-device | --serial)
+	--memory | --iommu | --disk | --net | --rng | --test-device | --serial)
 		_viommu_list "$option" "$_viommu_last"
 		;;
 	*) mapfile -t COMPREPLY < <(compgen -W "$options" -- "$_viommu_last") ;;

@@ -49,6 +49,8 @@ static int check_device(const struct run_config *config, unsigned index)
 
 	if (device->kind == DEVICE_DISK)
 		err = check_disk(config, index);
+	if (device->kind == DEVICE_RNG)
+		err = virtio_rng_check();
 	if (device->kind == DEVICE_NET) {
 		err = check_once(config, index);
 		if (!err)

@@ -166,6 +166,8 @@ static int create_device(const struct device_config *config, const struct virtio
 	case DEVICE_NET:
 		default_mac(config->slot, mac);
 		return virtio_net_create(env, config->name, config->queues, config->has_mac ? config->mac : mac, out);
+	case DEVICE_RNG:
+		return virtio_rng_create(env, out);
 	case DEVICE_EDU:
 		return edu_create(env->loop, out);
 	}

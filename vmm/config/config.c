@@ -17,7 +17,7 @@ enum { DISK_QUEUES_MAX = 8, DISK_QUEUES = 4 };
 /* One option of the command line. */
 struct option_def {
 	const char *name;
-	bool argument;
+	int argument; /* true, false, or optional_argument: what follows is the argument unless it is an option */
 	int (*take)(struct run_config *config, const struct option_def *def, const char *text);
 	size_t offset;           /* plain strings: where they go */
 	enum device_kind device; /* device options */
@@ -82,10 +82,12 @@ static int take_iommu(struct run_config *config, const struct option_def *def, c
 /* The keys of a device option: the one that names it, then those of its kind, then those of all. */
 static size_t device_keys(enum device_kind kind, struct key *keys)
 {
-	static const char *const name_key[] = {[DEVICE_DISK] = "path", [DEVICE_NET] = "tap", [DEVICE_EDU] = NULL};
+	static const char *const name_key[] = {[DEVICE_DISK] = "path", [DEVICE_NET] = "tap"};
 	size_t count = 0;
 
-	keys[count++] = (struct key){name_key[kind], KEY_STRING, offsetof(struct device_config, name), 0, 0, true};
+	if (kind != DEVICE_RNG)
+		keys[count++] =
+			(struct key){name_key[kind], KEY_STRING, offsetof(struct device_config, name), 0, 0, true};
 	if (kind == DEVICE_DISK) {
 		keys[count++] =
 			(struct key){"readonly", KEY_SWITCH, offsetof(struct device_config, readonly), 0, 0, false};
@@ -166,6 +168,7 @@ static const struct option_def options[] = {
 	{"iommu", true, take_iommu, 0, 0},
 	{"disk", true, take_device, 0, DEVICE_DISK},
 	{"net", true, take_device, 0, DEVICE_NET},
+	{"rng", optional_argument, take_device, 0, DEVICE_RNG},
 	{"test-device", true, take_device, 0, DEVICE_EDU},
 	{"control", true, take_string, offsetof(struct run_config, control), 0},
 	{"serial", true, take_serial, 0, 0},
@@ -181,6 +184,14 @@ const char *config_device_name(enum device_kind kind)
 		if (options[i].take == take_device && options[i].device == kind)
 			return options[i].name;
 	return "unknown";
+}
+
+/* getopt knows an argument that may be left out only behind "="; here it may stand apart, like all others. */
+static const char *argument_of(const struct option_def *def, int argc, char **argv)
+{
+	if (optarg || def->argument != optional_argument)
+		return optarg;
+	return optind < argc && argv[optind][0] != '-' ? argv[optind++] : "";
 }
 
 static int parse_options(struct run_config *config, int argc, char **argv)
@@ -199,7 +210,7 @@ static int parse_options(struct run_config *config, int argc, char **argv)
 				argv[optind - 1]);
 			return -EINVAL;
 		}
-		err = options[index].take(config, &options[index], optarg);
+		err = options[index].take(config, &options[index], argument_of(&options[index], argc, argv));
 	}
 	if (!err && optind < argc) {
 		vmm_log("unexpected argument '%s' (try: viommu run --help)", argv[optind]);

@@ -10,11 +10,11 @@
 #include "vmm/kvm/ram.h"
 #include "vmm/layout.h"
 
-enum device_kind { DEVICE_DISK, DEVICE_NET, DEVICE_EDU };
+enum device_kind { DEVICE_DISK, DEVICE_NET, DEVICE_RNG, DEVICE_EDU };
 
 struct device_config {
 	enum device_kind kind;
-	char *name; /* disk: file; net: tap; test device: its name */
+	char *name; /* disk: file; net: tap; test device: its name; else NULL */
 	uint8_t mac[6];
 	bool has_mac;
 	bool iommu;      /* behind the virtual IOMMU */

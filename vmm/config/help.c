@@ -33,6 +33,7 @@ const char config_help[] =
 	"  --net tap=NAME[,...]       a virtio network card on an existing tap device\n"
 	"        mac=AA:BB:CC:DD:EE:FF  its address [52:54:00:...]\n"
 	"        queues=N               queue pairs, 1 to 8; more than one on a tap with multi_queue [1]\n"
+	"  --rng [...]                a virtio entropy device\n"
 	"  --test-device edu[,...]    the teaching device edu (1234:11e8), whose DMA can be aimed anywhere\n"
 	"        iommu=on|off           put this device behind the IOMMU, for every kind of device [off]\n"
 	"        addr=N                 its PCI slot, 2 to 31, for every kind of device [the next free one]\n"

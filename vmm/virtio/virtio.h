@@ -135,11 +135,13 @@ struct virtio_disk_config {
 /* Before there is a machine: could the device be made? One line is logged if not. -errno. */
 int virtio_blk_check(const struct virtio_disk_config *config);
 int virtio_net_check(const char *tap, unsigned queues);
+int virtio_rng_check(void);
 
 /* The devices. Each returns 0 with the PCI function to put on the root bus; one line is logged on an error. */
 int virtio_blk_create(const struct virtio_env *env, const struct virtio_disk_config *config, struct pci_dev **out);
 int virtio_net_create(const struct virtio_env *env, const char *tap, unsigned queues, const uint8_t mac[6],
 		      struct pci_dev **out);
+int virtio_rng_create(const struct virtio_env *env, struct pci_dev **out);
 
 struct viommu_virtio;
 /* The transport of a virtio-iommu. The model stays the caller's; events are fetched when virtio_iommu_event() says so. */
