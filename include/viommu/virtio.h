@@ -9,6 +9,7 @@
 #ifndef VIOMMU_VIRTIO_H
 #define VIOMMU_VIRTIO_H
 
+#include <stdbool.h>
 #include <sys/uio.h>
 
 #include <viommu/types.h>
@@ -21,6 +22,9 @@ struct viommu_virtio;
 
 /* Queue numbers, section 5.13.2. */
 enum { VIOMMU_VIRTIO_REQUESTQ = 0, VIOMMU_VIRTIO_EVENTQ = 1, VIOMMU_VIRTIO_QUEUES = 2 };
+
+/* How often viommu_virtio_submit() may wait at a time. */
+enum { VIOMMU_VIRTIO_BATCHES = 4 };
 
 /* Bytes of the device configuration and of one event, sections 5.13.4 and 5.13.6.9. */
 enum { VIOMMU_VIRTIO_CONFIG_SIZE = 40, VIOMMU_VIRTIO_EVENT_SIZE = 24 };
@@ -96,17 +100,19 @@ struct viommu_virtio_request {
 	const struct iovec *out; /* device-writable part */
 	size_t out_count;
 	uint32_t written; /* filled in: used length */
+	bool complete;    /* filled in: its status is written, and nobody uses what it took away */
 };
 
 /*
  * viommu_virtio_submit - handle requests in ring order, with the results that they would have one by one.
- * @requests: stay the library's until it is complete
- * Returns 0 (complete: every status is written) or -EAGAIN (changes are made, somebody still uses what they took away:
- * call viommu_virtio_poll() when a hold is released or a section ends, and submit nothing meanwhile: that gives -EBUSY).
+ * @requests: stay the library's until they are complete, which they are all together
+ * Returns 0 (complete: every status is written) or -EAGAIN (changes are made, somebody still uses what they, or those of an earlier
+ * call, took away: call viommu_virtio_poll() when a hold is released or a section ends, and look which are complete).
+ * Errors: -EBUSY (VIOMMU_VIRTIO_BATCHES of them are waiting).
  */
 VIOMMU_PUBLIC int viommu_virtio_submit(struct viommu_virtio *dev, struct viommu_virtio_request *requests, size_t count);
 
-/* viommu_virtio_poll - is everything that was begun complete? 0 (yes, statuses are written) or -EAGAIN. */
+/* viommu_virtio_poll - is everything that was begun complete? 0 (yes, all statuses are written) or -EAGAIN (not all). */
 VIOMMU_PUBLIC int viommu_virtio_poll(struct viommu_virtio *dev);
 
 /*

@@ -79,30 +79,76 @@ static void test_a_batch_gives_what_single_requests_give(void **state)
 	driver_destroy(reference);
 }
 
-static void test_a_batch_waits_for_a_hold_and_takes_nothing_more(void **state)
+static void hold_page(struct viommu_endpoint *endpoint, uint64_t iova, struct viommu_hold *hold,
+		      struct viommu_span *span)
+{
+	struct viommu_section section;
+
+	*hold = (struct viommu_hold){0};
+	assert_int_equal(viommu_dma_begin(endpoint, &section), 0);
+	assert_int_equal(viommu_dma_translate(&section, (struct viommu_iova){iova}, 8, VIOMMU_READ, span), 0);
+	viommu_dma_hold(&section, hold, span, 1);
+	viommu_dma_end(&section);
+}
+
+static void submit_pending(struct driver *d, struct packet *packet)
+{
+	assert_int_equal(viommu_virtio_submit(d->dev, &packet->request, 1), -EAGAIN);
+}
+
+static void test_a_batch_waits_for_its_own_hold_alone(void **state)
 {
 	struct driver *d = *state;
-	struct packet unmap, map;
-	struct viommu_section section;
+	struct packet first, second, map;
+	struct viommu_span spans[2];
+	struct viommu_hold holds[2];
+
+	assert_int_equal(driver_attach(d, 1, ENDPOINT_A), VIO_S_OK);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(driver_map(d, 1, 0x1000 * i, 0x1000 * i + 0xfff, 0, RW), VIO_S_OK);
+		hold_page(d->a, 0x1000 * i, &holds[i], &spans[i]);
+	}
+	packet_unmap(&first, 1, 0, 0xfff);
+	submit_pending(d, &first);
+	packet_unmap(&second, 1, 0x1000, 0x1fff);
+	submit_pending(d, &second);
+	packet_map(&map, 1, 0x2000, 0x2fff, 0, RW);
+	submit_pending(d, &map);
+	assert_true(map.request.complete);
+	assert_int_equal(packet_status(&map), VIO_S_OK);
+
+	viommu_dma_release(&holds[1]);
+	assert_int_equal(viommu_virtio_poll(d->dev), -EAGAIN);
+	assert_true(second.request.complete && !first.request.complete);
+	viommu_dma_release(&holds[0]);
+	assert_int_equal(viommu_virtio_poll(d->dev), 0);
+	assert_true(first.request.complete);
+	assert_int_equal(packet_status(&first), VIO_S_OK);
+}
+
+/* A second unmap finds nothing mapped, but says so only when the access that the first one waits for is over. */
+static void test_unmapping_again_waits_as_well(void **state)
+{
+	struct driver *d = *state;
+	struct packet unmaps[VIOMMU_VIRTIO_BATCHES], more;
 	struct viommu_span span;
-	struct viommu_hold hold = {0};
+	struct viommu_hold hold;
 
 	assert_int_equal(driver_attach(d, 1, ENDPOINT_A), VIO_S_OK);
 	assert_int_equal(driver_map(d, 1, 0, 0xfff, 0, RW), VIO_S_OK);
-	assert_int_equal(viommu_dma_begin(d->a, &section), 0);
-	assert_int_equal(viommu_dma_translate(&section, (struct viommu_iova){0}, 8, VIOMMU_READ, &span), 0);
-	viommu_dma_hold(&section, &hold, &span, 1);
-	viommu_dma_end(&section);
-
-	packet_unmap(&unmap, 1, 0, 0xfff);
-	assert_int_equal(viommu_virtio_submit(d->dev, &unmap.request, 1), -EAGAIN);
-	packet_map(&map, 1, 0x1000, 0x1fff, 0, RW);
-	assert_int_equal(viommu_virtio_submit(d->dev, &map.request, 1), -EBUSY);
-	assert_int_equal(viommu_virtio_poll(d->dev), -EAGAIN);
+	hold_page(d->a, 0, &hold, &span);
+	for (unsigned i = 0; i < VIOMMU_VIRTIO_BATCHES; i++) {
+		packet_unmap(&unmaps[i], 1, 0, 0xfff);
+		submit_pending(d, &unmaps[i]);
+		assert_false(unmaps[i].request.complete);
+	}
+	packet_map(&more, 1, 0x1000, 0x1fff, 0, RW);
+	assert_int_equal(viommu_virtio_submit(d->dev, &more.request, 1), -EBUSY);
 	viommu_dma_release(&hold);
 	assert_int_equal(viommu_virtio_poll(d->dev), 0);
-	assert_int_equal(packet_status(&unmap), VIO_S_OK);
-	assert_int_equal(driver_send(d, &map), VIO_S_OK);
+	for (unsigned i = 0; i < VIOMMU_VIRTIO_BATCHES; i++)
+		assert_true(unmaps[i].request.complete);
+	assert_int_equal(driver_send(d, &more), VIO_S_OK);
 }
 
 /* The unmap of what is still in use fails with DEVERR at the deadline; the rest of its batch, and the other device, go on. */
@@ -315,7 +361,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_a_batch_gives_what_single_requests_give),
-		CASE(test_a_batch_waits_for_a_hold_and_takes_nothing_more),
+		CASE(test_a_batch_waits_for_its_own_hold_alone),
+		CASE(test_unmapping_again_waits_as_well),
 		CASE(test_a_hold_that_stays_fails_its_request_alone),
 		CASE(test_bypass_rules_unattached_endpoints),
 		CASE(test_bypass_reads_the_old_value_until_nobody_uses_it),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The transport of a virtio-iommu (virtio 1.2, section 5.13): requests go to the model in batches, all that wait at a
- * time, so that one invalidation serves many of them. While one batch is pending the others stay in the ring.
+ * time, so that one invalidation serves many of them. While a batch is pending others are taken, up to a limit: an unmap that waits
+ * for a device holds up nobody else.
  */
 #include <errno.h>
 #include <linux/virtio_ids.h>
@@ -20,21 +21,8 @@ enum { CLASS_IOMMU = 0x080600, BATCH = VQ_MAX_SIZE, BATCH_SPANS = 2048, EVENT_BU
 /* How long to let others finish before looking again, where nobody tells us that they have: 20 us to 1 ms. */
 enum { RETRY_FIRST_NS = 20000, RETRY_LAST_NS = 1000000 };
 
-enum pending { NOTHING, REQUESTS, RESET };
-
-struct virtio_iommu {
-	struct virtio_dev dev;
-	struct viommu_virtio *model;
-	enum pending pending;    /* what viommu_virtio_poll() is asked for */
-	bool reset_wanted;       /* as soon as nothing is pending */
-	bool queue_reset_wanted; /* likewise, of the request queue alone */
-	struct loop_work events; /* faults wait in the model */
-	struct loop_work more;   /* chains wait in the ring */
-	int retry_fd;            /* timer: poll again */
-	long retry_ns;
-	struct loop_watch retry;
-	/* The batch. */
-	struct vq_chain chain;
+struct batch {
+	bool pending; /* the model has it */
 	unsigned count, spans_used;
 	bool held;
 	struct viommu_hold hold;
@@ -42,6 +30,22 @@ struct virtio_iommu {
 	struct viommu_virtio_request requests[BATCH];
 	struct viommu_span spans[BATCH_SPANS];
 	struct iovec iov[BATCH_SPANS];
+};
+
+struct virtio_iommu {
+	struct virtio_dev dev;
+	struct viommu_virtio *model;
+	bool reset_wanted;       /* as soon as nothing is pending */
+	bool queue_reset_wanted; /* likewise, of the request queue alone */
+	bool resetting;          /* the model is at it */
+	bool waiting;            /* for somebody to let go, in a batch or a reset */
+	struct loop_work events; /* faults wait in the model */
+	struct loop_work more;   /* chains wait in the ring */
+	int retry_fd;            /* timer: poll again */
+	long retry_ns;
+	struct loop_watch retry;
+	struct vq_chain chain; /* the one at hand */
+	struct batch batches[VIOMMU_VIRTIO_BATCHES];
 };
 
 static struct virtio_iommu *iommu_of(struct virtio_dev *dev)
@@ -74,66 +78,66 @@ static void arm_retry(struct virtio_iommu *iommu)
 }
 
 /* Add one part of the chain to the batch. 0; -E2BIG: no room left; or an error of the translation. */
-static int add_part(struct virtio_iommu *iommu, struct viommu_section *section, bool writable, const struct iovec **iov,
-		    size_t *iov_count)
+static int add_part(struct virtio_iommu *iommu, struct batch *batch, struct viommu_section *section, bool writable,
+		    const struct iovec **iov, size_t *iov_count)
 {
 	uint64_t len = writable ? iommu->chain.writable_bytes : iommu->chain.readable_bytes;
-	struct viommu_span *spans = iommu->spans + iommu->spans_used;
-	struct iovec *to = iommu->iov + iommu->spans_used;
-	int count = vq_translate(section, &iommu->chain, writable, 0, len, spans, BATCH_SPANS - iommu->spans_used);
+	struct viommu_span *spans = batch->spans + batch->spans_used;
+	struct iovec *to = batch->iov + batch->spans_used;
+	int count = vq_translate(section, &iommu->chain, writable, 0, len, spans, BATCH_SPANS - batch->spans_used);
 
 	if (count < 0)
 		return count;
 	for (int i = 0; i < count; i++)
 		to[i] = (struct iovec){spans[i].host, spans[i].len};
-	iommu->spans_used += (unsigned)count;
+	batch->spans_used += (unsigned)count;
 	*iov = to;
 	*iov_count = (size_t)count;
 	return 0;
 }
 
-static int add_request(struct virtio_iommu *iommu, struct viommu_section *section)
+static int add_request(struct virtio_iommu *iommu, struct batch *batch, struct viommu_section *section)
 {
-	struct viommu_virtio_request *request = &iommu->requests[iommu->count];
-	unsigned spans_used = iommu->spans_used;
+	struct viommu_virtio_request *request = &batch->requests[batch->count];
+	unsigned spans_used = batch->spans_used;
 	int ret;
 
 	*request = (struct viommu_virtio_request){0};
-	ret = add_part(iommu, section, false, &request->in, &request->in_count);
+	ret = add_part(iommu, batch, section, false, &request->in, &request->in_count);
 	if (!ret)
-		ret = add_part(iommu, section, true, &request->out, &request->out_count);
+		ret = add_part(iommu, batch, section, true, &request->out, &request->out_count);
 	if (ret) {
-		iommu->spans_used = spans_used;
+		batch->spans_used = spans_used;
 		return ret;
 	}
-	iommu->heads[iommu->count++] = iommu->chain.head;
+	batch->heads[batch->count++] = iommu->chain.head;
 	return 0;
 }
 
 /* Everything that waits, as far as there is room. 0 or an error of the ring or of a buffer. */
-static int collect(struct virtio_iommu *iommu, struct viommu_section *section)
+static int collect(struct virtio_iommu *iommu, struct batch *batch, struct viommu_section *section)
 {
 	struct vq *vq = &iommu->dev.queues[VIOMMU_VIRTIO_REQUESTQ].vq;
 	/* As long as batches follow each other, a notification tells us nothing. */
 	int ret = vq_ask_kicks(vq, section, false);
 
-	iommu->count = iommu->spans_used = 0;
-	while (!ret && iommu->count < vq->size) {
+	batch->count = batch->spans_used = 0;
+	while (!ret && batch->count < vq->size) {
 		ret = vq_pop(vq, section, &iommu->chain);
 		if (ret <= 0)
 			break;
-		ret = add_request(iommu, section);
+		ret = add_request(iommu, batch, section);
 		if (!ret)
 			continue;
 		vq_unpop(vq);
 		/* Full: the rest comes with the next batch. */
-		if (ret == -E2BIG && iommu->count)
+		if (ret == -E2BIG && batch->count)
 			ret = 0;
 		break;
 	}
-	if (iommu->count) {
-		viommu_dma_hold(section, &iommu->hold, iommu->spans, iommu->spans_used);
-		iommu->held = true;
+	if (batch->count) {
+		viommu_dma_hold(section, &batch->hold, batch->spans, batch->spans_used);
+		batch->held = true;
 	}
 	return ret;
 }
@@ -151,119 +155,130 @@ static int wait_for_driver(struct virtio_iommu *iommu, struct viommu_section *se
 	return ret;
 }
 
-/* Give the whole batch back: its answers are in the buffers. 1: with an interrupt; 0; or an error of the ring. */
-static int push_batch(struct virtio_iommu *iommu, struct viommu_section *section)
+/* Give a whole batch back: its answers are in the buffers. 1: with an interrupt; 0; or an error of the ring. */
+static int push_batch(struct virtio_iommu *iommu, struct batch *batch, struct viommu_section *section)
 {
 	struct vq *vq = &iommu->dev.queues[VIOMMU_VIRTIO_REQUESTQ].vq;
 	int ret = 0;
 
-	for (unsigned i = 0; i < iommu->count && !ret; i++)
-		ret = vq_push(vq, section, iommu->heads[i], iommu->requests[i].written);
+	for (unsigned i = 0; i < batch->count && !ret; i++)
+		ret = vq_push(vq, section, batch->heads[i], batch->requests[i].written);
 	return ret ? ret : vq_wants_interrupt(vq, section);
 }
 
-static void drop_batch(struct virtio_iommu *iommu)
+static void drop_batch(struct batch *batch)
 {
-	if (iommu->held)
-		viommu_dma_release(&iommu->hold);
-	iommu->held = false;
-	iommu->count = 0;
+	if (batch->held)
+		viommu_dma_release(&batch->hold);
+	batch->held = batch->pending = false;
+	batch->count = 0;
 }
 
-static void finish_batch(struct virtio_iommu *iommu)
+static void finish_batch(struct virtio_iommu *iommu, struct batch *batch)
 {
 	struct viommu_section section;
 	int ret = 0;
 
-	if (iommu->dev.running && iommu->count && iommu->dev.queues[VIOMMU_VIRTIO_REQUESTQ].vq.enabled) {
+	if (iommu->dev.running && iommu->dev.queues[VIOMMU_VIRTIO_REQUESTQ].vq.enabled) {
 		ret = virtio_dma_begin(&iommu->dev, &section);
 		if (!ret) {
-			ret = push_batch(iommu, &section);
+			ret = push_batch(iommu, batch, &section);
 			viommu_dma_end(&section);
 		}
 	}
-	drop_batch(iommu);
+	drop_batch(batch);
 	if (ret > 0)
 		virtio_interrupt_queue(&iommu->dev, VIOMMU_VIRTIO_REQUESTQ);
 	else if (ret < 0)
 		virtio_fail(&iommu->dev, "requests cannot be given back");
 }
 
-static void begin_reset(struct virtio_iommu *iommu)
+/* All requests of a batch are complete together. True: a batch is left that is not. */
+static bool finish_complete(struct virtio_iommu *iommu)
 {
-	iommu->reset_wanted = false;
-	iommu->pending = RESET;
-	viommu_virtio_reset(iommu->model, false);
+	bool left = false;
+
+	for (unsigned i = 0; i < VIOMMU_VIRTIO_BATCHES; i++) {
+		struct batch *batch = &iommu->batches[i];
+
+		if (batch->pending && batch->requests[0].complete)
+			finish_batch(iommu, batch);
+		left |= batch->pending;
+	}
+	return left;
 }
 
-/* Look whether what is pending is complete, and do what waited for that. True: nothing is pending any more. */
+/* Look what is complete, and do what waited for that. True: something is left to wait for. */
 static bool advance(struct virtio_iommu *iommu)
 {
-	while (iommu->pending != NOTHING) {
-		enum pending was = iommu->pending;
+	int ret = viommu_virtio_poll(iommu->model);
+	bool left = finish_complete(iommu);
 
-		if (viommu_virtio_poll(iommu->model) == -EAGAIN)
-			return false;
-		iommu->pending = NOTHING;
-		if (was == REQUESTS)
-			finish_batch(iommu);
-		else
-			virtio_reset_done(&iommu->dev);
-		if (iommu->queue_reset_wanted) {
-			iommu->queue_reset_wanted = false;
-			virtio_queue_reset_done(&iommu->dev, VIOMMU_VIRTIO_REQUESTQ);
-		}
-		if (iommu->reset_wanted)
-			begin_reset(iommu);
+	if (iommu->queue_reset_wanted && !left) {
+		iommu->queue_reset_wanted = false;
+		virtio_queue_reset_done(&iommu->dev, VIOMMU_VIRTIO_REQUESTQ);
 	}
-	return true;
+	if (iommu->reset_wanted && !left) {
+		iommu->reset_wanted = false;
+		iommu->resetting = true;
+		viommu_virtio_reset(iommu->model, false);
+		ret = viommu_virtio_poll(iommu->model);
+	}
+	if (iommu->resetting && ret != -EAGAIN) {
+		iommu->resetting = false;
+		virtio_reset_done(&iommu->dev);
+	}
+	return left || iommu->resetting;
 }
 
-/* Take a batch to the model. */
-static void serve(struct virtio_iommu *iommu)
+static struct batch *free_batch(struct virtio_iommu *iommu)
 {
+	for (unsigned i = 0; i < VIOMMU_VIRTIO_BATCHES; i++)
+		if (!iommu->batches[i].pending)
+			return &iommu->batches[i];
+	return NULL;
+}
+
+/* Take a batch to the model. True: it waits there. */
+static bool serve(struct virtio_iommu *iommu)
+{
+	struct batch *batch = free_batch(iommu);
 	struct viommu_section section;
 	int ret;
 
-	if (virtio_dma_begin(&iommu->dev, &section))
-		return;
-	ret = collect(iommu, &section);
-	if (!ret && !iommu->count)
+	if (!batch || virtio_dma_begin(&iommu->dev, &section))
+		return false;
+	ret = collect(iommu, batch, &section);
+	if (!ret && !batch->count)
 		ret = wait_for_driver(iommu, &section);
 	viommu_dma_end(&section);
 	/* What came before the broken place is served; the next round starts with it. */
-	if (ret < 0 && !iommu->count)
+	if (ret < 0 && !batch->count)
 		virtio_fail(&iommu->dev, "the request queue is broken");
-	if (!iommu->count)
-		return;
+	if (!batch->count)
+		return false;
 	iommu->retry_ns = RETRY_FIRST_NS;
-	iommu->pending = REQUESTS;
-	ret = viommu_virtio_submit(iommu->model, iommu->requests, iommu->count);
-	if (ret != -EAGAIN) {
-		iommu->pending = NOTHING;
-		finish_batch(iommu);
-	}
+	batch->pending = true;
+	viommu_virtio_submit(iommu->model, batch->requests, batch->count);
 	/* Whether there is more is found out in the next round: the other devices come first. */
 	loop_post(iommu->dev.loop, &iommu->more);
+	return finish_complete(iommu);
 }
 
 static void go_on(struct virtio_iommu *iommu)
 {
-	bool idle = advance(iommu);
+	bool left = advance(iommu);
 
-	if (idle && iommu->dev.running && iommu->dev.queues[VIOMMU_VIRTIO_REQUESTQ].vq.enabled)
-		serve(iommu);
-	if (iommu->pending != NOTHING)
+	if (iommu->dev.running && iommu->dev.queues[VIOMMU_VIRTIO_REQUESTQ].vq.enabled)
+		left |= serve(iommu);
+	iommu->waiting = left;
+	if (left)
 		arm_retry(iommu);
 }
 
 static void more_cb(void *opaque)
 {
-	struct virtio_iommu *iommu = opaque;
-
-	/* A pending batch has its timer and virtio_iommu_progress(). */
-	if (iommu->pending == NOTHING)
-		go_on(iommu);
+	go_on(opaque);
 }
 
 static void retry_cb(void *opaque, uint32_t events)
@@ -280,8 +295,8 @@ void virtio_iommu_progress(struct pci_dev *pci)
 {
 	struct virtio_iommu *iommu = iommu_of((struct virtio_dev *)((char *)pci - offsetof(struct virtio_dev, pci)));
 
-	if (iommu->pending != NOTHING && advance(iommu))
-		loop_post(iommu->dev.loop, &iommu->more);
+	if (iommu->waiting)
+		go_on(iommu);
 }
 
 /* One event into one buffer. 1; 0: there is no event; -ENOBUFS: no buffer for one; or an error of the ring. */
@@ -370,10 +385,7 @@ static void iommu_reset(struct virtio_dev *dev)
 	loop_cancel(dev->loop, &iommu->more);
 	iommu->queue_reset_wanted = false;
 	iommu->retry_ns = RETRY_FIRST_NS;
-	if (iommu->pending == NOTHING)
-		begin_reset(iommu);
-	else
-		iommu->reset_wanted = true;
+	iommu->reset_wanted = true;
 	go_on(iommu);
 }
 
@@ -382,10 +394,12 @@ static void iommu_queue_reset(struct virtio_dev *dev, unsigned queue)
 {
 	struct virtio_iommu *iommu = iommu_of(dev);
 
-	if (queue == VIOMMU_VIRTIO_REQUESTQ && iommu->pending == REQUESTS)
+	if (queue == VIOMMU_VIRTIO_REQUESTQ) {
 		iommu->queue_reset_wanted = true;
-	else
+		go_on(iommu);
+	} else {
 		virtio_queue_reset_done(dev, queue);
+	}
 }
 
 static void iommu_destroy(struct virtio_dev *dev)
@@ -396,7 +410,8 @@ static void iommu_destroy(struct virtio_dev *dev)
 	loop_cancel(dev->loop, &iommu->events);
 	loop_remove(dev->loop, &iommu->retry);
 	close(iommu->retry_fd);
-	drop_batch(iommu);
+	for (unsigned i = 0; i < VIOMMU_VIRTIO_BATCHES; i++)
+		drop_batch(&iommu->batches[i]);
 	virtio_fini(dev);
 	free(iommu);
 }

@@ -83,12 +83,29 @@ static int copy_resv(struct viommu_virtio *dev, const struct viommu_virtio_confi
 static void release(struct viommu_virtio *dev)
 {
 	viommu_inval_destroy(dev->side);
-	viommu_inval_destroy(dev->inval);
+	for (size_t i = 0; i < VIOMMU_VIRTIO_BATCHES; i++)
+		viommu_inval_destroy(dev->batches[i].inval);
 	free(dev->endpoints);
 	free(dev->resv);
 	vio_events_fini(&dev->events);
 	lock_fini(&dev->lock);
 	free(dev);
+}
+
+static int create_batches(struct viommu_virtio *dev)
+{
+	for (size_t i = 0; i < VIOMMU_VIRTIO_BATCHES; i++) {
+		struct vio_batch *batch = &dev->batches[i];
+		int err = viommu_inval_create(dev->v, &batch->inval);
+
+		if (err)
+			return err;
+		batch->dev = dev;
+		batch->inval->timed_out = vio_request_timed_out;
+		batch->inval->opaque = batch;
+	}
+	dev->inval = dev->batches[0].inval;
+	return 0;
 }
 
 int viommu_virtio_create(struct viommu *v, const struct viommu_virtio_config *config, struct viommu_virtio **out)
@@ -106,15 +123,13 @@ int viommu_virtio_create(struct viommu *v, const struct viommu_virtio_config *co
 	int err = copy_resv(dev, config);
 
 	if (!err)
-		err = viommu_inval_create(v, &dev->inval);
+		err = create_batches(dev);
 	if (!err)
 		err = viommu_inval_create(v, &dev->side);
 	if (err) {
 		release(dev);
 		return err;
 	}
-	dev->inval->timed_out = vio_request_timed_out;
-	dev->inval->opaque = dev;
 	*out = dev;
 	return 0;
 }

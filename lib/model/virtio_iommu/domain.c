@@ -106,8 +106,9 @@ enum vio_status vio_attach(struct viommu_virtio *dev, const uint8_t *request)
 
 	if (domain && domain->bypass != bypass)
 		return VIO_S_INVAL;
+	/* Where it is already, unless it had failed meanwhile. */
 	if (domain && domain == endpoint->domain)
-		return VIO_S_OK;
+		return vio_status_of(viommu_attach(endpoint->core, domain->core, dev->inval));
 	int err = domain ? 0 : domain_create(dev, id, bypass, &domain);
 
 	return err ? vio_status_of(err) : attach_perform(dev, endpoint, domain);

@@ -47,6 +47,15 @@ struct vio_bypass {
 	bool legacy; /* ruled by the feature BYPASS instead of the configuration */
 };
 
+/* Requests that came together, and what they wait for. Several of these wait independently of each other. */
+struct vio_batch {
+	struct viommu_virtio *dev;
+	struct viommu_inval *inval;
+	bool pending; /* `inval` has begun */
+	struct viommu_virtio_request *requests;
+	size_t count;
+};
+
 struct viommu_virtio {
 	struct viommu *v;
 	struct lock lock;
@@ -59,12 +68,10 @@ struct viommu_virtio {
 	struct vio_bypass bypass GUARDED_BY(lock);
 	struct vio_endpoint *endpoints GUARDED_BY(lock);
 	size_t endpoint_count GUARDED_BY(lock);
-	struct vio_domain *domains GUARDED_BY(lock);             /* the last one used comes first */
-	struct viommu_inval *inval GUARDED_BY(lock);             /* of requests and resets */
-	struct viommu_inval *side GUARDED_BY(lock);              /* of changes to `bypass` */
-	bool pending GUARDED_BY(lock);                           /* `inval` has begun */
-	struct viommu_virtio_request *requests GUARDED_BY(lock); /* those that wait with it */
-	size_t request_count GUARDED_BY(lock);
+	struct vio_domain *domains GUARDED_BY(lock); /* the last one used comes first */
+	struct vio_batch batches[VIOMMU_VIRTIO_BATCHES] GUARDED_BY(lock);
+	struct viommu_inval *inval GUARDED_BY(lock); /* of the batch that is performed; else of the first one */
+	struct viommu_inval *side GUARDED_BY(lock);  /* of changes to `bypass` */
 	struct vio_events events;
 	void (*event_ready)(void *opaque);
 	void *opaque;
@@ -111,7 +118,7 @@ void vio_events_init(struct vio_events *events);
 void vio_events_fini(struct vio_events *events);
 void vio_event_sink(void *opaque, const struct viommu_fault *fault);
 
-/* request.c: for struct viommu_inval. */
+/* request.c: for struct viommu_inval; `opaque` is the batch. */
 void vio_request_timed_out(void *opaque, unsigned tag);
 
 /* The one place where the library's errors become the specification's status, section 5.13.6. */

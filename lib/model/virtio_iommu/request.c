@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The request queue, section 5.13.6. All requests of a kick change the domains one after the other; then one
- * invalidation waits for all of them, and only then does the driver get any of them back.
+ * invalidation waits for all of them, and only then does the driver get any of them back. Meanwhile the next kick's may begin.
  */
 #include <errno.h>
 #include <string.h>
@@ -132,23 +132,55 @@ static void perform(struct viommu_virtio *dev, struct viommu_virtio_request *req
 /* Somebody did not let go of what this request took away before the deadline: it has failed. */
 void vio_request_timed_out(void *opaque, unsigned tag)
 {
-	struct viommu_virtio *dev = opaque;
-	struct viommu_virtio_request *request = &dev->requests[tag];
+	struct vio_batch *batch = opaque;
+	struct viommu_virtio_request *request = &batch->requests[tag];
 
-	if (tag < dev->request_count && request->written >= VIO_TAIL_SIZE)
+	if (tag < batch->count && request->written >= VIO_TAIL_SIZE)
 		put_tail(request, request->written - VIO_TAIL_SIZE, VIO_S_DEVERR);
+}
+
+/* -ETIMEDOUT ends the wait too; the statuses are corrected by then. */
+static bool batch_pending(struct vio_batch *batch)
+{
+	if (!batch->pending || viommu_inval_poll(batch->inval) == -EAGAIN)
+		return batch->pending;
+	for (size_t i = 0; i < batch->count; i++)
+		batch->requests[i].complete = true;
+	batch->pending = false;
+	batch->count = 0;
+	return false;
 }
 
 static int poll_locked(struct viommu_virtio *dev) REQUIRES(dev->lock)
 {
-	/* -ETIMEDOUT ends the wait too; the statuses are corrected by then. */
-	if (dev->pending && viommu_inval_poll(dev->inval) != -EAGAIN) {
-		dev->pending = false;
-		dev->request_count = 0;
-	}
+	bool pending = false;
+
+	for (size_t i = 0; i < VIOMMU_VIRTIO_BATCHES; i++)
+		pending |= batch_pending(&dev->batches[i]);
 	int side = vio_bypass_step(dev);
 
-	return dev->pending ? -EAGAIN : side;
+	return pending ? -EAGAIN : side;
+}
+
+static struct vio_batch *free_batch(struct viommu_virtio *dev) REQUIRES(dev->lock)
+{
+	for (size_t i = 0; i < VIOMMU_VIRTIO_BATCHES; i++)
+		if (!dev->batches[i].pending)
+			return &dev->batches[i];
+	return NULL;
+}
+
+static void begin_batch(struct viommu_virtio *dev, struct vio_batch *batch) REQUIRES(dev->lock)
+{
+	dev->inval = batch->inval;
+	for (size_t i = 0; i < batch->count; i++) {
+		batch->requests[i].complete = false;
+		dev->inval->tag = (unsigned)i;
+		perform(dev, &batch->requests[i]);
+	}
+	viommu_inval_begin(batch->inval);
+	batch->pending = true;
+	dev->inval = dev->batches[0].inval;
 }
 
 int viommu_virtio_submit(struct viommu_virtio *dev, struct viommu_virtio_request *requests, size_t count)
@@ -156,15 +188,12 @@ int viommu_virtio_submit(struct viommu_virtio *dev, struct viommu_virtio_request
 	int err = -EBUSY;
 
 	lock_take(&dev->lock);
-	if (!dev->pending) {
-		dev->requests = requests;
-		dev->request_count = count;
-		for (size_t i = 0; i < count; i++) {
-			dev->inval->tag = (unsigned)i;
-			perform(dev, &requests[i]);
-		}
-		viommu_inval_begin(dev->inval);
-		dev->pending = true;
+	struct vio_batch *batch = free_batch(dev);
+
+	if (batch) {
+		batch->requests = requests;
+		batch->count = count;
+		begin_batch(dev, batch);
 		err = poll_locked(dev);
 	}
 	lock_drop(&dev->lock);
@@ -187,10 +216,10 @@ void viommu_virtio_reset(struct viommu_virtio *dev, bool system)
 		dev->bypass.wanted = dev->bypass.initial;
 	dev->features = 0;
 	viommu_virtio_events_drop(dev); /* the next driver has nothing to do with them */
-	if (!dev->pending) {
+	if (!dev->batches[0].pending) {
 		vio_detach_all(dev);
 		viommu_inval_begin(dev->inval);
-		dev->pending = true;
+		dev->batches[0].pending = true;
 	}
 	poll_locked(dev);
 	lock_drop(&dev->lock);
