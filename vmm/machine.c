@@ -11,6 +11,7 @@
 #include "vmm/config/config.h"
 #include "vmm/control/control.h"
 #include "vmm/device/device.h"
+#include "vmm/drain.h"
 #include "vmm/irqchip/irqchip.h"
 #include "vmm/irqchip/route.h"
 #include "vmm/kvm/ram.h"
@@ -278,6 +279,16 @@ void machine_destroy(struct machine *m)
 		bus_destroy(m->mmio);
 	kvm_fini(&m->kvm);
 	free(m);
+}
+
+void machine_abandon(struct machine *m)
+{
+	serial_destroy(m->serial);
+}
+
+int machine_drain(struct machine *m)
+{
+	return drain_devices(m->pci);
 }
 
 static uint64_t exits(void *opaque)

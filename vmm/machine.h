@@ -12,10 +12,22 @@ struct run_config;
 
 /* Build all of it, ready to run. `control` may be NULL. One line is logged on an error. */
 int machine_create(const struct run_config *config, struct ram *ram, struct control *control, struct machine **out);
+
+/*
+ * Free it, after machine_drain() has returned 0 where it ran. machine_abandon() shows what the guest has still printed and leaves
+ * the rest to the end of the process.
+ */
 void machine_destroy(struct machine *machine);
+void machine_abandon(struct machine *machine);
 
 /* Run until the machine ends; says why. */
 enum vm_end machine_run(struct machine *machine);
+
+/*
+ * After machine_run(): wait until no device uses guest memory any more, for some seconds at most. -ETIMEDOUT, after a line for each
+ * that does: nothing of the machine, nor its memory, may be freed or used again.
+ */
+int machine_drain(struct machine *machine);
 
 /* What the guest wrote, when machine_run() has returned VM_END_EXIT. */
 uint32_t machine_exit_value(const struct machine *machine);

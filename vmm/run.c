@@ -24,10 +24,22 @@ enum { STATUS_OK = 0, STATUS_UNUSABLE = 2, STATUS_FAILED = 4 };
 static struct machine *_Atomic current;
 static volatile sig_atomic_t caught;
 
+static void handle_signals(void (*handler)(int number))
+{
+	const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction action = {.sa_handler = handler};
+
+	for (unsigned i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		sigaction(numbers[i], &action, NULL);
+}
+
+/* The first one asks for an orderly end. Whatever hangs then, the kernel lets the next one end us at once. */
 static void on_signal(int number)
 {
 	struct machine *machine = atomic_load(&current);
 
+	handle_signals(SIG_DFL);
+	terminal_restore(); /* nobody would do it later, and Ctrl-C is a signal again */
 	caught = number;
 	if (machine)
 		machine_interrupt(machine);
@@ -35,11 +47,7 @@ static void on_signal(int number)
 
 static void catch_signals(void)
 {
-	const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-	struct sigaction action = {.sa_handler = on_signal};
-
-	for (unsigned i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		sigaction(numbers[i], &action, NULL);
+	handle_signals(on_signal);
 	signal(SIGPIPE, SIG_IGN);
 }
 
@@ -72,6 +80,27 @@ static int check_kvm(bool is_linux)
 	return -ENODEV;
 }
 
+/* Its I/O is over, or the machine is left as it is: then its memory is no place for another. */
+static bool clean_up(struct machine *machine)
+{
+	if (machine_drain(machine)) {
+		machine_abandon(machine);
+		return false;
+	}
+	machine_destroy(machine);
+	return true;
+}
+
+static int reboot_status(const struct run_config *config, bool clean)
+{
+	if (config->no_reboot)
+		return STATUS_OK;
+	if (clean)
+		return -1;
+	vmm_log("the guest is not started again: its memory may still be written to");
+	return STATUS_FAILED;
+}
+
 /* One life of the guest. Returns the exit status, or -1: it reboots. */
 static int run_once(const struct run_config *config, struct ram *ram, struct control *control, bool first)
 {
@@ -86,10 +115,11 @@ static int run_once(const struct run_config *config, struct ram *ram, struct con
 
 	atomic_store(&current, NULL);
 	value = machine_exit_value(machine);
-	machine_destroy(machine);
+	bool clean = clean_up(machine);
+
 	switch (end) {
 	case VM_END_RESET:
-		return config->no_reboot ? STATUS_OK : -1;
+		return reboot_status(config, clean);
 	case VM_END_EXIT:
 		return (int)((value << 1 | 1) & 0xff);
 	case VM_END_ERROR:

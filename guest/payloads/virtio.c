@@ -6,6 +6,7 @@
 
 enum {
 	PATIENCE = 20000,
+	LONG_PATIENCE = 400000,
 	PAGE = 4096,
 	AVAIL_OFFSET = 0x400,
 	USED_OFFSET = 0x800,
@@ -199,6 +200,31 @@ int queue_wait(struct queue *queue)
 		return -1;
 	entry = (const volatile uint32_t *)(queue->used + 2) + 2 * (queue->used_idx++ % queue->size);
 	return (int)entry[1];
+}
+
+bool queue_back(struct queue *queue, uint16_t head)
+{
+	const uint32_t bit = 1u << head;
+	bool back;
+
+	for (; queue->used[1] != queue->used_idx; queue->used_idx++) {
+		const volatile uint32_t *entry = (const volatile uint32_t *)(queue->used + 2);
+
+		queue->back |= 1u << (entry[2 * (queue->used_idx % queue->size)] & 31);
+	}
+	back = queue->back & bit;
+	queue->back &= ~bit;
+	return back;
+}
+
+bool queue_await(struct queue *queue, uint16_t head)
+{
+	for (unsigned i = 0; i < LONG_PATIENCE; i++) {
+		if (queue_back(queue, head))
+			return true;
+		breathe(1);
+	}
+	return false;
 }
 
 int queue_send(struct queue *queue, uint16_t head)

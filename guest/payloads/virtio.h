@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A driver for virtio devices over PCI (virtio 1.2), as small as can be: no interrupts, one chain at a time. */
+/* A driver for virtio devices over PCI (virtio 1.2), as small as can be: no interrupts. */
 #ifndef PAYLOAD_VIRTIO_H
 #define PAYLOAD_VIRTIO_H
 
@@ -10,7 +10,7 @@ enum { VIRTIO_VENDOR = 0x1af4, VIRTIO_NET = 1, VIRTIO_DISK = 2, VIRTIO_RNG = 4, 
 enum { STATUS_FEATURES_OK = 8, STATUS_DRIVER_OK = 4, STATUS_NEEDS_RESET = 0x40 };
 enum { ISR_QUEUE = 1, ISR_CONFIG = 2 };
 enum { DESC_NEXT = 1, DESC_WRITE = 2, DESC_INDIRECT = 4 };
-enum { QUEUE_SIZE = 8, QUEUE_PAGES = 2 };
+enum { QUEUE_SIZE = 8, QUEUE_PAGES = 3 };
 
 /* Feature bits. */
 enum { F_INDIRECT = 28, F_EVENT_IDX = 29, F_VERSION_1 = 32, F_ACCESS_PLATFORM = 33, F_RING_RESET = 40 };
@@ -34,6 +34,7 @@ struct queue {
 	volatile struct virtio_desc *desc;
 	volatile uint16_t *avail, *used; /* as they lie in memory: flags, idx, ring */
 	uint16_t avail_idx, used_idx;
+	uint32_t back; /* a bit for each head that queue_back() has seen and not told */
 };
 
 /* The device at a slot, if there is a virtio device. Memory and bus mastering are on afterwards, MSI-X is off. */
@@ -75,6 +76,11 @@ int queue_wait(struct queue *queue);
 
 /* Offer one chain and wait for it. */
 int queue_send(struct queue *queue, uint16_t head);
+
+/* Several chains at a time, then: has the one with this head been given back? It is told once. And wait for it, long enough for a device's
+ * deadlines. */
+bool queue_back(struct queue *queue, uint16_t head);
+bool queue_await(struct queue *queue, uint16_t head);
 
 /* Event fields of the two rings. */
 volatile uint16_t *queue_used_event(const struct queue *queue);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <stdbool.h>
+#include <signal.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -8,7 +8,7 @@
 enum { ESCAPE = 0x1d }; /* Ctrl-] */
 
 static struct termios saved;
-static bool changed;
+static volatile sig_atomic_t changed;
 
 void terminal_raw(void)
 {
@@ -30,5 +30,5 @@ void terminal_restore(void)
 {
 	if (changed)
 		tcsetattr(STDIN_FILENO, TCSANOW, &saved);
-	changed = false;
+	changed = 0;
 }

@@ -48,7 +48,12 @@ struct pci_ops {
 	void (*ats_enabled)(struct pci_dev *dev, bool enabled);
 	/* Its endpoint was blocked because it held on to memory for too long. I/O thread, no lock held. May be NULL. */
 	void (*failed)(struct pci_dev *dev);
-	/* Free the device. */
+	/*
+	 * vCPUs and loop have stopped: how many requests are still in the hands of somebody who may access guest memory for them?
+	 * `cancel`: ask for their end as well. Main thread. May be NULL: none ever.
+	 */
+	unsigned (*drain)(struct pci_dev *dev, bool cancel);
+	/* Free the device, which has nothing in flight. */
 	void (*destroy)(struct pci_dev *dev);
 };
 
@@ -109,6 +114,9 @@ struct pci_root_config {
 /* The root bus with its host bridge at 00.0; ECAM at LAYOUT_ECAM, ports at LAYOUT_PORT_PCI. pci_root_destroy() destroys every device on it. */
 int pci_root_create(const struct pci_root_config *config, struct pci_root **out);
 void pci_root_destroy(struct pci_root *root);
+
+/* As ops->drain of the device in this slot; 0 where there is none. `name` becomes its name, and may be NULL. */
+unsigned pci_root_drain(struct pci_root *root, unsigned slot, bool cancel, const char **name);
 
 /* Prepare an embedded device: header, a PCI Express capability (root complex integrated endpoint), lock. */
 int pci_dev_init(struct pci_dev *dev, const struct pci_ops *ops, const struct pci_ids *ids);

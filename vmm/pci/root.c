@@ -92,6 +92,17 @@ void pci_root_destroy(struct pci_root *root)
 	free(root);
 }
 
+unsigned pci_root_drain(struct pci_root *root, unsigned slot, bool cancel, const char **name)
+{
+	struct pci_dev *dev = slot < LAYOUT_PCI_SLOTS ? root->slots[slot] : NULL;
+
+	if (!dev || !dev->ops->drain)
+		return 0;
+	if (name)
+		*name = dev->name;
+	return dev->ops->drain(dev, cancel);
+}
+
 static int add_locked(struct pci_root *root, struct pci_dev *dev, unsigned slot)
 {
 	int ret;

@@ -273,14 +273,25 @@ static void blk_kick(struct virtio_dev *dev, unsigned queue)
 	blk_finish(blk_of(dev));
 }
 
-/* I/O on a file ends by itself; until then the driver sees the old status. */
+/* Until the kernel has let go of every buffer the driver sees the old status; all else goes on. */
 static void blk_reset(struct virtio_dev *dev)
 {
 	struct virtio_blk *blk = blk_of(dev);
 
 	loop_cancel(dev->loop, &blk->kick_work);
 	blk->resetting = true;
+	blk_io_cancel(blk);
 	blk_finish(blk);
+}
+
+static unsigned blk_drain(struct virtio_dev *dev, bool cancel)
+{
+	struct virtio_blk *blk = blk_of(dev);
+
+	blk_io_drain(blk);
+	if (cancel)
+		blk_io_cancel(blk);
+	return blk->in_flight;
 }
 
 static void blk_destroy(struct virtio_dev *dev)
@@ -303,6 +314,7 @@ static const struct virtio_ops blk_ops = {
 	.start = blk_start,
 	.kick = blk_kick,
 	.reset = blk_reset,
+	.drain = blk_drain,
 	.destroy = blk_destroy,
 };
 

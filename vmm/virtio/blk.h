@@ -30,6 +30,7 @@ struct blk_request {
 	uint64_t len, done; /* bytes of data */
 	uint8_t status;     /* VIRTIO_BLK_S_* */
 	bool held;
+	bool in_kernel, cancelled; /* a step is in flight; its end was asked for */
 	struct viommu_hold hold;
 	struct viommu_span spans[BLK_STEP_SPANS];
 	struct iovec iov[BLK_STEP_SPANS];
@@ -56,8 +57,14 @@ struct virtio_blk {
 /* Make the ring. -errno, logged. */
 int blk_io_init(struct virtio_blk *blk);
 
-/* Wait for what the kernel still has, release it, free the ring. The loop does not run any more. */
+/* Free the ring. Nothing is in flight. */
 void blk_io_fini(struct virtio_blk *blk);
+
+/* Ask the kernel to end what it has in hand. What cannot be interrupted goes on. */
+void blk_io_cancel(struct virtio_blk *blk);
+
+/* The loop does not run any more: take back what the kernel has finished, for good. */
+void blk_io_drain(struct virtio_blk *blk);
 
 /*
  * Do the next step of a request: inside a section, followed by blk_io_submit(). A request that needs none, or cannot

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <assert.h>
 #include <errno.h>
 #include <linux/virtio_blk.h>
 #include <stddef.h>
@@ -17,20 +18,26 @@ void blk_io_finish(struct virtio_blk *blk, struct blk_request *request, uint8_t 
 	blk->finished = request;
 }
 
+/* There is an entry for this beside each request's own. */
+static void cancel(struct blk_request *request)
+{
+	struct io_uring_sqe *sqe = request->cancelled ? NULL : io_uring_get_sqe(&request->blk->ring);
+
+	if (!sqe)
+		return;
+	request->cancelled = true;
+	io_uring_prep_cancel(sqe, request, 0);
+	io_uring_sqe_set_data(sqe, NULL);
+	loop_post(request->blk->env.loop, &request->blk->submit_work);
+}
+
 /*
  * The guest takes away memory that this request uses, and has waited for long. What the kernel cannot cancel goes on; then
  * the endpoint fails at the deadline.
  */
-static void cancel(struct viommu_hold *hold)
+static void cancel_hold(struct viommu_hold *hold)
 {
-	struct blk_request *request = (struct blk_request *)((char *)hold - offsetof(struct blk_request, hold));
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&request->blk->ring);
-
-	if (!sqe)
-		return;
-	io_uring_prep_cancel(sqe, request, 0);
-	io_uring_sqe_set_data(sqe, NULL);
-	loop_post(request->blk->env.loop, &request->blk->submit_work);
+	cancel((struct blk_request *)((char *)hold - offsetof(struct blk_request, hold)));
 }
 
 /* Pieces for the next step: as many as there is room for. 0 or an error of the translation. */
@@ -44,7 +51,7 @@ static int prepare_data(struct viommu_section *section, struct blk_request *requ
 		return count;
 	for (int i = 0; i < count; i++)
 		request->iov[i] = (struct iovec){request->spans[i].host, request->spans[i].len};
-	request->hold = (struct viommu_hold){.cancel = cancel};
+	request->hold = (struct viommu_hold){.cancel = cancel_hold};
 	viommu_dma_hold(section, &request->hold, request->spans, (size_t)count);
 	request->held = true;
 	return count;
@@ -66,7 +73,7 @@ void blk_io_step(struct virtio_blk *blk, struct viommu_section *section, struct 
 		blk_io_finish(blk, request, VIRTIO_BLK_S_IOERR);
 		return;
 	}
-	/* There are as many entries as requests, and each has at most one. */
+	/* There are two entries for each request: this and its cancellation. */
 	sqe = io_uring_get_sqe(&blk->ring);
 	if (request->flush)
 		io_uring_prep_fsync(sqe, blk->image.fd, IORING_FSYNC_DATASYNC);
@@ -75,6 +82,7 @@ void blk_io_step(struct virtio_blk *blk, struct viommu_section *section, struct 
 	else
 		io_uring_prep_writev2(sqe, blk->image.fd, request->iov, (unsigned)count, offset, blk->write_flags);
 	io_uring_sqe_set_data(sqe, request);
+	request->in_kernel = true;
 	blk->in_flight++;
 }
 
@@ -90,8 +98,11 @@ static void submit_again(void *opaque)
 	blk_io_submit(opaque);
 }
 
+/* A step is over. */
 static void release(struct blk_request *request)
 {
+	request->in_kernel = request->cancelled = false;
+	request->blk->in_flight--;
 	if (request->held)
 		viommu_dma_release(&request->hold);
 	request->held = false;
@@ -101,7 +112,6 @@ static void release(struct blk_request *request)
 static bool complete(struct virtio_blk *blk, struct blk_request *request, int result)
 {
 	release(request);
-	blk->in_flight--;
 	if (result == -EINTR || result == -EAGAIN)
 		return true;
 	/* Nothing moved though there is data: the file has become shorter than the disk. */
@@ -198,7 +208,7 @@ err_close:
 
 int blk_io_init(struct virtio_blk *blk)
 {
-	int ret = io_uring_queue_init(BLK_REQUESTS, &blk->ring, 0);
+	int ret = io_uring_queue_init(2 * BLK_REQUESTS, &blk->ring, 0);
 
 	if (ret)
 		goto err_log;
@@ -215,32 +225,33 @@ err_log:
 	return ret;
 }
 
-static void take_back(struct virtio_blk *blk, struct io_uring_cqe *cqe)
+void blk_io_cancel(struct virtio_blk *blk)
 {
-	struct blk_request *request = io_uring_cqe_get_data(cqe);
+	for (unsigned i = 0; i < BLK_REQUESTS; i++)
+		if (blk->requests[i].in_kernel)
+			cancel(&blk->requests[i]);
+	blk_io_submit(blk);
+}
 
-	io_uring_cqe_seen(&blk->ring, cqe);
-	if (!request)
-		return;
-	release(request);
-	blk->in_flight--;
+void blk_io_drain(struct virtio_blk *blk)
+{
+	struct io_uring_cqe *cqe;
+
+	blk_io_submit(blk);
+	while (!io_uring_peek_cqe(&blk->ring, &cqe)) {
+		struct blk_request *request = io_uring_cqe_get_data(cqe);
+
+		io_uring_cqe_seen(&blk->ring, cqe);
+		if (request)
+			release(request);
+	}
 }
 
 void blk_io_fini(struct virtio_blk *blk)
 {
-	struct io_uring_cqe *cqe;
-
+	assert(!blk->in_flight);
 	loop_cancel(blk->env.loop, &blk->submit_work);
 	loop_remove(blk->env.loop, &blk->ring_watch);
-	while (blk->in_flight) {
-		int ret = io_uring_submit_and_wait(&blk->ring, 1);
-
-		/* A signal, or a kernel that is short of something: nothing is freed that it still writes to. */
-		if (ret < 0 && ret != -EINTR && ret != -EAGAIN && ret != -EBUSY)
-			vmm_log("disk: io_uring: %s", strerror(-ret));
-		while (!io_uring_peek_cqe(&blk->ring, &cqe))
-			take_back(blk, cqe);
-	}
 	io_uring_queue_exit(&blk->ring);
 	close(blk->ring_fd);
 }

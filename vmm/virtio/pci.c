@@ -142,6 +142,13 @@ static void destroy(struct pci_dev *pci)
 	dev->ops->destroy(dev);
 }
 
+static unsigned drain(struct pci_dev *pci, bool cancel)
+{
+	struct virtio_dev *dev = virtio_of(pci);
+
+	return dev->ops->drain ? dev->ops->drain(dev, cancel) : 0;
+}
+
 static void failed(struct pci_dev *dev)
 {
 	virtio_fail(virtio_of(dev), "it did not let go of memory in time");
@@ -153,6 +160,7 @@ const struct pci_ops virtio_pci_ops = {
 	.config_access = config_access,
 	.bar_mapped = bar_mapped,
 	.failed = failed,
+	.drain = drain,
 	.destroy = destroy,
 };
 

@@ -43,6 +43,8 @@ struct virtio_ops {
 	 * virtio_queue_reset_at_once() is for devices that use a queue only in their callbacks, and look at vq.enabled there.
 	 */
 	void (*queue_reset)(struct virtio_dev *dev, unsigned queue);
+	/* See struct pci_ops. May be NULL: it has nothing in flight between two bursts. */
+	unsigned (*drain)(struct virtio_dev *dev, bool cancel);
 	void (*destroy)(struct virtio_dev *dev);
 };
 
