@@ -144,6 +144,7 @@ static int take_one(struct virtio_blk *blk, struct viommu_section *section, unsi
 		return ret;
 	}
 	request->queue = queue;
+	blk->taken[queue]++;
 	start_request(blk, section, request);
 	return 1;
 }
@@ -180,6 +181,12 @@ static int give_back(struct virtio_blk *blk, struct viommu_section *section, con
 	return vq_push(&blk->dev.queues[request->queue].vq, section, chain->head, written);
 }
 
+static void forget(struct virtio_blk *blk, struct blk_request *request)
+{
+	blk->taken[request->queue]--;
+	put_free(blk, request);
+}
+
 /* Give back what is finished. 0 with a bit for each queue whose driver wants an interrupt, or an error of a ring. */
 static int give_back_all(struct virtio_blk *blk, struct viommu_section *section, uint32_t *interrupts)
 {
@@ -189,10 +196,14 @@ static int give_back_all(struct virtio_blk *blk, struct viommu_section *section,
 		struct blk_request *request = blk->finished;
 
 		blk->finished = request->next;
-		ret = give_back(blk, section, request);
-		put_free(blk, request);
+		/* The driver of a queue that is being reset does not look at it any more. */
+		if (blk->dev.queues[request->queue].vq.enabled)
+			ret = give_back(blk, section, request);
+		forget(blk, request);
 	}
 	for (unsigned i = 0; i < blk->dev.queue_count && ret >= 0; i++) {
+		if (!blk->dev.queues[i].vq.enabled)
+			continue;
 		ret = vq_wants_interrupt(&blk->dev.queues[i].vq, section);
 		if (ret > 0)
 			*interrupts |= 1u << i;
@@ -213,7 +224,7 @@ static void drop_finished(struct virtio_blk *blk)
 		struct blk_request *request = blk->finished;
 
 		blk->finished = request->next;
-		put_free(blk, request);
+		forget(blk, request);
 	}
 }
 
@@ -242,16 +253,28 @@ static void serve(struct virtio_blk *blk)
 		loop_post(blk->dev.loop, &blk->kick_work);
 }
 
+/* What is reset has nothing in flight any more: the driver may hear of it. */
+static void finish_resets(struct virtio_blk *blk)
+{
+	for (unsigned i = 0; i < blk->dev.queue_count && blk->queue_resets; i++) {
+		if (!(blk->queue_resets >> i & 1) || blk->taken[i])
+			continue;
+		blk->queue_resets &= ~(1u << i);
+		virtio_queue_reset_done(&blk->dev, i);
+	}
+	if (blk->resetting && !blk->in_flight) {
+		blk->resetting = false;
+		virtio_reset_done(&blk->dev);
+	}
+}
+
 void blk_finish(struct virtio_blk *blk)
 {
 	if (blk->dev.running)
 		serve(blk);
 	if (!blk->dev.running)
 		drop_finished(blk);
-	if (blk->resetting && !blk->in_flight) {
-		blk->resetting = false;
-		virtio_reset_done(&blk->dev);
-	}
+	finish_resets(blk);
 }
 
 static void kick_again(void *opaque)
@@ -280,7 +303,17 @@ static void blk_reset(struct virtio_dev *dev)
 
 	loop_cancel(dev->loop, &blk->kick_work);
 	blk->resetting = true;
-	blk_io_cancel(blk);
+	blk->queue_resets = 0;
+	blk_io_cancel(blk, BLK_ALL_QUEUES);
+	blk_finish(blk);
+}
+
+static void blk_queue_reset(struct virtio_dev *dev, unsigned queue)
+{
+	struct virtio_blk *blk = blk_of(dev);
+
+	blk->queue_resets |= 1u << queue;
+	blk_io_cancel(blk, (int)queue);
 	blk_finish(blk);
 }
 
@@ -290,7 +323,7 @@ static unsigned blk_drain(struct virtio_dev *dev, bool cancel)
 
 	blk_io_drain(blk);
 	if (cancel)
-		blk_io_cancel(blk);
+		blk_io_cancel(blk, BLK_ALL_QUEUES);
 	return blk->in_flight;
 }
 
@@ -314,6 +347,7 @@ static const struct virtio_ops blk_ops = {
 	.start = blk_start,
 	.kick = blk_kick,
 	.reset = blk_reset,
+	.queue_reset = blk_queue_reset,
 	.drain = blk_drain,
 	.destroy = blk_destroy,
 };

@@ -48,9 +48,11 @@ struct virtio_blk {
 	unsigned in_flight;           /* requests in the kernel's hands */
 	int write_flags; /* RWF_DSYNC for a driver that knows no FLUSH: its writes are stable when they end */
 	bool resetting;
-	unsigned turn;                /* the queue that gives the next request */
-	struct blk_request *free;     /* shared by all queues */
-	struct blk_request *finished; /* wait for blk_finish() */
+	unsigned taken[VIRTIO_MAX_QUEUES]; /* requests of each queue that are not given back */
+	uint32_t queue_resets;             /* a bit for each queue that the driver resets */
+	unsigned turn;                     /* the queue that gives the next request */
+	struct blk_request *free;          /* shared by all queues */
+	struct blk_request *finished;      /* wait for blk_finish() */
 	struct blk_request requests[BLK_REQUESTS];
 };
 
@@ -60,8 +62,9 @@ int blk_io_init(struct virtio_blk *blk);
 /* Free the ring. Nothing is in flight. */
 void blk_io_fini(struct virtio_blk *blk);
 
-/* Ask the kernel to end what it has in hand. What cannot be interrupted goes on. */
-void blk_io_cancel(struct virtio_blk *blk);
+/* Ask the kernel to end what it has in hand of one queue, or of all. What cannot be interrupted goes on. */
+enum { BLK_ALL_QUEUES = -1 };
+void blk_io_cancel(struct virtio_blk *blk, int queue);
 
 /* The loop does not run any more: take back what the kernel has finished, for good. */
 void blk_io_drain(struct virtio_blk *blk);

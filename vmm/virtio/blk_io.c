@@ -137,7 +137,7 @@ static void continue_all(struct virtio_blk *blk, struct blk_request *more)
 		struct blk_request *request = more;
 
 		more = request->next;
-		if (open)
+		if (open && blk->dev.queues[request->queue].vq.enabled)
 			blk_io_step(blk, &section, request);
 		else
 			blk_io_finish(blk, request, VIRTIO_BLK_S_IOERR);
@@ -225,10 +225,10 @@ err_log:
 	return ret;
 }
 
-void blk_io_cancel(struct virtio_blk *blk)
+void blk_io_cancel(struct virtio_blk *blk, int queue)
 {
 	for (unsigned i = 0; i < BLK_REQUESTS; i++)
-		if (blk->requests[i].in_kernel)
+		if (blk->requests[i].in_kernel && (queue < 0 || blk->requests[i].queue == (unsigned)queue))
 			cancel(&blk->requests[i]);
 	blk_io_submit(blk);
 }

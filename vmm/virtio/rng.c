@@ -77,7 +77,7 @@ static void serve(void *opaque)
 	struct viommu_section section;
 	int ret, interrupt;
 
-	if (!rng->dev.running || virtio_dma_begin(&rng->dev, &section))
+	if (!rng->dev.running || !rng->dev.queues[0].vq.enabled || virtio_dma_begin(&rng->dev, &section))
 		return;
 	ret = fill_burst(rng, &section);
 	interrupt = vq_wants_interrupt(&rng->dev.queues[0].vq, &section);
@@ -126,6 +126,7 @@ static const struct virtio_ops rng_ops = {
 	.start = rng_start,
 	.kick = rng_kick,
 	.reset = rng_reset,
+	.queue_reset = virtio_queue_reset_at_once,
 	.destroy = rng_destroy,
 };
 
