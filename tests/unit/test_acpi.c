@@ -136,6 +136,76 @@ static void test_processors_have_entries_for_their_ids(void **state)
 	check_madt(LAYOUT_MAX_VCPUS);
 }
 
+/* A DRHD from `at`: its flags, its page of registers, its scopes (type, id, bus and device); returns what follows it. */
+static const uint8_t *check_unit(const uint8_t *at, uint8_t flags, uint64_t registers, const uint8_t (*scopes)[4],
+				 unsigned count)
+{
+	assert_int_equal(number(at, 2), 0);
+	assert_int_equal(number(at + 2, 2), 16 + 8 * count);
+	assert_int_equal(at[4], flags);
+	assert_int_equal(number(at + 6, 2), 0);
+	assert_int_equal(number(at + 8, 8), registers);
+	at += 16;
+	for (unsigned i = 0; i < count; i++, at += 8) {
+		assert_int_equal(at[0], scopes[i][0]);
+		assert_int_equal(at[1], 8);
+		assert_int_equal(at[4], scopes[i][1]);
+		assert_int_equal(at[5], scopes[i][2]);
+		assert_int_equal(at[6], scopes[i][3]);
+		assert_int_equal(at[7], 0);
+	}
+	return at;
+}
+
+/*
+ * Linux turns interrupt remapping off for all where it finds no unit for the IOAPIC; the unit with INCLUDE_ALL has what no other one
+ * names (VT-d 8.4).
+ */
+static void check_dmar(struct acpi_dmar wanted)
+{
+	const struct acpi_endpoint endpoints[] = {{.bdf = 2 << 3}, {.bdf = 5 << 3}};
+	const uint8_t devices[][4] = {{1, 0, 0, 2}, {1, 0, 0, 5}};
+	const uint8_t rest[][4] = {{3, LAYOUT_IOAPIC_ID, LAYOUT_IOAPIC_RID >> 8, LAYOUT_IOAPIC_RID >> 3 & 0x1f}};
+	struct acpi_config config = {
+		.vcpus = 1,
+		.pci64 = 1ull << 36,
+		.pci64_size = LAYOUT_PCI64_SIZE,
+		.virtio_iommu_bdf = -1,
+		.dmar = wanted,
+		.endpoints = endpoints,
+		.endpoint_count = 2,
+	};
+	struct ram ram;
+	uint64_t rsdp;
+
+	assert_int_equal(ram_init(&ram, 2 << 20), 0);
+	assert_int_equal(acpi_build(&ram, &config, &rsdp), 0);
+	assert_null(find_table(&ram, rsdp, "VIOT"));
+	const uint8_t *dmar = find_table(&ram, rsdp, "DMAR"), *at = dmar + 48;
+
+	assert_non_null(dmar);
+	assert_int_equal(dmar[36], LAYOUT_HOST_BITS - 1);
+	assert_int_equal(dmar[37], (wanted.intremap ? 1 : 0) | (wanted.intremap && !wanted.eim ? 2 : 0));
+	at = check_unit(at, 0, LAYOUT_VTD, devices, 2);
+	if (wanted.intremap)
+		at = check_unit(at, 1, LAYOUT_VTD + 4096, rest, 1);
+	if (wanted.ats) {
+		assert_int_equal(number(at, 8), 2 | 8 << 16 | 1ull << 32); /* ATSR for all root ports */
+		at += 8;
+	}
+	assert_ptr_equal(at, dmar + number(dmar + 4, 4));
+	ram_fini(&ram);
+}
+
+static void test_dmar_has_the_units_and_what_belongs_to_them(void **state)
+{
+	(void)state;
+	check_dmar((struct acpi_dmar){true, true, true, true});
+	check_dmar((struct acpi_dmar){true, true, false, false});
+	check_dmar((struct acpi_dmar){true, false, false, true});
+	check_dmar((struct acpi_dmar){true, false, false, false});
+}
+
 static int run(const char *format, const char *folder)
 {
 	char command[512];
@@ -146,6 +216,49 @@ static int run(const char *format, const char *folder)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+static void write_table(const char *path, const uint8_t *table)
+{
+	FILE *file = fopen(path, "wb");
+
+	assert_non_null(file);
+	assert_int_equal(fwrite(table, number(table + 4, 4), 1, file), 1);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* What iasl takes apart and puts together again is the same, byte by byte: it knows every field. */
+static void test_dmar_is_what_iasl_knows(void **state)
+{
+	const struct acpi_endpoint endpoint = {.bdf = 2 << 3};
+	const struct acpi_config config = {
+		.vcpus = 1,
+		.pci64 = 1ull << 36,
+		.pci64_size = LAYOUT_PCI64_SIZE,
+		.virtio_iommu_bdf = -1,
+		.dmar = {true, true, false, true},
+		.endpoints = &endpoint,
+		.endpoint_count = 1,
+	};
+	char folder[] = "/tmp/viommu-acpi-XXXXXX", path[64];
+	struct ram ram;
+	uint64_t rsdp;
+
+	(void)state;
+	if (run("iasl -v >%s", "/dev/null"))
+		skip();
+	assert_int_equal(ram_init(&ram, 2 << 20), 0);
+	assert_int_equal(acpi_build(&ram, &config, &rsdp), 0);
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/dmar.aml", folder);
+	write_table(path, find_table(&ram, rsdp, "DMAR"));
+	assert_int_equal(run("cd %s && iasl -d dmar.aml >out 2>&1 && iasl -p again dmar.dsl >>out 2>&1", folder), 0);
+	assert_int_equal(run("cd %s && ! grep -iE 'invalid|error|unknown' dmar.dsl", folder), 0);
+	/* iasl writes its own name and version into the header, so the sum differs, too. */
+	assert_int_equal(run("cd %s && test $(stat -c %%s dmar.aml) = $(stat -c %%s again.aml)", folder), 0);
+	assert_int_equal(run("cd %s && cmp -i 36 dmar.aml again.aml", folder), 0);
+	assert_int_equal(run("rm -r %s", folder), 0);
+	ram_fini(&ram);
+}
+
 /* Every pin of every slot has its line in _PRT: package, address, pin, no source, GSI. */
 static void test_dsdt_is_good_aml(void **state)
 {
@@ -153,7 +266,6 @@ static void test_dsdt_is_good_aml(void **state)
 	const uint8_t *dsdt;
 	struct ram ram;
 	uint64_t rsdp;
-	FILE *file;
 
 	(void)state;
 	if (run("iasl -v >%s", "/dev/null"))
@@ -162,10 +274,7 @@ static void test_dsdt_is_good_aml(void **state)
 	dsdt = find_dsdt(&ram, rsdp);
 	assert_non_null(mkdtemp(folder));
 	snprintf(path, sizeof(path), "%s/dsdt.aml", folder);
-	file = fopen(path, "wb");
-	assert_non_null(file);
-	assert_int_equal(fwrite(dsdt, number(dsdt + 4, 4), 1, file), 1);
-	assert_int_equal(fclose(file), 0);
+	write_table(path, dsdt);
 	assert_int_equal(run("cd %s && iasl -d dsdt.aml >out 2>&1 && iasl -ve dsdt.dsl >>out 2>&1", folder), 0);
 	assert_int_equal(run("test $(grep -c '0x[0-9A-F]*FFFF,' %s/dsdt.dsl) -ge 128", folder), 0);
 	assert_int_equal(run("rm -r %s", folder), 0);
@@ -177,7 +286,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tables_have_their_sums),
 		cmocka_unit_test(test_processors_have_entries_for_their_ids),
+		cmocka_unit_test(test_dmar_has_the_units_and_what_belongs_to_them),
 		cmocka_unit_test(test_dsdt_is_good_aml),
+		cmocka_unit_test(test_dmar_is_what_iasl_knows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
