@@ -2,16 +2,25 @@
 # shellcheck shell=bash
 # bash completion for viommu(1): commands, options, their keys and values, file names.
 
-# The keys of an option's argument, as "key=" or "key=VALUE" or plain words.
+# The keys of an option's argument, as "key=" or "key=VALUE" or plain words; $2 is what stands before the one to complete.
 _viommu_keys()
 {
 	case $1 in
 	--memory) echo 'size= hugepages=on hugepages=off hugepage-size=2M hugepage-size=1G file=' ;;
-	--iommu) echo 'virtio none bypass=on bypass=off bypass=legacy input-bits= granule=4K granule=64K page-size-mask= resv=' ;;
-	--disk) echo 'path= readonly=on readonly=off queues= iommu=on iommu=off addr=' ;;
-	--net) echo 'tap= mac= queues= iommu=on iommu=off addr=' ;;
-	--rng) echo 'iommu=on iommu=off addr=' ;;
-	--test-device) echo 'edu iommu=on iommu=off addr=' ;;
+	--iommu)
+		case $2 in
+		'') echo 'virtio intel none' ;;
+		intel,*)
+			echo 'aw-bits=39 aw-bits=48 aw-bits=57 input-bits= intremap=on intremap=off eim=on eim=off caching-mode=on
+				caching-mode=off device-iotlb=on device-iotlb=off scalable=on scalable=off'
+			;;
+		virtio,*) echo 'bypass=on bypass=off bypass=legacy input-bits= granule=4K granule=64K page-size-mask= resv=' ;;
+		esac
+		;;
+	--disk) echo 'path= readonly=on readonly=off queues= iommu=on iommu=off ats=on ats=off addr=' ;;
+	--net) echo 'tap= mac= queues= iommu=on iommu=off ats=on ats=off addr=' ;;
+	--rng) echo 'iommu=on iommu=off ats=on ats=off addr=' ;;
+	--test-device) echo 'edu iommu=on iommu=off ats=on ats=off addr=' ;;
 	--serial) echo 'stdio none file=' ;;
 	esac
 }
@@ -48,7 +57,7 @@ _viommu_list()
 	fi
 	while IFS= read -r candidate; do
 		COMPREPLY+=("$before$candidate")
-	done < <(compgen -W "$(_viommu_keys "$option")" -- "$last")
+	done < <(compgen -W "$(_viommu_keys "$option" "$before")" -- "$last")
 	# Readline counts "=" as the end of a word and replaces only what follows it.
 	if [[ $COMP_WORDBREAKS == *=* && $typed == *=* ]]; then
 		local prefix=${typed%"${typed##*=}"} i

@@ -182,6 +182,8 @@ static int add_device(struct machine *m, const struct device_config *config, con
 
 	if (err)
 		return err;
+	if (config->ats)
+		pci_add_ats(dev);
 	err = iommu_wiring_add_device(m->wiring, m->pci, dev, config->slot, config->iommu);
 	if (err) {
 		vmm_log("device %02x.0: %s", config->slot, strerror(-err));

@@ -100,6 +100,7 @@ static size_t device_keys(enum device_kind kind, struct key *keys)
 					     1,        MAX_QUEUE_PAIRS, false};
 	}
 	keys[count++] = (struct key){"iommu", KEY_SWITCH, offsetof(struct device_config, iommu), 0, 0, false};
+	keys[count++] = (struct key){"ats", KEY_SWITCH, offsetof(struct device_config, ats), 0, 0, false};
 	keys[count++] = (struct key){"addr",     KEY_NUMBER,           offsetof(struct device_config, slot),
 				     FIRST_SLOT, LAYOUT_PCI_SLOTS - 1, false};
 	return count;
@@ -260,6 +261,21 @@ static void settle_queues(struct run_config *config)
 			config->devices[i].queues = config->devices[i].kind == DEVICE_DISK ? disk : 1;
 }
 
+/* The capability is of use to a guest whose IOMMU can invalidate device TLBs. */
+static int check_ats(const struct run_config *config)
+{
+	for (unsigned i = 0; i < config->device_count; i++) {
+		const struct device_config *device = &config->devices[i];
+
+		if (!device->ats || (device->iommu && config->iommu.intel.device_iotlb))
+			continue;
+		vmm_log("--%s: ats=on needs %s", config_device_name(device->kind),
+			device->iommu ? "--iommu intel,device-iotlb=on" : "iommu=on");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int settle_iommu(struct run_config *config, bool chosen)
 {
 	bool wanted = false;
@@ -272,7 +288,7 @@ static int settle_iommu(struct run_config *config, bool chosen)
 		vmm_log("iommu=on needs an IOMMU, but --iommu none was given");
 		return -EINVAL;
 	}
-	return 0;
+	return check_ats(config);
 }
 
 static int check_cpus(const struct run_config *config)

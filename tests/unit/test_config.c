@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Command lines for VT-d units: what is the default, what belongs together, and what does not. */
+#include "tests/test.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "vmm/config/config.h"
+
+enum { ARGUMENTS = 16 };
+
+/* `line` has words, each after one space. */
+static int parse(struct run_config *config, const char *line)
+{
+	static char words[512];
+	char *argv[ARGUMENTS] = {"run", "--kernel", "kernel"}, *rest = words;
+	int argc = 3;
+
+	assert_true(strlen(line) < sizeof(words));
+	strcpy(words, line);
+	for (char *word; (word = strsep(&rest, " "));)
+		if (*word)
+			argv[argc++] = word;
+	return config_parse(config, argc, argv);
+}
+
+static void test_intel_has_its_defaults(void **state)
+{
+	struct run_config config;
+
+	(void)state;
+	assert_int_equal(parse(&config, "--iommu intel --test-device edu,iommu=on"), 0);
+	assert_int_equal(config.iommu.kind, IOMMU_INTEL);
+	assert_int_equal(config.iommu.intel.aw_bits, 48);
+	assert_int_equal(config.iommu.input_bits, 0);
+	assert_true(config.iommu.intremap && config.iommu.eim);
+	assert_false(config.iommu.intel.caching_mode || config.iommu.intel.device_iotlb || config.iommu.intel.scalable);
+	assert_false(config.devices[0].ats);
+	config_fini(&config);
+}
+
+static void test_intel_takes_its_keys(void **state)
+{
+	struct run_config config;
+
+	(void)state;
+	assert_int_equal(parse(&config, "--iommu intel,aw-bits=57,input-bits=52,intremap=on,eim=off,caching-mode=on,"
+					"device-iotlb=on,scalable=on --test-device edu,iommu=on,ats=on"),
+			 0);
+	assert_int_equal(config.iommu.intel.aw_bits, 57);
+	assert_int_equal(config.iommu.input_bits, 52);
+	assert_true(config.iommu.intremap && !config.iommu.eim);
+	assert_true(config.iommu.intel.caching_mode && config.iommu.intel.device_iotlb && config.iommu.intel.scalable);
+	assert_true(config.devices[0].ats);
+	config_fini(&config);
+}
+
+static void test_eim_follows_intremap(void **state)
+{
+	struct run_config config;
+
+	(void)state;
+	assert_int_equal(parse(&config, "--iommu intel,intremap=off"), 0);
+	assert_false(config.iommu.intremap || config.iommu.eim);
+	config_fini(&config);
+	assert_int_equal(parse(&config, "--cpus 300 --iommu intel"), 0);
+	config_fini(&config);
+}
+
+static void test_what_does_not_fit_is_refused(void **state)
+{
+	static const char *const lines[] = {
+		"--iommu intel,aw-bits=40",
+		"--iommu intel,aw-bits=64",
+		"--iommu intel,aw-bits=39,input-bits=40",
+		"--iommu intel,input-bits=31",
+		"--iommu intel,intremap=off,eim=on",
+		"--iommu intel,eim=maybe",
+		"--iommu intel,granule=4K",
+		"--iommu intel,aw-bits=48,aw-bits=48",
+		"--iommu virtio,intremap=on",
+		"--iommu virtio,aw-bits=48",
+		"--iommu intelligent",
+		"--cpus 300 --iommu intel,eim=off",
+		"--iommu intel --test-device edu,iommu=on,ats=on",
+		"--iommu intel,device-iotlb=on --test-device edu,ats=on",
+		"--iommu intel,device-iotlb=on --test-device edu,iommu=on,ats=maybe",
+		"--iommu virtio --test-device edu,iommu=on,ats=on",
+		"--test-device edu,iommu=on,ats=on",
+		"--test-device edu,ats=on",
+	};
+	struct run_config config;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		assert_int_equal(parse(&config, lines[i]), -EINVAL);
+		config_fini(&config);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_intel_has_its_defaults),
+		cmocka_unit_test(test_intel_takes_its_keys),
+		cmocka_unit_test(test_eim_follows_intremap),
+		cmocka_unit_test(test_what_does_not_fit_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
