@@ -307,6 +307,13 @@ static void interrupts(void *opaque, struct irq_stats *out)
 	irqchip_stats(m->irqchip, out);
 }
 
+static bool vtd(void *opaque, struct viommu_vtd_stats *out)
+{
+	const struct machine *m = opaque;
+
+	return iommu_wiring_vtd_stats(m->wiring, out);
+}
+
 enum vm_end machine_run(struct machine *m)
 {
 	const struct vcpu_config config = {
@@ -319,7 +326,7 @@ enum vm_end machine_run(struct machine *m)
 		.stopped = machine_end,
 		.opaque = m,
 	};
-	const struct control_machine seen = {m->loop, iommu_wiring_context(m->wiring), exits, interrupts, m};
+	const struct control_machine seen = {m->loop, iommu_wiring_context(m->wiring), exits, interrupts, vtd, m};
 
 	if (vcpus_start(&config, &m->vcpus))
 		return VM_END_ERROR;

@@ -50,6 +50,14 @@ static void interrupts(void *opaque, struct irq_stats *out)
 	*out = (struct irq_stats){.changed = 1, .resolved = 2, .invalidations = 3, .commits = 4, .blocked = 5};
 }
 
+static bool vtd(void *opaque, struct viommu_vtd_stats *out)
+{
+	const struct fixture *f = opaque;
+
+	*out = (struct viommu_vtd_stats){1, 2, 3, 4, 5, 6, 7, 8};
+	return f->config.iommu.kind == IOMMU_INTEL;
+}
+
 static void *run_loop(void *opaque)
 {
 	struct fixture *f = opaque;
@@ -63,7 +71,7 @@ static void start(struct fixture *f)
 {
 	assert_int_equal(loop_create(&f->loop), 0);
 
-	const struct control_machine machine = {f->loop, f->v, exits, interrupts, NULL};
+	const struct control_machine machine = {f->loop, f->v, exits, interrupts, vtd, f};
 
 	assert_int_equal(control_attach(f->control, &machine), 0);
 	assert_int_equal(pthread_create(&f->thread, NULL, run_loop, f), 0);
@@ -223,6 +231,52 @@ static void test_stats_count_faults_of_a_device(void **state)
 	assert_int_equal(json_integer_value(json_object_get(stats, "route_commits")), 4);
 	assert_int_equal(json_integer_value(json_object_get(stats, "interrupts_blocked")), 5);
 	assert_int_equal(json_integer_value(json_object_get(device, "faults")), 2);
+	json_decref(reply);
+	close(fd);
+}
+
+static void expect_counters(const json_t *stats)
+{
+	static const char *const names[] = {"context_invalidations",
+					    "iotlb_invalidations",
+					    "device_tlb_invalidations",
+					    "irq_invalidations",
+					    "waits",
+					    "timeouts",
+					    "faults_recorded",
+					    "faults_lost"};
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		assert_int_equal(json_integer_value(json_object_get(stats, names[i])), i + 1);
+	assert_true(json_is_integer(json_object_get(stats, "walks")));
+}
+
+/* Between two machines the configuration may be changed. */
+static void test_vtd_units_have_keys_and_counters(void **state)
+{
+	struct fixture *f = *state;
+	const int fd = connect_client(f);
+	json_t *reply = ask(fd, "{\"execute\": \"stats\"}"), *info;
+
+	assert_null(json_object_get(json_object_get(reply, "return"), "waits"));
+	json_decref(reply);
+	finish(f);
+	f->config.iommu = (struct iommu_config){
+		.kind = IOMMU_INTEL, .intremap = true, .intel = {.aw_bits = 57, .device_iotlb = true}};
+	f->config.devices[0].ats = true;
+	start(f);
+	reply = ask(fd, "{\"execute\": \"stats\"}");
+	expect_counters(json_object_get(reply, "return"));
+	json_decref(reply);
+	reply = ask(fd, "{\"execute\": \"info\"}");
+	info = json_object_get(reply, "return");
+	assert_string_equal(json_string_value(json_object_get(info, "iommu")), "intel");
+	assert_int_equal(json_integer_value(json_object_get(info, "aw_bits")), 57);
+	assert_int_equal(json_integer_value(json_object_get(info, "input_bits")), 57);
+	assert_true(json_is_true(json_object_get(info, "intremap")));
+	assert_true(json_is_true(json_object_get(info, "device_iotlb")));
+	assert_true(json_is_false(json_object_get(info, "eim")));
+	assert_true(json_is_true(json_object_get(json_array_get(json_object_get(info, "devices"), 0), "ats")));
 	json_decref(reply);
 	close(fd);
 }
@@ -481,6 +535,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_info_tells_devices),
 		TEST(test_stats_count_faults_of_a_device),
+		TEST(test_vtd_units_have_keys_and_counters),
 		TEST(test_faults_are_the_last_64),
 		TEST(test_malformed_requests_keep_the_connection),
 		TEST(test_a_line_in_pieces_is_one_request),

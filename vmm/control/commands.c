@@ -60,10 +60,15 @@ static double uptime(const struct control *control)
 	return (double)ms / 1000;
 }
 
-static json_t *describe_device(const struct device_config *device)
+static json_t *describe_device(const struct device_config *device, enum iommu_kind kind)
 {
-	return json_pack("{s:o, s:s, s:o, s:b}", "slot", slot_name(device->slot), "kind",
-			 config_device_name(device->kind), "name", text(device->name), "iommu", device->iommu);
+	json_t *described =
+		json_pack("{s:o, s:s, s:o, s:b}", "slot", slot_name(device->slot), "kind",
+			  config_device_name(device->kind), "name", text(device->name), "iommu", device->iommu);
+
+	if (kind == IOMMU_INTEL)
+		json_object_set_new(described, "ats", json_boolean(device->ats));
+	return described;
 }
 
 static json_t *answer_info(struct control *control)
@@ -72,11 +77,15 @@ static json_t *answer_info(struct control *control)
 	json_t *devices = json_array();
 
 	for (unsigned i = 0; i < config->device_count; i++)
-		json_array_append_new(devices, describe_device(&config->devices[i]));
-	return json_pack("{s:s, s:i, s:f, s:i, s:i, s:o, s:s, s:o}", "version", VIOMMU_VERSION, "pid", (int)getpid(),
-			 "uptime", uptime(control), "boots", (int)control->boots, "cpus", (int)config->cpus, "memory",
-			 number(config->memory.size), "iommu", iommu_config_name(config->iommu.kind), "devices",
-			 devices);
+		json_array_append_new(devices, describe_device(&config->devices[i], config->iommu.kind));
+	json_t *info = json_pack("{s:s, s:i, s:f, s:i, s:i, s:o, s:s}", "version", VIOMMU_VERSION, "pid", (int)getpid(),
+				 "uptime", uptime(control), "boots", (int)control->boots, "cpus", (int)config->cpus,
+				 "memory", number(config->memory.size), "iommu", iommu_config_name(config->iommu.kind));
+
+	if (config->iommu.kind == IOMMU_INTEL)
+		control_add_vtd_info(info, &config->iommu);
+	json_object_set_new(info, "devices", devices);
+	return info;
 }
 
 static const struct {
@@ -141,6 +150,7 @@ static json_t *answer_stats(struct control *control)
 		json_object_set_new(answer, "exits", number(machine->exits(machine->opaque)));
 	if (machine->interrupts)
 		add_interrupts(answer, machine);
+	control_add_vtd_stats(answer, machine, stats.walks);
 	for (unsigned i = 0; i < control->config->device_count; i++)
 		json_array_append_new(devices, device_stats(control, &control->config->devices[i]));
 	json_object_set_new(answer, "devices", devices);

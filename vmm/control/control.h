@@ -16,6 +16,7 @@ struct irq_stats;
 struct loop;
 struct run_config;
 struct viommu;
+struct viommu_vtd_stats;
 
 /* What a running machine can be asked. */
 struct control_machine {
@@ -23,6 +24,7 @@ struct control_machine {
 	struct viommu *v;
 	uint64_t (*exits)(void *opaque);                         /* of all vCPUs so far; may be NULL */
 	void (*interrupts)(void *opaque, struct irq_stats *out); /* may be NULL */
+	bool (*vtd)(void *opaque, struct viommu_vtd_stats *out); /* false: there are no VT-d units; may be NULL */
 	void *opaque;
 };
 

@@ -3,6 +3,7 @@
 #ifndef VMM_CONTROL_INTERNAL_H
 #define VMM_CONTROL_INTERNAL_H
 
+#include <jansson.h>
 #include <stddef.h>
 #include <sys/stat.h>
 
@@ -13,6 +14,7 @@
 enum { CONTROL_LINE_MAX = 64 << 10, CONTROL_CLIENTS_MAX = 16 };
 
 struct control_client;
+struct iommu_config;
 
 /* The listening socket and its name; the inode says whether the name is still ours when we remove it. */
 struct control_socket {
@@ -51,5 +53,9 @@ struct control_client *control_client_next(const struct control_client *client);
 /* The reply to a line, with its newline, to be freed; NULL: no memory. */
 char *control_answer(struct control *control, const char *line, size_t len);
 char *control_error(const char *text);
+
+/* What an answer says where there are VT-d units. */
+void control_add_vtd_info(json_t *info, const struct iommu_config *config);
+void control_add_vtd_stats(json_t *answer, const struct control_machine *machine, uint64_t walks);
 
 #endif

@@ -51,10 +51,10 @@ static void show_row(const json_t *row, const char *const *columns, const int *w
 
 static void show_devices(const json_t *devices)
 {
-	static const char *const columns[] = {"slot", "kind", "iommu", "faults", "name"};
-	static const int widths[] = {5, 12, 5, 6, 0};
-	const char *present[5];
-	int width[5];
+	static const char *const columns[] = {"slot", "kind", "iommu", "ats", "faults", "name"};
+	static const int widths[] = {5, 12, 5, 3, 6, 0};
+	const char *present[6];
+	int width[6];
 	unsigned count = 0;
 
 	for (unsigned c = 0; c < sizeof(columns) / sizeof(columns[0]); c++) {
@@ -79,7 +79,7 @@ void show_members(const json_t *answer)
 		char buffer[CELL_MAX];
 
 		if (value != devices)
-			printf("%-20s  %s\n", key, cell(value, buffer, sizeof(buffer)));
+			printf("%-24s  %s\n", key, cell(value, buffer, sizeof(buffer)));
 	}
 	if (json_array_size(devices)) {
 		putchar('\n');
