@@ -144,25 +144,49 @@ unsigned vtd_register_iotlb(unsigned granularity, uint16_t did, uint64_t address
 	return vtd_get(iotlb + 4) >> 25 & 3;
 }
 
-/* 11.4.7.6: F goes last. */
-struct fault fault_take(void)
+static unsigned record(unsigned index)
 {
-	const uint32_t status = vtd_get(VTD_FSTS);
-	const unsigned at = (unsigned)(vtd_cap >> 24 & 0x3ff) * 16 + (status >> 8 & 0xff) * 16;
-	const uint32_t top = vtd_get(at + 12), middle = vtd_get(at + 8);
+	return (unsigned)(vtd_cap >> 24 & 0x3ff) * 16 + index * 16;
+}
 
-	if (!(status & FSTS_PPF) || !(top >> 31))
+struct fault fault_at(unsigned index)
+{
+	const uint32_t top = vtd_get(record(index) + 12), middle = vtd_get(record(index) + 8);
+
+	if (!(top >> 31))
 		return (struct fault){0};
-	struct fault fault = {
-		.info = vtd_get64(at),
+	return (struct fault){
+		.info = vtd_get64(record(index)),
 		.pasid = top >> 8 & 0xfffff,
 		.source = (uint16_t)middle,
 		.reason = (uint8_t)top,
 		.read = top >> 30 & 1,
 		.has_pasid = middle >> 31,
 	};
+}
 
-	vtd_put(at + 12, 1u << 31);
+void fault_clear(unsigned index)
+{
+	vtd_put(record(index) + 12, 1u << 31);
+}
+
+unsigned fault_first(void)
+{
+	return vtd_get(VTD_FSTS) >> 8 & 0xff;
+}
+
+unsigned fault_records(void)
+{
+	return (unsigned)(vtd_cap >> 40 & 0xff) + 1;
+}
+
+struct fault fault_take(void)
+{
+	const unsigned first = fault_first();
+	const struct fault fault = vtd_get(VTD_FSTS) & FSTS_PPF ? fault_at(first) : (struct fault){0};
+
+	if (fault.reason)
+		fault_clear(first);
 	return fault;
 }
 

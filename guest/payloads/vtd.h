@@ -89,6 +89,12 @@ struct fault {
 	bool read, has_pasid;
 };
 
+/* A record of the ring, and its removal. Where software has to begin: FRI. */
+struct fault fault_at(unsigned index);
+void fault_clear(unsigned index);
+unsigned fault_first(void);
+unsigned fault_records(void);
+
 /* Take the first record, if there is any. */
 struct fault fault_take(void);
 
