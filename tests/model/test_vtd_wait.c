@@ -199,6 +199,21 @@ static void test_a_client_behind_ats_has_its_own_invalidation(void **state)
 	expect_complete(f);
 }
 
+/* The device has ATS switched on, but its context (TT = 00) does not allow it: the IOTLB's invalidations are all that the guest makes. */
+static void test_ats_that_the_context_does_not_allow(void **state)
+{
+	struct fixture *f = *state;
+
+	vtd_set_context(f->d, VTD_A, f->t.top | VTD_ENTRY_P, DID << 8 | AW_48);
+	vtd_flush_context(f->d, 1, 0, 0, 0);
+	add_client(f);
+	viommu_endpoint_set_ats(vtd_device(f->d, VTD_A), true);
+	assert_false(completes(f));
+	assert_int_equal(f->told.count, 1);
+	viommu_client_ack(f->told.client, f->told.ticket);
+	expect_complete(f);
+}
+
 static void test_a_device_tlb_of_somebody_else(void **state)
 {
 	struct fixture *f = *state;
@@ -267,6 +282,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_a_client_acknowledges, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_client_behind_ats_has_its_own_invalidation, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ats_that_the_context_does_not_allow, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_device_tlb_of_somebody_else, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_context_invalidation_reaches_every_client, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_silent_client_loses_its_device, setup, teardown),

@@ -75,6 +75,16 @@ static int drop(struct viommu_vtd *unit, struct viommu_inval *inval, const struc
 	return err;
 }
 
+/* A device may keep translations of its own only where its context lets it ask for them (TT = 01, DTE), whatever its ATS capability says. */
+static bool may_ask(struct vtd_endpoint *endpoint)
+{
+	spin_take(&endpoint->lock);
+	bool may = endpoint->context.valid && endpoint->context.translated_ok;
+
+	spin_drop(&endpoint->lock);
+	return may;
+}
+
 /* spare_ats: clients behind ATS have invalidations of their own (6.5.2.5). */
 static int evict(struct viommu_vtd *unit, struct viommu_inval *inval, const struct scope *scope, struct range range,
 		 bool spare_ats)
@@ -83,7 +93,7 @@ static int evict(struct viommu_vtd *unit, struct viommu_inval *inval, const stru
 
 	for (struct vtd_endpoint *endpoint = vtd_endpoints(unit); endpoint && !err; endpoint = endpoint->next)
 		if (concerned(endpoint, scope))
-			err = viommu__domain_evict(endpoint->space, range, spare_ats, inval);
+			err = viommu__domain_evict(endpoint->space, range, spare_ats && may_ask(endpoint), inval);
 	return err;
 }
 
