@@ -132,6 +132,29 @@ static void test_a_context_invalidation_waits_too(void **state)
 	vtd_expect_fault(f->d, VTD_A, 0, VIOMMU_READ, VTD_FAULT_CONTEXT_NOT_PRESENT);
 }
 
+/*
+ * What the queue took away without a wait behind it is still in use when the queue goes off: invalidation by registers, which finds
+ * nothing more to take away, waits for that, too.
+ */
+static void test_registers_wait_for_what_the_queue_has_left(void **state)
+{
+	const uint64_t ivt = 1ull << 63;
+	struct fixture *f = *state;
+	struct viommu_section section;
+	struct viommu_span span;
+
+	begin_use(f, &section, &span);
+	vtd_set_context(f->d, VTD_A, 0, 0);
+	vtd_queue_put(f->d, VTD_D_CONTEXT | DOMAIN << 4 | DID << 16, 0);
+	vtd_queue_ring(f->d);
+	vtd_command_clear(f->d, VTD_GCMD_QIE);
+	viommu_vtd_write(f->d->unit, VTD_IOTLB, ivt | (uint64_t)DOMAIN << 60 | (uint64_t)DID << 32, 8);
+	assert_true(vtd_get_register(f->d, VTD_IOTLB) & ivt);
+	viommu_dma_end(&section);
+	assert_int_equal(viommu_vtd_poll(f->d->unit), 0);
+	assert_false(vtd_get_register(f->d, VTD_IOTLB) & ivt);
+}
+
 /* A walk is under way in a section: what it reads after the invalidation has begun is new, and what it read before is awaited. */
 static void test_translation_is_switched_off_when_nobody_translates(void **state)
 {
@@ -278,6 +301,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_section_of_another_device_is_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_hold_is_waited_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_context_invalidation_waits_too, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_registers_wait_for_what_the_queue_has_left, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_translation_is_switched_off_when_nobody_translates, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_a_client_acknowledges, setup, teardown),

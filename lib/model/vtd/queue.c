@@ -132,16 +132,27 @@ static void perform(struct viommu_vtd *unit) REQUIRES(unit->lock)
 		fail(unit);
 }
 
+/* The queue stands still. What it has left is waited for when it is off: registers may invalidate then. True: this has begun. */
+static bool rest(struct viommu_vtd *unit) REQUIRES(unit->lock)
+{
+	struct vtd_queue *queue = &unit->queue;
+	bool left = !queue->enabled && queue->inval->work->count;
+
+	vtd_irq_commit(unit);
+	if (left)
+		begin(queue, VTD_QUEUE_FULL);
+	return left;
+}
+
 bool vtd_queue_run(struct viommu_vtd *unit)
 {
 	for (unsigned i = 0; i < TURN; i++) {
 		if (pending(unit))
 			return true;
-		if (!runnable(unit)) {
-			vtd_irq_commit(unit);
+		if (runnable(unit))
+			perform(unit);
+		else if (!rest(unit))
 			return false;
-		}
-		perform(unit);
 	}
 	return true;
 }

@@ -41,7 +41,7 @@ enum vtd_operation { OPERATION_NONE, OPERATION_COMMAND, OPERATION_CONTEXT, OPERA
 enum vtd_queue_state {
 	VTD_QUEUE_RUNS,
 	VTD_QUEUE_WAITING, /* for what was collected: the wait descriptor at IQH has begun */
-	VTD_QUEUE_FULL,    /* likewise, to make room for more */
+	VTD_QUEUE_FULL,    /* likewise, to make room for more, or because the queue went off */
 };
 
 struct vtd_queue {
