@@ -72,10 +72,18 @@ int viommu__domain_create_walked(struct viommu *v, const struct walk_ops *ops, v
 	return create(v, &(struct viommu_domain){.walk = ops, .walk_opaque = opaque}, out);
 }
 
+/* Invalidations see an empty list of holds without the lock: who has just released the last one may still be about to drop it. */
+static void await_release(struct viommu_domain *domain)
+{
+	lock_take(&domain->holds_lock);
+	lock_drop(&domain->holds_lock);
+}
+
 static void domain_free(struct viommu_domain *domain)
 {
 	struct viommu *v = domain->v;
 
+	await_release(domain);
 	lock_take(&v->lock);
 	unlink_locked(v, domain);
 	atomic_store_explicit(&v->by_index[domain->index], NULL, memory_order_relaxed);

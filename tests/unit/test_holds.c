@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Many changes against many holds: an invalidation completes exactly when a plain comparison of all with all says so. */
+/* Many changes against many holds: an invalidation completes exactly when a plain comparison of all with all says so. And their end. */
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -176,10 +179,79 @@ static void test_an_invalidation_waits_for_exactly_the_holds_in_its_way(void **s
 	free(f.ram);
 }
 
+enum { LIVES = 4000 };
+
+struct device {
+	struct viommu_endpoint *endpoint;
+	_Atomic bool stop;
+};
+
+/* Hold what is mapped just now, and let go at once. */
+static void *hold_and_release(void *opaque)
+{
+	struct device *device = opaque;
+
+	while (!atomic_load(&device->stop)) {
+		struct viommu_hold hold = {0};
+		struct viommu_section section;
+		struct viommu_span span;
+
+		if (viommu_dma_begin(device->endpoint, &section))
+			continue;
+		bool found = !viommu_dma_translate(&section, iova(0, 0), PAGE, VIOMMU_READ, &span);
+
+		viommu_dma_hold(&section, &hold, &span, found);
+		viommu_dma_end(&section);
+		viommu_dma_release(&hold);
+	}
+	return NULL;
+}
+
+static void live_and_die(struct fixture *f, struct viommu_endpoint *endpoint)
+{
+	struct viommu_domain *domain;
+
+	assert_int_equal(viommu_domain_create(f->v, 1, &domain), 0);
+	assert_int_equal(viommu_map(domain, iova(0, 0), iova(0, PAGE - 1), (struct viommu_gpa){0}, VIOMMU_READ), 0);
+	assert_int_equal(viommu_attach(endpoint, domain, f->inval), 0);
+	sched_yield();
+	assert_int_equal(viommu_detach(endpoint, f->inval), 0);
+	viommu_domain_destroy(domain);
+	viommu_inval_begin(f->inval);
+	while (viommu_inval_poll(f->inval))
+		sched_yield();
+}
+
+/* A domain is freed as soon as its last hold is released: not sooner. For the sanitizers to see. */
+static void test_a_domain_outlives_its_holds(void **state)
+{
+	struct fixture f = {0};
+	struct device device = {0};
+	pthread_t thread;
+
+	(void)state;
+	f.ram = aligned_alloc(PAGE, PAGE);
+	assert_int_equal(viommu_create(NULL, &f.v), 0);
+	assert_int_equal(viommu_inval_create(f.v, &f.inval), 0);
+	assert_int_equal(viommu_mem_add(f.v, (struct viommu_gpa){0}, PAGE, f.ram, -1, 0), 0);
+	assert_int_equal(viommu_endpoint_add(f.v, 0, "holder", &device.endpoint), 0);
+	pthread_create(&thread, NULL, hold_and_release, &device);
+	for (unsigned life = 0; life < LIVES; life++)
+		live_and_die(&f, device.endpoint);
+	atomic_store(&device.stop, true);
+	pthread_join(thread, NULL);
+	assert_int_equal(viommu_endpoint_remove(device.endpoint), 0);
+	viommu_inval_destroy(f.inval);
+	viommu_destroy(f.v);
+	free(f.ram);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_an_invalidation_waits_for_exactly_the_holds_in_its_way)};
+		cmocka_unit_test(test_an_invalidation_waits_for_exactly_the_holds_in_its_way),
+		cmocka_unit_test(test_a_domain_outlives_its_holds),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
