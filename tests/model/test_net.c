@@ -294,6 +294,37 @@ static void test_transmit(void **state)
 	assert_false(net_status(f) & VIRTIO_CONFIG_S_NEEDS_RESET);
 }
 
+static unsigned count_used(struct net_fixture *f, unsigned queue)
+{
+	unsigned count = 0;
+	uint32_t used;
+	uint64_t address;
+
+	while (net_used(f, queue, &used, &address))
+		count++;
+	return count;
+}
+
+/* Frames wait for a full tap, and the driver is not to notify. Who would tell of them, if the tap goes away? */
+static void test_transmit_tap_lost(void **state)
+{
+	struct net_fixture *f = *state;
+	enum { FRAMES = 32, LEN = 60000 };
+	unsigned sent_before;
+
+	net_boot(f, 1, everything);
+	for (unsigned i = 0; i < FRAMES; i++) {
+		memset(f->ram + buffer(i), 0, TAP_HEADER_SIZE);
+		net_add(f, TX, buffer(i), LEN, false);
+	}
+	net_kick_queue(f, TX);
+	sent_before = count_used(f, TX);
+	assert_in_range(sent_before, 1, FRAMES - 1);
+	net_tap_lost(f->net, EIO);
+	net_settle(f);
+	assert_int_equal(sent_before + count_used(f, TX), FRAMES);
+}
+
 /* The answer to a command: VIRTIO_NET_OK or _ERR. */
 static uint8_t command(struct net_fixture *f, unsigned queue, const char *bytes, uint32_t len)
 {
@@ -390,6 +421,7 @@ int main(void)
 		TEST(test_single_buffers),
 		TEST(test_receive_not_negotiated),
 		TEST(test_transmit),
+		TEST(test_transmit_tap_lost),
 		TEST(test_control),
 		TEST(test_pairs),
 	};

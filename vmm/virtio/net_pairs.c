@@ -24,9 +24,14 @@ void net_tap_lost(struct virtio_net *net, int error)
 	if (net->tap_gone)
 		return;
 	net->tap_gone = true;
-	for (unsigned i = 0; i < net->pair_count; i++)
-		if (net->pairs[i].active)
-			loop_remove(net->dev.loop, &net->pairs[i].watch);
+	for (unsigned i = 0; i < net->pair_count; i++) {
+		struct net_pair *pair = &net->pairs[i];
+
+		if (pair->active)
+			loop_remove(net->dev.loop, &pair->watch);
+		/* Frames that wait for room in the tap: nothing else would see to them any more. */
+		loop_post(net->dev.loop, &pair->tx_work);
+	}
 	vmm_log("%s: the tap interface is lost: %s", net->dev.pci.name, strerror(error));
 }
 
