@@ -70,15 +70,18 @@ bind_vfio()
 	wait_for 5 "/dev/vfio/$group" test -e "/dev/vfio/$group"
 }
 
-# How many faults the kernel has reported so far. The driver limits their rate to ten in five seconds.
+fault_line='virtio_iommu.* fault from EP|DMAR: \[.*fault addr'
+
+# How many faults the kernel has reported so far. Both drivers limit their rate to ten lines in five seconds, and VT-d's counts each
+# fault as three.
 faults()
 {
-	dmesg | grep -cE 'virtio_iommu.* fault from EP|DMAR: .*fault' || :
+	dmesg | grep -cE "$fault_line" || :
 }
 
 last_fault()
 {
-	dmesg | grep -E 'virtio_iommu.* fault from EP|DMAR: .*fault' | tail -n 1
+	dmesg | grep -E "$fault_line" | tail -n 1
 }
 
 # expect_fault BEFORE: the kernel has reported one since there were BEFORE

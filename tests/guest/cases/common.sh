@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
-# What most cases do: a guest with two disks and a network card, all behind the IOMMU, that works on all of them.
+# What most cases do: a guest with two disks and a network card that works on all of them. $keys of the first disk and the card,
+# $raw_keys of the other disk: behind the IOMMU, unless a case says otherwise; $more_tests come last in the guest.
 working_guest()
 {
 	local case=$1 cmdline=$2 cpus=$3
 	shift 3
 	make_ext4 "$WORK/disk"
 	truncate -s 8M "$WORK/raw"
-	run_guest "$case" "viommu.test=boot,disk,net viommu.cpus=$cpus viommu.ip=10.77.0.2 $cmdline" --cpus "$cpus" \
-		--disk "path=$WORK/disk,iommu=on" --disk "path=$WORK/raw,iommu=on" --net tap=viommu0,iommu=on --no-reboot "$@"
+	run_guest "$case" "viommu.test=boot,disk,net${more_tests:-} viommu.cpus=$cpus viommu.ip=10.77.0.2 $cmdline" --cpus "$cpus" \
+		--disk "path=$WORK/disk${keys-,iommu=on}" --disk "path=$WORK/raw${raw_keys-,iommu=on}" \
+		--net "tap=viommu0${keys-,iommu=on}" --no-reboot "$@"
 	check "$case: the guest powers off" "status $status" test "$status" = 0
 	check "$case: processors and IOMMU groups" "see the console" guest_passed boot
 	check "$case: the disk works" "see the console" guest_passed disk
