@@ -6,6 +6,7 @@
 enum {
 	LAPIC_TASK = 0x80,
 	LAPIC_EOI = 0xb0,
+	LAPIC_LOGICAL = 0xd0,
 	LAPIC_SPURIOUS = 0xf0,
 	LAPIC_ENABLE = 1 << 8,
 	SPURIOUS_VECTOR = 0xff,
@@ -18,10 +19,10 @@ enum {
 	COMMAND_START = 6 << 8,
 	COMMAND_ASSERT = 1 << 14,
 	IOAPIC_WINDOW = 0x10,
+	IOAPIC_EOI = 0x40,
 	IOAPIC_TABLE = 0x10,
-	IOAPIC_LEVEL = 1 << 15,
-	IOAPIC_MASKED = 1 << 16,
 	GATE_INTERRUPT = 0x8e00, /* present, 32 bits, interrupts off inside */
+	VECTOR_NMI = 2,
 	ENTRY_SIZE = 16,
 	PATIENCE = 20000,
 };
@@ -35,7 +36,7 @@ struct gate {
 
 extern char exception_entries[], interrupt_entries[];
 
-volatile uint32_t interrupts[VECTORS];
+volatile uint32_t interrupts[VECTORS], nmis, nmis_expected;
 void (*volatile interrupt_work)(unsigned index);
 static struct gate idt[256];
 static bool by_msr;
@@ -61,6 +62,11 @@ static void lapic_write(unsigned reg, uint32_t value)
 		write_msr(MSR_X2APIC + reg / 16, value);
 	else
 		write32(LAPIC + reg, value);
+}
+
+void lapic_set_logical(uint8_t id)
+{
+	lapic_write(LAPIC_LOGICAL, (uint32_t)id << 24);
 }
 
 void x2apic_enable(void)
@@ -98,6 +104,10 @@ void handle_vector(uint32_t vector, uint32_t eip)
 {
 	const unsigned index = vector - FIRST_VECTOR;
 
+	if (vector == VECTOR_NMI && nmis < nmis_expected) {
+		nmis++;
+		return;
+	}
 	if (vector < FIRST_VECTOR) {
 		print("not ok exception %u at 0x%x\n", vector, eip);
 		quit(1);
@@ -150,12 +160,25 @@ static uint32_t ioapic_read(unsigned reg)
 void ioapic_route(unsigned pin, unsigned index, bool masked)
 {
 	ioapic_write(IOAPIC_TABLE + 2 * pin + 1, 0);
-	ioapic_write(IOAPIC_TABLE + 2 * pin, (FIRST_VECTOR + index) | IOAPIC_LEVEL | (masked ? IOAPIC_MASKED : 0));
+	ioapic_write(IOAPIC_TABLE + 2 * pin,
+		     (FIRST_VECTOR + index) | IOAPIC_ENTRY_LEVEL | (masked ? IOAPIC_ENTRY_MASKED : 0));
 }
 
 uint64_t ioapic_entry(unsigned pin)
 {
 	return ioapic_read(IOAPIC_TABLE + 2 * pin) | (uint64_t)ioapic_read(IOAPIC_TABLE + 2 * pin + 1) << 32;
+}
+
+void ioapic_set_entry(unsigned pin, uint64_t entry)
+{
+	ioapic_write(IOAPIC_TABLE + 2 * pin, IOAPIC_ENTRY_MASKED);
+	ioapic_write(IOAPIC_TABLE + 2 * pin + 1, (uint32_t)(entry >> 32));
+	ioapic_write(IOAPIC_TABLE + 2 * pin, (uint32_t)entry);
+}
+
+void ioapic_end(uint8_t vector)
+{
+	write32(IOAPIC + IOAPIC_EOI, vector);
 }
 
 bool wait_interrupts(unsigned index, uint32_t count)

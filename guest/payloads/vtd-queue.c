@@ -13,8 +13,8 @@ static volatile uint32_t status;
 /* The registers are written while the queue is off, which makes IQH 0. */
 bool queue_start(void)
 {
-	if (!queue)
-		queue = vtd_page();
+	vtd_switch(CMD_QIE, false);
+	queue = vtd_page();
 	wide = vtd_ecap & ECAP_SMTS;
 	tail = 0;
 	vtd_put64(VTD_IQT, 0);

@@ -64,7 +64,7 @@ uint64_t *space_entry(const struct space *space, uint64_t iova, unsigned level);
 unsigned vtd_register_context(unsigned granularity, uint16_t did, uint16_t source, unsigned function_mask);
 unsigned vtd_register_iotlb(unsigned granularity, uint16_t did, uint64_t address_and_mask);
 
-/* The queue, of one page; descriptors have 256 bits where the unit has the scalable mode. */
+/* The queue of the unit in use, of one page; descriptors have 256 bits where the unit has the scalable mode. */
 bool queue_start(void);
 void queue_put(uint64_t low, uint64_t high);
 /* Let the unit see what was put. */
