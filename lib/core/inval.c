@@ -88,7 +88,7 @@ void viommu_inval_begin(struct viommu_inval *inval)
 
 	if (work->state != WORK_COLLECTING)
 		return;
-	work->since_ns = 0;
+	work->since_ns = work->cancelled_ns = 0;
 	work_begin(inval->v, work);
 }
 
@@ -117,12 +117,16 @@ static int wait_on(struct viommu_inval *inval)
 		work->since_ns = now;
 		count(&inval->waited);
 	}
-	if (now - work->since_ns >= limit && !work_quarantine(inval)) {
+	if (now - work->since_ns < limit / 2)
+		return -EAGAIN;
+	/* Whoever polls late has cancelled late: those who are asked to end have their half of the time all the same. */
+	if (!work->cancelled_ns)
+		work->cancelled_ns = now;
+	if (now - work->cancelled_ns >= limit / 2 && !work_quarantine(inval)) {
 		count(&inval->completed);
 		return -ETIMEDOUT;
 	}
-	if (now - work->since_ns >= limit / 2)
-		work_cancel_holds(v, work);
+	work_cancel_holds(v, work);
 	return -EAGAIN;
 }
 

@@ -41,7 +41,8 @@ enum work_state { WORK_COLLECTING, WORK_SECTIONS, WORK_HOLDS };
 
 struct work {
 	enum work_state state;
-	uint64_t since_ns; /* of the first poll that had to wait; 0: none had */
+	uint64_t since_ns;     /* of the first poll that had to wait; 0: none had */
+	uint64_t cancelled_ns; /* when holds in the way were asked to end first; 0: not yet */
 	struct change *changes;
 	size_t count, room;
 	uint64_t last_ticket; /* holds beyond it began after the change */
