@@ -30,7 +30,7 @@ mean()
 
 larger()
 {
-	[ "$2" -gt "$3" ] || fail "$1: $2 bytes, not more than $3"
+	[ "$2" -gt "$limit" ] || fail "$1: $2 bytes, not more than $limit"
 	say "$1: $2 bytes"
 }
 
@@ -40,17 +40,20 @@ for bit in 0 1 2 3 7 8 9 11 12 13 15 17 18 19 23 $(parameter bits | tr , ' '); d
 	negotiated "$bit" || fail "feature $bit was not negotiated"
 done
 expect MTU "${mtu:=1500}" "$(cat /sys/class/net/eth0/mtu)"
+# The mean of frames up to the MTU is below this, with a few larger ones from before among them.
+limit=$((mtu + mtu / 8))
 ethtool -k eth0 >/run/offloads
 for name in tx-checksumming rx-checksumming tcp-segmentation-offload rx-gro-hw; do
 	grep -q "^$name: on" /run/offloads || fail "$name is off"
 done
-larger 'mean frame sent' "$(mean tx)" $((mtu + 14))
-larger 'mean frame received' "$(mean rx -R)" $((mtu + 14))
+larger 'mean frame sent' "$(mean tx)"
+larger 'mean frame received' "$(mean rx -R)"
 
 # The driver takes it back by a command, and then gives it again.
 ethtool -K eth0 rx-gro-hw off
+sleep 1
 size=$(mean rx -R)
-[ "$size" -le $((mtu + 14)) ] || fail "frames of $size bytes after rx-gro-hw was switched off"
+[ "$size" -le "$limit" ] || fail "frames of $size bytes after rx-gro-hw was switched off"
 say "mean frame received without rx-gro-hw: $size bytes"
 ethtool -K eth0 rx-gro-hw on
-larger 'and with it again' "$(mean rx -R)" $((mtu + 14))
+larger 'and with it again' "$(mean rx -R)"

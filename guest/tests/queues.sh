@@ -13,9 +13,12 @@ channels()
 	ethtool -l eth0 | sed -nE 's/^Combined:[[:space:]]+//p' | tail -n 1
 }
 
+# load SECONDS STREAMS OPTION...: with small buffers, or a slow machine is busy with what is in them long after the end.
 load()
 {
-	iperf3 -c "$host" -t 3 -P 8 "$@" >/run/iperf3 2>&1 || fail "iperf3: $(tail -n 1 /run/iperf3)"
+	duration=$1 streams=$2
+	shift 2
+	iperf3 -c "$host" -t "$duration" -P "$streams" -l 4K -w 32K "$@" >/run/iperf3 2>&1 || fail "iperf3: $(tail -n 1 /run/iperf3)"
 }
 
 # Interrupts of a queue: "input.0" or "output.3".
@@ -27,8 +30,8 @@ interrupts()
 
 expect 'queue pairs' "$queues" "$(ethtool -l eth0 | sed -nE 's/^Combined:[[:space:]]+//p' | head -n 1)"
 expect 'queue pairs in use' "$queues" "$(channels)"
-load
-load -R
+load 3 8
+load 3 8 -R
 index=0
 while [ "$index" -lt "$queues" ]; do
 	for direction in input output; do
@@ -42,6 +45,5 @@ for count in 2 1 "$queues"; do
 	ethtool -L eth0 combined "$count"
 	expect 'queue pairs in use' "$count" "$(channels)"
 	ping -q -c 5 -i 0.2 -W 5 "$host" | grep -q ' 0% packet loss' || fail "pings were lost with $count pairs"
-	load
-	load -R
+	load 1 2
 done
