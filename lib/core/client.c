@@ -6,6 +6,13 @@
 
 static const struct range everything = {0, UINT64_MAX};
 
+/* The domain that it is in, or has not finished with. */
+static uint16_t domain_of(const struct viommu_endpoint *endpoint)
+{
+	return endpoint->left ? endpoint->left->index
+			      : section_domain(atomic_load_explicit(&endpoint->tag, memory_order_relaxed));
+}
+
 bool client_concerned(const struct viommu_client *client, const struct change *change)
 {
 	const struct viommu_endpoint *endpoint = client->endpoint;
@@ -15,9 +22,7 @@ bool client_concerned(const struct viommu_client *client, const struct change *c
 		if (change->spare_ats && atomic_load_explicit(&endpoint->ats, memory_order_relaxed))
 			return false;
 		/* An endpoint that is just moving may have a client that still lives in its old domain. */
-		return endpoint->changes ||
-		       section_domain(atomic_load_explicit(&endpoint->tag, memory_order_relaxed)) ==
-			       change->domain->index;
+		return endpoint->changes || domain_of(endpoint) == change->domain->index;
 	case CHANGE_ENDPOINT:
 	case CHANGE_NOTHING:
 		return endpoint == change->endpoint;

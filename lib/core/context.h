@@ -64,6 +64,8 @@ struct viommu_endpoint {
 	_Atomic bool ats;        /* its device has ATS switched on */
 	unsigned changes;        /* viommu.lock: unfinished changes that name it */
 	struct work *quarantine; /* viommu.lock: it has failed, and this still waits for it */
+	/* viommu.lock: the domain that it was in when it failed, with a reference, until it is moved and that is waited for; or NULL */
+	struct viommu_domain *left;
 	viommu__fault_sink sink; /* set before the endpoint is used, with sink_opaque */
 	void *sink_opaque;
 };

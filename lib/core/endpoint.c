@@ -94,7 +94,7 @@ int viommu_endpoint_remove(struct viommu_endpoint *endpoint)
 
 	quarantine_poll(v);
 	lock_take(&v->lock);
-	if (endpoint->changes || endpoint->quarantine || endpoint->sink || domain_of(endpoint)) {
+	if (endpoint->changes || endpoint->quarantine || endpoint->left || endpoint->sink || domain_of(endpoint)) {
 		lock_drop(&v->lock);
 		return -EBUSY;
 	}
@@ -147,15 +147,38 @@ int viommu__endpoint_set_sink(struct viommu_endpoint *endpoint, viommu__fault_si
 	return err;
 }
 
+/* Record that the endpoint leaves a domain; the change has a reference to it. */
+static void leave_locked(struct viommu_endpoint *endpoint, struct viommu_domain *domain, struct viommu_inval *inval)
+	REQUIRES(endpoint->v->lock)
+{
+	spin_take(&domain->lock);
+	domain->references++;
+	spin_drop(&domain->lock);
+	endpoint->changes++;
+	*viommu__inval_next(inval) =
+		(struct change){.kind = CHANGE_ENDPOINT, .tag = inval->tag, .domain = domain, .endpoint = endpoint};
+}
+
+/* The endpoint's own reference to the domain that it failed in. Never the last one: it is back there, or a change has another. */
+static void forget_left_locked(struct viommu_endpoint *endpoint) REQUIRES(endpoint->v->lock)
+{
+	if (endpoint->left) {
+		spin_take(&endpoint->left->lock);
+		endpoint->left->references--;
+		spin_drop(&endpoint->left->lock);
+	}
+	endpoint->left = NULL;
+}
+
 /* Move to a domain, or to none. What the endpoint leaves is recorded; leaving nothing needs no wait. */
 static int move_locked(struct viommu_endpoint *endpoint, uint16_t to, struct viommu_inval *inval)
 	REQUIRES(endpoint->v->lock)
 {
-	uint16_t from = domain_of(endpoint);
+	uint16_t from = endpoint->left ? endpoint->left->index : domain_of(endpoint);
 
-	if (from == to)
+	if (from == to && !endpoint->left)
 		return 0;
-	if (endpoint->quarantine)
+	if (endpoint->quarantine && to)
 		return -EIO;
 	int err = viommu__inval_reserve(inval);
 
@@ -163,16 +186,9 @@ static int move_locked(struct viommu_endpoint *endpoint, uint16_t to, struct vio
 		return err;
 	/* Partner: the second look in viommu_dma_begin(), ordered by the fence in viommu_inval_begin(). */
 	atomic_store_explicit(&endpoint->tag, (uint32_t)endpoint->index << 16 | to, memory_order_release);
-	if (from) {
-		struct viommu_domain *left = atomic_load_explicit(&endpoint->v->by_index[from], memory_order_relaxed);
-
-		spin_take(&left->lock);
-		left->references++;
-		spin_drop(&left->lock);
-		endpoint->changes++;
-		*viommu__inval_next(inval) = (struct change){
-			.kind = CHANGE_ENDPOINT, .tag = inval->tag, .domain = left, .endpoint = endpoint};
-	}
+	if (from && from != to)
+		leave_locked(endpoint, atomic_load_explicit(&endpoint->v->by_index[from], memory_order_relaxed), inval);
+	forget_left_locked(endpoint);
 	return 0;
 }
 

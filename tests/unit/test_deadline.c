@@ -261,15 +261,20 @@ static void on_cancel(struct viommu_hold *hold)
 	((struct slow_io *)hold)->cancelled++;
 }
 
-static void start_io(struct viommu_endpoint *endpoint, struct slow_io *io)
+static void start_io_at(struct viommu_endpoint *endpoint, uint64_t at, struct slow_io *io)
 {
 	struct viommu_section section;
 
 	io->hold.cancel = on_cancel;
 	assert_int_equal(viommu_dma_begin(endpoint, &section), 0);
-	assert_int_equal(viommu_dma_translate(&section, iova(0x1000), 8, VIOMMU_READ, &io->span), 0);
+	assert_int_equal(viommu_dma_translate(&section, iova(at), 8, VIOMMU_READ, &io->span), 0);
 	viommu_dma_hold(&section, &io->hold, &io->span, 1);
 	viommu_dma_end(&section);
+}
+
+static void start_io(struct viommu_endpoint *endpoint, struct slow_io *io)
+{
+	start_io_at(endpoint, 0x1000, io);
 }
 
 static void test_a_slow_hold_is_cancelled_at_half_the_deadline(void **state)
@@ -317,6 +322,78 @@ static void test_a_section_that_stays_open_fails_its_endpoint(void **state)
 	assert_int_equal(viommu_attach(f->other, f->other_domain, f->inval), 0);
 }
 
+/* It was blocked for one hold; the others of the domain that it was in are waited for when it leaves, and when they are unmapped. */
+static void test_a_failed_endpoint_leaves_its_domain_later(void **state)
+{
+	struct fixture *f = *state;
+	struct slow_io stuck = {0}, slow = {0};
+
+	map(f->other_domain, 0x2000);
+	start_io_at(f->other, 0x1000, &stuck);
+	start_io_at(f->other, 0x2000, &slow);
+	unmap(f, f->other_domain, 0x1000);
+	assert_int_equal(wait_for_end(f), -ETIMEDOUT);
+	assert_int_equal(viommu_attach(f->other, f->other_domain, f->inval), -EIO);
+	assert_int_equal(viommu_detach(f->other, f->inval), 0);
+	begin(f);
+	assert_int_equal(viommu_inval_poll(f->inval), -EAGAIN);
+	viommu_dma_release(&stuck.hold);
+	assert_int_equal(viommu_inval_poll(f->inval), -EAGAIN);
+	viommu_dma_release(&slow.hold);
+	assert_int_equal(viommu_inval_poll(f->inval), 0);
+	assert_int_equal(viommu_endpoint_remove(f->other), 0);
+	assert_int_equal(viommu_endpoint_add(f->v, 2, "two", &f->other), 0);
+}
+
+/* The domain that it was in when it failed is not the one that it had held on to: it lives until its holds are released. */
+static void test_a_failed_endpoint_keeps_its_domain(void **state)
+{
+	struct fixture *f = *state;
+	struct slow_io stuck = {0}, slow = {0};
+	struct viommu_domain *third;
+
+	assert_int_equal(viommu_domain_create(f->v, 3, &third), 0);
+	map(third, 0x1000);
+	start_io(f->other, &stuck);
+	assert_int_equal(viommu_attach(f->other, third, f->inval), 0);
+	start_io(f->other, &slow);
+	begin(f);
+	assert_int_equal(wait_for_end(f), -ETIMEDOUT);
+	assert_int_equal(viommu_detach(f->other, f->inval), 0);
+	viommu_domain_destroy(third);
+	begin(f);
+	assert_int_equal(viommu_inval_poll(f->inval), -EAGAIN);
+	viommu_dma_release(&stuck.hold);
+	assert_int_equal(viommu_inval_poll(f->inval), -EAGAIN);
+	viommu_dma_release(&slow.hold);
+	assert_int_equal(viommu_inval_poll(f->inval), 0);
+}
+
+/* What a client of a blocked endpoint still has of its domain it is told to forget. */
+static void test_a_failed_endpoint_has_its_client_told(void **state)
+{
+	struct fixture *f = *state;
+	struct slow_io stuck = {0};
+
+	map(f->domain, 0x2000);
+	start_io(f->endpoint, &stuck);
+	unmap(f, f->domain, 0x1000);
+	assert_int_equal(wait_for_end(f), -ETIMEDOUT);
+	viommu_dma_release(&stuck.hold);
+	f->asked = 0;
+	unmap(f, f->domain, 0x2000);
+	assert_int_equal(viommu_inval_poll(f->inval), 0);
+	assert_int_equal(f->asked, 1);
+	assert_int_equal(viommu_attach(f->endpoint, f->other_domain, f->inval), 0);
+	complete(f);
+	assert_int_equal(f->asked, 2);
+	unmap(f, f->domain, 0x2000);
+	assert_int_equal(f->asked, 2);
+	complete(f);
+	assert_int_equal(viommu_attach(f->endpoint, f->domain, f->inval), 0);
+	complete(f);
+}
+
 /* Who still holds on to memory is not idle, however often one asks; then it is. */
 static void test_a_failed_endpoint_is_not_idle(void **state)
 {
@@ -348,6 +425,9 @@ int main(void)
 		CASE(test_a_slow_hold_is_cancelled_at_half_the_deadline),
 		CASE(test_a_hold_that_stays_fails_its_endpoint),
 		CASE(test_a_section_that_stays_open_fails_its_endpoint),
+		CASE(test_a_failed_endpoint_leaves_its_domain_later),
+		CASE(test_a_failed_endpoint_keeps_its_domain),
+		CASE(test_a_failed_endpoint_has_its_client_told),
 		CASE(test_a_failed_endpoint_is_not_idle),
 	};
 

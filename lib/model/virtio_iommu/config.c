@@ -27,15 +27,12 @@ void viommu_virtio_set_features(struct viommu_virtio *dev, uint64_t features)
 	lock_drop(&dev->lock);
 }
 
-/* Put unattached endpoints where `applied` says. Stops at -ENOMEM; doing it again is harmless. */
-static int bypass_apply(struct viommu_virtio *dev)
+/* Put unattached endpoints where `applied` says. `side` has room for every one, so this cannot fail. */
+static void bypass_apply(struct viommu_virtio *dev)
 {
-	int err = 0;
-
-	for (size_t i = 0; i < dev->endpoint_count && !err; i++)
+	for (size_t i = 0; i < dev->endpoint_count; i++)
 		if (!dev->endpoints[i].domain)
-			err = vio_set_unattached(dev, &dev->endpoints[i], dev->side);
-	return err;
+			vio_force_unattached(dev, &dev->endpoints[i], dev->side);
 }
 
 int vio_bypass_step(struct viommu_virtio *dev)
@@ -50,7 +47,7 @@ int vio_bypass_step(struct viommu_virtio *dev)
 		if (bypass->applied == bypass->wanted)
 			continue;
 		bypass->applied = bypass->wanted;
-		bypass_apply(dev); /* `side` has room for every endpoint */
+		bypass_apply(dev);
 		viommu_inval_begin(dev->side);
 	}
 	return 0;

@@ -119,6 +119,13 @@ int vio_set_unattached(struct viommu_virtio *dev, struct vio_endpoint *endpoint,
 	return dev->bypass.applied ? viommu_bypass(endpoint->core, inval) : viommu_detach(endpoint->core, inval);
 }
 
+void vio_force_unattached(struct viommu_virtio *dev, struct vio_endpoint *endpoint, struct viommu_inval *inval)
+{
+	/* One that has failed must not bypass yet (-EIO): it stays blocked. */
+	if (vio_set_unattached(dev, endpoint, inval))
+		viommu_detach(endpoint->core, inval);
+}
+
 enum vio_status vio_detach(struct viommu_virtio *dev, const uint8_t *request)
 {
 	struct vio_endpoint *endpoint = vio_endpoint_find(dev, le32_get(request + VIO_DETACH_ENDPOINT));
@@ -137,7 +144,7 @@ enum vio_status vio_detach(struct viommu_virtio *dev, const uint8_t *request)
 void vio_detach_all(struct viommu_virtio *dev)
 {
 	for (size_t i = 0; i < dev->endpoint_count; i++) {
-		vio_set_unattached(dev, &dev->endpoints[i], dev->inval);
+		vio_force_unattached(dev, &dev->endpoints[i], dev->inval);
 		if (dev->endpoints[i].domain)
 			leave(dev, &dev->endpoints[i]);
 	}

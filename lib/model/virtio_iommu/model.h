@@ -98,6 +98,8 @@ enum vio_status vio_attach(struct viommu_virtio *dev, const uint8_t *request);
 enum vio_status vio_detach(struct viommu_virtio *dev, const uint8_t *request);
 /* What an endpoint without domain may do: all or nothing. -ENOMEM. */
 int vio_set_unattached(struct viommu_virtio *dev, struct vio_endpoint *endpoint, struct viommu_inval *inval);
+/* The same where room is reserved and nothing may fail. */
+void vio_force_unattached(struct viommu_virtio *dev, struct vio_endpoint *endpoint, struct viommu_inval *inval);
 /* Take every endpoint out of its domain. Cannot fail: `inval` has room for all (see viommu_virtio_manage()). */
 void vio_detach_all(struct viommu_virtio *dev);
 

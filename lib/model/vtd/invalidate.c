@@ -8,8 +8,8 @@
 
 #include "lib/model/vtd/tables.h"
 
-/* More is not collected: a guest that never waits for its invalidations does not fill our memory. A command makes three for each endpoint. */
-enum { CHANGES_MAX = 1024, CHANGES_PER_COMMAND = 3 };
+/* More is not collected: a guest that never waits for its invalidations does not fill our memory. */
+enum { CHANGES_MAX = 1024 };
 
 static const struct range everything = {0, UINT64_MAX};
 
@@ -41,9 +41,10 @@ static int make_room(struct viommu_vtd *unit, struct viommu_inval *inval)
 
 	for (const struct vtd_endpoint *endpoint = vtd_endpoints(unit); endpoint; endpoint = endpoint->next)
 		endpoints++;
-	if (count > CHANGES_MAX + CHANGES_PER_COMMAND * endpoints)
+	if (count > CHANGES_MAX + VTD_CHANGES_PER_ENDPOINT * endpoints)
 		return -ENOMEM;
-	return viommu__inval_room(inval, count + endpoints);
+	return viommu__inval_room(inval,
+				  count + 2 * endpoints); /* what is evicted, and what a failed one leaves behind */
 }
 
 /* An endpoint that had failed and has let go since (inval.h) works again when the guest sets it up anew. */
@@ -164,14 +165,14 @@ int vtd_invalidate_all(struct viommu_vtd *unit, struct viommu_inval *inval)
 	return drop(unit, inval, &(struct scope){0});
 }
 
-/* An endpoint that has failed stays blocked (-EIO): restore() is for later. */
+/* An endpoint that has failed (-EIO) stays blocked, and what it still does is waited for: restore() is for later. */
 static int set_one(struct vtd_endpoint *endpoint, struct viommu_inval *inval, bool on)
 {
 	int err = on ? viommu_attach(endpoint->endpoint, endpoint->space, inval)
 		     : viommu_bypass(endpoint->endpoint, inval);
 
 	endpoint->translating = on;
-	return err == -EIO ? 0 : err;
+	return err == -EIO ? viommu_detach(endpoint->endpoint, inval) : err;
 }
 
 /* What was kept from an earlier time with translation goes first. */

@@ -6,13 +6,7 @@
 #include <sched.h>
 #include <stdlib.h>
 
-enum {
-	DEFAULT_WIDTH = 48,
-	DEFAULT_HOST_WIDTH = 46,
-	FIRST_READER = 1u << 31,
-	CHANGES_PER_ENDPOINT = 3,
-	SPARE_CHANGES = 8
-};
+enum { DEFAULT_WIDTH = 48, DEFAULT_HOST_WIDTH = 46, FIRST_READER = 1u << 31, SPARE_CHANGES = 8 };
 
 static uint64_t capabilities(const struct viommu_vtd_config *config)
 {
@@ -229,8 +223,8 @@ static size_t room(const struct viommu_vtd *unit)
 	size_t count = SPARE_CHANGES;
 
 	for (const struct vtd_endpoint *endpoint = unit->endpoints; endpoint; endpoint = endpoint->next)
-		count += CHANGES_PER_ENDPOINT;
-	return count + CHANGES_PER_ENDPOINT;
+		count += VTD_CHANGES_PER_ENDPOINT;
+	return count + VTD_CHANGES_PER_ENDPOINT;
 }
 
 /*
