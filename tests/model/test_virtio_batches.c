@@ -189,9 +189,12 @@ static void test_a_hold_that_stays_fails_its_request_alone(void **state)
 	assert_int_equal(packet_status(&packets[2]), VIO_S_OK);
 	assert_false(driver_reads(d->a, 0x1000)); /* failed: blocked */
 	assert_int_equal(driver_attach(d, 3, ENDPOINT_A), VIO_S_DEVERR);
+	assert_int_equal(driver_attach(d, 1, ENDPOINT_A), VIO_S_DEVERR);
 	assert_int_equal(driver_map(d, 2, 0, 0xfff, 0, RW), VIO_S_OK);
 	assert_true(driver_reads(d->b, 0));
 	viommu_dma_release(&hold);
+	assert_int_equal(driver_attach(d, 1, ENDPOINT_A), VIO_S_OK);
+	assert_true(driver_reads(d->a, 0x1000));
 	assert_int_equal(driver_attach(d, 3, ENDPOINT_A), VIO_S_OK);
 }
 
