@@ -109,7 +109,7 @@ bool change_concerns_hold(const struct change *change, const struct viommu_hold 
 /* quarantine.c */
 /* Ask the holds in the way to end. */
 void work_cancel_holds(struct viommu *v, struct work *work);
-/* Fail the endpoints in the way, give `inval` a fresh work, keep the old one. -ENOMEM: nothing happened. */
+/* Fail the endpoints in the way, give `inval` a fresh work, keep the old one. -ENOMEM, -EAGAIN (there are too many): nothing happened. */
 int work_quarantine(struct viommu_inval *inval);
 /* See whether somebody in quarantine has let go. */
 void quarantine_poll(struct viommu *v);

@@ -9,6 +9,9 @@
 
 #include "lib/core/inval.h"
 
+/* No more is kept of a guest that goes on invalidating what a stuck device holds on to: it waits, deadline or not. */
+enum { QUARANTINE_MAX = 32 };
+
 static void cancel_in_domain(const struct work *work, const struct change *change, struct viommu_domain *domain)
 {
 	lock_take(&domain->holds_lock);
@@ -122,6 +125,8 @@ int work_quarantine(struct viommu_inval *inval)
 	struct viommu *v = inval->v;
 	struct work *old = inval->work, *fresh;
 
+	if (atomic_load_explicit(&v->quarantined, memory_order_relaxed) >= QUARANTINE_MAX)
+		return -EAGAIN;
 	for (size_t i = 0; inval->timed_out && i < old->count; i++)
 		if (work_unfinished(v, old, &old->changes[i]))
 			inval->timed_out(inval->opaque, old->changes[i].tag);

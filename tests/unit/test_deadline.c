@@ -394,6 +394,30 @@ static void test_a_failed_endpoint_has_its_client_told(void **state)
 	complete(f);
 }
 
+/* A guest that goes on and on with a device that is stuck: at some point it gets no more answers, until that device lets go. */
+static void test_the_quarantine_is_bounded(void **state)
+{
+	struct fixture *f = *state;
+	struct slow_io stuck = {0};
+	struct viommu_stats stats;
+	unsigned given_up = 0;
+
+	start_io(f->other, &stuck);
+	do {
+		unmap(f, f->other_domain, 0x1000);
+		for (unsigned ms = 0; ms < 3 * DEADLINE_MS && viommu_inval_poll(f->inval) == -EAGAIN; ms++)
+			nap();
+		map(f->other_domain, 0x1000);
+		viommu_stats_get(f->v, &stats);
+	} while (stats.quarantined == ++given_up && given_up < 100);
+	assert_true(given_up > 8 && given_up < 100);
+	assert_int_equal(viommu_inval_poll(f->inval), -EAGAIN);
+	viommu_dma_release(&stuck.hold);
+	assert_int_equal(viommu_inval_poll(f->inval), 0);
+	viommu_stats_get(f->v, &stats);
+	assert_int_equal(stats.quarantined, 0);
+}
+
 /* Who still holds on to memory is not idle, however often one asks; then it is. */
 static void test_a_failed_endpoint_is_not_idle(void **state)
 {
@@ -428,6 +452,7 @@ int main(void)
 		CASE(test_a_failed_endpoint_leaves_its_domain_later),
 		CASE(test_a_failed_endpoint_keeps_its_domain),
 		CASE(test_a_failed_endpoint_has_its_client_told),
+		CASE(test_the_quarantine_is_bounded),
 		CASE(test_a_failed_endpoint_is_not_idle),
 	};
 
