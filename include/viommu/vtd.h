@@ -67,7 +67,10 @@ VIOMMU_PUBLIC int viommu_vtd_manage(struct viommu_vtd *unit, struct viommu_endpo
 VIOMMU_PUBLIC uint64_t viommu_vtd_read(struct viommu_vtd *unit, uint64_t offset, unsigned size);
 VIOMMU_PUBLIC void viommu_vtd_write(struct viommu_vtd *unit, uint64_t offset, uint64_t value, unsigned size);
 
-/* viommu_vtd_poll - go on with what is pending. 0 (nothing is any more) or -EAGAIN. Any thread, outside of sections. */
+/*
+ * viommu_vtd_poll - go on with what is pending; 0: nothing is any more. Any thread, outside of sections; waits for none.
+ * Errors: -EAGAIN (something is still pending, or another thread is at work in the unit: call again soon).
+ */
 VIOMMU_PUBLIC int viommu_vtd_poll(struct viommu_vtd *unit);
 
 /* viommu_vtd_reset - as at power-on: DMA bypasses, interrupts pass. Complete when viommu_vtd_poll() gives 0. */

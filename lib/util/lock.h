@@ -4,6 +4,7 @@
 #define LIB_UTIL_LOCK_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #if defined(__clang__)
 #define LOCK_ATTR(x) __attribute__((x))
@@ -33,6 +34,13 @@ static inline void lock_fini(struct lock *lock)
 static inline void lock_take(struct lock *lock) LOCK_ATTR(acquire_capability(lock)) LOCK_ATTR(no_thread_safety_analysis)
 {
 	pthread_mutex_lock(&lock->mutex);
+}
+
+/* True: taken. */
+static inline bool lock_try(struct lock *lock) LOCK_ATTR(try_acquire_capability(true, lock))
+	LOCK_ATTR(no_thread_safety_analysis)
+{
+	return !pthread_mutex_trylock(&lock->mutex);
 }
 
 static inline void lock_drop(struct lock *lock) LOCK_ATTR(release_capability(lock)) LOCK_ATTR(no_thread_safety_analysis)

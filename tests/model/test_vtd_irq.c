@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Interrupt remapping as the unit's registers and queue drive it; what entries may contain is unit/test_ir's. */
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
 
 #include "tests/model/vtd_guest.h"
 
@@ -169,6 +172,57 @@ static void test_a_table_that_is_not_in_memory(void **state)
 	assert_int_equal(vtd_field(guest_get(guest, VTD_FRCD + 24, 8), 39, 32), 0x21);
 }
 
+/* A vCPU whose write to the tail takes long, as a commit to the kernel may. */
+struct busy {
+	struct guest *guest;
+	_Atomic bool inside, let_go;
+};
+
+static void slow_commit(void *opaque)
+{
+	enum { PATIENCE_MS = 5000 };
+	struct busy *busy = opaque;
+
+	atomic_store(&busy->inside, true);
+	for (unsigned i = 0; i < PATIENCE_MS && !atomic_load(&busy->let_go); i++)
+		usleep(1000);
+}
+
+static void *kick(void *opaque)
+{
+	struct busy *busy = opaque;
+
+	guest_kick(busy->guest);
+	return NULL;
+}
+
+/* Who polls for everybody, the thread of all devices, does not wait for a vCPU that is at work in the unit. */
+static void test_a_poll_does_not_wait_for_a_vcpu(void **state)
+{
+	struct guest *guest = *state;
+	void *const opaque = guest->unit->config.opaque;
+	struct busy busy = {.guest = guest};
+	pthread_t vcpu;
+
+	enable(guest);
+	guest_queue_on(guest, false);
+	guest_push(guest, VTD_D_IEC, 0);
+	guest_push_wait(guest, 8);
+	guest->unit->config.irq_invalidate = NULL;
+	guest->unit->config.irq_commit = slow_commit;
+	guest->unit->config.opaque = &busy;
+	assert_int_equal(pthread_create(&vcpu, NULL, kick, &busy), 0);
+	while (!atomic_load(&busy.inside))
+		usleep(1000);
+	assert_int_equal(viommu_vtd_poll(guest->unit), -EAGAIN);
+	atomic_store(&busy.let_go, true);
+	pthread_join(vcpu, NULL);
+	assert_int_equal(viommu_vtd_poll(guest->unit), 0);
+	assert_int_equal(guest_status(guest), 8);
+	guest->unit->config.irq_commit = NULL;
+	guest->unit->config.opaque = opaque;
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, guest_setup, guest_teardown)
@@ -181,6 +235,7 @@ int main(void)
 		TEST(test_one_commit_for_each_wait),
 		TEST(test_switching_resolves_everything_again),
 		TEST(test_a_table_that_is_not_in_memory),
+		TEST(test_a_poll_does_not_wait_for_a_vcpu),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

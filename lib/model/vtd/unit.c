@@ -364,9 +364,11 @@ bool vtd_advance(struct viommu_vtd *unit)
 	return false;
 }
 
+/* Whoever is at work in the unit advances it, and may take long; but it may also have looked before what we come for. */
 int viommu_vtd_poll(struct viommu_vtd *unit)
 {
-	lock_take(&unit->lock);
+	if (!lock_try(&unit->lock))
+		return -EAGAIN;
 	bool pending = vtd_advance(unit);
 
 	lock_drop(&unit->lock);
