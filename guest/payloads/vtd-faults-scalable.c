@@ -73,6 +73,8 @@ static void check_context(void)
 		{"0x41 context entry not present", context, *context & ~1ull, AT, 0x41, true, BEHIND_CONTEXT},
 		{"0x42 context entry", context, *context | 1 << 5, AT, 0x42, true, UNQUALIFIED},
 		{"0x42 context entry, PASIDE is not offered", context, *context | 1 << 3, AT, 0x42, true, UNQUALIFIED},
+		{"0x42 context entry, DTE without device TLBs", context, *context | 1 << 2, AT, 0x42, true,
+		 UNQUALIFIED},
 		{"0x42 context entry, word 1", context + 1, BIT64(21) | PASID, AT, 0x42, true, UNQUALIFIED},
 		{"0x42 context entry, word 2", context + 2, 1, AT, 0x42, true, UNQUALIFIED},
 		{"0x42 context entry, word 3", context + 3, 1, AT, 0x42, true, UNQUALIFIED},
