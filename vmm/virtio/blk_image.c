@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "vmm/util/log.h"
@@ -47,8 +49,26 @@ static int measure(struct blk_image *image, const char *path)
 		vmm_log("disk %s: not a file of at least %d bytes", path, BLK_SECTOR);
 		return -EINVAL;
 	}
+	image->block_device = S_ISBLK(stat.st_mode);
 	image->sectors = (uint64_t)size / BLK_SECTOR;
 	return 0;
+}
+
+/* File systems that are known to say -EAGAIN where they would have to wait. */
+static bool keeps_promise(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs))
+		return false;
+	switch (fs.f_type) {
+	case BTRFS_SUPER_MAGIC:
+	case EXT4_SUPER_MAGIC:
+	case TMPFS_MAGIC:
+	case XFS_SUPER_MAGIC:
+		return true;
+	}
+	return false;
 }
 
 int blk_image_open(struct blk_image *image, const char *path, bool readonly)
@@ -64,6 +84,7 @@ int blk_image_open(struct blk_image *image, const char *path, bool readonly)
 	}
 	fcntl(image->fd, F_SETFL, 0);
 	err = measure(image, path);
+	image->may_wait = !image->block_device && !keeps_promise(image->fd);
 	if (!err)
 		err = lock_image(image, path);
 	if (err)

@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "vmm/layout.h"
 #include "vmm/util/log.h"
 #include "vmm/virtio/blk.h"
 
@@ -81,6 +82,8 @@ void blk_io_step(struct virtio_blk *blk, struct viommu_section *section, struct 
 		io_uring_prep_readv(sqe, blk->image.fd, request->iov, (unsigned)count, offset);
 	else
 		io_uring_prep_writev2(sqe, blk->image.fd, request->iov, (unsigned)count, offset, blk->write_flags);
+	if (blk->image.may_wait)
+		io_uring_sqe_set_flags(sqe, IOSQE_ASYNC);
 	io_uring_sqe_set_data(sqe, request);
 	request->in_kernel = true;
 	blk->in_flight++;
@@ -206,12 +209,24 @@ err_close:
 	return ret;
 }
 
+/*
+ * The kernel's threads for requests that wait are shared by all disks of ours, and few by default: then a disk that does not answer
+ * would have them all. They are made as they are needed. An older kernel keeps its limit.
+ */
+static void share_workers(struct virtio_blk *blk)
+{
+	unsigned limits[2] = {LAYOUT_PCI_SLOTS * BLK_REQUESTS, 0};
+
+	io_uring_register_iowq_max_workers(&blk->ring, limits);
+}
+
 int blk_io_init(struct virtio_blk *blk)
 {
 	int ret = io_uring_queue_init(2 * BLK_REQUESTS, &blk->ring, 0);
 
 	if (ret)
 		goto err_log;
+	share_workers(blk);
 	blk->submit_work = (struct loop_work){.run = submit_again, .opaque = blk};
 	ret = watch_ring(blk);
 	if (ret)
