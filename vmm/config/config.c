@@ -82,7 +82,7 @@ static int take_iommu(struct run_config *config, const struct option_def *def, c
 /* The keys of a device option: the one that names it, then those of its kind, then those of all. */
 static size_t device_keys(enum device_kind kind, struct key *keys)
 {
-	static const char *const name_key[] = {[DEVICE_DISK] = "path", [DEVICE_NET] = "tap"};
+	static const char *const name_key[] = {[DEVICE_DISK] = "path", [DEVICE_NET] = "tap", [DEVICE_EDU] = NULL};
 	size_t count = 0;
 
 	if (kind != DEVICE_RNG)
