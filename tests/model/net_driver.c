@@ -225,6 +225,18 @@ void net_device_reset(struct net_fixture *f)
 	assert_int_equal(net_status(f), 0);
 }
 
+void net_queue_reset_and_enable(struct net_fixture *f, unsigned queue)
+{
+	set_reg(f, VIRTIO_PCI_COMMON_Q_SELECT, 2, queue);
+	set_reg(f, VIRTIO_PCI_COMMON_Q_RESET, 2, 1);
+	net_settle(f);
+	assert_int_equal(net_reg(f, VIRTIO_PCI_COMMON_Q_RESET, 2), 0);
+	assert_int_equal(net_reg(f, VIRTIO_PCI_COMMON_Q_ENABLE, 2), 0);
+	memset(f->ram + ring(queue), 0, RING_STRIDE);
+	set_queue(f, queue);
+	net_settle(f);
+}
+
 static struct vring ring_of(struct net_fixture *f, unsigned queue)
 {
 	uint8_t *at = f->ram + ring(queue);

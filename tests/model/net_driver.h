@@ -44,6 +44,8 @@ int net_teardown(void **state);
 /* Make the device with so many queue pairs, and start it with what is both offered and in `features`. */
 void net_boot(struct net_fixture *f, unsigned pairs, uint64_t features);
 void net_device_reset(struct net_fixture *f);
+/* Reset one queue, and begin it anew with empty rings. */
+void net_queue_reset_and_enable(struct net_fixture *f, unsigned queue);
 
 uint64_t net_reg(struct net_fixture *f, uint64_t offset, unsigned size);
 uint8_t net_status(struct net_fixture *f);

@@ -325,6 +325,39 @@ static void test_transmit_tap_lost(void **state)
 	assert_int_equal(sent_before + count_used(f, TX), FRAMES);
 }
 
+/* Queues that wait, one for buffers and one for a full tap, are reset; nothing of before is left, and both go on. */
+static void test_queue_reset(void **state)
+{
+	struct net_fixture *f = *state;
+	static uint8_t frame[TAP_HEADER_SIZE + NET_FRAME_MAX];
+	enum { FRAMES = 32, LEN = 60000 };
+
+	net_boot(f, 1, everything & ~BIT(MTU));
+	add_buffers(f, 0, 2, SMALL);
+	net_frame_comes(f, 0, NULL, 4000, 1);
+	net_queue_reset_and_enable(f, RX);
+	add_buffers(f, 0, 4, SMALL);
+	expect_nothing(f, RX);
+	net_frame_comes(f, 0, NULL, 3000, 2);
+	assert_int_equal(expect_frame(f, 3000, 2), 3);
+	for (unsigned i = 0; i < FRAMES; i++) {
+		memset(f->ram + buffer(i), 0, TAP_HEADER_SIZE);
+		net_add(f, TX, buffer(i), LEN, false);
+	}
+	net_kick_queue(f, TX);
+	assert_in_range(count_used(f, TX), 1, FRAMES - 1);
+	net_queue_reset_and_enable(f, TX);
+	while (recv(f->tap[0], frame, sizeof(frame), 0) == LEN)
+		;
+	net_settle(f);
+	assert_int_equal(recv(f->tap[0], frame, sizeof(frame), 0), -1);
+	net_add(f, TX, buffer(0), 100, false);
+	net_kick_queue(f, TX);
+	assert_int_equal(recv(f->tap[0], frame, sizeof(frame), 0), 100);
+	assert_int_equal(count_used(f, TX), 1);
+	assert_false(net_status(f) & VIRTIO_CONFIG_S_NEEDS_RESET);
+}
+
 /* The answer to a command: VIRTIO_NET_OK or _ERR. */
 static uint8_t command(struct net_fixture *f, unsigned queue, const char *bytes, uint32_t len)
 {
@@ -422,6 +455,7 @@ int main(void)
 		TEST(test_receive_not_negotiated),
 		TEST(test_transmit),
 		TEST(test_transmit_tap_lost),
+		TEST(test_queue_reset),
 		TEST(test_control),
 		TEST(test_pairs),
 	};
