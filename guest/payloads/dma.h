@@ -13,7 +13,7 @@ bool dma_open(unsigned slot);
 void dma_write(uint64_t iova);
 void dma_read(uint64_t iova);
 
-/* What a write to `iova` changes. */
+/* Does a write to `iova` arrive at `target`? */
 bool dma_lands(uint64_t iova, volatile uint64_t *target);
 
 /* Does a read from `iova` fetch what is at `source`? By way of an address where writes reach `through`. */

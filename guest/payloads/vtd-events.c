@@ -50,6 +50,7 @@ static void check_records(void)
 	check_equal("a device that goes on has one record", fault_at(2).reason, 0);
 	fault_clear(0);
 	check_equal("one of two taken: PPF stays", status(), FSTS_PPF);
+	check_equal("and FRI says where the first one was", fault_first(), 0);
 	check_equal("F is cleared by writing it", fault_at(0).reason, 0);
 	fault_clear(1);
 	check_equal("both taken: PPF goes", status(), 0);

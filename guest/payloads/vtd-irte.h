@@ -29,9 +29,10 @@ bool irte_start(bool extended);
 /* The low word that brings vector FIRST_VECTOR + index to a processor. */
 uint64_t irte_to(unsigned index, uint32_t destination);
 
-/* Write an entry, high word first, and invalidate it. */
-void irte_set(unsigned entry, uint64_t low, uint64_t high);
+/* Write an entry, the high word first; and invalidate it. */
 void irte_write(unsigned entry, uint64_t low, uint64_t high);
+void irte_set(unsigned entry, uint64_t low, uint64_t high);
+
 /* 2^mask entries. */
 void irte_invalidate(unsigned entry, unsigned mask);
 void irte_invalidate_all(void);
