@@ -3,7 +3,6 @@
  * How many blocks of 4 KiB a second a disk reads one after the other, past the page cache: each costs an interrupt, and nothing else
  * runs meanwhile. read-rate DEVICE COUNT
  */
-#define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
