@@ -19,7 +19,7 @@ static int parse(struct run_config *config, const char *line)
 	int argc = 3;
 
 	assert_true(strlen(line) < sizeof(words));
-	strcpy(words, line);
+	memcpy(words, line, strlen(line) + 1);
 	for (char *word; (word = strsep(&rest, " "));)
 		if (*word)
 			argv[argc++] = word;
