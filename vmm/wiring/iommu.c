@@ -16,6 +16,9 @@
 #include "vmm/wiring/iommu.h"
 #include "vmm/wiring/vtd.h"
 
+/* Linux waits for a VT-d command for ten seconds, and longer for everything else. */
+enum { DEADLINE_MS = 5000 };
+
 struct iommu_wiring {
 	struct viommu *v;
 	struct viommu_virtio *model; /* or NULL */
@@ -51,6 +54,9 @@ static void endpoint_failed(void *opaque, uint32_t endpoint)
 {
 	struct iommu_wiring *wiring = opaque;
 
+	/* The units' own endpoints are no devices. */
+	if (endpoint >> 3 >= LAYOUT_PCI_SLOTS)
+		return;
 	atomic_fetch_or(&wiring->failed, 1u << (endpoint >> 3));
 	loop_post(wiring->loop, &wiring->fail_work);
 }
@@ -149,6 +155,7 @@ int iommu_wiring_create(const struct iommu_config *config, const struct iommu_ma
 	const struct viommu_config core = {
 		.log = log_line,
 		.fault = machine->faults ? note_fault : NULL,
+		.deadline_ms = DEADLINE_MS,
 		.endpoint_failed = endpoint_failed,
 		.opaque = wiring,
 	};
