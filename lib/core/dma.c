@@ -201,6 +201,8 @@ static int walk_target(struct viommu_section *section, uint64_t iova, unsigned a
 		fill_target(&result, iova, out);
 		return 0;
 	}
+	if (err == -EAGAIN)
+		return err;
 	return report(section, &(struct viommu_fault){
 				       .domain = result.domain_id,
 				       .iova = {iova},

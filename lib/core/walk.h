@@ -36,7 +36,8 @@ struct walk_result {
 struct walk_ops {
 	/*
 	 * Find the leaf of an address that allows `access`. Runs inside a section on any thread, several at a time; `memory` is the
-	 * section's. 0, or -EFAULT with domain_id, reason and detail set.
+	 * section's. 0, or -EFAULT with domain_id, reason and detail set; -EAGAIN: who knows the answer has been asked, it comes later
+	 * (then nothing is reported).
 	 */
 	int (*walk)(void *opaque, const struct memory *memory, uint64_t iova, unsigned access,
 		    struct walk_result *result);
