@@ -74,6 +74,26 @@ VIOMMU_PUBLIC void viommu_dma_end(struct viommu_section *section);
 VIOMMU_PUBLIC int viommu_dma_translate(struct viommu_section *section, struct viommu_iova iova, uint64_t len,
 				       unsigned access, struct viommu_span *out);
 
+/* A stretch of I/O address space with equal rights that lies in one piece of guest memory. */
+struct viommu_run {
+	struct viommu_iova first, last;
+	unsigned access; /* VIOMMU_READ, VIOMMU_WRITE */
+	struct viommu_gpa gpa;
+	void *host;         /* of the first byte; as a span's, void after the section */
+	int fd;             /* of the region, -1: none */
+	uint64_t fd_offset; /* of the first byte in it */
+};
+
+/*
+ * viommu_dma_run - find the run around an address, for who hands translations on: as far as it goes, or half a thousand pages (of the
+ * guest's tables, or of the domain's) either way.
+ * @access: what the run must allow; 0: anything that is mapped
+ * @report: whether it counts as an access, with a fault (fault.h) where it is not allowed
+ * Errors: as viommu_dma_translate().
+ */
+VIOMMU_PUBLIC int viommu_dma_run(struct viommu_section *section, struct viommu_iova iova, unsigned access, bool report,
+				 struct viommu_run *out);
+
 /*
  * viommu_dma_hold - keep spans of this section usable after its end.
  * @spans: what viommu_dma_translate() gave in this section; the array stays the hold's until release

@@ -13,14 +13,13 @@ static uint16_t domain_of(const struct viommu_endpoint *endpoint)
 			      : section_domain(atomic_load_explicit(&endpoint->tag, memory_order_relaxed));
 }
 
-bool client_concerned(const struct viommu_client *client, const struct change *change)
+/* Is it about the client's endpoint? */
+static bool about(const struct viommu_client *client, const struct change *change)
 {
 	const struct viommu_endpoint *endpoint = client->endpoint;
 
 	switch (change->kind) {
 	case CHANGE_UNMAP:
-		if (change->spare_ats && atomic_load_explicit(&endpoint->ats, memory_order_relaxed))
-			return false;
 		/* An endpoint that is just moving may have a client that still lives in its old domain. */
 		return endpoint->changes || domain_of(endpoint) == change->domain->index;
 	case CHANGE_ENDPOINT:
@@ -32,12 +31,42 @@ bool client_concerned(const struct viommu_client *client, const struct change *c
 	return true;
 }
 
+bool client_concerned(const struct viommu_client *client, const struct change *change)
+{
+	/* A device with ATS has invalidations of its own. */
+	if (change->spare_ats && atomic_load_explicit(&client->endpoint->ats, memory_order_relaxed))
+		return false;
+	return about(client, change);
+}
+
 static void tell(struct viommu_client *client, const struct change *change)
 {
 	struct range range = change->kind == CHANGE_UNMAP ? change->range : everything;
 
 	client->ops->invalidate(client->opaque, (struct viommu_iova){range.first}, (struct viommu_iova){range.last},
 				++client->asked);
+}
+
+static void tell_map(const struct viommu_client *client, struct range range)
+{
+	if (client->ops->map)
+		client->ops->map(client->opaque, (struct viommu_iova){range.first}, (struct viommu_iova){range.last});
+}
+
+/* After an invalidation: may there be something new in place of what it took away? */
+static void tell_again(const struct viommu_client *client, const struct change *change)
+{
+	switch (change->kind) {
+	case CHANGE_UNMAP:
+		if (change->domain->walk && change->domain->walk->told)
+			tell_map(client, change->range);
+		return;
+	case CHANGE_ENDPOINT:
+	case CHANGE_MEMORY:
+	case CHANGE_NOTHING:
+		tell_map(client, everything);
+		return;
+	}
 }
 
 static void invalidate_one(struct viommu_client *client, struct work *work)
@@ -49,6 +78,30 @@ static void invalidate_one(struct viommu_client *client, struct work *work)
 			tell(client, &work->changes[i]);
 	if (client->asked != before)
 		work->clients[work->client_count++] = (struct client_wait){client, client->asked};
+	for (size_t i = 0; i < work->count; i++)
+		if (about(client, &work->changes[i]))
+			tell_again(client, &work->changes[i]);
+}
+
+void clients_mapped(struct viommu_domain *domain, struct range range)
+{
+	struct viommu *v = domain->v;
+
+	/* Who registers later looks for itself. */
+	if (!atomic_load_explicit(&v->client_count, memory_order_relaxed))
+		return;
+	lock_take(&v->lock);
+	for (struct viommu_client *client = v->clients; client; client = client->next)
+		if (domain_of(client->endpoint) == domain->index)
+			tell_map(client, range);
+	lock_drop(&v->lock);
+}
+
+void clients_moved_locked(struct viommu_endpoint *endpoint)
+{
+	for (struct viommu_client *client = endpoint->v->clients; client; client = client->next)
+		if (client->endpoint == endpoint)
+			tell_map(client, everything);
 }
 
 void clients_invalidate(struct viommu *v, struct work *work)

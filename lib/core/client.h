@@ -33,6 +33,12 @@ bool client_concerned(const struct viommu_client *client, const struct change *c
 /* Tell the clients and note whom to wait for. Nothing to do, and no lock, where there are no clients. */
 void clients_invalidate(struct viommu *v, struct work *work);
 
+/* Something was mapped in a domain. */
+void clients_mapped(struct viommu_domain *domain, struct range range);
+
+/* An endpoint has a new domain, and nothing to be invalidated. viommu.lock held. */
+void clients_moved_locked(struct viommu_endpoint *endpoint) REQUIRES(endpoint->v->lock);
+
 bool client_wait_over(const struct client_wait *wait);
 
 /* Have all of them acknowledged? */

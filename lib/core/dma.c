@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "lib/core/context.h"
+#include "lib/core/target.h"
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -93,69 +93,14 @@ void viommu_dma_end(struct viommu_section *section)
 	atomic_store_explicit(&slot->word, 0, memory_order_release);
 }
 
-/* What the domain says of one address: where it points, how many bytes run on from it, and before it, with which rights. */
-struct target {
-	uint64_t gpa, len, before;
-	unsigned access;
-};
-
-static uint64_t bytes_of_pages(uint64_t pages)
-{
-	return pages > UINT64_MAX >> TABLE_PAGE_SHIFT ? UINT64_MAX : pages << TABLE_PAGE_SHIFT;
-}
-
-/* In what is kept of the domain, or always there. */
-static inline bool find_target(const struct viommu_domain *domain, uint64_t iova, struct target *out)
-{
-	uint64_t offset = iova & ((1u << TABLE_PAGE_SHIFT) - 1);
-	struct table_hit hit;
-
-	if (domain->identity) { /* all of the space; its last byte would not fit into a length, and memory ends before it */
-		*out = (struct target){iova, UINT64_MAX, iova, VIOMMU_READ | VIOMMU_WRITE};
-		return true;
-	}
-	if (!table_find(&domain->table, iova >> TABLE_PAGE_SHIFT, &hit))
-		return false;
-	*out = (struct target){hit.gpa + offset, bytes_of_pages(hit.pages) - offset, offset, hit.access};
-	return true;
-}
-
-static bool allows(const struct target *target, unsigned access)
-{
-	/* NOLINTNEXTLINE: a target that was not found is an error in each caller, which clang-tidy loses on its way */
-	return (target->access & access) == access && !(target->access & VIOMMU_MMIO);
-}
-
-static void fill_target(const struct walk_result *result, uint64_t iova, struct target *out)
-{
-	uint64_t before = iova - result->iova.first;
-
-	*out = (struct target){result->gpa + before, result->iova.last - iova + 1, before, result->access};
-}
-
-/* The same for whoever is served by a walk: what was kept may be lacking, or allow less than the guest's table does by now. */
-static bool find_or_walk(const struct viommu_section *section, uint64_t iova, unsigned access, struct target *out)
-{
-	struct viommu_domain *domain = section->domain;
-	bool found = find_target(domain, iova, out);
-	struct walk_result result;
-
-	if (!domain->walk || (found && allows(out, access)))
-		return found;
-	if (viommu__domain_walk(domain, section->memory, iova, access, &result))
-		return false;
-	fill_target(&result, iova, out);
-	return true;
-}
-
 /* Go on while the next leaf continues this one. A fault further on is found when the device gets there. */
 static void extend(const struct viommu_section *section, uint64_t iova, uint64_t len, unsigned access,
 		   struct target *target)
 {
 	struct target next;
 
-	while (target->len < len && find_or_walk(section, iova + target->len, access, &next) && allows(&next, access) &&
-	       next.gpa == target->gpa + target->len) {
+	while (target->len < len && target_find_or_walk(section, iova + target->len, access, &next) &&
+	       target_allows(&next, access) && next.gpa == target->gpa + target->len) {
 		target->len += next.len;
 		target->access &= next.access;
 	}
@@ -198,7 +143,7 @@ static int walk_target(struct viommu_section *section, uint64_t iova, unsigned a
 	int err = viommu__domain_walk(section->domain, section->memory, iova, access, &result);
 
 	if (!err) {
-		fill_target(&result, iova, out);
+		target_fill(&result, iova, out);
 		return 0;
 	}
 	if (err == -EAGAIN)
@@ -217,9 +162,9 @@ static int walk_target(struct viommu_section *section, uint64_t iova, unsigned a
 static inline int resolve(struct viommu_section *section, uint64_t iova, unsigned access, struct target *out)
 {
 	const struct viommu_domain *domain = section->domain;
-	bool found = find_target(domain, iova, out);
+	bool found = target_find(domain, iova, out);
 
-	if (unlikely(domain->walk && !(found && allows(out, access))))
+	if (unlikely(domain->walk && !(found && target_allows(out, access))))
 		return walk_target(section, iova, access, out);
 	return likely(found) ? 0 : fault(section, iova, access, VIOMMU_FAULT_NOT_MAPPED);
 }
@@ -263,7 +208,7 @@ static int translate_far(struct viommu_section *section, uint64_t iova, uint64_t
 	err = resolve(section, iova, access, &target);
 	if (unlikely(err))
 		return err;
-	if (unlikely(!allows(&target, access)))
+	if (unlikely(!target_allows(&target, access)))
 		return fault(section, iova, access, refusal(&target, access));
 	const struct memory_region *region = find_region(section, target.gpa);
 

@@ -162,6 +162,8 @@ int viommu_map(struct viommu_domain *domain, struct viommu_iova first, struct vi
 	if (!err)
 		domain->maps++;
 	spin_drop(&domain->lock);
+	if (!err)
+		clients_mapped(domain, iova);
 	return err;
 }
 

@@ -189,6 +189,9 @@ static int move_locked(struct viommu_endpoint *endpoint, uint16_t to, struct vio
 	if (from && from != to)
 		leave_locked(endpoint, atomic_load_explicit(&endpoint->v->by_index[from], memory_order_relaxed), inval);
 	forget_left_locked(endpoint);
+	/* Who leaves a domain is told when that is invalidated. */
+	if (!from || from == to)
+		clients_moved_locked(endpoint);
 	return 0;
 }
 

@@ -41,6 +41,7 @@ struct walk_ops {
 	 */
 	int (*walk)(void *opaque, const struct memory *memory, uint64_t iova, unsigned access,
 		    struct walk_result *result);
+	bool told; /* the guest invalidates what it adds, too */
 };
 
 /* A walked domain; ops and opaque live longer. -ENOSPC, -ENOMEM. */

@@ -29,7 +29,8 @@ int vtd_endpoint_create(struct viommu_vtd *unit, struct viommu_endpoint *endpoin
 	behind->endpoint = endpoint;
 	behind->source = (uint16_t)viommu_endpoint_id(endpoint);
 	spin_init(&behind->lock);
-	int err = viommu__domain_create_walked(vtd_core(unit), &vtd_walk_ops, behind, &behind->space);
+	const struct walk_ops *ops = vtd_cap(unit) & VTD_CAP_CM ? &vtd_walk_told_ops : &vtd_walk_ops;
+	int err = viommu__domain_create_walked(vtd_core(unit), ops, behind, &behind->space);
 
 	if (err)
 		goto err_alloc;

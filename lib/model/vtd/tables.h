@@ -39,7 +39,8 @@ static inline bool vtd_aw_supported(const struct viommu_vtd *unit, unsigned aw)
 }
 
 /* walk.c */
-extern const struct walk_ops vtd_walk_ops; /* opaque: the struct vtd_endpoint */
+/* opaque: the struct vtd_endpoint; told: in caching mode */
+extern const struct walk_ops vtd_walk_ops, vtd_walk_told_ops;
 void vtd_fault_sink(void *opaque, const struct viommu_fault *fault);
 
 #endif

@@ -259,6 +259,7 @@ static int walk(void *opaque, const struct memory *memory, uint64_t iova, unsign
 }
 
 const struct walk_ops vtd_walk_ops = {.walk = walk};
+const struct walk_ops vtd_walk_told_ops = {.walk = walk, .told = true};
 
 void vtd_fault_sink(void *opaque, const struct viommu_fault *fault)
 {

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a domain says of an address: shared by translation (dma.c) and the search for runs (run.c). Inside a section only. */
+#ifndef LIB_CORE_TARGET_H
+#define LIB_CORE_TARGET_H
+
+#include "lib/core/context.h"
+
+/* What the domain says of one address: where it points, how many bytes run on from it, and before it, with which rights. */
+struct target {
+	uint64_t gpa, len, before;
+	unsigned access;
+};
+
+static inline uint64_t target_bytes(uint64_t pages)
+{
+	return pages > UINT64_MAX >> TABLE_PAGE_SHIFT ? UINT64_MAX : pages << TABLE_PAGE_SHIFT;
+}
+
+/* In what is kept of the domain, or always there. */
+static inline bool target_find(const struct viommu_domain *domain, uint64_t iova, struct target *out)
+{
+	uint64_t offset = iova & ((1u << TABLE_PAGE_SHIFT) - 1);
+	struct table_hit hit;
+
+	if (domain->identity) { /* all of the space; its last byte would not fit into a length, and memory ends before it */
+		*out = (struct target){iova, UINT64_MAX, iova, VIOMMU_READ | VIOMMU_WRITE};
+		return true;
+	}
+	if (!table_find(&domain->table, iova >> TABLE_PAGE_SHIFT, &hit))
+		return false;
+	*out = (struct target){hit.gpa + offset, target_bytes(hit.pages) - offset, offset, hit.access};
+	return true;
+}
+
+static inline bool target_allows(const struct target *target, unsigned access)
+{
+	/* NOLINTNEXTLINE: a target that was not found is an error in each caller, which clang-tidy loses on its way */
+	return (target->access & access) == access && !(target->access & VIOMMU_MMIO);
+}
+
+static inline void target_fill(const struct walk_result *result, uint64_t iova, struct target *out)
+{
+	uint64_t before = iova - result->iova.first;
+
+	*out = (struct target){result->gpa + before, result->iova.last - iova + 1, before, result->access};
+}
+
+/*
+ * The same for whoever is served by a walk: what was kept may be lacking, or allow less than the guest's table does by now. Reports
+ * nothing.
+ */
+static inline bool target_find_or_walk(const struct viommu_section *section, uint64_t iova, unsigned access,
+				       struct target *out)
+{
+	struct viommu_domain *domain = section->domain;
+	bool found = target_find(domain, iova, out);
+	struct walk_result result;
+
+	if (!domain->walk || (found && target_allows(out, access)))
+		return found;
+	if (viommu__domain_walk(domain, section->memory, iova, access, &result))
+		return false;
+	target_fill(&result, iova, out);
+	return true;
+}
+
+#endif
