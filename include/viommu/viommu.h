@@ -11,6 +11,7 @@
 #include <viommu/inval.h>
 #include <viommu/irq.h>
 #include <viommu/types.h>
+#include <viommu/vhost.h>
 #include <viommu/virtio.h>
 #include <viommu/vtd.h>
 

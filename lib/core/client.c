@@ -181,11 +181,12 @@ int viommu_client_register(struct viommu_endpoint *endpoint, const struct viommu
 	lock_take(&endpoint->v->lock);
 	int err = register_locked(endpoint->v, client);
 
+	/* Before the first callback, which acknowledges. */
+	if (!err)
+		*out = client;
 	lock_drop(&endpoint->v->lock);
 	if (err)
 		free(client);
-	else
-		*out = client;
 	return err;
 }
 

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The device IOTLB of the kernel's vhost (linux/vhost.h): a back end in the kernel that reaches guest memory through translations
+ * that it asks for and keeps. This client answers its misses, and takes translations back before an invalidation completes.
+ *
+ * Everything else of a vhost device (owner, features, rings) is the embedder's. It accepts VIRTIO_F_ACCESS_PLATFORM, gives the kernel
+ * an empty memory table, and pushes what is read while a ring is started: its used part.
+ *
+ * What the kernel is told it forgets again inside viommu_inval_begin(): writing the message waits for the round of work that the
+ * kernel's worker is in, and for nothing else. So an invalidation never stays pending because of this client. That holds for copies only:
+ * with vhost_net's zero copy (the module's parameter experimental_zcopytx) packets keep memory for longer; do not use that.
+ *
+ * Thread rules: viommu_vhost_* of one object are called by one thread at a time.
+ */
+#ifndef VIOMMU_VHOST_H
+#define VIOMMU_VHOST_H
+
+#include <viommu/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct viommu_vhost;
+
+struct viommu_vhost_config {
+	int fd; /* vhost's, non-blocking, with an owner; stays the caller's, who closes it after viommu_vhost_destroy() */
+	/*
+	 * May the device do DMA now? Asked inside a section. A miss that comes while it may not is not answered: kick the queues
+	 * when it may again. NULL: always.
+	 */
+	bool (*may_dma)(void *opaque);
+	void *opaque;
+	bool push_maps; /* push what the guest maps before it is asked for, where the guest tells of it */
+};
+
+struct viommu_vhost_stats {
+	uint64_t misses;        /* asked for by the kernel */
+	uint64_t refused;       /* of those: a fault of the endpoint */
+	uint64_t updates;       /* translations that the kernel was given */
+	uint64_t invalidations; /* and taken */
+};
+
+/*
+ * viommu_vhost_create - become the client of an endpoint that carries its translations into the kernel.
+ * Errors: -ENOTSUP (no device IOTLB in this kernel), -errno of the ioctls, -ENOMEM.
+ */
+VIOMMU_PUBLIC int viommu_vhost_create(struct viommu_endpoint *endpoint, const struct viommu_vhost_config *config,
+				      struct viommu_vhost **out);
+
+/* viommu_vhost_destroy - the kernel does not work for the device any more (its back ends are unset). NULL is allowed. */
+VIOMMU_PUBLIC void viommu_vhost_destroy(struct viommu_vhost *vhost);
+
+/*
+ * viommu_vhost_serve - the file is readable: answer misses, each with the whole run around it.
+ * @refused: filled in: a miss was a fault, which is reported (fault.h); its queue stands still until the device is reset
+ * Returns how many misses there were, or -errno of reading and writing (then the device is of no use).
+ */
+VIOMMU_PUBLIC int viommu_vhost_serve(struct viommu_vhost *vhost, bool *refused);
+
+/*
+ * viommu_vhost_push - give the kernel what it will need of [iova, iova + len), as far as it does not have it.
+ * @access: what it is for; what does not allow it is left out, and reported as a fault if @report says so
+ * Errors: -EFAULT, -EACCES (something was left out), -EINVAL (length 0, wrap), -errno of writing.
+ */
+VIOMMU_PUBLIC int viommu_vhost_push(struct viommu_vhost *vhost, struct viommu_iova iova, uint64_t len, unsigned access,
+				    bool report);
+
+/*
+ * viommu_vhost_restart - the kernel has a new, empty table (its features were set), or what it has may be stale in rights: forget what
+ * it was given, and take it from the kernel.
+ */
+VIOMMU_PUBLIC void viommu_vhost_restart(struct viommu_vhost *vhost);
+
+/* viommu_vhost_stats_get - counters since it was made. */
+VIOMMU_PUBLIC void viommu_vhost_stats_get(const struct viommu_vhost *vhost, struct viommu_vhost_stats *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

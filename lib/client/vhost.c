@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Why no stale translation gets into the kernel: who answers a miss notes the generation, translates in a section, and then
+ * writes the update under the lock only if the generation is still the same. An invalidation makes its change first and then, under the
+ * lock, raises the generation and writes its message. So an update of the old translation comes before that message, or not at all.
+ *
+ * Lock order: viommu.lock, which callbacks run under, before viommu_vhost.lock; nothing of the core is called under the latter.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <linux/vhost.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <viommu/vhost.h>
+#include <viommu/viommu.h>
+
+#include "lib/core/table.h"
+#include "lib/util/lock.h"
+
+/* Bits of VHOST_GET_BACKEND_FEATURES; newer headers have the name, older ones a mask of the same name. */
+enum { BACKEND_F_MSG_V2 = 1 };
+
+/* The kernel keeps 2 048 translations and gives up the oldest, so there is no need to remember many more. */
+enum { GIVEN_BYTES = 1 << 20 };
+
+struct viommu_vhost {
+	struct viommu_vhost_config config;
+	struct viommu_endpoint *endpoint;
+	struct viommu_client *client;
+	bool v2;
+	struct lock lock;                    /* writing messages, and: */
+	_Atomic uint64_t generation;         /* of translations; written under the lock */
+	struct table given GUARDED_BY(lock); /* pages that the kernel was given, and perhaps gave up since */
+	_Atomic uint64_t misses, refused, updates, invalidations;
+};
+
+static void count(_Atomic uint64_t *counter)
+{
+	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+/* One message of the format that was agreed on. 0 or -errno. */
+static int write_message(struct viommu_vhost *vhost, const struct vhost_iotlb_msg *iotlb) REQUIRES(vhost->lock)
+{
+	struct vhost_msg_v2 v2 = {.type = VHOST_IOTLB_MSG_V2, .iotlb = *iotlb};
+	struct vhost_msg v1 = {.type = VHOST_IOTLB_MSG, .iotlb = *iotlb};
+	const void *message = vhost->v2 ? (const void *)&v2 : (const void *)&v1;
+	size_t size = vhost->v2 ? sizeof(v2) : sizeof(v1);
+	ssize_t n;
+
+	do
+		n = write(vhost->config.fd, message, size);
+	while (n < 0 && errno == EINTR);
+	return n == (ssize_t)size ? 0 : n < 0 ? -errno : -EIO;
+}
+
+static struct range pages_of(uint64_t first, uint64_t last)
+{
+	return (struct range){first >> TABLE_PAGE_SHIFT, last >> TABLE_PAGE_SHIFT};
+}
+
+static void forget_given(struct viommu_vhost *vhost, struct range pages) REQUIRES(vhost->lock)
+{
+	struct table_retired retired = {NULL};
+
+	table_evict(&vhost->given, pages, &retired);
+	table_recycle(&vhost->given, &retired);
+}
+
+/* A length of 0 would mean nothing to the kernel; the last byte of all is part of a page that is named all the same. */
+static int take_back(struct viommu_vhost *vhost, uint64_t first, uint64_t last) REQUIRES(vhost->lock)
+{
+	uint64_t size = last - first < UINT64_MAX ? last - first + 1 : UINT64_MAX;
+
+	forget_given(vhost, pages_of(first, last));
+	return write_message(vhost,
+			     &(struct vhost_iotlb_msg){.iova = first, .size = size, .type = VHOST_IOTLB_INVALIDATE});
+}
+
+static void invalidate(void *opaque, struct viommu_iova first, struct viommu_iova last, uint64_t ticket)
+{
+	struct viommu_vhost *vhost = opaque;
+
+	lock_take(&vhost->lock);
+	atomic_fetch_add_explicit(&vhost->generation, 1, memory_order_release);
+	int err = take_back(vhost, first.value, last.value);
+
+	lock_drop(&vhost->lock);
+	count(&vhost->invalidations);
+	/* -EFAULT: the kernel has no table, as long as the device was never started. Anything else runs into the deadline. */
+	if (!err || err == -EFAULT)
+		viommu_client_ack(vhost->client, ticket);
+}
+
+/* Rights of the kernel's, which are bits of the same values. */
+static_assert(VHOST_ACCESS_RO == (int)VIOMMU_READ && VHOST_ACCESS_WO == (int)VIOMMU_WRITE, "rights");
+
+/* The run, unless it is not what it was. A run of several pages may lie over some that the kernel has one by one. */
+static int give_locked(struct viommu_vhost *vhost, const struct viommu_run *run) REQUIRES(vhost->lock)
+{
+	const struct vhost_iotlb_msg update = {
+		.iova = run->first.value,
+		.size = run->last.value - run->first.value + 1,
+		.uaddr = (uint64_t)(uintptr_t)run->host,
+		.perm = (uint8_t)run->access,
+		.type = VHOST_IOTLB_UPDATE,
+	};
+	int err = 0;
+
+	if (run->last.value - run->first.value >= 1u << TABLE_PAGE_SHIFT)
+		err = take_back(vhost, run->first.value, run->last.value);
+	if (!err)
+		err = write_message(vhost, &update);
+	if (err)
+		return err;
+	count(&vhost->updates);
+	/* No room, or known already: it is only not remembered. */
+	table_map(&vhost->given, pages_of(run->first.value, run->last.value), 0, run->access);
+	return 0;
+}
+
+/* 0 (given), -EAGAIN (translate again), -errno. */
+static int give(struct viommu_vhost *vhost, const struct viommu_run *run, uint64_t generation)
+{
+	int err = -EAGAIN;
+
+	lock_take(&vhost->lock);
+	if (generation == atomic_load_explicit(&vhost->generation, memory_order_relaxed))
+		err = give_locked(vhost, run);
+	lock_drop(&vhost->lock);
+	return err;
+}
+
+static bool may_dma(const struct viommu_vhost *vhost)
+{
+	return !vhost->config.may_dma || vhost->config.may_dma(vhost->config.opaque);
+}
+
+/* 0, -ECANCELED (no DMA now), or as viommu_dma_run(). */
+static int find_run(struct viommu_vhost *vhost, struct viommu_iova iova, unsigned access, bool report,
+		    struct viommu_run *run)
+{
+	struct viommu_section section;
+	int err = viommu_dma_begin(vhost->endpoint, &section);
+
+	if (err)
+		return err == -EAGAIN ? -EBUSY : err;
+	err = may_dma(vhost) ? viommu_dma_run(&section, iova, access, report, run) : -ECANCELED;
+	viommu_dma_end(&section);
+	return err;
+}
+
+/* Translate and give, until nothing has come between. */
+static int provide(struct viommu_vhost *vhost, struct viommu_iova iova, unsigned access, bool report,
+		   struct viommu_run *run)
+{
+	int err;
+
+	do {
+		/* Acquire: partner of the release in invalidate(); what we translate is what came before it, or newer. */
+		uint64_t generation = atomic_load_explicit(&vhost->generation, memory_order_acquire);
+
+		err = find_run(vhost, iova, access, report, run);
+		if (!err)
+			err = give(vhost, run, generation);
+	} while (err == -EAGAIN);
+	return err;
+}
+
+static void map(void *opaque, struct viommu_iova first, struct viommu_iova last)
+{
+	struct viommu_vhost *vhost = opaque;
+	struct viommu_run run;
+
+	/* An attach tells of everything: there the kernel asks for what it needs. */
+	if (vhost->config.push_maps && !(first.value == 0 && last.value == UINT64_MAX))
+		provide(vhost, first, 0, false, &run);
+}
+
+static const struct viommu_client_ops client_ops = {.invalidate = invalidate, .map = map};
+
+/* Ask for the format of messages that is the same for all programs. */
+static int agree_on_messages(struct viommu_vhost *vhost)
+{
+	uint64_t features;
+
+	if (ioctl(vhost->config.fd, VHOST_GET_FEATURES, &features))
+		return -errno;
+	if (!(features >> 33 & 1)) /* VIRTIO_F_ACCESS_PLATFORM */
+		return -ENOTSUP;
+	if (ioctl(vhost->config.fd, VHOST_GET_BACKEND_FEATURES, &features))
+		return 0; /* a kernel before 4.19 */
+	features &= 1ull << BACKEND_F_MSG_V2;
+	vhost->v2 = features;
+	return ioctl(vhost->config.fd, VHOST_SET_BACKEND_FEATURES, &features) ? -errno : 0;
+}
+
+int viommu_vhost_create(struct viommu_endpoint *endpoint, const struct viommu_vhost_config *config,
+			struct viommu_vhost **out)
+{
+	struct viommu_vhost *vhost = calloc(1, sizeof(*vhost));
+
+	if (!vhost)
+		return -ENOMEM;
+	vhost->config = *config;
+	vhost->endpoint = endpoint;
+	table_init(&vhost->given, GIVEN_BYTES);
+	int err = lock_init(&vhost->lock);
+
+	if (err)
+		goto err_alloc;
+	err = agree_on_messages(vhost);
+	if (!err)
+		err = viommu_client_register(endpoint, &client_ops, vhost, &vhost->client);
+	if (err)
+		goto err_lock;
+	*out = vhost;
+	return 0;
+
+err_lock:
+	lock_fini(&vhost->lock);
+err_alloc:
+	free(vhost);
+	return err;
+}
+
+void viommu_vhost_destroy(struct viommu_vhost *vhost)
+{
+	if (!vhost)
+		return;
+	viommu_client_unregister(vhost->client);
+	table_fini(&vhost->given);
+	lock_fini(&vhost->lock);
+	free(vhost);
+}
+
+/* The next message. 1, 0 (there is none), -errno. */
+static int read_message(struct viommu_vhost *vhost, struct vhost_iotlb_msg *out)
+{
+	struct vhost_msg_v2 v2;
+	struct vhost_msg v1;
+	void *message = vhost->v2 ? (void *)&v2 : (void *)&v1;
+	size_t size = vhost->v2 ? sizeof(v2) : sizeof(v1);
+	ssize_t n = read(vhost->config.fd, message, size);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	if (n != (ssize_t)size)
+		return n ? -EIO : 0;
+	*out = vhost->v2 ? v2.iotlb : v1.iotlb;
+	return 1;
+}
+
+static int answer(struct viommu_vhost *vhost, const struct vhost_iotlb_msg *miss, bool *refused)
+{
+	struct viommu_run run;
+	unsigned access = miss->perm & (VIOMMU_READ | VIOMMU_WRITE);
+	int err;
+
+	if (miss->type != VHOST_IOTLB_MISS)
+		return 0;
+	count(&vhost->misses);
+	err = provide(vhost, (struct viommu_iova){miss->iova}, access, true, &run);
+	if (err == -EFAULT || err == -EACCES) {
+		count(&vhost->refused);
+		*refused = true;
+	}
+	return err == -EFAULT || err == -EACCES || err == -ECANCELED ? 0 : err;
+}
+
+int viommu_vhost_serve(struct viommu_vhost *vhost, bool *refused)
+{
+	struct vhost_iotlb_msg message;
+	int misses = 0, got;
+
+	*refused = false;
+	while ((got = read_message(vhost, &message)) > 0) {
+		int err = answer(vhost, &message, refused);
+
+		if (err)
+			return err;
+		misses++;
+	}
+	return got < 0 ? got : misses;
+}
+
+static bool given(struct viommu_vhost *vhost, uint64_t iova, unsigned access, uint64_t *last)
+{
+	struct table_hit hit;
+
+	lock_take(&vhost->lock);
+	bool found = table_find(&vhost->given, iova >> TABLE_PAGE_SHIFT, &hit) && (hit.access & access) == access;
+
+	lock_drop(&vhost->lock);
+	if (found)
+		*last = (iova | ((1u << TABLE_PAGE_SHIFT) - 1)) + ((hit.pages - 1) << TABLE_PAGE_SHIFT);
+	return found;
+}
+
+int viommu_vhost_push(struct viommu_vhost *vhost, struct viommu_iova iova, uint64_t len, unsigned access, bool report)
+{
+	uint64_t at = iova.value, end;
+	struct viommu_run run;
+
+	if (!len || __builtin_add_overflow(at, len - 1, &end))
+		return -EINVAL;
+	for (;; at++) {
+		uint64_t last;
+
+		if (!given(vhost, at, access, &last)) {
+			int err = provide(vhost, (struct viommu_iova){at}, access, report, &run);
+
+			if (err)
+				return err;
+			last = run.last.value;
+		}
+		if (last >= end)
+			return 0;
+		at = last;
+	}
+}
+
+void viommu_vhost_restart(struct viommu_vhost *vhost)
+{
+	lock_take(&vhost->lock);
+	take_back(vhost, 0, UINT64_MAX);
+	lock_drop(&vhost->lock);
+}
+
+void viommu_vhost_stats_get(const struct viommu_vhost *vhost, struct viommu_vhost_stats *out)
+{
+	*out = (struct viommu_vhost_stats){
+		.misses = atomic_load_explicit(&vhost->misses, memory_order_relaxed),
+		.refused = atomic_load_explicit(&vhost->refused, memory_order_relaxed),
+		.updates = atomic_load_explicit(&vhost->updates, memory_order_relaxed),
+		.invalidations = atomic_load_explicit(&vhost->invalidations, memory_order_relaxed),
+	};
+}
