@@ -7,6 +7,7 @@
 
 #include "vmm/config/config.h"
 #include "vmm/util/log.h"
+#include "vmm/vhost/vhost.h"
 #include "vmm/virtio/virtio.h"
 
 /* A tap that two cards share would be found busy only when the second is made. */
@@ -54,7 +55,8 @@ static int check_device(const struct run_config *config, unsigned index)
 	if (device->kind == DEVICE_NET) {
 		err = check_once(config, index);
 		if (!err)
-			err = virtio_net_check(device->name, device->queues);
+			err = device->vhost ? vhost_net_check(device->name, device->queues)
+					    : virtio_net_check(device->name, device->queues);
 	}
 	return err;
 }

@@ -20,6 +20,7 @@
 #include "vmm/util/bus.h"
 #include "vmm/util/log.h"
 #include "vmm/util/loop.h"
+#include "vmm/vhost/vhost.h"
 #include "vmm/virtio/virtio.h"
 #include "vmm/wiring/iommu.h"
 #include "vmm/wiring/quiesce.h"
@@ -156,17 +157,31 @@ static void default_mac(unsigned slot, uint8_t mac[6])
 	memcpy(mac, value, sizeof(value));
 }
 
-static int create_device(const struct device_config *config, const struct virtio_env *env, struct pci_dev **out)
+/* A guest that tells of its maps spares the kernel most of its questions. */
+static int create_net(const struct machine *m, const struct device_config *config, const struct virtio_env *env,
+		      struct pci_dev **out)
+{
+	struct vhost_net_config vhost = {.tap = config->name, .queues = config->queues};
+
+	default_mac(config->slot, vhost.mac);
+	if (config->has_mac)
+		memcpy(vhost.mac, config->mac, sizeof(vhost.mac));
+	if (!config->vhost)
+		return virtio_net_create(env, config->name, config->queues, vhost.mac, out);
+	vhost.push_maps = m->config->iommu.kind == IOMMU_VIRTIO;
+	return vhost_net_create(env, &vhost, out);
+}
+
+static int create_device(const struct machine *m, const struct device_config *config, const struct virtio_env *env,
+			 struct pci_dev **out)
 {
 	const struct virtio_disk_config disk = {config->name, config->readonly, config->queues};
-	uint8_t mac[6];
 
 	switch (config->kind) {
 	case DEVICE_DISK:
 		return virtio_blk_create(env, &disk, out);
 	case DEVICE_NET:
-		default_mac(config->slot, mac);
-		return virtio_net_create(env, config->name, config->queues, config->has_mac ? config->mac : mac, out);
+		return create_net(m, config, env, out);
 	case DEVICE_RNG:
 		return virtio_rng_create(env, out);
 	case DEVICE_EDU:
@@ -178,7 +193,7 @@ static int create_device(const struct device_config *config, const struct virtio
 static int add_device(struct machine *m, const struct device_config *config, const struct virtio_env *env)
 {
 	struct pci_dev *dev;
-	int err = create_device(config, env, &dev);
+	int err = create_device(m, config, env, &dev);
 
 	if (err)
 		return err;

@@ -10,7 +10,7 @@
  * kernel's worker is in, and for nothing else. So an invalidation never stays pending because of this client. That holds for copies only:
  * with vhost_net's zero copy (the module's parameter experimental_zcopytx) packets keep memory for longer; do not use that.
  *
- * Thread rules: viommu_vhost_* of one object are called by one thread at a time.
+ * Thread rules: one thread at a time for each object, but for viommu_vhost_restart(): any.
  */
 #ifndef VIOMMU_VHOST_H
 #define VIOMMU_VHOST_H
@@ -68,7 +68,7 @@ VIOMMU_PUBLIC int viommu_vhost_push(struct viommu_vhost *vhost, struct viommu_io
 
 /*
  * viommu_vhost_restart - the kernel has a new, empty table (its features were set), or what it has may be stale in rights: forget what
- * it was given, and take it from the kernel.
+ * it was given, and take it from the kernel. Any thread.
  */
 VIOMMU_PUBLIC void viommu_vhost_restart(struct viommu_vhost *vhost);
 

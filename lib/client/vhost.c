@@ -240,8 +240,8 @@ void viommu_vhost_destroy(struct viommu_vhost *vhost)
 /* The next message. 1, 0 (there is none), -errno. */
 static int read_message(struct viommu_vhost *vhost, struct vhost_iotlb_msg *out)
 {
-	struct vhost_msg_v2 v2;
-	struct vhost_msg v1;
+	struct vhost_msg_v2 v2 = {0};
+	struct vhost_msg v1 = {0};
 	void *message = vhost->v2 ? (void *)&v2 : (void *)&v1;
 	size_t size = vhost->v2 ? sizeof(v2) : sizeof(v1);
 	ssize_t n = read(vhost->config.fd, message, size);
@@ -273,7 +273,7 @@ static int answer(struct viommu_vhost *vhost, const struct vhost_iotlb_msg *miss
 
 int viommu_vhost_serve(struct viommu_vhost *vhost, bool *refused)
 {
-	struct vhost_iotlb_msg message;
+	struct vhost_iotlb_msg message = {0};
 	int misses = 0, got;
 
 	*refused = false;

@@ -98,6 +98,7 @@ static size_t device_keys(enum device_kind kind, struct key *keys)
 		keys[count++] = (struct key){"mac", KEY_MAC, offsetof(struct device_config, mac), 0, 0, false};
 		keys[count++] = (struct key){"queues", KEY_NUMBER,      offsetof(struct device_config, queues),
 					     1,        MAX_QUEUE_PAIRS, false};
+		keys[count++] = (struct key){"vhost", KEY_SWITCH, offsetof(struct device_config, vhost), 0, 0, false};
 	}
 	keys[count++] = (struct key){"iommu", KEY_SWITCH, offsetof(struct device_config, iommu), 0, 0, false};
 	keys[count++] = (struct key){"ats", KEY_SWITCH, offsetof(struct device_config, ats), 0, 0, false};

@@ -21,6 +21,7 @@ struct device_config {
 	unsigned slot;   /* 0: not chosen yet */
 	unsigned queues; /* net: queue pairs; disk: queues; 0: not chosen yet */
 	bool readonly;   /* disk */
+	bool vhost;      /* net: the kernel moves the frames */
 	bool ats;        /* with the ATS capability */
 };
 

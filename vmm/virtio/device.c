@@ -27,7 +27,7 @@ uint64_t virtio_offered(struct virtio_dev *dev)
 {
 	uint64_t reset = dev->ops->queue_reset ? 1ull << VIRTIO_F_RING_RESET : 0;
 
-	return dev->ops->features(dev) | NEEDED_FEATURES | RING_FEATURES | reset;
+	return dev->ops->features(dev) | NEEDED_FEATURES | dev->ring_features | reset;
 }
 
 bool virtio_negotiated(const struct virtio_dev *dev, unsigned feature)
@@ -196,6 +196,8 @@ void virtio_fail(struct virtio_dev *dev, const char *why)
 	dev->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
 	interrupt_locked(dev, dev->config_vector, ISR_CONFIG);
 	pthread_mutex_unlock(&dev->pci.lock);
+	if (dev->ops->failed)
+		dev->ops->failed(dev);
 }
 
 int virtio_dma_begin(struct virtio_dev *dev, struct viommu_section *section)
@@ -213,6 +215,7 @@ static int init_queue(struct virtio_dev *dev, struct virtio_queue *queue)
 	int ret;
 
 	queue->dev = dev;
+	queue->call_fd = -1;
 	queue->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (queue->kick_fd < 0)
 		return -errno;
@@ -226,6 +229,7 @@ static int init_queue(struct virtio_dev *dev, struct virtio_queue *queue)
 static void fini_queues(struct virtio_dev *dev, unsigned count)
 {
 	while (count-- > 0) {
+		virtio_queue_take_back(dev, count);
 		loop_remove(dev->loop, &dev->queues[count].watch);
 		close(dev->queues[count].kick_fd);
 	}
@@ -258,6 +262,7 @@ int virtio_init(struct virtio_dev *dev, const struct virtio_ops *ops, uint16_t q
 
 	dev->ops = ops;
 	dev->queue_count = queues;
+	dev->ring_features = RING_FEATURES;
 	dev->kvm = env->kvm;
 	dev->loop = env->loop;
 	dev->start_work = (struct loop_work){.run = virtio_start_cb, .opaque = dev};

@@ -149,6 +149,14 @@ static unsigned drain(struct pci_dev *pci, bool cancel)
 	return dev->ops->drain ? dev->ops->drain(dev, cancel) : 0;
 }
 
+static void ats_enabled(struct pci_dev *pci, bool enabled)
+{
+	struct virtio_dev *dev = virtio_of(pci);
+
+	if (dev->ops->ats_enabled)
+		dev->ops->ats_enabled(dev, enabled);
+}
+
 static void failed(struct pci_dev *dev)
 {
 	virtio_fail(virtio_of(dev), "it did not let go of memory in time");
@@ -159,6 +167,7 @@ const struct pci_ops virtio_pci_ops = {
 	.bar_write = bar_write,
 	.config_access = config_access,
 	.bar_mapped = bar_mapped,
+	.ats_enabled = ats_enabled,
 	.failed = failed,
 	.drain = drain,
 	.destroy = destroy,

@@ -43,6 +43,10 @@ struct virtio_ops {
 	 * virtio_queue_reset_at_once() is for devices that use a queue only in their callbacks, and look at vq.enabled there.
 	 */
 	void (*queue_reset)(struct virtio_dev *dev, unsigned queue);
+	/* virtio_fail() has stopped the device: whoever serves queues that were handed over is to stop, too. May be NULL. */
+	void (*failed)(struct virtio_dev *dev);
+	/* See struct pci_ops. Any thread, dev->pci.lock held. May be NULL. */
+	void (*ats_enabled)(struct virtio_dev *dev, bool enabled);
 	/* See struct pci_ops. May be NULL: it has nothing in flight between two bursts. */
 	unsigned (*drain)(struct virtio_dev *dev, bool cancel);
 	void (*destroy)(struct virtio_dev *dev);
@@ -67,12 +71,17 @@ struct virtio_queue {
 	int kick_fd;
 	bool ioeventfd; /* KVM signals kick_fd; guarded by pci.lock */
 	struct loop_watch watch;
+	/* I/O thread: somebody else serves the queue; call_fd is where the interrupts of one without a vector come in, or -1. */
+	bool handed_over;
+	int call_fd;
+	struct loop_watch call_watch;
 };
 
 struct virtio_dev {
 	struct pci_dev pci;
 	const struct virtio_ops *ops;
-	uint16_t queue_count; /* never changes */
+	uint16_t queue_count;   /* never changes */
+	uint64_t ring_features; /* offered beside the device's own; who serves the rings may have less */
 	struct kvm *kvm;
 	struct loop *loop;
 	/* Guarded by pci.lock; driver_features does not change while the device is started. */
@@ -127,6 +136,22 @@ void virtio_reset_done(struct virtio_dev *dev);
 /* See ops->queue_reset. I/O thread. */
 void virtio_queue_reset_done(struct virtio_dev *dev, unsigned queue);
 void virtio_queue_reset_at_once(struct virtio_dev *dev, unsigned queue);
+
+/*
+ * Somebody else (the kernel, another process) serves the queue from now on: its notifications are in kick_fd, which nobody here reads any
+ * more, and vq is not touched. Until virtio_queue_take_back(). I/O thread.
+ */
+void virtio_queue_hand_over(struct virtio_dev *dev, unsigned queue);
+void virtio_queue_take_back(struct virtio_dev *dev, unsigned queue);
+
+/*
+ * An eventfd (non-blocking) for whoever serves a queue that was handed over: its signals interrupt the driver, without this process
+ * where the queue has a vector that resolves. It stays the device's. I/O thread. -errno.
+ */
+int virtio_queue_call_fd(struct virtio_dev *dev, unsigned queue);
+
+/* Behave as if the driver had notified this queue. Any thread. */
+void virtio_queue_signal(struct virtio_dev *dev, unsigned queue);
 
 struct virtio_disk_config {
 	const char *path;

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One queue pair in the kernel's hands: /dev/vhost-net, a tap, and the device IOTLB. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/vhost.h>
+#include <linux/virtio_config.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "vmm/util/log.h"
+#include "vmm/vhost/vhost.h"
+
+#define ZERO_COPY "/sys/module/vhost_net/parameters/experimental_zcopytx"
+
+/* With zero copy a frame's memory is in use until the frame is sent, wherever it waits, and no invalidation is told. */
+static bool zero_copy(void)
+{
+	char value = '0';
+	int fd = open(ZERO_COPY, O_RDONLY | O_CLOEXEC);
+	bool on = fd >= 0 && read(fd, &value, 1) == 1 && value != '0' && value != 'N';
+
+	if (fd >= 0)
+		close(fd);
+	return on;
+}
+
+static int refuse(const char *tap, int error)
+{
+	if (error == ENOENT || error == ENODEV)
+		vmm_log("net %s: vhost=on needs /dev/vhost-net; as root: modprobe vhost_net", tap);
+	else
+		vmm_log("net %s: /dev/vhost-net: %s", tap, strerror(error));
+	return -error;
+}
+
+int vhost_open(const char *tap, uint64_t *features)
+{
+	int fd = open("/dev/vhost-net", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return refuse(tap, errno);
+	if (zero_copy()) {
+		vmm_log("net %s: vhost_net uses zero copy, which keeps memory after the guest has unmapped it; "
+			"modprobe -r vhost_net && modprobe vhost_net experimental_zcopytx=0",
+			tap);
+		close(fd);
+		return -ENOTSUP;
+	}
+	if (ioctl(fd, VHOST_GET_FEATURES, features)) {
+		int error = errno;
+
+		close(fd);
+		return refuse(tap, error);
+	}
+	if (!(*features >> VIRTIO_F_ACCESS_PLATFORM & 1)) {
+		close(fd);
+		return refuse(tap, ENOTSUP);
+	}
+	return fd;
+}
+
+/* After as many misses there are likely more of the same burst: those of the chains behind. */
+static void miss_ready(void *opaque, uint32_t events)
+{
+	struct vhost_link *link = opaque;
+	bool refused;
+	int misses = viommu_vhost_serve(link->iotlb, &refused);
+
+	(void)events;
+	if (misses < 0)
+		vhost_net_fail(link->net, "the kernel's device IOTLB is broken");
+	else if (refused)
+		vhost_net_fail(link->net, "the kernel was refused a DMA");
+	else if (misses && link->started)
+		for (unsigned i = 0; i < VHOST_LINK_QUEUES; i++)
+			vhost_replay(link, i, false);
+}
+
+/* A ring cannot go on. What was refused to it is now allowed perhaps; then it is told to try again. */
+static void ring_broken(void *opaque, uint32_t events)
+{
+	struct vhost_link *link = ((struct vhost_link *const *)opaque)[0];
+	uint64_t count;
+
+	(void)events;
+	for (unsigned i = 0; i < VHOST_LINK_QUEUES; i++) {
+		if (read(link->error[i].fd, &count, sizeof(count)) != sizeof(count) || !link->started)
+			continue;
+		viommu_vhost_restart(link->iotlb);
+		if (vhost_replay(link, i, true)) {
+			vhost_net_fail(link->net, i == VHOST_RX ? "the kernel cannot go on in a receive queue"
+								: "the kernel cannot go on in a transmit queue");
+			return;
+		}
+		virtio_queue_signal(&link->net->dev, vhost_queue(link, i));
+	}
+}
+
+static bool may_dma(void *opaque)
+{
+	const struct vhost_link *link = opaque;
+
+	return pci_bus_master(&link->net->dev.pci);
+}
+
+static int open_error(struct vhost_link *link, unsigned direction)
+{
+	struct loop_watch *watch = &link->error[direction].watch;
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (fd < 0)
+		return -errno;
+	link->error[direction].link = link;
+	*watch = (struct loop_watch){.fd = fd, .ready = ring_broken, .opaque = &link->error[direction].link};
+	int err = loop_add(link->net->dev.loop, watch, EPOLLIN);
+
+	if (err)
+		close(fd);
+	else
+		link->error[direction].fd = fd;
+	return err;
+}
+
+static int open_iotlb(struct vhost_link *link, bool push_maps)
+{
+	const struct viommu_vhost_config config = {
+		.fd = link->fd, .may_dma = may_dma, .opaque = link, .push_maps = push_maps};
+	/* The kernel's table of all memory stays empty: the worker knows what the device IOTLB tells it, and nothing else. */
+	const struct vhost_memory none = {0};
+
+	if (ioctl(link->fd, VHOST_SET_OWNER) || ioctl(link->fd, VHOST_SET_MEM_TABLE, &none))
+		return -errno;
+	int err = viommu_vhost_create(link->net->dev.pci.endpoint, &config, &link->iotlb);
+
+	if (err)
+		return err;
+	link->miss_watch = (struct loop_watch){.fd = link->fd, .ready = miss_ready, .opaque = link};
+	err = loop_add(link->net->dev.loop, &link->miss_watch, EPOLLIN);
+	if (err) {
+		viommu_vhost_destroy(link->iotlb);
+		link->iotlb = NULL;
+	}
+	return err;
+}
+
+int vhost_link_open(struct vhost_link *link, bool push_maps)
+{
+	int err = open_iotlb(link, push_maps);
+
+	for (unsigned i = 0; i < VHOST_LINK_QUEUES && !err; i++)
+		err = open_error(link, i);
+	if (err)
+		vmm_log("%s: vhost-net: %s", link->net->dev.pci.name, strerror(-err));
+	return err;
+}
+
+void vhost_link_close(struct vhost_link *link)
+{
+	struct loop *loop = link->net->dev.loop;
+
+	vhost_link_stop(link);
+	if (link->iotlb)
+		loop_remove(loop, &link->miss_watch);
+	viommu_vhost_destroy(link->iotlb);
+	for (unsigned i = 0; i < VHOST_LINK_QUEUES; i++) {
+		if (link->error[i].fd < 0)
+			continue;
+		loop_remove(loop, &link->error[i].watch);
+		close(link->error[i].fd);
+	}
+	if (link->fd >= 0)
+		close(link->fd);
+}
+
+static int set_file(const struct vhost_link *link, unsigned long request, unsigned direction, int fd)
+{
+	struct vhost_vring_file file = {.index = direction, .fd = fd};
+
+	return ioctl(link->fd, request, &file) ? -errno : 0;
+}
+
+static int set_state(const struct vhost_link *link, unsigned long request, unsigned direction, unsigned value)
+{
+	struct vhost_vring_state state = {.index = direction, .num = value};
+
+	return ioctl(link->fd, request, &state) ? -errno : 0;
+}
+
+/* Addresses are IOVAs; the kernel does not check them. */
+static int set_addresses(const struct vhost_link *link, unsigned direction, const struct vq *vq)
+{
+	struct vhost_vring_addr addr = {.index = direction,
+					.desc_user_addr = vq->desc,
+					.used_user_addr = vq->used,
+					.avail_user_addr = vq->avail};
+
+	return ioctl(link->fd, VHOST_SET_VRING_ADDR, &addr) ? -errno : 0;
+}
+
+/* The whole of the ring: starting it writes the used part, which the kernel does not ask for then. Sizes: section 2.7. */
+static int push_ring(const struct vhost_link *link, const struct vq *vq)
+{
+	int err =
+		viommu_vhost_push(link->iotlb, (struct viommu_iova){vq->used}, 6 + 8ull * vq->size, VIOMMU_WRITE, true);
+
+	if (!err)
+		err = viommu_vhost_push(link->iotlb, (struct viommu_iova){vq->avail}, 6 + 2ull * vq->size, VIOMMU_READ,
+					true);
+	if (!err)
+		err = viommu_vhost_push(link->iotlb, (struct viommu_iova){vq->desc}, 16ull * vq->size, VIOMMU_READ,
+					true);
+	return err;
+}
+
+static int set_ring(struct vhost_link *link, unsigned direction)
+{
+	struct virtio_dev *dev = &link->net->dev;
+	unsigned queue = vhost_queue(link, direction);
+	const struct vq *vq = &dev->queues[queue].vq;
+	int call, err = set_state(link, VHOST_SET_VRING_NUM, direction, vq->size);
+
+	if (!err)
+		err = set_state(link, VHOST_SET_VRING_BASE, direction, 0);
+	if (!err)
+		err = set_addresses(link, direction, vq);
+	if (err)
+		return err;
+	call = virtio_queue_call_fd(dev, queue);
+	err = call < 0 ? call : set_file(link, VHOST_SET_VRING_CALL, direction, call);
+	if (!err)
+		err = set_file(link, VHOST_SET_VRING_KICK, direction, dev->queues[queue].kick_fd);
+	if (!err)
+		err = set_file(link, VHOST_SET_VRING_ERR, direction, link->error[direction].fd);
+	return err ? err : push_ring(link, vq);
+}
+
+static int set_features(struct vhost_link *link)
+{
+	uint64_t features = link->net->features & link->net->kernel_features;
+
+	if (ioctl(link->fd, VHOST_SET_FEATURES, &features))
+		return -errno;
+	/* They came with a new device IOTLB. */
+	viommu_vhost_restart(link->iotlb);
+	return 0;
+}
+
+int vhost_link_start(struct vhost_link *link)
+{
+	struct virtio_dev *dev = &link->net->dev;
+	int err = set_features(link);
+
+	for (unsigned i = 0; i < VHOST_LINK_QUEUES && !err; i++)
+		err = dev->queues[vhost_queue(link, i)].vq.enabled ? set_ring(link, i) : -EINVAL;
+	for (unsigned i = 0; i < VHOST_LINK_QUEUES && !err; i++) {
+		virtio_queue_hand_over(dev, vhost_queue(link, i));
+		link->started = true;
+		err = set_file(link, VHOST_NET_SET_BACKEND, i, link->tap_fd);
+	}
+	if (err)
+		vhost_link_stop(link);
+	return err;
+}
+
+/* Unsetting the back end waits for the round that the worker is in. */
+void vhost_link_stop(struct vhost_link *link)
+{
+	if (!link->started)
+		return;
+	link->started = false;
+	for (unsigned i = 0; i < VHOST_LINK_QUEUES; i++) {
+		set_file(link, VHOST_NET_SET_BACKEND, i, VHOST_FILE_UNBIND);
+		set_file(link, VHOST_SET_VRING_KICK, i, VHOST_FILE_UNBIND);
+		set_file(link, VHOST_SET_VRING_CALL, i, VHOST_FILE_UNBIND);
+		virtio_queue_take_back(&link->net->dev, vhost_queue(link, i));
+	}
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The network device (virtio 1.2, section 5.1) whose queues vhost-net serves. */
+#include <endian.h>
+#include <errno.h>
+#include <linux/virtio_ids.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/util/log.h"
+#include "vmm/vhost/vhost.h"
+#include "vmm/virtio/net_header.h"
+
+#define BIT(feature) (1ull << VIRTIO_NET_F_##feature)
+
+enum { CLASS_NETWORK = 0x020000, QUEUE_SIZE = 256, CONTROL_QUEUES = 1 };
+
+/* Section 5.1.4.1: an MTU that the driver is told is at least this. */
+enum { MTU_MIN = 68, MTU_MAX = 65535 };
+
+static struct vhost_net *net_of(struct virtio_dev *dev)
+{
+	return (struct vhost_net *)((char *)dev - offsetof(struct vhost_net, dev));
+}
+
+static uint64_t net_features(struct virtio_dev *dev)
+{
+	const struct vhost_net *net = net_of(dev);
+	uint64_t features = BIT(MAC) | BIT(STATUS) | (net->kernel_features & BIT(MRG_RXBUF)) |
+			    net_offload_features(net->tap_features);
+
+	if (net->mtu >= MTU_MIN && net->mtu <= MTU_MAX)
+		features |= BIT(MTU);
+	if (net->link_count > 1)
+		features |= BIT(MQ) | BIT(CTRL_VQ);
+	return features;
+}
+
+static void net_config_read(struct virtio_dev *dev, uint32_t offset, void *buffer, uint32_t len)
+{
+	const struct vhost_net *net = net_of(dev);
+	struct virtio_net_config config = {
+		.status = htole16(VIRTIO_NET_S_LINK_UP),
+		.max_virtqueue_pairs = htole16((uint16_t)net->link_count),
+		.mtu = htole16((uint16_t)net->mtu),
+	};
+
+	memcpy(config.mac, net->mac, sizeof(config.mac));
+	if (offset < sizeof(config))
+		memcpy(buffer, (char *)&config + offset, len < sizeof(config) - offset ? len : sizeof(config) - offset);
+}
+
+void vhost_net_fail(struct vhost_net *net, const char *why)
+{
+	virtio_fail(&net->dev, why);
+}
+
+static int use_one(struct vhost_link *link, bool use)
+{
+	int err = 0;
+
+	if (use == link->started)
+		return 0;
+	if (!use)
+		vhost_link_stop(link);
+	/* The first queue of the tap is always attached. */
+	if (link->index)
+		err = tap_attach(link->tap_fd, use);
+	return err || !use ? err : vhost_link_start(link);
+}
+
+int vhost_net_use(struct vhost_net *net, unsigned count)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < net->link_count && !err; i++)
+		err = use_one(&net->links[i], i < count);
+	return err;
+}
+
+static void stop(struct virtio_dev *dev)
+{
+	struct vhost_net *net = net_of(dev);
+
+	for (unsigned i = 0; i < net->link_count; i++)
+		use_one(&net->links[i], false);
+}
+
+/* Once, when the device has its endpoint. */
+static int open_links(struct vhost_net *net)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < net->link_count && !err; i++)
+		if (!net->links[i].iotlb)
+			err = vhost_link_open(&net->links[i], net->push_maps);
+	return err;
+}
+
+/* Section 5.1.2: without MQ the control queue is the third, whatever the device has. */
+static void net_start(struct virtio_dev *dev)
+{
+	struct vhost_net *net = net_of(dev);
+
+	net->features = net_settled(dev->driver_features);
+	net->control_queue = VHOST_LINK_QUEUES * (net->features & BIT(MQ) ? net->link_count : 1);
+	if (tap_set_offloads(net->links[0].tap_fd, net_tap_offloads(net->features)))
+		vmm_log("%s: the tap refuses offloads that it had", dev->pci.name);
+	if (open_links(net) || vhost_net_use(net, 1))
+		vhost_net_fail(net, "the kernel cannot start its queues");
+}
+
+static void net_kick(struct virtio_dev *dev, unsigned queue)
+{
+	struct vhost_net *net = net_of(dev);
+
+	if (queue == net->control_queue && net->features & BIT(CTRL_VQ))
+		vhost_net_control(net);
+	else if (dev->queues[queue].handed_over)
+		virtio_queue_signal(dev, queue);
+}
+
+static void net_reset(struct virtio_dev *dev)
+{
+	struct vhost_net *net = net_of(dev);
+
+	stop(dev);
+	tap_set_offloads(net->links[0].tap_fd, 0);
+	virtio_reset_done(dev);
+}
+
+/* A device TLB is of use while ATS is on (PCI Express base 5.0, section 10.3): what is in it does not outlast that. */
+static void net_ats_enabled(struct virtio_dev *dev, bool enabled)
+{
+	struct vhost_net *net = net_of(dev);
+
+	(void)enabled;
+	for (unsigned i = 0; i < net->link_count; i++)
+		if (net->links[i].iotlb)
+			viommu_vhost_restart(net->links[i].iotlb);
+}
+
+static unsigned net_drain(struct virtio_dev *dev, bool cancel)
+{
+	(void)cancel;
+	stop(dev);
+	return 0;
+}
+
+static void net_free(struct vhost_net *net)
+{
+	for (unsigned i = 0; i < net->link_count; i++) {
+		vhost_link_close(&net->links[i]);
+		if (net->links[i].tap_fd >= 0)
+			tap_close(&net->links[i].tap_fd, 1);
+	}
+	free(net);
+}
+
+static void net_destroy(struct virtio_dev *dev)
+{
+	struct vhost_net *net = net_of(dev);
+
+	for (unsigned i = 0; i < net->link_count; i++)
+		vhost_link_stop(&net->links[i]);
+	virtio_fini(dev);
+	net_free(net);
+}
+
+static const struct virtio_ops net_ops = {
+	.device_id = VIRTIO_ID_NET,
+	.class_code = CLASS_NETWORK,
+	.queue_size = QUEUE_SIZE,
+	.features = net_features,
+	.config_read = net_config_read,
+	.start = net_start,
+	.kick = net_kick,
+	.reset = net_reset,
+	.failed = stop,
+	.ats_enabled = net_ats_enabled,
+	.drain = net_drain,
+	.destroy = net_destroy,
+};
+
+int vhost_net_check(const char *tap, unsigned queues)
+{
+	uint64_t features;
+	int fd = vhost_open(tap, &features);
+
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return virtio_net_check(tap, queues);
+}
+
+/* A connection with the kernel for each pair. */
+static int open_kernel(struct vhost_net *net, const char *tap)
+{
+	for (unsigned i = 0; i < net->link_count; i++) {
+		int fd = vhost_open(tap, &net->kernel_features);
+
+		if (fd < 0)
+			return fd;
+		net->links[i].fd = fd;
+	}
+	return 0;
+}
+
+static int open_tap(struct vhost_net *net, const char *tap)
+{
+	int fds[TAP_MAX_QUEUES], err = tap_open(tap, net->link_count, fds);
+
+	if (err)
+		return err;
+	for (unsigned i = 0; i < net->link_count; i++) {
+		net->links[i].tap_fd = fds[i];
+		if (i)
+			tap_attach(fds[i], false);
+	}
+	net->tap_features = tap_offloads(fds[0]);
+	net->mtu = tap_mtu(tap);
+	return 0;
+}
+
+static int net_init(struct vhost_net *net, const struct virtio_env *env, const char *tap)
+{
+	int err = open_kernel(net, tap);
+
+	if (!err)
+		err = open_tap(net, tap);
+	if (err)
+		return err;
+	err = virtio_init(&net->dev, &net_ops, (uint16_t)(VHOST_LINK_QUEUES * net->link_count + CONTROL_QUEUES), env);
+	if (err)
+		vmm_log("net %s: %s", tap, strerror(-err));
+	return err;
+}
+
+int vhost_net_create(const struct virtio_env *env, const struct vhost_net_config *config, struct pci_dev **out)
+{
+	struct vhost_net *net = calloc(1, sizeof(*net) + config->queues * sizeof(net->links[0]));
+
+	if (!net)
+		return -ENOMEM;
+	net->link_count = config->queues;
+	net->push_maps = config->push_maps;
+	net->dev.loop = env->loop;
+	memcpy(net->mac, config->mac, sizeof(net->mac));
+	for (unsigned i = 0; i < net->link_count; i++)
+		net->links[i] = (struct vhost_link){
+			.net = net, .index = i, .tap_fd = -1, .fd = -1, .error = {{.fd = -1}, {.fd = -1}}};
+	int err = net_init(net, env, config->tap);
+
+	if (err) {
+		net_free(net);
+		return err;
+	}
+	*out = &net->dev.pci;
+	return 0;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The chains that the kernel has before it, looked at as it would. For two purposes: to push what it will ask for, and to find
+ * the address where it was refused: it reports a broken ring, and not why.
+ */
+#include <errno.h>
+#include <linux/vhost.h>
+#include <sys/ioctl.h>
+
+#include "vmm/vhost/vhost.h"
+
+/* Chains that are looked at: all that a ring can have. */
+enum { REPLAY_CHAINS = VQ_MAX_SIZE };
+
+static int push(struct vhost_link *link, const struct vq_chain *chain, bool report)
+{
+	for (unsigned i = 0; i < chain->readable + chain->writable; i++) {
+		const struct vq_segment *segment = &chain->segments[i];
+		unsigned access = i < chain->readable ? VIOMMU_READ : VIOMMU_WRITE;
+		int err = viommu_vhost_push(link->iotlb, segment->iova, segment->len, access, report);
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* Chains are read in a section, and pushed outside of it: a translation of one's own must not keep an invalidation waiting. */
+static int next_chain(struct vhost_link *link, struct vq *vq, struct vq_chain *chain)
+{
+	struct viommu_section section;
+	int ret = virtio_dma_begin(&link->net->dev, &section);
+
+	if (ret)
+		return 0; /* no DMA now: when it may go on, the rings are kicked */
+	ret = vq_pop(vq, &section, chain);
+	viommu_dma_end(&section);
+	return ret;
+}
+
+int vhost_replay(struct vhost_link *link, unsigned direction, bool report)
+{
+	struct vhost_vring_state base = {.index = direction};
+	struct vq vq = link->net->dev.queues[vhost_queue(link, direction)].vq;
+	struct vq_chain *chain = &link->net->chain;
+	int ret = 1;
+
+	if (ioctl(link->fd, VHOST_GET_VRING_BASE, &base))
+		return -errno;
+	vq.next_avail = (uint16_t)base.num;
+	vq.event_idx = false; /* nothing is written for the driver */
+	for (unsigned i = 0; i < REPLAY_CHAINS && ret > 0; i++) {
+		ret = next_chain(link, &vq, chain);
+		if (ret > 0) {
+			int err = push(link, chain, report);
+
+			if (err)
+				return err;
+		}
+	}
+	return ret < 0 ? ret : 0;
+}

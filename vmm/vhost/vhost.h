@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Network devices whose frames the kernel moves between a tap and the guest's queues (vhost-net). Notifications and interrupts go
+ * between KVM and the kernel's worker; what is left here is the device's life, its control queue, and its device IOTLB
+ * (viommu/vhost.h), which is all that the worker reaches guest memory by.
+ *
+ * net.c is the device, link.c one queue pair's connection with the kernel, replay.c finds out why a ring stopped, control.c serves the
+ * control queue. I/O thread only, but for what says otherwise.
+ */
+#ifndef VMM_VHOST_H
+#define VMM_VHOST_H
+
+#include <viommu/vhost.h>
+
+#include "vmm/virtio/net_filter.h"
+#include "vmm/virtio/tap.h"
+#include "vmm/virtio/virtio.h"
+
+enum { VHOST_RX = 0, VHOST_TX = 1, VHOST_LINK_QUEUES = 2 };
+
+struct vhost_net;
+
+/* A queue pair. */
+struct vhost_link {
+	struct vhost_net *net;
+	unsigned index;
+	int tap_fd;
+	int fd; /* of /dev/vhost-net */
+	struct viommu_vhost *iotlb;
+	struct loop_watch miss_watch;
+	bool started;
+	/* The kernel's reports of broken rings. */
+	struct {
+		int fd;
+		struct loop_watch watch;
+		struct vhost_link *link;
+	} error[VHOST_LINK_QUEUES];
+};
+
+struct vhost_net {
+	struct virtio_dev dev;
+	uint64_t kernel_features; /* what vhost-net offers */
+	unsigned tap_features;    /* TUN_F_... */
+	unsigned mtu;             /* 0: not known */
+	uint8_t mac[MAC_SIZE];
+	uint64_t features; /* in use, while dev.running */
+	unsigned control_queue;
+	bool push_maps;
+	struct vq_chain chain; /* scratch */
+	unsigned link_count;
+	struct vhost_link links[];
+};
+
+struct vhost_net_config {
+	const char *tap;
+	unsigned queues; /* pairs */
+	uint8_t mac[MAC_SIZE];
+	bool push_maps; /* see struct viommu_vhost_config */
+};
+
+/* Before there is a machine: could the device be made? One line is logged if not. -errno. */
+int vhost_net_check(const char *tap, unsigned queues);
+
+/* Make the device; one line is logged on an error. */
+int vhost_net_create(const struct virtio_env *env, const struct vhost_net_config *config, struct pci_dev **out);
+
+/* Open the kernel's device. -errno after a line in the log. */
+int vhost_open(const char *tap, uint64_t *features);
+
+/* The link's queue, as the device counts. */
+static inline unsigned vhost_queue(const struct vhost_link *link, unsigned direction)
+{
+	return VHOST_LINK_QUEUES * link->index + direction;
+}
+
+/* Make the link ready, once the device has its endpoint. 0, or -errno after a line in the log. */
+int vhost_link_open(struct vhost_link *link, bool push_maps);
+void vhost_link_close(struct vhost_link *link);
+
+/* Let the kernel work on the queues, and stop it: when the second returns it uses them no more. -errno. */
+int vhost_link_start(struct vhost_link *link);
+void vhost_link_stop(struct vhost_link *link);
+
+/*
+ * The kernel has stopped in a queue because of what it says nothing about, or may soon: look at all chains that it has before it. Their
+ * translations are pushed. 0; -EFAULT, -EACCES: one may not be accessed, which is reported if `report`; else as vq_pop().
+ */
+int vhost_replay(struct vhost_link *link, unsigned direction, bool report);
+
+/* The first `count` pairs are in use from now on. -errno. */
+int vhost_net_use(struct vhost_net *net, unsigned count);
+
+/* Serve the control queue. */
+void vhost_net_control(struct vhost_net *net);
+
+/* Stop, and tell the driver. */
+void vhost_net_fail(struct vhost_net *net, const char *why);
+
+#endif

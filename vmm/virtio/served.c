@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Queues that somebody else serves: notifications go past this process, and interrupts do where they can. */
+#include <errno.h>
+#include <linux/virtio_pci.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "vmm/virtio/internal.h"
+
+void virtio_queue_signal(struct virtio_dev *dev, unsigned queue)
+{
+	virtio_signal_kick(&dev->queues[queue]);
+}
+
+void virtio_queue_hand_over(struct virtio_dev *dev, unsigned queue)
+{
+	struct virtio_queue *q = &dev->queues[queue];
+
+	if (q->handed_over)
+		return;
+	loop_remove(dev->loop, &q->watch);
+	q->handed_over = true;
+}
+
+static void close_call(struct virtio_queue *queue)
+{
+	if (queue->call_fd < 0)
+		return;
+	loop_remove(queue->dev->loop, &queue->call_watch);
+	close(queue->call_fd);
+	queue->call_fd = -1;
+}
+
+void virtio_queue_take_back(struct virtio_dev *dev, unsigned queue)
+{
+	struct virtio_queue *q = &dev->queues[queue];
+
+	close_call(q);
+	if (!q->handed_over)
+		return;
+	/* It was watched before, so this fails only where the kernel has no memory: then its notifications are lost. */
+	loop_add(dev->loop, &q->watch, EPOLLIN);
+	q->handed_over = false;
+}
+
+/* A queue without a vector of its own: by INTx, or only by the ISR register. */
+static void forward(void *opaque, uint32_t events)
+{
+	struct virtio_queue *queue = opaque;
+	uint64_t count;
+
+	(void)events;
+	if (read(queue->call_fd, &count, sizeof(count)) == sizeof(count))
+		virtio_interrupt_queue(queue->dev, (unsigned)(queue - queue->dev->queues));
+}
+
+static int open_call(struct virtio_queue *queue)
+{
+	if (queue->call_fd >= 0)
+		return queue->call_fd;
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (fd < 0)
+		return -errno;
+	queue->call_watch = (struct loop_watch){.fd = fd, .ready = forward, .opaque = queue};
+	int err = loop_add(queue->dev->loop, &queue->call_watch, EPOLLIN);
+
+	if (err) {
+		close(fd);
+		return err;
+	}
+	queue->call_fd = fd;
+	return fd;
+}
+
+int virtio_queue_call_fd(struct virtio_dev *dev, unsigned queue)
+{
+	pthread_mutex_lock(&dev->pci.lock);
+	unsigned vector = pci_msix_enabled(&dev->pci) ? dev->queues[queue].regs.vector : VIRTIO_MSI_NO_VECTOR;
+
+	pthread_mutex_unlock(&dev->pci.lock);
+	if (vector == VIRTIO_MSI_NO_VECTOR)
+		return open_call(&dev->queues[queue]);
+	return pci_msix_fd(&dev->pci, vector, dev->loop);
+}
