@@ -53,10 +53,11 @@ VIOMMU_PUBLIC void viommu_vhost_destroy(struct viommu_vhost *vhost);
 
 /*
  * viommu_vhost_serve - the file is readable: answer misses, each with the whole run around it.
+ * @access: filled in: what the misses were for, together
  * @refused: filled in: a miss was a fault, which is reported (fault.h); its queue stands still until the device is reset
  * Returns how many misses there were, or -errno of reading and writing (then the device is of no use).
  */
-VIOMMU_PUBLIC int viommu_vhost_serve(struct viommu_vhost *vhost, bool *refused);
+VIOMMU_PUBLIC int viommu_vhost_serve(struct viommu_vhost *vhost, unsigned *access, bool *refused);
 
 /*
  * viommu_vhost_push - give the kernel what it will need of [iova, iova + len), as far as it does not have it.

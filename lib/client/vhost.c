@@ -271,17 +271,19 @@ static int answer(struct viommu_vhost *vhost, const struct vhost_iotlb_msg *miss
 	return err == -EFAULT || err == -EACCES || err == -ECANCELED ? 0 : err;
 }
 
-int viommu_vhost_serve(struct viommu_vhost *vhost, bool *refused)
+int viommu_vhost_serve(struct viommu_vhost *vhost, unsigned *access, bool *refused)
 {
 	struct vhost_iotlb_msg message = {0};
 	int misses = 0, got;
 
 	*refused = false;
+	*access = 0;
 	while ((got = read_message(vhost, &message)) > 0) {
 		int err = answer(vhost, &message, refused);
 
 		if (err)
 			return err;
+		*access |= message.perm & (VIOMMU_READ | VIOMMU_WRITE);
 		misses++;
 	}
 	return got < 0 ? got : misses;

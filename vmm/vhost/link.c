@@ -62,21 +62,25 @@ int vhost_open(const char *tap, uint64_t *features)
 	return fd;
 }
 
-/* After as many misses there are likely more of the same burst: those of the chains behind. */
+/* Where one was missed, those of the chains behind are missing, too: the kernel reads what it sends and writes what it receives. */
 static void miss_ready(void *opaque, uint32_t events)
 {
 	struct vhost_link *link = opaque;
+	unsigned access = 0;
 	bool refused;
-	int misses = viommu_vhost_serve(link->iotlb, &refused);
+	int misses = viommu_vhost_serve(link->iotlb, &access, &refused);
 
 	(void)events;
 	if (misses < 0)
 		vhost_net_fail(link->net, "the kernel's device IOTLB is broken");
 	else if (refused)
 		vhost_net_fail(link->net, "the kernel was refused a DMA");
-	else if (misses && link->started)
-		for (unsigned i = 0; i < VHOST_LINK_QUEUES; i++)
-			vhost_replay(link, i, false);
+	if (!link->started)
+		return;
+	if (access & VIOMMU_WRITE)
+		vhost_prefetch(link, VHOST_RX);
+	if (access & VIOMMU_READ)
+		vhost_prefetch(link, VHOST_TX);
 }
 
 /* A ring cannot go on. What was refused to it is now allowed perhaps; then it is told to try again. */
@@ -90,7 +94,7 @@ static void ring_broken(void *opaque, uint32_t events)
 		if (read(link->error[i].fd, &count, sizeof(count)) != sizeof(count) || !link->started)
 			continue;
 		viommu_vhost_restart(link->iotlb);
-		if (vhost_replay(link, i, true)) {
+		if (vhost_replay(link, i)) {
 			vhost_net_fail(link->net, i == VHOST_RX ? "the kernel cannot go on in a receive queue"
 								: "the kernel cannot go on in a transmit queue");
 			return;

@@ -9,8 +9,8 @@
 
 #include "vmm/vhost/vhost.h"
 
-/* Chains that are looked at: all that a ring can have. */
-enum { REPLAY_CHAINS = VQ_MAX_SIZE };
+/* Chains that are looked at: all that a ring can have, or a burst of what comes next. */
+enum { REPLAY_CHAINS = VQ_MAX_SIZE, PREFETCH_CHAINS = 16 };
 
 static int push(struct vhost_link *link, const struct vq_chain *chain, bool report)
 {
@@ -38,7 +38,8 @@ static int next_chain(struct vhost_link *link, struct vq *vq, struct vq_chain *c
 	return ret;
 }
 
-int vhost_replay(struct vhost_link *link, unsigned direction, bool report)
+/* Go through `count` chains from where the kernel is. */
+static int go_through(struct vhost_link *link, unsigned direction, unsigned count, bool report)
 {
 	struct vhost_vring_state base = {.index = direction};
 	struct vq vq = link->net->dev.queues[vhost_queue(link, direction)].vq;
@@ -49,7 +50,7 @@ int vhost_replay(struct vhost_link *link, unsigned direction, bool report)
 		return -errno;
 	vq.next_avail = (uint16_t)base.num;
 	vq.event_idx = false; /* nothing is written for the driver */
-	for (unsigned i = 0; i < REPLAY_CHAINS && ret > 0; i++) {
+	for (unsigned i = 0; i < count && ret > 0; i++) {
 		ret = next_chain(link, &vq, chain);
 		if (ret > 0) {
 			int err = push(link, chain, report);
@@ -59,4 +60,14 @@ int vhost_replay(struct vhost_link *link, unsigned direction, bool report)
 		}
 	}
 	return ret < 0 ? ret : 0;
+}
+
+int vhost_replay(struct vhost_link *link, unsigned direction)
+{
+	return go_through(link, direction, REPLAY_CHAINS, true);
+}
+
+void vhost_prefetch(struct vhost_link *link, unsigned direction)
+{
+	go_through(link, direction, PREFETCH_CHAINS, false);
 }

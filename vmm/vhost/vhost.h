@@ -82,10 +82,13 @@ int vhost_link_start(struct vhost_link *link);
 void vhost_link_stop(struct vhost_link *link);
 
 /*
- * The kernel has stopped in a queue because of what it says nothing about, or may soon: look at all chains that it has before it. Their
- * translations are pushed. 0; -EFAULT, -EACCES: one may not be accessed, which is reported if `report`; else as vq_pop().
+ * The kernel has stopped in a queue without saying why: look at all chains that it has before it, and push their translations. 0; -EFAULT,
+ * -EACCES: one may not be accessed, which is reported; else as vq_pop().
  */
-int vhost_replay(struct vhost_link *link, unsigned direction, bool report);
+int vhost_replay(struct vhost_link *link, unsigned direction);
+
+/* The kernel has missed a translation in a queue: push those of the chains that come next. */
+void vhost_prefetch(struct vhost_link *link, unsigned direction);
 
 /* The first `count` pairs are in use from now on. -errno. */
 int vhost_net_use(struct vhost_net *net, unsigned count);
