@@ -12,6 +12,7 @@
 #include <viommu/irq.h>
 #include <viommu/types.h>
 #include <viommu/vhost.h>
+#include <viommu/vhost_user.h>
 #include <viommu/virtio.h>
 #include <viommu/vtd.h>
 

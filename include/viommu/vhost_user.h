@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The front end of a vhost-user device: a virtio device's queues are served by another process, the back end, over a Unix socket.
+ * The embedder has the device's registers and interrupts; this part has the protocol: negotiation, the memory table, rings,
+ * configuration, the back end's device IOTLB, faults, and going on after the back end was lost.
+ *
+ * Nothing here ever waits for the back end. An embedder polls one descriptor, viommu_vhu_fd(), and calls viommu_vhu_serve() when it is
+ * readable; the deadline for the back end's answers is behind the same descriptor. What the back end does wrong costs it the
+ * connection, and the embedder one line.
+ *
+ * What the IOMMU is towards a back end. The back end gets descriptors of all guest memory (SET_MEM_TABLE), so that one which ignores
+ * the IOTLB reaches all of it: the IOMMU is *advisory* here. An invalidation completes when the back end has acknowledged it. When the
+ * connection is lost or dropped, everything counts as acknowledged, although a process that lives on still has its mapping. Where
+ * that is not enough give `regions` of memory that is not the guest's (a bounce buffer) and no endpoint: then nothing is translated by
+ * the back end, addresses in rings are offsets into what it was given, and copying is the embedder's.
+ *
+ * The back end learns no host address: what the protocol calls user addresses are guest-physical ones.
+ *
+ * Thread rules: all functions belong to one thread at a time; callbacks come from viommu_vhu_serve(), or where it says so, and may call
+ * everything but viommu_vhu_serve() and viommu_vhu_destroy(). Invalidations may begin on any thread.
+ */
+#ifndef VIOMMU_VHOST_USER_H
+#define VIOMMU_VHOST_USER_H
+
+#include <viommu/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { VIOMMU_VHU_RINGS = 128, VIOMMU_VHU_REGIONS = 8, VIOMMU_VHU_CONFIG = 256 };
+
+struct viommu_vhu;
+
+/* Memory that is the embedder's own, not the guest's. */
+struct viommu_vhu_region {
+	struct viommu_gpa gpa; /* addresses in rings and descriptors lie in gpa..gpa + size - 1 */
+	uint64_t size;         /* bytes, > 0; no wrap, no overlap */
+	void *host;            /* where it is mapped here */
+	int fd;                /* what backs it */
+	uint64_t fd_offset;
+};
+
+/* A split virtqueue as its driver has set it up. */
+struct viommu_vhu_ring {
+	uint32_t size;                           /* entries: a power of two, 1..32768 */
+	struct viommu_iova desc, driver, device; /* descriptor table, available ring, used ring */
+	uint16_t base;                           /* the available entry to begin with */
+	/*
+	 * Event descriptors: the guest's notifications, interrupts, and errors of the ring. They stay the embedder's, open until
+	 * the ring is stopped; -1: none (kick: the back end polls).
+	 */
+	int kick, call, err;
+	bool enabled; /* serve it from the start (viommu_vhu_enable()) */
+};
+
+struct viommu_vhu_ops {
+	/* Negotiated: features, queues and configuration are known. What viommu_vhu_start() asked for follows by itself. */
+	void (*ready)(void *opaque);
+	/* The rings are set up at the back end; after each viommu_vhu_start() and each new connection. May be NULL. */
+	void (*started)(void *opaque);
+	/*
+	 * Stopped: the back end uses the rings no more. bases[i] is where ring i goes on. May come from viommu_vhu_stop() where
+	 * there is no connection.
+	 */
+	void (*stopped)(void *opaque, const uint16_t *bases, unsigned count);
+	/*
+	 * The connection is gone, `why` says why, without a newline. Connect again whenever you like: a started device then goes
+	 * on where its rings say.
+	 */
+	void (*lost)(void *opaque, const char *why);
+	/* The back end's configuration has changed: viommu_vhu_config_read() gives the new one. May be NULL. */
+	void (*config_changed)(void *opaque);
+	/* A line for the operator about something that was refused: at most ten a connection. May be NULL. */
+	void (*log)(void *opaque, const char *line);
+};
+
+struct viommu_vhu_config {
+	/* Whose DMA it is. Its context's memory regions that have a descriptor are the memory table. NULL: `regions`. */
+	struct viommu_endpoint *endpoint;
+	/*
+	 * The endpoint's addresses are translated: the back end must have a device IOTLB (VIRTIO_F_ACCESS_PLATFORM, REPLY_ACK,
+	 * BACKEND_REQ), or is refused.
+	 */
+	bool iommu;
+	const struct viommu_vhu_region *regions; /* without endpoint; copied */
+	unsigned region_count;                   /* 1..VIOMMU_VHU_REGIONS */
+	uint64_t features; /* virtio feature bits that the embedder can make use of; never packed rings (34) */
+	unsigned
+		queues; /* rings of the device that the back end is to serve, 1..VIOMMU_VHU_RINGS; it must have as many */
+	bool pairs;     /* the back end counts its rings in pairs (a network card) */
+	unsigned
+		config_size; /* bytes of its configuration space that the back end must give; 0: it is the embedder's own */
+	uint16_t mtu;        /* told to a back end that wants to know; 0: none */
+	/*
+	 * A request must be neither lost nor served twice (a disk). A new connection then goes on only where the back end keeps
+	 * track of its requests (INFLIGHT_SHMFD) or none was under way.
+	 */
+	bool exact;
+	unsigned reply_ms; /* how long the back end may take to answer; 0: 5000 */
+	const struct viommu_vhu_ops *ops;
+	void *opaque;
+};
+
+struct viommu_vhu_stats {
+	uint64_t connections;   /* negotiated */
+	uint64_t misses;        /* asked by the back end */
+	uint64_t updates;       /* translations sent */
+	uint64_t invalidations; /* sent; fewer than begun where many at a time became one of everything */
+	uint64_t access_fails;  /* accesses that the back end says were blocked */
+	uint64_t refused;       /* requests of the back end that were not understood */
+};
+
+/*
+ * viommu_vhu_create - make a front end, not connected. Its endpoint must be there until viommu_vhu_destroy().
+ * Errors: -EINVAL (configuration), -ENOMEM, -EMFILE.
+ */
+VIOMMU_PUBLIC int viommu_vhu_create(const struct viommu_vhu_config *config, struct viommu_vhu **out);
+
+/* viommu_vhu_destroy - close the connection and free it. No callback is called. NULL is allowed. */
+VIOMMU_PUBLIC void viommu_vhu_destroy(struct viommu_vhu *vhu);
+
+/*
+ * viommu_vhu_connect - begin to negotiate over a connected Unix stream socket, which is now the front end's, also on errors.
+ * Errors: -EBUSY (there is a connection), -ENOTRECOVERABLE (an `exact` device that was lost with requests under way: stop it first),
+ *         -ENOMEM, -EMFILE.
+ */
+VIOMMU_PUBLIC int viommu_vhu_connect(struct viommu_vhu *vhu, int fd);
+
+/* viommu_vhu_disconnect - close the connection, if there is one; lost() is not called. */
+VIOMMU_PUBLIC void viommu_vhu_disconnect(struct viommu_vhu *vhu);
+
+/* viommu_vhu_fd - poll this for reading, as long as the front end exists. Stays the front end's. */
+VIOMMU_PUBLIC int viommu_vhu_fd(const struct viommu_vhu *vhu);
+
+/* viommu_vhu_serve - do what there is to do, a bounded amount at a time; harmless when there is nothing. */
+VIOMMU_PUBLIC void viommu_vhu_serve(struct viommu_vhu *vhu);
+
+/* viommu_vhu_ready - is there a connection, and has it been negotiated? */
+VIOMMU_PUBLIC bool viommu_vhu_ready(const struct viommu_vhu *vhu);
+
+/* viommu_vhu_features - what the latest back end offers of the configuration's features (and of nothing else, but for bit 33). */
+VIOMMU_PUBLIC uint64_t viommu_vhu_features(const struct viommu_vhu *vhu);
+
+/* viommu_vhu_queues - how many rings the latest back end serves at most. */
+VIOMMU_PUBLIC unsigned viommu_vhu_queues(const struct viommu_vhu *vhu);
+
+/*
+ * viommu_vhu_start - let the back end serve these rings, now or as soon as there is one.
+ * @features: what the driver has accepted; with an IOMMU bit 33 is one of them, without it is not
+ * @rings, @count: copied; 1..configuration's queues
+ * Errors: -EINVAL (a ring, count, or features that the back end does not offer), -EBUSY (started, or not yet stopped).
+ */
+VIOMMU_PUBLIC int viommu_vhu_start(struct viommu_vhu *vhu, uint64_t features, const struct viommu_vhu_ring *rings,
+				   unsigned count);
+
+/* viommu_vhu_stop - the back end shall stop; stopped() tells when it has. Errors: -EALREADY (not started, or stopping already). */
+VIOMMU_PUBLIC int viommu_vhu_stop(struct viommu_vhu *vhu);
+
+/* viommu_vhu_enable - switch one ring of a started device on or off. Errors: -EINVAL (there is no such ring). */
+VIOMMU_PUBLIC int viommu_vhu_enable(struct viommu_vhu *vhu, unsigned ring, bool on);
+
+/*
+ * viommu_vhu_config_read - copy from the configuration space as the back end told it last.
+ * Errors: -EINVAL (beyond config_size), -EAGAIN (never told).
+ */
+VIOMMU_PUBLIC int viommu_vhu_config_read(const struct viommu_vhu *vhu, unsigned offset, void *buffer, unsigned size);
+
+/*
+ * viommu_vhu_config_write - the driver writes its configuration space: the back end is told, and what it makes of it read again.
+ * Errors: -EINVAL (beyond config_size), -ENOTCONN, -EAGAIN (16 writes wait).
+ */
+VIOMMU_PUBLIC int viommu_vhu_config_write(struct viommu_vhu *vhu, unsigned offset, const void *data, unsigned size);
+
+/* viommu_vhu_stats_get - counters since creation; they only grow. Any thread. */
+VIOMMU_PUBLIC void viommu_vhu_stats_get(struct viommu_vhu *vhu, struct viommu_vhu_stats *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

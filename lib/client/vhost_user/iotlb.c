@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The back end's device IOTLB: misses are answered, invalidations handed on.
+ *
+ * An update must not pass the invalidation that made it stale. Each invalidation counts `generation` up and goes into the socket under
+ * one lock; an update goes into it under the same lock, and only if no invalidation has come since before its translation
+ * began. The translation itself runs without the lock, which an invalidation takes with the context's held.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <time.h>
+
+#include <viommu/dma.h>
+
+#include "lib/client/vhost_user/front.h"
+
+static const struct range everything = {0, UINT64_MAX};
+
+static void send_iotlb_locked(struct viommu_vhu *vhu, const struct vhu_iotlb *iotlb, enum vhu_purpose purpose)
+	REQUIRES(vhu->lock)
+{
+	struct channel_message message = {.header = {.request = VHU_IOTLB_MSG, .flags = VHU_NEED_REPLY}};
+
+	message.iotlb = *iotlb;
+	message.header.size = sizeof(message.iotlb);
+	vhu_send_locked(vhu, &message,
+			&(struct vhu_pending){.request = VHU_IOTLB_MSG, .purpose = purpose, .ticket = vhu->asked});
+}
+
+static void send_invalidate_locked(struct viommu_vhu *vhu, struct range range) REQUIRES(vhu->lock)
+{
+	/* The length of all there is does not fit: the last byte is of no page that memory could lie in. */
+	uint64_t size = range.last - range.first == UINT64_MAX ? UINT64_MAX : range.last - range.first + 1;
+
+	vhu->stats.invalidations++;
+	send_iotlb_locked(vhu, &(struct vhu_iotlb){.iova = range.first, .size = size, .type = VHU_IOTLB_INVALIDATE},
+			  VHU_FOR_INVALIDATE);
+}
+
+/* Begins with the context's lock held. */
+static void on_invalidate(void *opaque, struct viommu_iova first, struct viommu_iova last, uint64_t ticket)
+{
+	struct viommu_vhu *vhu = opaque;
+
+	lock_take(&vhu->lock);
+	bool iotlb = vhu->iotlb;
+
+	vhu->generation++;
+	vhu->asked = ticket;
+	if (iotlb && (vhu->owed || vhu->invals == VHU_INVALS))
+		vhu->owed = true;
+	else if (iotlb)
+		send_invalidate_locked(vhu, (struct range){first.value, last.value});
+	if (!iotlb)
+		viommu_client_ack(vhu->client, ticket);
+	lock_drop(&vhu->lock);
+}
+
+const struct viommu_client_ops vhu_client_ops = {.invalidate = on_invalidate};
+
+int vhu_iotlb_answer(struct viommu_vhu *vhu, const struct vhu_pending *pending, uint64_t status)
+{
+	if (pending->purpose == VHU_FOR_UPDATE) {
+		/* Its queue stands still, which is its own affair. */
+		if (status)
+			vhu_log(vhu, "the back end refuses a translation (status %" PRIu64 ")", status);
+		return 0;
+	}
+	if (status)
+		return vhu_fail(vhu, "the back end refuses an invalidation (status %" PRIu64 ")", status);
+	lock_take(&vhu->lock);
+	if (vhu->owed) {
+		vhu->owed = false;
+		send_invalidate_locked(vhu, everything);
+	}
+	lock_drop(&vhu->lock);
+	viommu_client_ack(vhu->client, pending->ticket);
+	return 0;
+}
+
+/* The run of translations around an address. */
+struct run {
+	struct range iova;
+	uint64_t gpa; /* of its first byte */
+	unsigned access;
+};
+
+/* The part of a span's surroundings that this section has translated, as a run of the region which it lies in. */
+static bool find_run(const struct viommu_section *section, struct run *run)
+{
+	const struct memory *memory = section->memory;
+
+	for (size_t i = 0; i < memory->count; i++) {
+		const struct memory_region *region = &memory->regions[i];
+		uint64_t offset = (uint64_t)(section->near_host - region->host);
+
+		if (region->fd < 0 || offset > region->gpa.last - region->gpa.first)
+			continue;
+		*run = (struct run){{section->near_iova, section->near_iova + (section->near_len - 1)},
+				    region->gpa.first + offset,
+				    section->near_access & (VIOMMU_READ | VIOMMU_WRITE)};
+		return true;
+	}
+	return false;
+}
+
+/* 0; -EAGAIN; or -EFAULT or -EACCES, and the guest has been told. */
+static int look_up(struct viommu_vhu *vhu, uint64_t iova, unsigned access, struct run *run)
+{
+	struct viommu_section section;
+	struct viommu_span span;
+	int err = viommu_dma_begin(vhu->config.endpoint, &section);
+
+	if (err)
+		return err;
+	err = viommu_dma_translate(&section, (struct viommu_iova){iova}, 1, access, &span);
+	if (!err && !find_run(&section, run)) {
+		vhu_log(vhu, "0x%" PRIx64 " is memory without a descriptor", iova);
+		err = -EFAULT;
+	}
+	viommu_dma_end(&section);
+	return err;
+}
+
+static uint64_t generation(struct viommu_vhu *vhu)
+{
+	lock_take(&vhu->lock);
+	uint64_t now = vhu->generation;
+
+	lock_drop(&vhu->lock);
+	return now;
+}
+
+/* False: an invalidation has come meanwhile. */
+static bool send_update(struct viommu_vhu *vhu, const struct run *run, uint64_t before)
+{
+	lock_take(&vhu->lock);
+	bool valid = vhu->generation == before;
+
+	if (valid) {
+		vhu->stats.updates++;
+		send_iotlb_locked(vhu,
+				  &(struct vhu_iotlb){.iova = run->iova.first,
+						      .size = run->iova.last - run->iova.first + 1,
+						      .user_address = run->gpa,
+						      .access = (uint8_t)run->access,
+						      .type = VHU_IOTLB_UPDATE},
+				  VHU_FOR_UPDATE);
+	}
+	lock_drop(&vhu->lock);
+	return valid;
+}
+
+void vhu_iotlb_miss(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
+{
+	struct run run;
+
+	for (unsigned i = 0; i < VHU_TRIES; i++) {
+		uint64_t before = generation(vhu);
+		int err = look_up(vhu, miss->iova, miss->access, &run);
+
+		if (err == -EAGAIN)
+			break;
+		if (err || send_update(vhu, &run, before))
+			return;
+	}
+	vhu->miss = *miss;
+	vhu->deferred = true;
+	vhu_wake(vhu);
+}
+
+/* A back end may make its guest see faults, as any device may: not more than so many a second. */
+static bool may_fault(struct viommu_vhu *vhu)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	if (now.tv_sec != vhu->fault_second)
+		vhu->faults = 0;
+	vhu->fault_second = now.tv_sec;
+	return vhu->faults++ < VHU_FAULTS;
+}
+
+/* Whether the access is blocked is for us to say: the translation itself reports it, as for any other device. */
+void vhu_iotlb_blocked(struct viommu_vhu *vhu, const struct vhu_iotlb *blocked)
+{
+	struct run run;
+
+	if (may_fault(vhu))
+		look_up(vhu, blocked->iova, blocked->access, &run);
+}

@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The back end's device IOTLB as the front end serves it: misses, invalidations, faults. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/core/walk.h"
+
+#include "tests/unit/vhu_backend.h"
+
+static void run(struct front *f)
+{
+	front_map(f, 0x10000, 0x6000, 0x10000, 3);
+	front_connect(f);
+	front_pump(f);
+	assert_int_equal(front_start(f, 1), 0);
+	front_pump(f);
+	assert_int_equal(f->started, 1);
+}
+
+static void miss(struct front *f, uint64_t iova, unsigned access)
+{
+	back_iotlb(&f->back, VHU_IOTLB_MISS, iova, access, 0);
+	front_pump(f);
+}
+
+static int poll_inval(struct front *f)
+{
+	return viommu_inval_poll(f->inval);
+}
+
+static void expect_fault(struct front *f, uint64_t iova, unsigned access, enum viommu_fault_reason reason)
+{
+	struct viommu_fault fault;
+
+	assert_int_equal(viommu_fault_next(f->v, &fault), 0);
+	assert_int_equal(fault.endpoint, 0x18);
+	assert_int_equal(fault.iova.value, iova);
+	assert_int_equal(fault.access, access);
+	assert_int_equal(fault.reason, reason);
+}
+
+static void expect_no_fault(struct front *f)
+{
+	struct viommu_fault fault;
+
+	assert_int_equal(viommu_fault_next(f->v, &fault), -EAGAIN);
+}
+
+static void test_miss_is_answered(void **state)
+{
+	struct front *f = *state;
+	struct viommu_vhu_stats stats;
+
+	run(f);
+	front_map(f, 0x200000, 0x1000, 0x40000, VIOMMU_READ);
+	miss(f, 0x200123, VIOMMU_READ);
+	assert_int_equal(f->back.updates, 1);
+	assert_int_equal(f->back.last_update.iova, 0x200000);
+	assert_int_equal(f->back.last_update.size, 0x1000);
+	assert_int_equal(f->back.last_update.user_address, 0x40000);
+	assert_int_equal(f->back.last_update.access, VHU_ACCESS_RO);
+	viommu_vhu_stats_get(f->vhu, &stats);
+	assert_int_equal(stats.misses, 1);
+	assert_int_equal(stats.updates, 1);
+	expect_no_fault(f);
+}
+
+/* As much as the guest gave, whatever was asked for; what it did not give is a fault, and there is no answer. */
+static void test_rights_are_the_guests(void **state)
+{
+	struct front *f = *state;
+
+	run(f);
+	front_map(f, 0x200000, 0x1000, 0x40000, VIOMMU_READ);
+	front_map(f, 0x201000, 0x1000, 0x50000, VIOMMU_WRITE);
+	front_map(f, 0x202000, 0x1000, 0x60000, VIOMMU_READ | VIOMMU_WRITE);
+	miss(f, 0x202000, VIOMMU_READ);
+	assert_int_equal(f->back.last_update.access, VHU_ACCESS_RW);
+	miss(f, 0x201000, VIOMMU_WRITE);
+	assert_int_equal(f->back.last_update.access, VHU_ACCESS_WO);
+	assert_int_equal(f->back.last_update.iova, 0x201000);
+	expect_no_fault(f);
+	miss(f, 0x200010, VIOMMU_WRITE);
+	expect_fault(f, 0x200010, VIOMMU_WRITE, VIOMMU_FAULT_PERMISSION);
+	miss(f, 0x200010, VIOMMU_WRITE | VIOMMU_READ);
+	expect_fault(f, 0x200010, VIOMMU_READ | VIOMMU_WRITE, VIOMMU_FAULT_PERMISSION);
+	miss(f, 0x777777, VIOMMU_READ);
+	expect_fault(f, 0x777777, VIOMMU_READ, VIOMMU_FAULT_NOT_MAPPED);
+	assert_int_equal(f->back.updates, 2);
+	assert_int_equal(f->lost, 0);
+}
+
+/* A mapping may become wider without an invalidation: the next miss gets the new rights. */
+static void test_rights_can_be_raised(void **state)
+{
+	struct front *f = *state;
+
+	run(f);
+	front_map(f, 0x200000, 0x1000, 0x40000, VIOMMU_READ);
+	miss(f, 0x200000, VIOMMU_READ);
+	front_unmap(f, 0x200000, 0x1000);
+	front_pump(f);
+	assert_int_equal(poll_inval(f), 0);
+	front_map(f, 0x200000, 0x1000, 0x40000, VIOMMU_READ | VIOMMU_WRITE);
+	miss(f, 0x200000, VIOMMU_WRITE);
+	assert_int_equal(f->back.last_update.access, VHU_ACCESS_RW);
+}
+
+static void test_run_ends_where_memory_with_a_descriptor_ends(void **state)
+{
+	static uint8_t private[VHU_PAGE];
+	struct front *f = *state;
+
+	run(f);
+	assert_int_equal(viommu_mem_add(f->v, (struct viommu_gpa){VHU_RAM}, VHU_PAGE, private, -1, 0), 0);
+	front_map(f, 0x1000000, 2 * VHU_RAM, 0, 3);
+	miss(f, 0x1000000, VIOMMU_READ);
+	assert_in_range(f->back.last_update.size, VHU_PAGE, VHU_RAM);
+	assert_true(f->back.last_update.user_address + f->back.last_update.size <= VHU_RAM);
+	miss(f, 0x1000000 + VHU_RAM, VIOMMU_READ); /* without descriptor */
+	miss(f, 0x1000000 + VHU_RAM + VHU_PAGE, VIOMMU_READ);
+	assert_int_equal(f->back.updates, 1);
+}
+
+static void test_bypass(void **state)
+{
+	struct front *f = *state;
+
+	run(f);
+	assert_int_equal(viommu_bypass(f->endpoint, f->inval), 0);
+	viommu_inval_begin(f->inval);
+	assert_int_equal(poll_inval(f), -EAGAIN);
+	front_pump(f);
+	assert_int_equal(poll_inval(f), 0);
+	miss(f, 0x12345, VIOMMU_WRITE);
+	assert_int_equal(f->back.last_update.user_address, f->back.last_update.iova);
+	assert_int_equal(f->back.last_update.access, VHU_ACCESS_RW);
+}
+
+static void test_invalidation_waits_for_the_back_end(void **state)
+{
+	struct front *f = *state;
+
+	run(f);
+	front_map(f, 0x200000, 0x3000, 0x40000, 3);
+	front_unmap(f, 0x200000, 0x3000);
+	assert_int_equal(poll_inval(f), -EAGAIN);
+	viommu_vhu_serve(f->vhu);
+	assert_int_equal(poll_inval(f), -EAGAIN); /* it has not answered */
+	back_serve(&f->back);
+	assert_int_equal(f->back.last_invalidate.iova, 0x200000);
+	assert_int_equal(f->back.last_invalidate.size, 0x3000);
+	assert_int_equal(poll_inval(f), -EAGAIN); /* it has, and nobody has read it */
+	viommu_vhu_serve(f->vhu);
+	assert_int_equal(poll_inval(f), 0);
+}
+
+/* What concerns everything has a length that fits into 64 bits. */
+static void test_everything(void **state)
+{
+	struct front *f = *state;
+
+	run(f);
+	assert_int_equal(viommu_detach(f->endpoint, f->inval), 0);
+	viommu_inval_begin(f->inval);
+	front_pump(f);
+	assert_int_equal(f->back.last_invalidate.iova, 0);
+	assert_int_equal(f->back.last_invalidate.size, UINT64_MAX);
+	assert_int_equal(poll_inval(f), 0);
+	miss(f, 0x10000, VIOMMU_READ);
+	expect_fault(f, 0x10000, VIOMMU_READ, VIOMMU_FAULT_BLOCKED);
+	assert_int_equal(viommu_attach(f->endpoint, f->domain, f->inval), 0);
+	viommu_inval_begin(f->inval);
+	front_pump(f);
+	assert_int_equal(poll_inval(f), 0);
+}
+
+/* A back end that asks while it is asked: its miss is served although its acknowledgement is awaited. */
+static void test_miss_is_served_while_an_acknowledgement_is_awaited(void **state)
+{
+	struct front *f = *state;
+
+	run(f);
+	front_map(f, 0x200000, 0x1000, 0x40000, 3);
+	front_map(f, 0x300000, 0x1000, 0x50000, 3);
+	front_unmap(f, 0x200000, 0x1000);
+	back_iotlb(&f->back, VHU_IOTLB_MISS, 0x300000, VIOMMU_READ, 0);
+	viommu_vhu_serve(f->vhu); /* the back end has not looked at its socket yet */
+	assert_int_equal(poll_inval(f), -EAGAIN);
+	back_serve(&f->back);
+	assert_int_equal(f->back.updates, 1);
+	assert_int_equal(f->back.last_update.iova, 0x300000);
+	viommu_vhu_serve(f->vhu);
+	assert_int_equal(poll_inval(f), 0);
+}
+
+static bool acks_nothing(struct back *back, struct channel_message *message)
+{
+	if (message->header.request != VHU_IOTLB_MSG)
+		return false;
+	back->invalidates++;
+	back->last_invalidate = message->iotlb;
+	return true;
+}
+
+/* Many at a time become one of everything, and all of them are complete with its acknowledgement, not before. */
+static void test_invalidations_are_bounded(void **state)
+{
+	enum { COUNT = 500 };
+	struct front *f = *state;
+	struct viommu_inval *invals[COUNT];
+	struct channel_message ack = {.header = {.request = VHU_IOTLB_MSG}};
+	unsigned first;
+
+	run(f);
+	f->back.hook = acks_nothing;
+	for (unsigned i = 0; i < COUNT; i++) {
+		uint64_t at = 0x200000 + i * 0x1000ull;
+
+		assert_int_equal(viommu_inval_create(f->v, &invals[i]), 0);
+		front_map(f, at, 0x1000, 0x40000, 3);
+		assert_int_equal(viommu_unmap(f->domain, (struct viommu_iova){at}, (struct viommu_iova){at + 0xfff},
+					      invals[i], NULL),
+				 0);
+		viommu_inval_begin(invals[i]);
+	}
+	front_pump(f);
+	first = f->back.invalidates;
+	assert_in_range(first, 1, 100);
+	assert_int_not_equal(f->back.last_invalidate.size, UINT64_MAX);
+	for (unsigned i = 0; i < first; i++)
+		back_reply_u64(&f->back, &ack, 0);
+	front_pump(f);
+	assert_int_equal(f->back.invalidates, first + 1);
+	assert_int_equal(f->back.last_invalidate.iova, 0);
+	assert_int_equal(f->back.last_invalidate.size, UINT64_MAX);
+	assert_int_equal(viommu_inval_poll(invals[0]), 0);
+	assert_int_equal(viommu_inval_poll(invals[COUNT - 1]), -EAGAIN);
+	back_reply_u64(&f->back, &ack, 0);
+	front_pump(f);
+	for (unsigned i = 0; i < COUNT; i++) {
+		assert_int_equal(viommu_inval_poll(invals[i]), 0);
+		viommu_inval_destroy(invals[i]);
+	}
+	f->back.hook = NULL;
+}
+
+/* Nobody knows of translations who has none. */
+static void test_nothing_to_wait_for(void **state)
+{
+	struct front *f = *state;
+
+	front_map(f, 0x200000, 0x1000, 0x40000, 3);
+	front_unmap(f, 0x200000, 0x1000);
+	assert_int_equal(poll_inval(f), 0); /* not connected */
+	front_connect(f);
+	front_pump(f);
+	front_map(f, 0x200000, 0x1000, 0x40000, 3);
+	front_unmap(f, 0x200000, 0x1000);
+	assert_int_equal(poll_inval(f), 0); /* features not set */
+	assert_int_equal(f->back.invalidates, 0);
+}
+
+static void test_lost_connection_acknowledges(void **state)
+{
+	struct front *f = *state;
+
+	run(f);
+	front_map(f, 0x200000, 0x1000, 0x40000, 3);
+	front_unmap(f, 0x200000, 0x1000);
+	assert_int_equal(poll_inval(f), -EAGAIN);
+	back_close(&f->back);
+	front_pump(f);
+	assert_int_equal(f->lost, 1);
+	assert_int_equal(poll_inval(f), 0);
+	/* The next back end knows nothing, and is told of what comes then. */
+	front_connect(f);
+	front_pump(f);
+	assert_int_equal(f->started, 2);
+	front_map(f, 0x200000, 0x1000, 0x40000, 3);
+	front_unmap(f, 0x200000, 0x1000);
+	assert_int_equal(poll_inval(f), -EAGAIN);
+	front_pump(f);
+	assert_int_equal(poll_inval(f), 0);
+}
+
+static void test_memory_that_goes(void **state)
+{
+	struct front *f = *state;
+
+	run(f);
+	assert_int_equal(viommu_mem_remove(f->v, (struct viommu_gpa){0}, f->inval), 0);
+	viommu_inval_begin(f->inval);
+	assert_int_equal(poll_inval(f), -EAGAIN);
+	front_pump(f);
+	assert_int_equal(f->back.last_invalidate.size, UINT64_MAX);
+	assert_int_equal(poll_inval(f), 0);
+}
+
+static void test_access_fail_is_a_fault(void **state)
+{
+	struct front *f = *state;
+	uint64_t status = 9;
+
+	run(f);
+	front_map(f, 0x200000, 0x1000, 0x40000, VIOMMU_READ);
+	back_iotlb(&f->back, VHU_IOTLB_ACCESS_FAIL, 0x200888, VIOMMU_WRITE, VHU_NEED_REPLY);
+	front_pump(f);
+	expect_fault(f, 0x200888, VIOMMU_WRITE, VIOMMU_FAULT_PERMISSION);
+	assert_true(back_request_answer(&f->back, &status));
+	assert_int_equal(status, 0);
+	back_iotlb(&f->back, VHU_IOTLB_ACCESS_FAIL, 0x400000, VIOMMU_READ, 0);
+	front_pump(f);
+	expect_fault(f, 0x400000, VIOMMU_READ, VIOMMU_FAULT_NOT_MAPPED);
+	assert_false(back_request_answer(&f->back, &status));
+	/* What the guest allows is no fault, whatever the back end says. */
+	back_iotlb(&f->back, VHU_IOTLB_ACCESS_FAIL, 0x200888, VIOMMU_READ, 0);
+	front_pump(f);
+	expect_no_fault(f);
+}
+
+static void test_faults_are_bounded(void **state)
+{
+	struct front *f = *state;
+	struct viommu_stats stats;
+
+	run(f);
+	for (unsigned i = 0; i < 2000; i++) {
+		back_iotlb(&f->back, i & 1 ? VHU_IOTLB_ACCESS_FAIL : VHU_IOTLB_MISS, 0x900000, VIOMMU_READ, 0);
+		if (i % 50 == 0)
+			front_pump(f);
+	}
+	front_pump(f);
+	viommu_stats_get(f->v, &stats);
+	/* 256 in a second; the test may be slow. */
+	assert_in_range(stats.faults, 100, 1999);
+	assert_int_equal(f->lost, 0);
+}
+
+static void test_miss_with_need_reply(void **state)
+{
+	struct front *f = *state;
+	uint64_t status = 9;
+
+	run(f);
+	back_iotlb(&f->back, VHU_IOTLB_MISS, 0x10000, VIOMMU_READ, VHU_NEED_REPLY);
+	front_pump(f);
+	assert_int_equal(f->back.updates, 1);
+	assert_true(back_request_answer(&f->back, &status));
+	assert_int_equal(status, 0);
+}
+
+static bool acks_nothing_and_counts(struct back *back, struct channel_message *message)
+{
+	if (message->header.request != VHU_IOTLB_MSG)
+		return false;
+	back->updates++;
+	return true;
+}
+
+/* A back end that asks and asks, and acknowledges nothing: no more than so many answers are under way, and none is lost. */
+static void test_misses_are_bounded(void **state)
+{
+	enum { COUNT = 600 };
+	struct front *f = *state;
+	struct channel_message ack = {.header = {.request = VHU_IOTLB_MSG}};
+	unsigned answered;
+
+	run(f);
+	f->back.hook = acks_nothing_and_counts;
+	for (unsigned i = 0; i < COUNT; i++)
+		back_iotlb(&f->back, VHU_IOTLB_MISS, 0x10000, VIOMMU_READ, 0);
+	for (unsigned i = 0; i < 100; i++) {
+		channel_flush(&f->back.requests);
+		front_pump(f);
+	}
+	answered = f->back.updates;
+	assert_in_range(answered, 64, 300);
+	assert_int_equal(f->lost, 0);
+	for (unsigned acked = 0; acked < COUNT; acked++) {
+		assert_in_range(f->back.updates, acked + 1, COUNT);
+		back_reply_u64(&f->back, &ack, 0);
+		channel_flush(&f->back.requests);
+		front_pump(f);
+	}
+	assert_int_equal(f->back.updates, COUNT);
+	f->back.hook = NULL;
+}
+
+static bool refuses_updates(struct back *back, struct channel_message *message)
+{
+	if (message->header.request != VHU_IOTLB_MSG || message->iotlb.type != VHU_IOTLB_UPDATE)
+		return false;
+	back_reply_u64(back, message, 1);
+	return true;
+}
+
+static void test_refused_update_is_its_own_affair(void **state)
+{
+	struct front *f = *state;
+
+	run(f);
+	f->back.hook = refuses_updates;
+	for (unsigned i = 0; i < 50; i++)
+		miss(f, 0x10000, VIOMMU_READ);
+	assert_int_equal(f->lost, 0);
+	assert_int_equal(f->lines, 10);
+	f->back.hook = NULL;
+}
+
+/* A guest that changes its table, and invalidates, just when it is read; `changes` times, and then no more. */
+struct changeable {
+	struct front *f;
+	struct viommu_domain *domain;
+	struct viommu_inval *invals[40];
+	unsigned walks, changes;
+};
+
+static int walk(void *opaque, const struct memory *memory, uint64_t iova, unsigned access, struct walk_result *result)
+{
+	struct changeable *c = opaque;
+	struct range page = {iova & ~0xfffull, iova | 0xfff};
+	unsigned turn = c->walks++;
+
+	(void)memory;
+	*result = (struct walk_result){.iova = page, .gpa = 0x40000 + turn * 0x1000ull, .access = access};
+	if (turn < c->changes) {
+		assert_int_equal(viommu__domain_evict(c->domain, page, false, c->invals[turn]), 0);
+		viommu_inval_begin(c->invals[turn]);
+	}
+	return 0;
+}
+
+static const struct walk_ops walk_ops = {.walk = walk};
+
+static void move_to(struct front *f, struct viommu_domain *domain)
+{
+	assert_int_equal(viommu_attach(f->endpoint, domain, f->inval), 0);
+	viommu_inval_begin(f->inval);
+	front_pump(f);
+	assert_int_equal(poll_inval(f), 0);
+}
+
+/* An update that an invalidation has overtaken is never sent: the back end would keep it for ever. */
+static void check_changes(struct front *f, unsigned changes)
+{
+	struct changeable c = {.f = f, .changes = changes};
+
+	run(f);
+	assert_int_equal(viommu__domain_create_walked(f->v, &walk_ops, &c, &c.domain), 0);
+	for (unsigned i = 0; i < changes; i++)
+		assert_int_equal(viommu_inval_create(f->v, &c.invals[i]), 0);
+	move_to(f, c.domain);
+	back_iotlb(&f->back, VHU_IOTLB_MISS, 0x200000, VIOMMU_READ, 0);
+	viommu_vhu_serve(f->vhu);
+	assert_in_range(c.walks, 1, 8); /* and does not go round for as long as the guest likes */
+	front_pump(f);
+	assert_int_equal(f->back.updates, 1);
+	assert_true(f->back.last_update.user_address >= 0x40000 + changes * 0x1000ull);
+	assert_int_equal(f->back.invalidates, 1 + changes);
+	for (unsigned i = 0; i < changes; i++) {
+		assert_int_equal(viommu_inval_poll(c.invals[i]), 0);
+		viommu_inval_destroy(c.invals[i]);
+	}
+	move_to(f, f->domain);
+	viommu_domain_destroy(c.domain);
+}
+
+static void test_stale_update_is_not_sent(void **state)
+{
+	check_changes(*state, 1);
+}
+
+static void test_update_waits_until_the_guest_rests(void **state)
+{
+	check_changes(*state, 30);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, front_setup, front_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_miss_is_answered),
+		TEST(test_rights_are_the_guests),
+		TEST(test_rights_can_be_raised),
+		TEST(test_run_ends_where_memory_with_a_descriptor_ends),
+		TEST(test_bypass),
+		TEST(test_stale_update_is_not_sent),
+		TEST(test_update_waits_until_the_guest_rests),
+		TEST(test_invalidation_waits_for_the_back_end),
+		TEST(test_everything),
+		TEST(test_miss_is_served_while_an_acknowledgement_is_awaited),
+		TEST(test_invalidations_are_bounded),
+		TEST(test_nothing_to_wait_for),
+		TEST(test_lost_connection_acknowledges),
+		TEST(test_memory_that_goes),
+		TEST(test_access_fail_is_a_fault),
+		TEST(test_faults_are_bounded),
+		TEST(test_miss_with_need_reply),
+		TEST(test_misses_are_bounded),
+		TEST(test_refused_update_is_its_own_affair),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
