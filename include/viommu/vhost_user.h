@@ -97,6 +97,11 @@ struct viommu_vhu_config {
 	 * track of its requests (INFLIGHT_SHMFD) or none was under way.
 	 */
 	bool exact;
+	/*
+	 * Who may write may read: a back end that asks for both gets both where the guest gave writing alone. DPDK's asks so for what it
+	 * only writes, and would wait for ever. Off: that is a fault, and translations have just the rights that the guest gave.
+	 */
+	bool write_implies_read;
 	unsigned reply_ms; /* how long the back end may take to answer; 0: 5000 */
 	const struct viommu_vhu_ops *ops;
 	void *opaque;

@@ -91,6 +91,27 @@ static void test_rights_are_the_guests(void **state)
 	assert_int_equal(f->lost, 0);
 }
 
+/* Only where it asks for both, and never more than that. */
+static void test_writing_may_imply_reading(void **state)
+{
+	struct front *f = *state;
+
+	f->config.write_implies_read = true;
+	front_recreate(f);
+	run(f);
+	front_map(f, 0x200000, 0x1000, 0x40000, VIOMMU_READ);
+	front_map(f, 0x201000, 0x1000, 0x50000, VIOMMU_WRITE);
+	miss(f, 0x201000, VIOMMU_WRITE | VIOMMU_READ);
+	assert_int_equal(f->back.last_update.access, VHU_ACCESS_RW);
+	miss(f, 0x201000, VIOMMU_WRITE);
+	assert_int_equal(f->back.last_update.access, VHU_ACCESS_WO);
+	expect_no_fault(f);
+	miss(f, 0x201000, VIOMMU_READ);
+	expect_fault(f, 0x201000, VIOMMU_READ, VIOMMU_FAULT_PERMISSION);
+	miss(f, 0x200000, VIOMMU_WRITE | VIOMMU_READ);
+	expect_fault(f, 0x200000, VIOMMU_WRITE, VIOMMU_FAULT_PERMISSION);
+}
+
 /* A mapping may become wider without an invalidation: the next miss gets the new rights. */
 static void test_rights_can_be_raised(void **state)
 {
@@ -484,6 +505,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_miss_is_answered),
 		TEST(test_rights_are_the_guests),
+		TEST(test_writing_may_imply_reading),
 		TEST(test_rights_can_be_raised),
 		TEST(test_run_ends_where_memory_with_a_descriptor_ends),
 		TEST(test_bypass),

@@ -105,7 +105,7 @@ static bool find_run(const struct viommu_section *section, struct run *run)
 }
 
 /* 0; -EAGAIN; or -EFAULT or -EACCES, and the guest has been told. */
-static int look_up(struct viommu_vhu *vhu, uint64_t iova, unsigned access, struct run *run)
+static int translate(struct viommu_vhu *vhu, uint64_t iova, unsigned access, struct run *run)
 {
 	struct viommu_section section;
 	struct viommu_span span;
@@ -119,6 +119,16 @@ static int look_up(struct viommu_vhu *vhu, uint64_t iova, unsigned access, struc
 		err = -EFAULT;
 	}
 	viommu_dma_end(&section);
+	return err;
+}
+
+static int look_up(struct viommu_vhu *vhu, uint64_t iova, unsigned access, struct run *run)
+{
+	bool both = access == VHU_ACCESS_RW && vhu->config.write_implies_read;
+	int err = translate(vhu, iova, both ? VIOMMU_WRITE : access, run);
+
+	if (!err && both)
+		run->access |= VIOMMU_READ;
 	return err;
 }
 
