@@ -144,6 +144,25 @@ static void test_run_ends_where_memory_with_a_descriptor_ends(void **state)
 	assert_int_equal(f->back.updates, 1);
 }
 
+/* A miss is answered with all that lies around it and is alike. */
+static void test_whole_run_is_given(void **state)
+{
+	struct front *f = *state;
+
+	run(f);
+	for (unsigned i = 0; i < 16; i++)
+		front_map(f, 0x200000 + i * 0x1000ull, 0x1000, 0x40000 + i * 0x1000ull, i < 12 ? 1 : 3);
+	miss(f, 0x205678, VIOMMU_READ);
+	assert_int_equal(f->back.last_update.iova, 0x200000);
+	assert_int_equal(f->back.last_update.size, 0xc000);
+	assert_int_equal(f->back.last_update.user_address, 0x40000);
+	assert_int_equal(f->back.last_update.access, VHU_ACCESS_RO);
+	miss(f, 0x20d000, VIOMMU_READ);
+	assert_int_equal(f->back.last_update.iova, 0x20c000);
+	assert_int_equal(f->back.last_update.size, 0x4000);
+	assert_int_equal(f->back.last_update.access, VHU_ACCESS_RW);
+}
+
 static void test_bypass(void **state)
 {
 	struct front *f = *state;
@@ -441,10 +460,14 @@ struct changeable {
 static int walk(void *opaque, const struct memory *memory, uint64_t iova, unsigned access, struct walk_result *result)
 {
 	struct changeable *c = opaque;
-	struct range page = {iova & ~0xfffull, iova | 0xfff};
-	unsigned turn = c->walks++;
+	struct range page = {0x200000, 0x200fff};
 
 	(void)memory;
+	*result = (struct walk_result){.reason = VIOMMU_FAULT_NOT_MAPPED};
+	if (!range_has(page, iova))
+		return -EFAULT;
+	unsigned turn = c->walks++;
+
 	*result = (struct walk_result){.iova = page, .gpa = 0x40000 + turn * 0x1000ull, .access = access};
 	if (turn < c->changes) {
 		assert_int_equal(viommu__domain_evict(c->domain, page, false, c->invals[turn]), 0);
@@ -508,6 +531,7 @@ int main(void)
 		TEST(test_writing_may_imply_reading),
 		TEST(test_rights_can_be_raised),
 		TEST(test_run_ends_where_memory_with_a_descriptor_ends),
+		TEST(test_whole_run_is_given),
 		TEST(test_bypass),
 		TEST(test_stale_update_is_not_sent),
 		TEST(test_update_waits_until_the_guest_rests),

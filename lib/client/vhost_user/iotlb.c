@@ -78,54 +78,52 @@ int vhu_iotlb_answer(struct viommu_vhu *vhu, const struct vhu_pending *pending, 
 	return 0;
 }
 
-/* The run of translations around an address. */
-struct run {
-	struct range iova;
-	uint64_t gpa; /* of its first byte */
-	unsigned access;
-};
-
-/* The part of a span's surroundings that this section has translated, as a run of the region which it lies in. */
-static bool find_run(const struct viommu_section *section, struct run *run)
+/* A back end may make its guest see faults, as any device may: not more than so many a second. */
+static bool may_fault(struct viommu_vhu *vhu)
 {
-	const struct memory *memory = section->memory;
+	struct timespec now;
 
-	for (size_t i = 0; i < memory->count; i++) {
-		const struct memory_region *region = &memory->regions[i];
-		uint64_t offset = (uint64_t)(section->near_host - region->host);
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	if (now.tv_sec != vhu->fault_second)
+		vhu->faults = 0;
+	vhu->fault_second = now.tv_sec;
+	return vhu->faults < VHU_FAULTS;
+}
 
-		if (region->fd < 0 || offset > region->gpa.last - region->gpa.first)
-			continue;
-		*run = (struct run){{section->near_iova, section->near_iova + (section->near_len - 1)},
-				    region->gpa.first + offset,
-				    section->near_access & (VIOMMU_READ | VIOMMU_WRITE)};
-		return true;
-	}
-	return false;
+/* It is not mapped, or not for this: an access, which the guest hears of. -EAGAIN: it is by now. */
+static int report(struct viommu_vhu *vhu, struct viommu_section *section, uint64_t iova, unsigned access, int err)
+{
+	struct viommu_span span;
+
+	if (!may_fault(vhu))
+		return err;
+	vhu->faults++;
+	return viommu_dma_translate(section, (struct viommu_iova){iova}, 1, access, &span) ? err : -EAGAIN;
 }
 
 /* 0; -EAGAIN; or -EFAULT or -EACCES, and the guest has been told. */
-static int translate(struct viommu_vhu *vhu, uint64_t iova, unsigned access, struct run *run)
+static int find_run(struct viommu_vhu *vhu, uint64_t iova, unsigned access, struct viommu_run *run)
 {
 	struct viommu_section section;
-	struct viommu_span span;
 	int err = viommu_dma_begin(vhu->config.endpoint, &section);
 
 	if (err)
 		return err;
-	err = viommu_dma_translate(&section, (struct viommu_iova){iova}, 1, access, &span);
-	if (!err && !find_run(&section, run)) {
+	err = viommu_dma_run(&section, (struct viommu_iova){iova}, access, false, run);
+	if (err && err != -EAGAIN)
+		err = report(vhu, &section, iova, access, err);
+	viommu_dma_end(&section);
+	if (!err && run->fd < 0) {
 		vhu_log(vhu, "0x%" PRIx64 " is memory without a descriptor", iova);
 		err = -EFAULT;
 	}
-	viommu_dma_end(&section);
 	return err;
 }
 
-static int look_up(struct viommu_vhu *vhu, uint64_t iova, unsigned access, struct run *run)
+static int look_up(struct viommu_vhu *vhu, uint64_t iova, unsigned access, struct viommu_run *run)
 {
 	bool both = access == VHU_ACCESS_RW && vhu->config.write_implies_read;
-	int err = translate(vhu, iova, both ? VIOMMU_WRITE : access, run);
+	int err = find_run(vhu, iova, both ? VIOMMU_WRITE : access, run);
 
 	if (!err && both)
 		run->access |= VIOMMU_READ;
@@ -142,7 +140,7 @@ static uint64_t generation(struct viommu_vhu *vhu)
 }
 
 /* False: an invalidation has come meanwhile. */
-static bool send_update(struct viommu_vhu *vhu, const struct run *run, uint64_t before)
+static bool send_update(struct viommu_vhu *vhu, const struct viommu_run *run, uint64_t before)
 {
 	lock_take(&vhu->lock);
 	bool valid = vhu->generation == before;
@@ -150,9 +148,9 @@ static bool send_update(struct viommu_vhu *vhu, const struct run *run, uint64_t 
 	if (valid) {
 		vhu->stats.updates++;
 		send_iotlb_locked(vhu,
-				  &(struct vhu_iotlb){.iova = run->iova.first,
-						      .size = run->iova.last - run->iova.first + 1,
-						      .user_address = run->gpa,
+				  &(struct vhu_iotlb){.iova = run->first.value,
+						      .size = run->last.value - run->first.value + 1,
+						      .user_address = run->gpa.value,
 						      .access = (uint8_t)run->access,
 						      .type = VHU_IOTLB_UPDATE},
 				  VHU_FOR_UPDATE);
@@ -163,7 +161,7 @@ static bool send_update(struct viommu_vhu *vhu, const struct run *run, uint64_t 
 
 void vhu_iotlb_miss(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
 {
-	struct run run;
+	struct viommu_run run;
 
 	for (unsigned i = 0; i < VHU_TRIES; i++) {
 		uint64_t before = generation(vhu);
@@ -179,23 +177,10 @@ void vhu_iotlb_miss(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
 	vhu_wake(vhu);
 }
 
-/* A back end may make its guest see faults, as any device may: not more than so many a second. */
-static bool may_fault(struct viommu_vhu *vhu)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	if (now.tv_sec != vhu->fault_second)
-		vhu->faults = 0;
-	vhu->fault_second = now.tv_sec;
-	return vhu->faults++ < VHU_FAULTS;
-}
-
 /* Whether the access is blocked is for us to say: the translation itself reports it, as for any other device. */
 void vhu_iotlb_blocked(struct viommu_vhu *vhu, const struct vhu_iotlb *blocked)
 {
-	struct run run;
+	struct viommu_run run;
 
-	if (may_fault(vhu))
-		look_up(vhu, blocked->iova, blocked->access, &run);
+	look_up(vhu, blocked->iova, blocked->access, &run);
 }
