@@ -102,6 +102,8 @@ struct viommu_vhu_config {
 	 * only writes, and would wait for ever. Off: that is a fault, and translations have just the rights that the guest gave.
 	 */
 	bool write_implies_read;
+	/* May the device do DMA now (PCI: bus mastering)? Asked in a section, on the serving thread; misses wait until it may. NULL: always. */
+	bool (*may_dma)(void *opaque);
 	unsigned reply_ms; /* how long the back end may take to answer; 0: 5000 */
 	const struct viommu_vhu_ops *ops;
 	void *opaque;
@@ -127,8 +129,7 @@ VIOMMU_PUBLIC void viommu_vhu_destroy(struct viommu_vhu *vhu);
 
 /*
  * viommu_vhu_connect - begin to negotiate over a connected Unix stream socket, which is now the front end's, also on errors.
- * Errors: -EBUSY (there is a connection), -ENOTRECOVERABLE (an `exact` device that was lost with requests under way: stop it first),
- *         -ENOMEM, -EMFILE.
+ * Errors: -EBUSY (there is a connection), -ENOTRECOVERABLE (viommu_vhu_stuck()), -ENOMEM, -EMFILE.
  */
 VIOMMU_PUBLIC int viommu_vhu_connect(struct viommu_vhu *vhu, int fd);
 
@@ -143,6 +144,12 @@ VIOMMU_PUBLIC void viommu_vhu_serve(struct viommu_vhu *vhu);
 
 /* viommu_vhu_ready - is there a connection, and has it been negotiated? */
 VIOMMU_PUBLIC bool viommu_vhu_ready(const struct viommu_vhu *vhu);
+
+/*
+ * viommu_vhu_stuck - was an `exact` device lost with requests under way that no back end kept track of, or are its rings in memory no
+ * more? Then it connects again only when it has been stopped.
+ */
+VIOMMU_PUBLIC bool viommu_vhu_stuck(const struct viommu_vhu *vhu);
 
 /* viommu_vhu_features - what the latest back end offers of the configuration's features (and of nothing else, but for bit 33). */
 VIOMMU_PUBLIC uint64_t viommu_vhu_features(const struct viommu_vhu *vhu);
@@ -176,6 +183,12 @@ VIOMMU_PUBLIC int viommu_vhu_config_read(const struct viommu_vhu *vhu, unsigned 
  * Errors: -EINVAL (beyond config_size), -ENOTCONN, -EAGAIN (16 writes wait).
  */
 VIOMMU_PUBLIC int viommu_vhu_config_write(struct viommu_vhu *vhu, unsigned offset, const void *data, unsigned size);
+
+/*
+ * viommu_vhu_flush - let the back end forget all translations, without waiting for it: for a device TLB that is switched on or off.
+ * Any thread, also from inside an invalidation's caller.
+ */
+VIOMMU_PUBLIC void viommu_vhu_flush(struct viommu_vhu *vhu);
 
 /* viommu_vhu_stats_get - counters since creation; they only grow. Any thread. */
 VIOMMU_PUBLIC void viommu_vhu_stats_get(struct viommu_vhu *vhu, struct viommu_vhu_stats *out);

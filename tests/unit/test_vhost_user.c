@@ -375,6 +375,7 @@ static void test_requests_that_nobody_kept_are_not_guessed(void **state)
 	assert_int_equal(f->started, 2);
 	f->ram[0x11002] = 1;
 	lose(f);
+	assert_true(viommu_vhu_stuck(f->vhu));
 	assert_int_equal(try_to_connect(f), -ENOTRECOVERABLE);
 	assert_int_equal(viommu_vhu_stop(f->vhu), 0);
 	front_connect(f);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The back end's device IOTLB as the front end serves it: misses, invalidations, faults. */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -449,6 +450,58 @@ static void test_refused_update_is_its_own_affair(void **state)
 	f->back.hook = NULL;
 }
 
+static bool dma_allowed;
+
+static bool may_dma(void *opaque)
+{
+	(void)opaque;
+	return dma_allowed;
+}
+
+/* A miss waits until the device may do DMA, and is no fault meanwhile. */
+static void test_no_translation_while_dma_is_off(void **state)
+{
+	struct front *f = *state;
+	struct pollfd poll_fd;
+
+	f->config.may_dma = may_dma;
+	front_recreate(f);
+	dma_allowed = true;
+	run(f);
+	dma_allowed = false;
+	front_map(f, 0x200000, 0x1000, 0x40000, 3);
+	miss(f, 0x200000, VIOMMU_READ);
+	miss(f, 0x10000, VIOMMU_READ);
+	assert_int_equal(f->back.updates, 0);
+	expect_no_fault(f);
+	dma_allowed = true;
+	poll_fd = (struct pollfd){.fd = viommu_vhu_fd(f->vhu), .events = POLLIN};
+	while (f->back.updates < 2) {
+		assert_int_equal(poll(&poll_fd, 1, 60000), 1);
+		front_pump(f);
+	}
+	assert_int_equal(f->back.last_update.iova, 0x10000);
+}
+
+static void test_flush(void **state)
+{
+	struct front *f = *state;
+
+	run(f);
+	viommu_vhu_flush(f->vhu);
+	front_pump(f);
+	assert_int_equal(f->back.invalidates, 1);
+	assert_int_equal(f->back.last_invalidate.size, UINT64_MAX);
+	assert_int_equal(f->lost, 0);
+	/* It takes no part in the invalidations that somebody waits for, and does not hold them up. */
+	front_map(f, 0x200000, 0x1000, 0x40000, 3);
+	front_unmap(f, 0x200000, 0x1000);
+	viommu_vhu_flush(f->vhu);
+	assert_int_equal(poll_inval(f), -EAGAIN);
+	front_pump(f);
+	assert_int_equal(poll_inval(f), 0);
+}
+
 /* A guest that changes its table, and invalidates, just when it is read; `changes` times, and then no more. */
 struct changeable {
 	struct front *f;
@@ -533,6 +586,8 @@ int main(void)
 		TEST(test_run_ends_where_memory_with_a_descriptor_ends),
 		TEST(test_whole_run_is_given),
 		TEST(test_bypass),
+		TEST(test_no_translation_while_dma_is_off),
+		TEST(test_flush),
 		TEST(test_stale_update_is_not_sent),
 		TEST(test_update_waits_until_the_guest_rests),
 		TEST(test_invalidation_waits_for_the_back_end),

@@ -274,6 +274,11 @@ bool viommu_vhu_ready(const struct viommu_vhu *vhu)
 	return vhu->negotiated;
 }
 
+bool viommu_vhu_stuck(const struct viommu_vhu *vhu)
+{
+	return vhu->hopeless;
+}
+
 void viommu_vhu_stats_get(struct viommu_vhu *vhu, struct viommu_vhu_stats *out)
 {
 	lock_take(&vhu->lock);

@@ -29,6 +29,7 @@ enum {
 	VHU_LOG_LINES = 10, /* a connection */
 	VHU_WHY = 160,
 	VHU_REPLY_MS = 5000,
+	VHU_PAUSE_MS = 20, /* between two looks whether there may be DMA */
 };
 
 enum { VHU_F_ACCESS_PLATFORM = 33, VHU_F_RING_PACKED = 34 };
@@ -142,6 +143,7 @@ int vhu_watch(struct viommu_vhu *vhu, int fd, unsigned what);
 /* Make viommu_vhu_serve() run soon. Any thread. */
 void vhu_wake_locked(struct viommu_vhu *vhu) REQUIRES(vhu->lock);
 void vhu_wake(struct viommu_vhu *vhu);
+void vhu_wake_in(struct viommu_vhu *vhu, unsigned ms);
 /* Send; `pending` (may be NULL) is what the answer is for. Errors are the socket's: remembered in `broken`, and it is served soon. */
 void vhu_send_locked(struct viommu_vhu *vhu, const struct channel_message *message, const struct vhu_pending *pending)
 	REQUIRES(vhu->lock);

@@ -101,7 +101,17 @@ static int report(struct viommu_vhu *vhu, struct viommu_section *section, uint64
 	return viommu_dma_translate(section, (struct viommu_iova){iova}, 1, access, &span) ? err : -EAGAIN;
 }
 
-/* 0; -EAGAIN; or -EFAULT or -EACCES, and the guest has been told. */
+/* 0; -EAGAIN; -ECANCELED: no DMA now; or -EFAULT or -EACCES, and the guest has been told. */
+static int find_in_section(struct viommu_vhu *vhu, struct viommu_section *section, uint64_t iova, unsigned access,
+			   struct viommu_run *run)
+{
+	if (vhu->config.may_dma && !vhu->config.may_dma(vhu->config.opaque))
+		return -ECANCELED;
+	int err = viommu_dma_run(section, (struct viommu_iova){iova}, access, false, run);
+
+	return err && err != -EAGAIN ? report(vhu, section, iova, access, err) : err;
+}
+
 static int find_run(struct viommu_vhu *vhu, uint64_t iova, unsigned access, struct viommu_run *run)
 {
 	struct viommu_section section;
@@ -109,9 +119,7 @@ static int find_run(struct viommu_vhu *vhu, uint64_t iova, unsigned access, stru
 
 	if (err)
 		return err;
-	err = viommu_dma_run(&section, (struct viommu_iova){iova}, access, false, run);
-	if (err && err != -EAGAIN)
-		err = report(vhu, &section, iova, access, err);
+	err = find_in_section(vhu, &section, iova, access, run);
 	viommu_dma_end(&section);
 	if (!err && run->fd < 0) {
 		vhu_log(vhu, "0x%" PRIx64 " is memory without a descriptor", iova);
@@ -159,7 +167,8 @@ static bool send_update(struct viommu_vhu *vhu, const struct viommu_run *run, ui
 	return valid;
 }
 
-void vhu_iotlb_miss(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
+/* 0: answered, or never will be; else it is to be tried again, soon (-EAGAIN) or later (-ECANCELED). */
+static int try_to_answer(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
 {
 	struct viommu_run run;
 
@@ -167,14 +176,34 @@ void vhu_iotlb_miss(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
 		uint64_t before = generation(vhu);
 		int err = look_up(vhu, miss->iova, miss->access, &run);
 
-		if (err == -EAGAIN)
-			break;
+		if (err == -EAGAIN || err == -ECANCELED)
+			return err;
 		if (err || send_update(vhu, &run, before))
-			return;
+			return 0;
 	}
+	return -EAGAIN;
+}
+
+void vhu_iotlb_miss(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
+{
+	int err = try_to_answer(vhu, miss);
+
+	if (!err)
+		return;
 	vhu->miss = *miss;
 	vhu->deferred = true;
-	vhu_wake(vhu);
+	vhu_wake_in(vhu, err == -EAGAIN ? 0 : VHU_PAUSE_MS);
+}
+
+void viommu_vhu_flush(struct viommu_vhu *vhu)
+{
+	lock_take(&vhu->lock);
+	vhu->generation++;
+	if (vhu->iotlb && vhu->invals == VHU_INVALS)
+		vhu->owed = true;
+	else if (vhu->iotlb && !vhu->owed)
+		send_invalidate_locked(vhu, everything);
+	lock_drop(&vhu->lock);
 }
 
 /* Whether the access is blocked is for us to say: the translation itself reports it, as for any other device. */

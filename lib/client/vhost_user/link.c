@@ -78,6 +78,14 @@ void vhu_wake(struct viommu_vhu *vhu)
 	lock_drop(&vhu->lock);
 }
 
+void vhu_wake_in(struct viommu_vhu *vhu, unsigned ms)
+{
+	lock_take(&vhu->lock);
+	vhu->timed = true; /* nobody sets it to later */
+	set_timer(vhu, vhu_now_ns() + (uint64_t)ms * NS_PER_MS);
+	lock_drop(&vhu->lock);
+}
+
 static uint64_t deadline(const struct viommu_vhu *vhu, const struct vhu_pending *pending)
 {
 	return pending->since_ns + (uint64_t)vhu->config.reply_ms * NS_PER_MS;
