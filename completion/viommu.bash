@@ -17,8 +17,8 @@ _viommu_keys()
 		virtio,*) echo 'bypass=on bypass=off bypass=legacy input-bits= granule=4K granule=64K page-size-mask= resv=' ;;
 		esac
 		;;
-	--disk) echo 'path= readonly=on readonly=off queues= iommu=on iommu=off ats=on ats=off addr=' ;;
-	--net) echo 'tap= mac= queues= iommu=on iommu=off ats=on ats=off addr=' ;;
+	--disk) echo 'path= vhost-user= isolate=on isolate=off readonly=on readonly=off queues= iommu=on iommu=off ats=on ats=off addr=' ;;
+	--net) echo 'tap= vhost-user= isolate=on isolate=off mac= queues= iommu=on iommu=off ats=on ats=off addr=' ;;
 	--rng) echo 'iommu=on iommu=off ats=on ats=off addr=' ;;
 	--test-device) echo 'edu iommu=on iommu=off ats=on ats=off addr=' ;;
 	--serial) echo 'stdio none file=' ;;
@@ -37,7 +37,7 @@ _viommu_taps()
 _viommu_value()
 {
 	case $1 in
-	path= | file=) compgen -f -- "$2" ;;
+	path= | file= | vhost-user=) compgen -f -- "$2" ;;
 	tap=) compgen -W "$(_viommu_taps)" -- "$2" ;;
 	queues=) compgen -W '1 2 3 4 5 6 7 8' -- "$2" ;;
 	esac

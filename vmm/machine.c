@@ -21,6 +21,7 @@
 #include "vmm/util/log.h"
 #include "vmm/util/loop.h"
 #include "vmm/vhost/vhost.h"
+#include "vmm/vhost_user/vhost_user.h"
 #include "vmm/virtio/virtio.h"
 #include "vmm/wiring/iommu.h"
 #include "vmm/wiring/quiesce.h"
@@ -161,25 +162,34 @@ static void default_mac(unsigned slot, uint8_t mac[6])
 static int create_net(const struct machine *m, const struct device_config *config, const struct virtio_env *env,
 		      struct pci_dev **out)
 {
+	const struct vhost_user_config back_end = {config->socket, config->iommu, config->queues};
 	struct vhost_net_config vhost = {.tap = config->name, .queues = config->queues};
 
 	default_mac(config->slot, vhost.mac);
 	if (config->has_mac)
 		memcpy(vhost.mac, config->mac, sizeof(vhost.mac));
+	if (config->socket)
+		return vhost_user_net_create(env, &back_end, vhost.mac, out);
 	if (!config->vhost)
 		return virtio_net_create(env, config->name, config->queues, vhost.mac, out);
 	vhost.push_maps = m->config->iommu.kind == IOMMU_VIRTIO;
 	return vhost_net_create(env, &vhost, out);
 }
 
+static int create_disk(const struct device_config *config, const struct virtio_env *env, struct pci_dev **out)
+{
+	const struct vhost_user_config back_end = {config->socket, config->iommu, config->queues};
+	const struct virtio_disk_config disk = {config->name, config->readonly, config->queues};
+
+	return config->socket ? vhost_user_blk_create(env, &back_end, out) : virtio_blk_create(env, &disk, out);
+}
+
 static int create_device(const struct machine *m, const struct device_config *config, const struct virtio_env *env,
 			 struct pci_dev **out)
 {
-	const struct virtio_disk_config disk = {config->name, config->readonly, config->queues};
-
 	switch (config->kind) {
 	case DEVICE_DISK:
-		return virtio_blk_create(env, &disk, out);
+		return create_disk(config, env, out);
 	case DEVICE_NET:
 		return create_net(m, config, env, out);
 	case DEVICE_RNG:
@@ -203,8 +213,9 @@ static int add_device(struct machine *m, const struct device_config *config, con
 	if (err) {
 		vmm_log("device %02x.0: %s", config->slot, strerror(-err));
 		dev->ops->destroy(dev);
+		return err;
 	}
-	return err;
+	return dev->ops->placed ? dev->ops->placed(dev) : 0;
 }
 
 static int create_devices(struct machine *m)

@@ -9,7 +9,7 @@
 #include "vmm/config/keyval.h"
 #include "vmm/util/log.h"
 
-enum { FIRST_SLOT = 2, DEFAULT_MEMORY = 512 << 20, MEMORY_ALIGN = 4096, KEYS = 8, MAX_QUEUE_PAIRS = 8 };
+enum { FIRST_SLOT = 2, DEFAULT_MEMORY = 512 << 20, MEMORY_ALIGN = 4096, KEYS = 12, MAX_QUEUE_PAIRS = 8 };
 
 /* Queues of a disk: what it can have, and what it has where nothing else is asked for and there are as many processors. */
 enum { DISK_QUEUES_MAX = 8, DISK_QUEUES = 4 };
@@ -86,8 +86,14 @@ static size_t device_keys(enum device_kind kind, struct key *keys)
 	size_t count = 0;
 
 	if (kind != DEVICE_RNG)
+		keys[count++] = (struct key){name_key[kind],    KEY_STRING, offsetof(struct device_config, name), 0, 0,
+					     kind == DEVICE_EDU};
+	if (kind == DEVICE_DISK || kind == DEVICE_NET) {
 		keys[count++] =
-			(struct key){name_key[kind], KEY_STRING, offsetof(struct device_config, name), 0, 0, true};
+			(struct key){"vhost-user", KEY_STRING, offsetof(struct device_config, socket), 0, 0, false};
+		keys[count++] =
+			(struct key){"isolate", KEY_SWITCH, offsetof(struct device_config, isolate), 0, 0, false};
+	}
 	if (kind == DEVICE_DISK) {
 		keys[count++] =
 			(struct key){"readonly", KEY_SWITCH, offsetof(struct device_config, readonly), 0, 0, false};
@@ -105,6 +111,26 @@ static size_t device_keys(enum device_kind kind, struct key *keys)
 	keys[count++] = (struct key){"addr",     KEY_NUMBER,           offsetof(struct device_config, slot),
 				     FIRST_SLOT, LAYOUT_PCI_SLOTS - 1, false};
 	return count;
+}
+
+/* Who serves it: the monitor, or a back end. */
+static int check_server(const struct option_def *def, const struct device_config *device)
+{
+	const char *own = device->kind == DEVICE_DISK ? "path" : "tap";
+
+	if (!device->name && !device->socket)
+		vmm_log("--%s: '%s' is missing, or 'vhost-user'", def->name, own);
+	else if (device->name && device->socket)
+		vmm_log("--%s: %s= and vhost-user= exclude each other", def->name, own);
+	else if (device->isolate && !device->socket)
+		vmm_log("--%s: isolate=on needs vhost-user=", def->name);
+	else if (device->isolate)
+		vmm_log("--%s: isolate=on: this monitor does not isolate back ends", def->name);
+	else if (device->readonly && device->socket)
+		vmm_log("--%s: whether it is readonly is for the back end to say", def->name);
+	else
+		return 0;
+	return -EINVAL;
 }
 
 static int take_device(struct run_config *config, const struct option_def *def, const char *text)
@@ -125,6 +151,8 @@ static int take_device(struct run_config *config, const struct option_def *def, 
 		vmm_log("--test-device: unknown device '%s'; there is: edu", device->name);
 		err = -EINVAL;
 	}
+	if (!err && (device->kind == DEVICE_DISK || device->kind == DEVICE_NET))
+		err = check_server(def, device);
 	device->has_mac = memcmp(device->mac, no_mac, sizeof(no_mac)) != 0;
 	return err;
 }
@@ -257,9 +285,13 @@ static void settle_queues(struct run_config *config)
 {
 	const unsigned disk = config->cpus < DISK_QUEUES ? config->cpus : DISK_QUEUES;
 
-	for (unsigned i = 0; i < config->device_count; i++)
-		if (!config->devices[i].queues)
-			config->devices[i].queues = config->devices[i].kind == DEVICE_DISK ? disk : 1;
+	for (unsigned i = 0; i < config->device_count; i++) {
+		struct device_config *device = &config->devices[i];
+
+		/* What a back end has is not known yet, but one. */
+		if (!device->queues)
+			device->queues = device->kind == DEVICE_DISK && !device->socket ? disk : 1;
+	}
 }
 
 /* The capability is of use to a guest whose IOMMU can invalidate device TLBs. */
@@ -338,8 +370,10 @@ int config_parse(struct run_config *config, int argc, char **argv)
 
 void config_fini(struct run_config *config)
 {
-	for (unsigned i = 0; i < config->device_count; i++)
+	for (unsigned i = 0; i < config->device_count; i++) {
 		free(config->devices[i].name);
+		free(config->devices[i].socket);
+	}
 	free(config->kernel);
 	free(config->initrd);
 	free(config->cmdline);

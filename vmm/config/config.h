@@ -14,7 +14,9 @@ enum device_kind { DEVICE_DISK, DEVICE_NET, DEVICE_RNG, DEVICE_EDU };
 
 struct device_config {
 	enum device_kind kind;
-	char *name; /* disk: file; net: tap; test device: its name; else NULL */
+	char *name;   /* disk: file; net: tap; test device: its name; else NULL */
+	char *socket; /* disk and net, in place of a name: where a vhost-user back end listens */
+	bool isolate; /* the back end gets no guest memory */
 	uint8_t mac[6];
 	bool has_mac;
 	bool iommu;      /* behind the virtual IOMMU */

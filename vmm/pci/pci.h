@@ -46,6 +46,8 @@ struct pci_ops {
 	void (*bar_mapped)(struct pci_dev *dev, unsigned bar, uint64_t address, bool mapped);
 	/* The guest switched ATS on or off: the device may ask for translations and keep them, or may not any more. May be NULL. */
 	void (*ats_enabled)(struct pci_dev *dev, bool enabled);
+	/* It is on the bus and has its endpoint; the guest does not run yet. 0, or -errno after a line. May be NULL. */
+	int (*placed)(struct pci_dev *dev);
 	/* Its endpoint was blocked because it held on to memory for too long. I/O thread, no lock held. May be NULL. */
 	void (*failed)(struct pci_dev *dev);
 	/*

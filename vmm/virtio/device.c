@@ -173,6 +173,15 @@ void virtio_interrupt_queue(struct virtio_dev *dev, unsigned queue)
 	pthread_mutex_unlock(&dev->pci.lock);
 }
 
+void virtio_config_changed(struct virtio_dev *dev)
+{
+	pthread_mutex_lock(&dev->pci.lock);
+	dev->generation++;
+	if (dev->status & VIRTIO_CONFIG_S_DRIVER_OK)
+		interrupt_locked(dev, dev->config_vector, ISR_CONFIG);
+	pthread_mutex_unlock(&dev->pci.lock);
+}
+
 static void log_failure(struct virtio_dev *dev, const char *why)
 {
 	struct timespec now;

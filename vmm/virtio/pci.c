@@ -149,6 +149,13 @@ static unsigned drain(struct pci_dev *pci, bool cancel)
 	return dev->ops->drain ? dev->ops->drain(dev, cancel) : 0;
 }
 
+static int placed(struct pci_dev *pci)
+{
+	struct virtio_dev *dev = virtio_of(pci);
+
+	return dev->ops->placed ? dev->ops->placed(dev) : 0;
+}
+
 static void ats_enabled(struct pci_dev *pci, bool enabled)
 {
 	struct virtio_dev *dev = virtio_of(pci);
@@ -167,6 +174,7 @@ const struct pci_ops virtio_pci_ops = {
 	.bar_write = bar_write,
 	.config_access = config_access,
 	.bar_mapped = bar_mapped,
+	.placed = placed,
 	.ats_enabled = ats_enabled,
 	.failed = failed,
 	.drain = drain,

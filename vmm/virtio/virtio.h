@@ -47,6 +47,8 @@ struct virtio_ops {
 	void (*failed)(struct virtio_dev *dev);
 	/* See struct pci_ops. Any thread, dev->pci.lock held. May be NULL. */
 	void (*ats_enabled)(struct virtio_dev *dev, bool enabled);
+	/* See struct pci_ops. May be NULL. */
+	int (*placed)(struct virtio_dev *dev);
 	/* See struct pci_ops. May be NULL: it has nothing in flight between two bursts. */
 	unsigned (*drain)(struct virtio_dev *dev, bool cancel);
 	void (*destroy)(struct virtio_dev *dev);
@@ -120,6 +122,9 @@ void virtio_fini(struct virtio_dev *dev);
  * kicked when it comes on); -EAGAIN: too many sections are open (all queues are kicked soon). I/O thread.
  */
 int virtio_dma_begin(struct virtio_dev *dev, struct viommu_section *section);
+
+/* The device configuration has changed: interrupt the driver. I/O thread. */
+void virtio_config_changed(struct virtio_dev *dev);
 
 /* Interrupt the driver about a queue; decided by vq_wants_interrupt() before. */
 void virtio_interrupt_queue(struct virtio_dev *dev, unsigned queue);

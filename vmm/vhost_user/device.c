@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/vhost_user/device.h"
+
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "vmm/util/log.h"
+
+static bool drained(int fd)
+{
+	uint64_t count;
+
+	return read(fd, &count, sizeof(count)) == sizeof(count);
+}
+
+static void on_err(void *opaque, uint32_t events)
+{
+	struct vhu_device *device = opaque;
+
+	(void)events;
+	if (drained(device->err_fd))
+		virtio_fail(&device->dev, "its back end finds a ring broken");
+}
+
+static int open_event(struct loop *loop, struct loop_watch *watch, int *out)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), ret;
+
+	if (fd < 0)
+		return -errno;
+	watch->fd = fd;
+	ret = loop_add(loop, watch, EPOLLIN);
+	if (ret) {
+		close(fd);
+		return ret;
+	}
+	*out = fd;
+	return 0;
+}
+
+static void close_err(struct vhu_device *device, struct loop *loop)
+{
+	loop_remove(loop, &device->err_watch);
+	close(device->err_fd);
+}
+
+static bool may_dma(void *opaque)
+{
+	const struct vhu_session *session = opaque;
+	const struct vhu_device *device = session->opaque;
+
+	return pci_bus_master(&device->dev.pci);
+}
+
+int vhu_device_init(struct vhu_device *device, const struct virtio_ops *ops, uint16_t queues,
+		    const struct virtio_env *env, const struct vhost_user_config *config,
+		    const struct vhu_session_ops *session)
+{
+	struct virtio_dev *dev = &device->dev;
+	int ret;
+
+	device->session.path = config->socket;
+	device->session.loop = env->loop;
+	device->session.ops = session;
+	device->session.opaque = device;
+	device->session.progress = env->hold_released;
+	device->session.progress_opaque = env->opaque;
+	device->config.iommu = config->iommu;
+	device->config.write_implies_read = true; /* DPDK's */
+	device->config.may_dma = may_dma;
+	device->err_watch = (struct loop_watch){.ready = on_err, .opaque = device};
+	ret = open_event(env->loop, &device->err_watch, &device->err_fd);
+	if (!ret) {
+		ret = virtio_init(dev, ops, queues, env);
+		if (ret)
+			close_err(device, env->loop);
+	}
+	if (ret)
+		vmm_log("%s vhost-user=%s: %s", device->session.what, config->socket, strerror(-ret));
+	return ret;
+}
+
+void vhu_device_fini(struct vhu_device *device)
+{
+	if (device->connected)
+		vhu_session_fini(&device->session);
+	close_err(device, device->dev.loop);
+	virtio_fini(&device->dev);
+}
+
+/* A feature of the rings that the back end lacks is not the device's either. */
+static void settle_features(struct vhu_device *device)
+{
+	const uint64_t rings = 1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_RING_F_EVENT_IDX;
+
+	device->features = viommu_vhu_features(device->session.vhu);
+	device->dev.ring_features = rings & device->features;
+}
+
+int vhu_device_placed(struct virtio_dev *dev)
+{
+	struct vhu_device *device = vhu_device_of(dev);
+	int ret;
+
+	device->config.endpoint = dev->pci.endpoint;
+	ret = vhu_session_init(&device->session, &device->config);
+	if (ret)
+		return ret;
+	device->connected = true;
+	settle_features(device);
+	if (device->features >> VIRTIO_F_VERSION_1 & 1)
+		return 0;
+	vmm_log("%s vhost-user=%s: its back end knows legacy devices only", device->session.what, device->session.path);
+	return -ENOTSUP;
+}
+
+static int take_ring(struct vhu_device *device, unsigned queue, bool on, struct viommu_vhu_ring *ring)
+{
+	struct virtio_dev *dev = &device->dev;
+	const struct vq *vq = &dev->queues[queue].vq;
+	int call = virtio_queue_call_fd(dev, queue);
+
+	*ring = (struct viommu_vhu_ring){
+		.size = vq->size,
+		.desc = {vq->desc},
+		.driver = {vq->avail},
+		.device = {vq->used},
+		.kick = dev->queues[queue].kick_fd,
+		.call = call,
+		.err = device->err_fd,
+		.enabled = on,
+	};
+	return call < 0 ? call : 0;
+}
+
+/* Those that the driver has enabled, from the first on: how many there are, or -errno. */
+static int take_rings(struct vhu_device *device, unsigned count, unsigned on, struct viommu_vhu_ring *rings)
+{
+	unsigned taken = 0;
+	int err = 0;
+
+	for (; taken < count && device->dev.queues[taken].vq.enabled && !err; taken++)
+		err = take_ring(device, taken, taken < on, &rings[taken]);
+	return err ? err : (int)taken;
+}
+
+static void hand_over(struct vhu_device *device, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		virtio_queue_hand_over(&device->dev, i);
+	device->given = count;
+}
+
+/* What the driver has accepted, as far as it is the back end's. False: the back end lacks some of it by now. */
+static bool choose_features(const struct vhu_device *device, uint64_t *features)
+{
+	const uint64_t platform = 1ull << VIRTIO_F_ACCESS_PLATFORM;
+	const uint64_t wanted = device->dev.driver_features & device->features & ~platform;
+
+	*features = wanted | (device->config.iommu ? platform : 0);
+	return !viommu_vhu_ready(device->session.vhu) || !(wanted & ~viommu_vhu_features(device->session.vhu));
+}
+
+void vhu_device_start(struct vhu_device *device, unsigned count, unsigned on)
+{
+	struct viommu_vhu_ring rings[VIRTIO_MAX_QUEUES];
+	int taken = take_rings(device, count, on, rings);
+	uint64_t features;
+
+	if (taken < 0)
+		virtio_fail(&device->dev, strerror(-taken));
+	else if (!choose_features(device, &features))
+		virtio_fail(&device->dev, "its back end lacks features that it had");
+	else if (!taken)
+		return; /* nothing to be served */
+	else if (viommu_vhu_start(device->session.vhu, features, rings, (unsigned)taken))
+		virtio_fail(&device->dev, "its back end cannot take these rings");
+	else
+		hand_over(device, (unsigned)taken);
+}
+
+static void stop(struct vhu_device *device)
+{
+	if (!device->given || device->stopping)
+		return;
+	device->stopping = true;
+	viommu_vhu_stop(device->session.vhu);
+}
+
+void vhu_device_stopped(void *opaque)
+{
+	struct vhu_device *device = opaque;
+
+	for (unsigned i = 0; i < device->given; i++)
+		virtio_queue_take_back(&device->dev, i);
+	device->given = 0;
+	device->stopping = false;
+	if (device->resetting)
+		virtio_reset_done(&device->dev);
+	device->resetting = false;
+}
+
+void vhu_device_reset(struct virtio_dev *dev)
+{
+	struct vhu_device *device = vhu_device_of(dev);
+
+	device->resetting = true;
+	if (device->given)
+		stop(device);
+	else
+		vhu_device_stopped(device);
+}
+
+void vhu_device_failed(struct virtio_dev *dev)
+{
+	stop(vhu_device_of(dev));
+}
+
+/* A device TLB is of use while ATS is on (PCI Express base 5.0, section 10.3): what is in it does not outlast that. */
+void vhu_device_ats_enabled(struct virtio_dev *dev, bool enabled)
+{
+	struct vhu_device *device = vhu_device_of(dev);
+
+	(void)enabled;
+	if (device->connected)
+		viommu_vhu_flush(device->session.vhu);
+}
+
+/* A ring begins when it is kicked (vhost-user's section "Ring states"), and something may wait in it already. */
+void vhu_device_started(void *opaque)
+{
+	struct vhu_device *device = opaque;
+
+	for (unsigned i = 0; i < device->given; i++)
+		virtio_queue_signal(&device->dev, i);
+}
+
+void vhu_device_broken(void *opaque, const char *why)
+{
+	struct vhu_device *device = opaque;
+
+	virtio_fail(&device->dev, why);
+}
+
+/* At the machine's end its memory is used again: the back end has to be out of it. */
+unsigned vhu_device_drain(struct virtio_dev *dev, bool cancel)
+{
+	struct vhu_device *device = vhu_device_of(dev);
+
+	if (!device->connected)
+		return 0;
+	stop(device);
+	viommu_vhu_serve(device->session.vhu);
+	if (cancel && device->given)
+		viommu_vhu_disconnect(device->session.vhu);
+	return device->given;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the vhost-user devices share: a virtio device that hands its queues over (vmm/virtio/served.c) to a back end.
+ *
+ * The guest's driver may reset the device at any time: the reset is complete when the back end has stopped, or is gone.
+ */
+#ifndef VMM_VHOST_USER_DEVICE_H
+#define VMM_VHOST_USER_DEVICE_H
+
+#include "vmm/vhost_user/session.h"
+#include "vmm/vhost_user/vhost_user.h"
+#include "vmm/virtio/virtio.h"
+
+struct vhu_device {
+	struct virtio_dev dev;
+	struct vhu_session session;
+	struct viommu_vhu_config config; /* without endpoint before it is placed */
+	bool connected;                  /* the session is there */
+	uint64_t features;               /* of its back end, when it was placed */
+	int err_fd;                      /* the back end's word that a ring is broken */
+	struct loop_watch err_watch;
+	/* I/O thread. */
+	bool stopping;  /* the rings are on their way back */
+	bool resetting; /* for a reset */
+	unsigned given; /* so many are the back end's */
+};
+
+static inline struct vhu_device *vhu_device_of(struct virtio_dev *dev)
+{
+	return (struct vhu_device *)((char *)dev - offsetof(struct vhu_device, dev));
+}
+
+/*
+ * Prepare; `device->config` has features, queues, pairs, config_size and exact. `ops` are the device's own, with the functions below for
+ * start, kick, reset, placed, failed, drain. -errno after a line.
+ */
+int vhu_device_init(struct vhu_device *device, const struct virtio_ops *ops, uint16_t queues,
+		    const struct virtio_env *env, const struct vhost_user_config *config,
+		    const struct vhu_session_ops *session);
+void vhu_device_fini(struct vhu_device *device);
+
+int vhu_device_placed(struct virtio_dev *dev);
+/* Hand over the first `rings` queues, as far as the driver has enabled them, of which the first `on` are on. */
+void vhu_device_start(struct vhu_device *device, unsigned rings, unsigned on);
+void vhu_device_reset(struct virtio_dev *dev);
+void vhu_device_failed(struct virtio_dev *dev);
+void vhu_device_ats_enabled(struct virtio_dev *dev, bool enabled);
+unsigned vhu_device_drain(struct virtio_dev *dev, bool cancel);
+
+/* For struct vhu_session_ops. */
+void vhu_device_started(void *opaque);
+void vhu_device_stopped(void *opaque);
+void vhu_device_broken(void *opaque, const char *why);
+
+#endif

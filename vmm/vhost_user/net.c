@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A network device (virtio 1.2, section 5.1) that a back end serves; address, link and control queue are the monitor's. */
+#include "vmm/vhost_user/net.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ids.h>
+#include <linux/virtio_net.h>
+#include <linux/virtio_ring.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BIT(feature) (1ull << VIRTIO_NET_F_##feature)
+
+enum { CLASS_NETWORK = 0x020000, NET_QUEUE_SIZE = 256 };
+
+static const uint64_t passed_on = BIT(CSUM) | BIT(GUEST_CSUM) | BIT(GUEST_TSO4) | BIT(GUEST_TSO6) | BIT(GUEST_ECN) |
+				  BIT(GUEST_UFO) | BIT(HOST_TSO4) | BIT(HOST_TSO6) | BIT(HOST_ECN) | BIT(HOST_UFO) |
+				  BIT(MRG_RXBUF);
+
+static struct vhu_net *net_of(struct virtio_dev *dev)
+{
+	return (struct vhu_net *)vhu_device_of(dev);
+}
+
+static uint64_t net_features(struct virtio_dev *dev)
+{
+	const struct vhu_net *net = net_of(dev);
+	uint64_t features = (net->device.features & passed_on) | BIT(MAC) | BIT(STATUS);
+
+	return net->pairs > 1 ? features | BIT(CTRL_VQ) | BIT(MQ) : features;
+}
+
+static void net_config_read(struct virtio_dev *dev, uint32_t offset, void *buffer, uint32_t len)
+{
+	const struct vhu_net *net = net_of(dev);
+	struct virtio_net_config config = {
+		.status = htole16(VIRTIO_NET_S_LINK_UP),
+		.max_virtqueue_pairs = htole16((uint16_t)net->pairs),
+	};
+
+	memcpy(config.mac, net->mac, sizeof(config.mac));
+	if (offset < sizeof(config))
+		memcpy(buffer, (char *)&config + offset, len < sizeof(config) - offset ? len : sizeof(config) - offset);
+}
+
+/* Section 5.1.2: without MQ the control queue is the third, whatever the device has. */
+static void net_start(struct virtio_dev *dev)
+{
+	struct vhu_net *net = net_of(dev);
+	unsigned pairs = dev->driver_features & BIT(MQ) ? net->pairs : 1;
+
+	net->control_queue = dev->driver_features & BIT(CTRL_VQ) ? 2 * pairs : 0;
+	net->active = 1;
+	vhu_device_start(&net->device, 2 * pairs, 2);
+}
+
+void vhu_net_use(struct vhu_net *net, unsigned pairs)
+{
+	net->active = pairs;
+	for (unsigned i = 0; i < 2 * net->pairs; i++)
+		viommu_vhu_enable(net->device.session.vhu, i, i < 2 * pairs);
+}
+
+static void net_kick(struct virtio_dev *dev, unsigned queue)
+{
+	struct vhu_net *net = net_of(dev);
+
+	if (net->control_queue && queue == net->control_queue)
+		vhu_net_control(net);
+}
+
+static void control_cb(void *opaque)
+{
+	vhu_net_control(opaque);
+}
+
+static void net_reset(struct virtio_dev *dev)
+{
+	struct vhu_net *net = net_of(dev);
+
+	loop_cancel(dev->loop, &net->control_work);
+	vhu_device_reset(dev);
+}
+
+static void net_destroy(struct virtio_dev *dev)
+{
+	struct vhu_net *net = net_of(dev);
+
+	loop_cancel(dev->loop, &net->control_work);
+	vhu_device_fini(&net->device);
+	free(net);
+}
+
+static const struct virtio_ops net_ops = {
+	.device_id = VIRTIO_ID_NET,
+	.class_code = CLASS_NETWORK,
+	.queue_size = NET_QUEUE_SIZE,
+	.features = net_features,
+	.config_read = net_config_read,
+	.start = net_start,
+	.kick = net_kick,
+	.reset = net_reset,
+	.placed = vhu_device_placed,
+	.failed = vhu_device_failed,
+	.ats_enabled = vhu_device_ats_enabled,
+	.drain = vhu_device_drain,
+	.destroy = net_destroy,
+};
+
+static const struct vhu_session_ops session_ops = {
+	.started = vhu_device_started,
+	.stopped = vhu_device_stopped,
+	.broken = vhu_device_broken,
+};
+
+int vhost_user_net_create(const struct virtio_env *env, const struct vhost_user_config *config, const uint8_t mac[6],
+			  struct pci_dev **out)
+{
+	struct vhu_net *net = calloc(1, sizeof(*net));
+	uint16_t queues = (uint16_t)(2 * config->queues + (config->queues > 1));
+	int ret;
+
+	if (!net)
+		return -ENOMEM;
+	net->pairs = config->queues;
+	memcpy(net->mac, mac, sizeof(net->mac));
+	net->control_work = (struct loop_work){.run = control_cb, .opaque = net};
+	net->device.session.what = "net";
+	net->device.config = (struct viommu_vhu_config){
+		.features = passed_on | 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_RING_F_INDIRECT_DESC |
+			    1ull << VIRTIO_RING_F_EVENT_IDX,
+		.queues = 2 * config->queues,
+		.pairs = true,
+	};
+	ret = vhu_device_init(&net->device, &net_ops, queues, env, config, &session_ops);
+	if (ret)
+		free(net);
+	else
+		*out = &net->device.dev.pci;
+	return ret;
+}

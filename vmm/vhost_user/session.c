@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/vhost_user/session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm/util/log.h"
+
+enum { RETRY_MS = 100, REPLY_MS = 3000, FIRST_MS = 10000, NS_PER_MS = 1000000 };
+
+static int say(const struct vhu_session *session, const char *problem)
+{
+	vmm_log("%s vhost-user=%s: %s", session->what, session->path, problem);
+	return -EIO;
+}
+
+int vhu_session_check(const char *what, const char *path)
+{
+	struct vhu_session session = {.what = what, .path = path};
+	struct sockaddr_un address;
+	struct stat stat_buf;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return say(&session, "the path of a socket has at most 107 bytes");
+	if (stat(path, &stat_buf))
+		return say(&session, strerror(errno));
+	return S_ISSOCK(stat_buf.st_mode) ? 0 : say(&session, "not a socket");
+}
+
+/* Never waits: a back end that does not accept is as good as none. */
+static int open_socket(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err;
+
+	if (fd < 0)
+		return -errno;
+	strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
+	if (!connect(fd, (struct sockaddr *)&address, sizeof(address)))
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+static int connect_now(struct vhu_session *session)
+{
+	int fd = open_socket(session->path);
+
+	return fd < 0 ? fd : viommu_vhu_connect(session->vhu, fd);
+}
+
+static void set_timer(struct vhu_session *session, long ms)
+{
+	const struct itimerspec at = {.it_value = {ms / 1000, ms % 1000 * NS_PER_MS}};
+
+	timerfd_settime(session->retry_fd, 0, &at, NULL);
+}
+
+static void retry_soon(struct vhu_session *session)
+{
+	if (session->retrying)
+		set_timer(session, RETRY_MS);
+}
+
+static void on_retry(void *opaque, uint32_t events)
+{
+	struct vhu_session *session = opaque;
+	uint64_t count;
+
+	(void)events;
+	if (read(session->retry_fd, &count, sizeof(count)) != sizeof(count))
+		return;
+	if (viommu_vhu_stuck(session->vhu) || connect_now(session))
+		retry_soon(session);
+}
+
+static void on_ready(void *opaque)
+{
+	struct vhu_session *session = opaque;
+
+	if (session->down)
+		vmm_log("%s vhost-user=%s: connected again", session->what, session->path);
+	session->down = false;
+	session->why[0] = 0;
+}
+
+static void on_started(void *opaque)
+{
+	struct vhu_session *session = opaque;
+
+	session->ops->started(session->opaque);
+}
+
+static void on_stopped(void *opaque, const uint16_t *bases, unsigned count)
+{
+	struct vhu_session *session = opaque;
+
+	(void)bases;
+	(void)count;
+	session->ops->stopped(session->opaque);
+}
+
+static void on_config_changed(void *opaque)
+{
+	struct vhu_session *session = opaque;
+
+	if (session->ops->config_changed)
+		session->ops->config_changed(session->opaque);
+}
+
+/* A back end that comes and is refused again and again, for one reason, is told of once. */
+static void on_lost(void *opaque, const char *why)
+{
+	struct vhu_session *session = opaque;
+	bool told = session->down && !strcmp(why, session->why);
+
+	snprintf(session->why, sizeof(session->why), "%s", why);
+	if (!session->retrying) /* not connected for the first time yet: who waits for it says so */
+		return;
+	if (!told)
+		vmm_log("%s vhost-user=%s: %s; trying to connect again", session->what, session->path, why);
+	session->down = true;
+	if (viommu_vhu_stuck(session->vhu))
+		session->ops->broken(session->opaque, "its back end was lost with requests under way");
+	retry_soon(session);
+}
+
+static void on_log(void *opaque, const char *line)
+{
+	const struct vhu_session *session = opaque;
+
+	vmm_log("%s vhost-user=%s: %s", session->what, session->path, line);
+}
+
+static const struct viommu_vhu_ops vhu_ops = {
+	.ready = on_ready,
+	.started = on_started,
+	.stopped = on_stopped,
+	.lost = on_lost,
+	.config_changed = on_config_changed,
+	.log = on_log,
+};
+
+static void on_readable(void *opaque, uint32_t events)
+{
+	const struct vhu_session *session = opaque;
+
+	(void)events;
+	viommu_vhu_serve(session->vhu);
+	if (session->progress)
+		session->progress(session->progress_opaque);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / NS_PER_MS;
+}
+
+/* The guest does not run yet, so that there is time to wait; but not for ever. */
+static int negotiate(struct vhu_session *session)
+{
+	struct pollfd poll_fd = {.fd = viommu_vhu_fd(session->vhu), .events = POLLIN};
+	const int64_t end = now_ms() + FIRST_MS;
+	int64_t left;
+
+	while (!viommu_vhu_ready(session->vhu) && !session->why[0] && (left = end - now_ms()) > 0)
+		if (poll(&poll_fd, 1, (int)left) == 1)
+			viommu_vhu_serve(session->vhu);
+	if (viommu_vhu_ready(session->vhu))
+		return 0;
+	return say(session, session->why[0] ? session->why : "its back end does not come to an end with negotiating");
+}
+
+static int watch(struct vhu_session *session)
+{
+	int err;
+
+	session->retry_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (session->retry_fd < 0)
+		return -errno;
+	session->watch = (struct loop_watch){viommu_vhu_fd(session->vhu), on_readable, session};
+	session->retry_watch = (struct loop_watch){session->retry_fd, on_retry, session};
+	err = loop_add(session->loop, &session->watch, EPOLLIN);
+	if (err)
+		goto err_close;
+	err = loop_add(session->loop, &session->retry_watch, EPOLLIN);
+	if (err)
+		goto err_watch;
+	session->retrying = true;
+	return 0;
+err_watch:
+	loop_remove(session->loop, &session->watch);
+err_close:
+	close(session->retry_fd);
+	return err;
+}
+
+int vhu_session_init(struct vhu_session *session, const struct viommu_vhu_config *config)
+{
+	struct viommu_vhu_config mine = *config;
+	int err;
+
+	mine.ops = &vhu_ops;
+	mine.opaque = session;
+	mine.reply_ms = REPLY_MS;
+	session->retrying = session->down = false;
+	session->why[0] = 0;
+	err = viommu_vhu_create(&mine, &session->vhu);
+	if (err) {
+		say(session, strerror(-err));
+		return err;
+	}
+	err = connect_now(session);
+	if (err)
+		say(session, strerror(-err));
+	else
+		err = negotiate(session);
+	if (!err) {
+		err = watch(session);
+		if (err)
+			say(session, strerror(-err));
+	}
+	if (err)
+		viommu_vhu_destroy(session->vhu);
+	return err;
+}
+
+void vhu_session_fini(struct vhu_session *session)
+{
+	loop_remove(session->loop, &session->retry_watch);
+	loop_remove(session->loop, &session->watch);
+	close(session->retry_fd);
+	viommu_vhu_destroy(session->vhu);
+}
