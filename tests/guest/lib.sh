@@ -152,5 +152,5 @@ same_raw()
 # For people: what the guest measured.
 show_throughput()
 {
-	sed -nE "s/^guest: (eth.* Mbit\/s).*/# $name: \1/p" "$WORK/$name.console"
+	sed -nE "s/^guest: (eth.* (Mbit\/s|per second)).*/# $name: \1/p" "$WORK/$name.console"
 }
