@@ -5,17 +5,18 @@
 viommu=$BUILD/vmm/viommu
 kernel=$BUILD/kernel/vmlinuz
 image=$BUILD/guest/image.cpio
+kind=guest
 GUEST_SECONDS=${GUEST_SECONDS:-150}
 
 ok()
 {
-	echo "ok guest: $*"
+	echo "ok $kind: $*"
 }
 
 # not_ok NAME WHY
 not_ok()
 {
-	echo "not ok guest: $1: $2"
+	echo "not ok $kind: $1: $2"
 	{
 		echo "--- $1: the guest's console:"
 		tail -n 60 "$WORK/$name.console"
@@ -86,16 +87,12 @@ looping()
 	((loop_rounds >= 2))
 }
 
-# run_guest NAME CMDLINE OPTION...: boots a guest and waits for its end. Its console is in $WORK/NAME.console, the monitor's
-# lines in NAME.stderr, its exit status in $status.
-run_guest()
+# watch_guest COMMAND...: a monitor with the guest $name, until it ends or takes too long. The guest's console is in $WORK/NAME.console,
+# the monitor's lines in NAME.stderr, its exit status in $status.
+watch_guest()
 {
-	name=$1
-	local cmdline="console=ttyS0 panic=-1 quiet $2"
-	shift 2
 	local pid seconds=0 looped=0 loop_rounds=0 emulated_before=0
-	"$viommu" run --kernel "$kernel" --initrd "$image" --cmdline "$cmdline" "$@" \
-		</dev/null >"$WORK/$name.console" 2>"$WORK/$name.stderr" &
+	"$@" </dev/null >"$WORK/$name.console" 2>"$WORK/$name.stderr" &
 	pid=$!
 	while kill -0 "$pid" 2>/dev/null && [ "$seconds" -lt "$GUEST_SECONDS" ]; do
 		sleep 1
@@ -109,6 +106,15 @@ run_guest()
 	wait "$pid"
 	status=$?
 	echo "$status" >"$WORK/$name.status"
+}
+
+# run_guest NAME CMDLINE OPTION...: boots a guest and waits for its end, as watch_guest says.
+run_guest()
+{
+	name=$1
+	local cmdline="console=ttyS0 panic=-1 quiet $2"
+	shift 2
+	watch_guest "$viommu" run --kernel "$kernel" --initrd "$image" --cmdline "$cmdline" "$@"
 }
 
 # Did the guest say that each of these tests went well?

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+# How a suite runs its cases, one after the other, each with servers of its own for the guests. Source lib.sh first.
+
+servers=()
+
+# Why a case failed, where the lab's own processor is to blame (docs/HACKING.md, "The lab"); empty where that does not show.
+lab_failure()
+{
+	local console
+	for console in "$WORK"/*.console; do
+		[ -e "${console%.console}.status" ] || continue
+		if grep -q 'rcu: INFO: rcu_preempt detected stalls' "$console"; then
+			echo ': the guest says that a processor is stuck'
+		elif grep -qE '^emulated instructions in a second: [0-9]{4,}' "${console%.console}.stderr"; then
+			echo ': a processor loops in a nested page fault'
+		elif grep -q 'triple fault; the guest is reset' "${console%.console}.stderr"; then
+			echo ': the guest was reset by a triple fault'
+		elif [ "$(grep -c '^guest: .*: ok' "$console")" -gt "$(grep '^guest: .*: ok' "$console" | sort -u | wc -l)" ]; then
+			echo ': the guest was reset while it ran'
+		elif [ "$(cat "${console%.console}.status")" = 0 ] && grep -q '^guest: ' "$console" && ! grep -q 'reboot: ' "$console"; then
+			echo ': the guest was gone without a word'
+		fi
+	done | head -n 1
+}
+
+# A server that a guest has left in the middle of a test takes no other, so each case has new ones.
+start_servers()
+{
+	if ((${#servers[@]})); then
+		kill "${servers[@]}"
+		wait "${servers[@]}"
+	fi
+	iperf3 -s >/dev/null 2>&1 &
+	servers=($!)
+	qperf >/dev/null 2>&1 &
+	servers+=($!)
+}
+
+run_case()
+{
+	rm -f "$WORK"/*.console "$WORK"/*.stderr "$WORK"/*.status
+	start_servers
+	# shellcheck source=/dev/null
+	(. "$1/cases/$2.sh") >"$WORK/results" 2>&1
+}
+
+# run_cases DIR CASE...: those of DIR/cases. The lab's processor spoils one boot in twenty or so, and a case may have several: one that
+# fails with a sign of that runs again, three times in all, and what it said before is shown. Without such a sign, or three times, it
+# has failed.
+run_cases()
+{
+	local dir=$1 case try why
+	shift
+	for case; do
+		for try in 1 2 3; do
+			run_case "$dir" "$case"
+			why=$(lab_failure)
+			if [ -z "$why" ] || [ "$try" = 3 ] || ! grep -q '^not ok' "$WORK/results"; then
+				break
+			fi
+			sed 's/^/  | /' "$WORK/results"
+			echo "# $case: once more$why"
+		done
+		cat "$WORK/results"
+		echo "# $case: done"
+	done
+}
