@@ -16,12 +16,16 @@ ok()
 # not_ok NAME WHY
 not_ok()
 {
+	local log
 	echo "not ok $kind: $1: $2"
 	{
 		echo "--- $1: the guest's console:"
 		tail -n 60 "$WORK/$name.console"
 		echo "--- $1: the monitor:"
 		tail -n 20 "$WORK/$name.stderr"
+		for log in "$WORK"/*.log; do
+			[ ! -e "$log" ] || { echo "--- $1: ${log##*/}:"; tail -n 20 "$log"; }
+		done
 	} 2>&1 | sed 's/^/  | /' >&2
 }
 

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=dash
+# The last test: the kernel has logged no fault, no card that stands still, no stuck processor and no mistake of its own.
+. ./lib.sh
+
+bad="$fault_line|DMAR: .*(timeout|Invalidation)|NETDEV WATCHDOG|transmit queue .* timed out|detected stalls|soft lockup|hung_task|blocked for more than|BUG:|WARNING:|Oops|virtio.*(is not a head|bad|broken|id .* out of range)"
+dmesg | grep -E "$bad" | while read -r line; do
+	say "the kernel's log: $line"
+done
+! dmesg | grep -qE "$bad" || fail "the kernel's log: $(dmesg | grep -E "$bad" | head -n 1)"

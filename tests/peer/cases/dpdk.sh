@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+# Our front end and DPDK's vhost as the back end.
+. "$here/cases/common.sh"
+
+# dpdk_guest MODEL-MODE [TEST]: with the test "load" DPDK is killed, too.
+dpdk_guest()
+{
+	local killer='' socket=$WORK/dpdk
+	start_dpdk "$socket" peer1 10.78.1.1
+	name=dpdk-$1
+	if [ -n "${2:-}" ]; then
+		kill_peer peer1 10.78.1.2 start_dpdk "$socket" peer1 10.78.1.1 &
+		killer=$!
+	fi
+	peer_guest "dpdk-$1" 10.78.1.2 "vhost-user=$socket" "$1" "net,round-trips,${2:+$2,}log"
+	[ -z "$killer" ] || check_kills "dpdk-$1" "$killer"
+	stop_peer
+}
+
+# DPDK takes so long to start in the lab that its kills are for the full form.
+if [ -z "$full" ]; then
+	dpdk_guest virtio-strict
+else
+	for way in virtio-strict virtio-lazy intel-strict intel-lazy; do
+		dpdk_guest "$way" load
+	done
+fi
