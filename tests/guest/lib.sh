@@ -92,12 +92,13 @@ looping()
 }
 
 # watch_guest COMMAND...: a monitor with the guest $name, until it ends or takes too long. The guest's console is in $WORK/NAME.console,
-# the monitor's lines in NAME.stderr, its exit status in $status.
+# the monitor's lines in NAME.stderr, its process in NAME.pid, its exit status in $status.
 watch_guest()
 {
 	local pid seconds=0 looped=0 loop_rounds=0 emulated_before=0
 	"$@" </dev/null >"$WORK/$name.console" 2>"$WORK/$name.stderr" &
 	pid=$!
+	echo "$pid" >"$WORK/$name.pid"
 	while kill -0 "$pid" 2>/dev/null && [ "$seconds" -lt "$GUEST_SECONDS" ]; do
 		sleep 1
 		seconds=$((seconds + 1))

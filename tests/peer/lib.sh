@@ -10,7 +10,7 @@ else
 	GUEST_SECONDS=200
 fi
 backend=$BUILD/vmm/backend/viommu-net-backend
-peer=
+peer='' peer_descriptors=0
 
 skip()
 {
@@ -33,6 +33,23 @@ gone()
 	! kill -0 "$peer" 2>/dev/null
 }
 
+# The descriptors of a process, as a number
+descriptors()
+{
+	find "/proc/$1/fd" -type l 2>/dev/null | wc -l
+}
+
+# Its anonymous memory in KiB
+anonymous()
+{
+	awk '/^RssAnon:/ { print $2 }' "/proc/$1/status"
+}
+
+as_many_descriptors()
+{
+	[ "$(descriptors "$1")" = "$2" ]
+}
+
 # Ends what $peer is. A poll loop may take a while to hear of it.
 stop_peer()
 {
@@ -49,7 +66,7 @@ start_backend()
 	"$backend" --socket "$1" --tap "$2" </dev/null >>"$WORK/backend.log" 2>&1 &
 	peer=$!
 	disown # or the shell tells of every kill
-	until_true 10 listening "$1"
+	until_true 10 listening "$1" && peer_descriptors=$(descriptors "$peer")
 }
 
 # Does somebody listen at this socket? A connection would count as a front end, so /proc says it.
@@ -137,14 +154,16 @@ said_guest()
 
 # kill_peer TAP ADDRESS COMMAND...: while the guest's load test runs at ADDRESS, ends the back end with SIGKILL and starts it again with
 # COMMAND, $kills times. Each time the same connections have to go on both ways. At last the guest gets its word. What went wrong is in
-# $WORK/kills, the last back end in $WORK/peer.
+# $WORK/kills, the last back end in $WORK/peer, and what the monitor holds before and after in $WORK/held.
 kill_peer()
 {
-	local round before tap=$1 address=$2
+	local round before monitor tap=$1 address=$2
 	shift 2
 	rm -f "$WORK/killed"
 	: >"$WORK/kills"
 	until_true "$GUEST_SECONDS" said_guest 'load: under way' || return
+	monitor=$(cat "$WORK/$name.pid")
+	echo "$(descriptors "$monitor") $(anonymous "$monitor")" >"$WORK/held"
 	for ((round = 1; round <= kills; round++)); do
 		mapfile -t before < <(frames "$tap")
 		until_true 60 moving "$tap" "${before[@]}" || { echo "round $round: no traffic before the kill"; break; }
@@ -156,6 +175,8 @@ kill_peer()
 		echo "$round" >"$WORK/killed"
 	done >"$WORK/kills"
 	echo "$peer" >"$WORK/peer"
+	until_true 5 as_many_descriptors "$monitor" "$(cut -d ' ' -f 1 "$WORK/held")"
+	echo "$(descriptors "$monitor") $(anonymous "$monitor")" >>"$WORK/held"
 	until_true 30 busybox nc -w 5 "$address" 7010 </dev/null >/dev/null 2>&1
 }
 
@@ -174,10 +195,18 @@ check_traffic()
 check_kills()
 {
 	wait "$2"
-	peer=$(cat "$WORK/peer" 2>/dev/null)
+	peer=$(cat "$WORK/peer" 2>/dev/null || echo "$peer")
 	check "$1: the back end is killed and started $kills times, and traffic goes on" \
 		"$(cat "$WORK/kills"), $(cat "$WORK/killed" 2>/dev/null || echo 0) times well" test "$(cat "$WORK/killed" 2>/dev/null)" = "$kills"
 	check "$1: the guest's connections lived through it" 'see the console' guest_passed load
+}
+
+# The monitor holds no more after the kills than before them; an allocator may keep some of what it once had.
+check_held()
+{
+	check "$1: the monitor has no more descriptors than before the kills, and no more memory" \
+		"descriptors and KiB, before and after: $(tr '\n' ' ' <"$WORK/held")" \
+		awk '{ fds[NR] = $1; kib[NR] = $2 } END { exit !(NR == 2 && fds[2] <= fds[1] && kib[2] <= kib[1] + 2048) }' "$WORK/held"
 }
 
 # Does the back end still hold a guest's memory, as a descriptor or mapped?
@@ -198,6 +227,8 @@ check_backend()
 	complaints=$(grep -iE 'error|fault|refuse|sanitizer' "$WORK/backend.log" | tail -n 3)
 	check "$1: the back end lives on" "$(tail -n 3 "$WORK/backend.log")" kill -0 "$peer"
 	check "$1: the back end has let go of the guest's memory" "$(ls -l "/proc/$peer/fd")" until_true 10 let_go
+	check "$1: the back end has as many descriptors as before its guest" "$(ls -l "/proc/$peer/fd")" \
+		until_true 10 as_many_descriptors "$peer" "$peer_descriptors"
 	check "$1: the back end has nothing to complain of" "$complaints" test -z "$complaints"
 	rm -f "$WORK/backend.log"
 }

@@ -13,6 +13,7 @@ backend_guest()
 	killer=$!
 	peer_guest "backend-$1" 10.78.0.2 "vhost-user=$socket" "$1" net,round-trips,load,log
 	check_kills "backend-$1" "$killer"
+	check_held "backend-$1"
 	check_backend "backend-$1"
 	stop_peer
 	ip link delete peer0

@@ -14,7 +14,10 @@ dpdk_guest()
 		killer=$!
 	fi
 	peer_guest "dpdk-$1" 10.78.1.2 "vhost-user=$socket" "$1" "net,round-trips,${2:+$2,}log"
-	[ -z "$killer" ] || check_kills "dpdk-$1" "$killer"
+	if [ -n "$killer" ]; then
+		check_kills "dpdk-$1" "$killer"
+		check_held "dpdk-$1"
+	fi
 	stop_peer
 }
 
