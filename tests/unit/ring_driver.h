@@ -16,7 +16,7 @@
 /* IOVAs; all pages from RING_DESC on are mapped for reading and writing at first. */
 enum {
 	RING_PAGE = 4096,
-	RING_PAGES = 16,
+	RING_PAGES = 64,
 	RING_DESC = 0x10000,
 	RING_AVAIL = 0x11000,
 	RING_USED = 0x12000,
