@@ -98,7 +98,22 @@ static void invalidate(void *opaque, struct viommu_iova first, struct viommu_iov
 /* Rights of the kernel's, which are bits of the same values. */
 static_assert(VHOST_ACCESS_RO == (int)VIOMMU_READ && VHOST_ACCESS_WO == (int)VIOMMU_WRITE, "rights");
 
-/* The run, unless it is not what it was. A run of several pages may lie over some that the kernel has one by one. */
+/*
+ * Remember that the kernel is being given these pages. It keeps what lies over each other side by side, so what it has of them goes first;
+ * and everything, where there is no room to remember more.
+ */
+static int make_place(struct viommu_vhost *vhost, struct range bytes, unsigned access) REQUIRES(vhost->lock)
+{
+	struct range pages = pages_of(bytes.first, bytes.last);
+	int err = table_map(&vhost->given, pages, 0, access);
+
+	if (!err)
+		return 0;
+	err = err == -EEXIST ? take_back(vhost, bytes.first, bytes.last) : take_back(vhost, 0, UINT64_MAX);
+	return err ? err : table_map(&vhost->given, pages, 0, access);
+}
+
+/* What the kernel was given it can be without, for it gives up old entries; what it has is never more than what it was given. */
 static int give_locked(struct viommu_vhost *vhost, const struct viommu_run *run) REQUIRES(vhost->lock)
 {
 	const struct vhost_iotlb_msg update = {
@@ -108,18 +123,13 @@ static int give_locked(struct viommu_vhost *vhost, const struct viommu_run *run)
 		.perm = (uint8_t)run->access,
 		.type = VHOST_IOTLB_UPDATE,
 	};
-	int err = 0;
+	int err = make_place(vhost, (struct range){run->first.value, run->last.value}, run->access);
 
-	if (run->last.value - run->first.value >= 1u << TABLE_PAGE_SHIFT)
-		err = take_back(vhost, run->first.value, run->last.value);
 	if (!err)
 		err = write_message(vhost, &update);
-	if (err)
-		return err;
-	count(&vhost->updates);
-	/* No room, or known already: it is only not remembered. */
-	table_map(&vhost->given, pages_of(run->first.value, run->last.value), 0, run->access);
-	return 0;
+	if (!err)
+		count(&vhost->updates);
+	return err;
 }
 
 /* 0 (given), -EAGAIN (translate again), -errno. */
