@@ -162,7 +162,7 @@ static void default_mac(unsigned slot, uint8_t mac[6])
 static int create_net(const struct machine *m, const struct device_config *config, const struct virtio_env *env,
 		      struct pci_dev **out)
 {
-	const struct vhost_user_config back_end = {config->socket, config->iommu, config->queues};
+	const struct vhost_user_config back_end = {config->socket, config->iommu, config->queues, config->isolate};
 	struct vhost_net_config vhost = {.tap = config->name, .queues = config->queues};
 
 	default_mac(config->slot, vhost.mac);
@@ -178,7 +178,7 @@ static int create_net(const struct machine *m, const struct device_config *confi
 
 static int create_disk(const struct device_config *config, const struct virtio_env *env, struct pci_dev **out)
 {
-	const struct vhost_user_config back_end = {config->socket, config->iommu, config->queues};
+	const struct vhost_user_config back_end = {config->socket, config->iommu, config->queues, config->isolate};
 	const struct virtio_disk_config disk = {config->name, config->readonly, config->queues};
 
 	return config->socket ? vhost_user_blk_create(env, &back_end, out) : virtio_blk_create(env, &disk, out);

@@ -124,8 +124,6 @@ static int check_server(const struct option_def *def, const struct device_config
 		vmm_log("--%s: %s= and vhost-user= exclude each other", def->name, own);
 	else if (device->isolate && !device->socket)
 		vmm_log("--%s: isolate=on needs vhost-user=", def->name);
-	else if (device->isolate)
-		vmm_log("--%s: isolate=on: this monitor does not isolate back ends", def->name);
 	else if (device->readonly && device->socket)
 		vmm_log("--%s: whether it is readonly is for the back end to say", def->name);
 	else

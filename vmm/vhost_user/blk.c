@@ -115,13 +115,6 @@ static void blk_start(struct virtio_dev *dev)
 	vhu_device_start(device, device->config.queues, device->config.queues);
 }
 
-/* Nobody calls it: all queues are served elsewhere. */
-static void blk_kick(struct virtio_dev *dev, unsigned queue)
-{
-	(void)dev;
-	(void)queue;
-}
-
 static void blk_destroy(struct virtio_dev *dev)
 {
 	struct vhu_blk *blk = blk_of(dev);
@@ -139,7 +132,7 @@ static const struct virtio_ops blk_ops = {
 	.config_read = blk_config_read,
 	.config_write = blk_config_write,
 	.start = blk_start,
-	.kick = blk_kick,
+	.kick = vhu_device_kick,
 	.reset = vhu_device_reset,
 	.placed = blk_placed,
 	.failed = vhu_device_failed,
@@ -148,9 +141,13 @@ static const struct virtio_ops blk_ops = {
 	.destroy = blk_destroy,
 };
 
+/* Back ends report fewer bytes than they write; the status is the last of them. */
+static const struct shadow_config shadow = {.copy_all = true, .failed_status = VIRTIO_BLK_S_IOERR};
+
 static const struct vhu_session_ops session_ops = {
 	.started = vhu_device_started,
 	.stopped = vhu_device_stopped,
+	.lost = vhu_device_lost,
 	.config_changed = config_changed,
 	.broken = vhu_device_broken,
 };
@@ -171,7 +168,7 @@ int vhost_user_blk_create(const struct virtio_env *env, const struct vhost_user_
 		.config_size = SPACE,
 		.exact = true,
 	};
-	ret = vhu_device_init(&blk->device, &blk_ops, (uint16_t)config->queues, env, config, &session_ops);
+	ret = vhu_device_init(&blk->device, &blk_ops, (uint16_t)config->queues, env, config, &session_ops, &shadow);
 	if (ret)
 		free(blk);
 	else

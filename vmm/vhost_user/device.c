@@ -57,9 +57,31 @@ static bool may_dma(void *opaque)
 	return pci_bus_master(&device->dev.pci);
 }
 
+static void back_end_broken(struct virtio_dev *dev)
+{
+	struct vhu_device *device = vhu_device_of(dev);
+
+	viommu_vhu_disconnect(device->session.vhu);
+	virtio_fail(dev, "its back end broke the rules of a queue");
+}
+
+/*
+ * What the guest's IOMMU maps is nothing to a back end that gets copies. Requests that were under way when one is lost are given to the
+ * next one: the driver still waits for them, so nothing depends on their being done once.
+ */
+static int isolate(struct vhu_device *device, const struct shadow_config *shadow)
+{
+	int err = vhu_isolate_create(&device->dev, device->config.queues, shadow, back_end_broken, &device->isolate);
+
+	device->config.iommu = false;
+	device->config.exact = false;
+	device->config.write_implies_read = false;
+	return err;
+}
+
 int vhu_device_init(struct vhu_device *device, const struct virtio_ops *ops, uint16_t queues,
 		    const struct virtio_env *env, const struct vhost_user_config *config,
-		    const struct vhu_session_ops *session)
+		    const struct vhu_session_ops *session, const struct shadow_config *shadow)
 {
 	struct virtio_dev *dev = &device->dev;
 	int ret;
@@ -80,6 +102,11 @@ int vhu_device_init(struct vhu_device *device, const struct virtio_ops *ops, uin
 		if (ret)
 			close_err(device, env->loop);
 	}
+	if (!ret && config->isolate) {
+		ret = isolate(device, shadow);
+		if (ret)
+			vhu_device_fini(device);
+	}
 	if (ret)
 		vmm_log("%s vhost-user=%s: %s", device->session.what, config->socket, strerror(-ret));
 	return ret;
@@ -89,6 +116,7 @@ void vhu_device_fini(struct vhu_device *device)
 {
 	if (device->connected)
 		vhu_session_fini(&device->session);
+	vhu_isolate_destroy(device->isolate);
 	close_err(device, device->dev.loop);
 	virtio_fini(&device->dev);
 }
@@ -99,15 +127,23 @@ static void settle_features(struct vhu_device *device)
 	const uint64_t rings = 1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_RING_F_EVENT_IDX;
 
 	device->features = viommu_vhu_features(device->session.vhu);
-	device->dev.ring_features = rings & device->features;
+	if (!device->isolate)
+		device->dev.ring_features = rings & device->features;
 }
 
 int vhu_device_placed(struct virtio_dev *dev)
 {
 	struct vhu_device *device = vhu_device_of(dev);
+	struct viommu_vhu_region region;
 	int ret;
 
-	device->config.endpoint = dev->pci.endpoint;
+	if (device->isolate) {
+		region = vhu_isolate_region(device->isolate);
+		device->config.regions = &region;
+		device->config.region_count = 1;
+	} else {
+		device->config.endpoint = dev->pci.endpoint;
+	}
 	ret = vhu_session_init(&device->session, &device->config);
 	if (ret)
 		return ret;
@@ -123,7 +159,7 @@ static int take_ring(struct vhu_device *device, unsigned queue, bool on, struct 
 {
 	struct virtio_dev *dev = &device->dev;
 	const struct vq *vq = &dev->queues[queue].vq;
-	int call = virtio_queue_call_fd(dev, queue);
+	int call = device->isolate ? -1 : virtio_queue_call_fd(dev, queue);
 
 	*ring = (struct viommu_vhu_ring){
 		.size = vq->size,
@@ -135,7 +171,9 @@ static int take_ring(struct vhu_device *device, unsigned queue, bool on, struct 
 		.err = device->err_fd,
 		.enabled = on,
 	};
-	return call < 0 ? call : 0;
+	if (device->isolate)
+		vhu_isolate_ring(device->isolate, queue, ring);
+	return ring->call < 0 ? call : 0;
 }
 
 /* Those that the driver has enabled, from the first on: how many there are, or -errno. */
@@ -151,7 +189,7 @@ static int take_rings(struct vhu_device *device, unsigned count, unsigned on, st
 
 static void hand_over(struct vhu_device *device, unsigned count)
 {
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count && !device->isolate; i++)
 		virtio_queue_hand_over(&device->dev, i);
 	device->given = count;
 }
@@ -160,7 +198,10 @@ static void hand_over(struct vhu_device *device, unsigned count)
 static bool choose_features(const struct vhu_device *device, uint64_t *features)
 {
 	const uint64_t platform = 1ull << VIRTIO_F_ACCESS_PLATFORM;
-	const uint64_t wanted = device->dev.driver_features & device->features & ~platform;
+	/* Shadow queues have neither (shadow.h). */
+	const uint64_t rings = 1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_RING_F_EVENT_IDX;
+	const uint64_t left_out = device->isolate ? platform | rings : platform;
+	const uint64_t wanted = device->dev.driver_features & device->features & ~left_out;
 
 	*features = wanted | (device->config.iommu ? platform : 0);
 	return !viommu_vhu_ready(device->session.vhu) || !(wanted & ~viommu_vhu_features(device->session.vhu));
@@ -196,8 +237,10 @@ void vhu_device_stopped(void *opaque)
 {
 	struct vhu_device *device = opaque;
 
-	for (unsigned i = 0; i < device->given; i++)
+	for (unsigned i = 0; i < device->given && !device->isolate; i++)
 		virtio_queue_take_back(&device->dev, i);
+	if (device->isolate)
+		vhu_isolate_reset(device->isolate);
 	device->given = 0;
 	device->stopping = false;
 	if (device->resetting)
@@ -236,8 +279,26 @@ void vhu_device_started(void *opaque)
 {
 	struct vhu_device *device = opaque;
 
-	for (unsigned i = 0; i < device->given; i++)
+	if (device->isolate)
+		vhu_isolate_started(device->isolate);
+	for (unsigned i = 0; i < device->given && !device->isolate; i++)
 		virtio_queue_signal(&device->dev, i);
+}
+
+void vhu_device_lost(void *opaque)
+{
+	struct vhu_device *device = opaque;
+
+	if (device->isolate && device->given)
+		vhu_isolate_lost(device->isolate);
+}
+
+void vhu_device_kick(struct virtio_dev *dev, unsigned queue)
+{
+	struct vhu_device *device = vhu_device_of(dev);
+
+	if (device->isolate && queue < device->given)
+		vhu_isolate_kick(device->isolate, queue);
 }
 
 void vhu_device_broken(void *opaque, const char *why)

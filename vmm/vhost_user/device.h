@@ -7,6 +7,7 @@
 #ifndef VMM_VHOST_USER_DEVICE_H
 #define VMM_VHOST_USER_DEVICE_H
 
+#include "vmm/vhost_user/isolate.h"
 #include "vmm/vhost_user/session.h"
 #include "vmm/vhost_user/vhost_user.h"
 #include "vmm/virtio/virtio.h"
@@ -15,6 +16,7 @@ struct vhu_device {
 	struct virtio_dev dev;
 	struct vhu_session session;
 	struct viommu_vhu_config config; /* without endpoint before it is placed */
+	struct vhu_isolate *isolate;     /* the back end gets no guest memory; or NULL */
 	bool connected;                  /* the session is there */
 	uint64_t features;               /* of its back end, when it was placed */
 	int err_fd;                      /* the back end's word that a ring is broken */
@@ -31,12 +33,12 @@ static inline struct vhu_device *vhu_device_of(struct virtio_dev *dev)
 }
 
 /*
- * Prepare; `device->config` has features, queues, pairs, config_size and exact. `ops` are the device's own, with the functions below for
+ * Prepare; `shadow` says how requests are copied if the back end is to be isolated; `device->config` has features, queues, pairs, config_size and exact. `ops` are the device's own, with the functions below for
  * start, kick, reset, placed, failed, drain. -errno after a line.
  */
 int vhu_device_init(struct vhu_device *device, const struct virtio_ops *ops, uint16_t queues,
 		    const struct virtio_env *env, const struct vhost_user_config *config,
-		    const struct vhu_session_ops *session);
+		    const struct vhu_session_ops *session, const struct shadow_config *shadow);
 void vhu_device_fini(struct vhu_device *device);
 
 int vhu_device_placed(struct virtio_dev *dev);
@@ -44,12 +46,15 @@ int vhu_device_placed(struct virtio_dev *dev);
 void vhu_device_start(struct vhu_device *device, unsigned rings, unsigned on);
 void vhu_device_reset(struct virtio_dev *dev);
 void vhu_device_failed(struct virtio_dev *dev);
+/* The driver has notified a queue that was not handed over: an isolated one. */
+void vhu_device_kick(struct virtio_dev *dev, unsigned queue);
 void vhu_device_ats_enabled(struct virtio_dev *dev, bool enabled);
 unsigned vhu_device_drain(struct virtio_dev *dev, bool cancel);
 
 /* For struct vhu_session_ops. */
 void vhu_device_started(void *opaque);
 void vhu_device_stopped(void *opaque);
+void vhu_device_lost(void *opaque);
 void vhu_device_broken(void *opaque, const char *why);
 
 #endif

@@ -69,6 +69,8 @@ static void net_kick(struct virtio_dev *dev, unsigned queue)
 
 	if (net->control_queue && queue == net->control_queue)
 		vhu_net_control(net);
+	else
+		vhu_device_kick(dev, queue);
 }
 
 static void control_cb(void *opaque)
@@ -109,9 +111,13 @@ static const struct virtio_ops net_ops = {
 	.destroy = net_destroy,
 };
 
+/* A frame that cannot be sent or received is lost, as on a wire. */
+static const struct shadow_config shadow = {.failed_status = -1};
+
 static const struct vhu_session_ops session_ops = {
 	.started = vhu_device_started,
 	.stopped = vhu_device_stopped,
+	.lost = vhu_device_lost,
 	.broken = vhu_device_broken,
 };
 
@@ -134,7 +140,7 @@ int vhost_user_net_create(const struct virtio_env *env, const struct vhost_user_
 		.queues = 2 * config->queues,
 		.pairs = true,
 	};
-	ret = vhu_device_init(&net->device, &net_ops, queues, env, config, &session_ops);
+	ret = vhu_device_init(&net->device, &net_ops, queues, env, config, &session_ops, &shadow);
 	if (ret)
 		free(net);
 	else

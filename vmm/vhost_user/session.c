@@ -130,6 +130,7 @@ static void on_lost(void *opaque, const char *why)
 	if (!told)
 		vmm_log("%s vhost-user=%s: %s; trying to connect again", session->what, session->path, why);
 	session->down = true;
+	session->ops->lost(session->opaque);
 	if (viommu_vhu_stuck(session->vhu))
 		session->ops->broken(session->opaque, "its back end was lost with requests under way");
 	retry_soon(session);

@@ -14,6 +14,7 @@ struct vhu_session_ops {
 	void (*started)(void *opaque); /* the rings are the back end's: at first, and after each return */
 	void (*stopped)(void *opaque);
 	void (*config_changed)(void *opaque); /* may be NULL */
+	void (*lost)(void *opaque);
 	/* It was lost, and cannot go on where it was: the driver has to reset the device. */
 	void (*broken)(void *opaque, const char *why);
 };

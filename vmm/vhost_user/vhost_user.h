@@ -13,6 +13,7 @@ struct vhost_user_config {
 	const char *socket;
 	bool iommu;      /* behind the virtual IOMMU */
 	unsigned queues; /* net: pairs */
+	bool isolate;    /* the back end gets copies, and no guest memory */
 };
 
 /* 0 with the PCI function to put on the root bus; one line is logged on an error. */
