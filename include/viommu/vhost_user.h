@@ -102,9 +102,12 @@ struct viommu_vhu_config {
 	 * only writes, and would wait for ever. Off: that is a fault, and translations have just the rights that the guest gave.
 	 */
 	bool write_implies_read;
-	/* May the device do DMA now (PCI: bus mastering)? Asked in a section, on the serving thread; misses wait until it may. NULL: always. */
+	/* May the device do DMA now (PCI: bus mastering)? Asked in a section, on any thread; misses wait until it may. NULL: always. */
 	bool (*may_dma)(void *opaque);
-	unsigned reply_ms; /* how long the back end may take to answer; 0: 5000 */
+	bool push_maps;    /* tell the back end what the guest maps before it asks, where the guest tells of it */
+	unsigned reply_ms; /* how long the back end may take to acknowledge an IOTLB message; 0: 5000 */
+	unsigned
+		setup_ms; /* and to answer anything else: it may have to take in all of guest memory first; 0: 30 000 */
 	const struct viommu_vhu_ops *ops;
 	void *opaque;
 };

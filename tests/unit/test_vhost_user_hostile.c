@@ -431,7 +431,7 @@ static void test_answer_that_never_comes(void **state)
 	static const struct offence features = {.request = VHU_GET_FEATURES};
 	struct front *f = *state;
 
-	f->config.reply_ms = 30;
+	f->config.setup_ms = 30;
 	front_recreate(f);
 	offence = &features;
 	f->back.hook = silent;
@@ -494,7 +494,7 @@ static void test_torn_answer(void **state)
 	static const struct offence features = {.request = VHU_GET_FEATURES};
 	struct front *f = *state;
 
-	f->config.reply_ms = 30;
+	f->config.setup_ms = 30;
 	front_recreate(f);
 	offence = &features;
 	f->back.hook = silent;

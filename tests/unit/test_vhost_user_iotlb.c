@@ -396,7 +396,8 @@ static bool acks_nothing_and_counts(struct back *back, struct channel_message *m
 {
 	if (message->header.request != VHU_IOTLB_MSG)
 		return false;
-	back->updates++;
+	back->updates += message->iotlb.type == VHU_IOTLB_UPDATE;
+	back->invalidates += message->iotlb.type == VHU_IOTLB_INVALIDATE;
 	return true;
 }
 
@@ -419,8 +420,7 @@ static void test_misses_are_bounded(void **state)
 	answered = f->back.updates;
 	assert_in_range(answered, 64, 300);
 	assert_int_equal(f->lost, 0);
-	for (unsigned acked = 0; acked < COUNT; acked++) {
-		assert_in_range(f->back.updates, acked + 1, COUNT);
+	for (unsigned acked = 0; acked < f->back.updates + f->back.invalidates; acked++) {
 		back_reply_u64(&f->back, &ack, 0);
 		channel_flush(&f->back.requests);
 		front_pump(f);
@@ -448,6 +448,69 @@ static void test_refused_update_is_its_own_affair(void **state)
 	assert_int_equal(f->lost, 0);
 	assert_int_equal(f->lines, 10);
 	f->back.hook = NULL;
+}
+
+/*
+ * DPDK's back end takes an update for known when it has an entry with the same first address: a run that has grown, or may do more, is
+ * told in another way.
+ */
+static void test_run_that_has_grown(void **state)
+{
+	struct front *f = *state;
+
+	run(f);
+	front_map(f, 0x200000, 0x2000, 0x40000, 1);
+	miss(f, 0x200000, VIOMMU_READ);
+	assert_int_equal(f->back.last_update.size, 0x2000);
+	front_map(f, 0x202000, 0x2000, 0x42000, 1);
+	miss(f, 0x202123, VIOMMU_READ);
+	assert_int_equal(f->back.last_update.iova, 0x202000);
+	assert_int_equal(f->back.last_update.size, 0x2000);
+	assert_int_equal(f->back.last_update.user_address, 0x42000);
+	assert_int_equal(f->back.invalidates, 0);
+	/* It has been told so, and does not know: nothing that it thinks it knows is to be in the way. */
+	miss(f, 0x202456, VIOMMU_READ);
+	assert_int_equal(f->back.invalidates, 1);
+	assert_int_equal(f->back.last_invalidate.iova, 0x202000);
+	assert_int_equal(f->back.last_invalidate.size, 0x1000);
+	assert_int_equal(f->back.last_update.iova, 0x202000);
+	miss(f, 0x200456, VIOMMU_READ);
+	assert_int_equal(f->back.invalidates, 2);
+	assert_int_equal(f->back.last_update.iova, 0x200000);
+	assert_int_equal(f->back.last_update.size, 0x4000);
+	/* After an invalidation it is new again. */
+	front_unmap(f, 0x200000, 0x4000);
+	front_pump(f);
+	assert_int_equal(poll_inval(f), 0);
+	front_map(f, 0x200000, 0x4000, 0x40000, 1);
+	miss(f, 0x203000, VIOMMU_READ);
+	assert_int_equal(f->back.last_update.iova, 0x200000);
+	assert_int_equal(f->back.invalidates, 3);
+	assert_int_equal(f->lost, 0);
+}
+
+static void test_maps_are_pushed(void **state)
+{
+	struct front *f = *state;
+
+	f->config.push_maps = true;
+	front_recreate(f);
+	run(f);
+	front_map(f, 0x200000, 0x1000, 0x40000, 1);
+	front_pump(f);
+	assert_int_equal(f->back.updates, 1);
+	front_map(f, 0x201000, 0x2000, 0x41000, 1);
+	front_pump(f);
+	assert_int_equal(f->back.updates, 2);
+	assert_int_equal(f->back.last_update.iova,
+			 0x201000); /* what was mapped now, and not once more what lies before */
+	assert_int_equal(f->back.last_update.size, 0x2000);
+	assert_int_equal(f->back.last_update.access, VHU_ACCESS_RO);
+	front_map(f, 0x300000, 0x1000, 0x40000, 0);         /* without rights */
+	front_map(f, 0x301000, 0x1000, VHU_RAM * 16ull, 3); /* without memory */
+	front_pump(f);
+	assert_int_equal(f->back.updates, 2);
+	expect_no_fault(f);
 }
 
 static bool dma_allowed;
@@ -586,6 +649,8 @@ int main(void)
 		TEST(test_run_ends_where_memory_with_a_descriptor_ends),
 		TEST(test_whole_run_is_given),
 		TEST(test_bypass),
+		TEST(test_run_that_has_grown),
+		TEST(test_maps_are_pushed),
 		TEST(test_no_translation_while_dma_is_off),
 		TEST(test_flush),
 		TEST(test_stale_update_is_not_sent),

@@ -71,6 +71,8 @@ static void copy_config(struct viommu_vhu *vhu, const struct viommu_vhu_config *
 		vhu->config.features |= 1ull << VHU_F_ACCESS_PLATFORM;
 	if (!config->reply_ms)
 		vhu->config.reply_ms = VHU_REPLY_MS;
+	if (!config->setup_ms)
+		vhu->config.setup_ms = VHU_SETUP_MS;
 }
 
 int viommu_vhu_create(const struct viommu_vhu_config *config, struct viommu_vhu **out)
@@ -113,6 +115,7 @@ static void cut(struct viommu_vhu *vhu)
 	}
 	vhu->open = vhu->iotlb = vhu->owed = false;
 	vhu->pending_count = vhu->updates = vhu->invals = 0;
+	memset(vhu->starts, 0, sizeof(vhu->starts));
 	vhu->broken = 0;
 	lock_drop(&vhu->lock);
 	if (open && vhu->client)
@@ -205,16 +208,16 @@ static bool requests_hung_up(const struct epoll_event *events, int count)
 static void serve_timer(struct viommu_vhu *vhu)
 {
 	uint64_t expired;
-	uint32_t request = 0;
+	struct vhu_pending first;
 	bool late;
 
 	if (read(vhu->timer, &expired, sizeof(expired)) < 0)
 		return;
 	lock_take(&vhu->lock);
-	late = vhu_late_locked(vhu, &request);
+	late = vhu_late_locked(vhu, &first);
 	lock_drop(&vhu->lock);
 	if (late)
-		vhu_fail(vhu, "no answer to request %u within %u ms", request, vhu->config.reply_ms);
+		vhu_fail(vhu, "no answer to request %u within %u ms", first.request, vhu_limit_ms(vhu, &first));
 }
 
 static void flush(struct viommu_vhu *vhu)

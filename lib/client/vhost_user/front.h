@@ -19,7 +19,7 @@
 #include "lib/core/context.h"
 
 enum {
-	VHU_PENDING = 512,  /* answers that may be outstanding, of which at most ... */
+	VHU_PENDING = 1024, /* answers that may be outstanding, of which at most ... */
 	VHU_UPDATES = 256,  /* ... to updates: beyond, no more misses are read */
 	VHU_INVALS = 64,    /* ... to invalidations: beyond, they become one of everything */
 	VHU_BATCH = 64,     /* messages of one socket at a time */
@@ -29,6 +29,9 @@ enum {
 	VHU_LOG_LINES = 10, /* a connection */
 	VHU_WHY = 160,
 	VHU_REPLY_MS = 5000,
+	VHU_SETUP_MS = 30000,
+	VHU_STARTS = 256,  /* a power of two */
+	VHU_PUSHES = 64,   /* translations that are pushed for one map */
 	VHU_PAUSE_MS = 20, /* between two looks whether there may be DMA */
 };
 
@@ -84,12 +87,14 @@ struct viommu_vhu {
 	uint32_t events GUARDED_BY(lock);        /* what is polled for */
 	struct vhu_pending pending[VHU_PENDING] GUARDED_BY(lock);
 	unsigned pending_head GUARDED_BY(lock), pending_count GUARDED_BY(lock);
-	bool timed GUARDED_BY(lock); /* the timer is set */
-	int broken GUARDED_BY(lock); /* sending has failed */
-	bool iotlb GUARDED_BY(lock); /* the back end may have translations */
+	uint64_t timer_ns GUARDED_BY(lock); /* when the timer is over; 0: not set */
+	int broken GUARDED_BY(lock);        /* sending has failed */
+	bool iotlb GUARDED_BY(lock);        /* the back end may have translations */
 	uint64_t generation GUARDED_BY(lock), asked GUARDED_BY(lock);
 	unsigned updates GUARDED_BY(lock), invals GUARDED_BY(lock); /* of those pending */
-	bool owed GUARDED_BY(lock);                                 /* an invalidation of everything, for `asked` */
+	/* First pages of translations that were sent, by their hash, + 1; see iotlb.c. */
+	uint64_t starts[VHU_STARTS] GUARDED_BY(lock);
+	bool owed GUARDED_BY(lock); /* an invalidation of everything, for `asked` */
 	struct viommu_vhu_stats stats GUARDED_BY(lock);
 
 	/* The back end's own requests. */
@@ -150,7 +155,8 @@ void vhu_send_locked(struct viommu_vhu *vhu, const struct channel_message *messa
 /* The answer that comes next. False: none is awaited. */
 bool vhu_take_pending_locked(struct viommu_vhu *vhu, struct vhu_pending *out) REQUIRES(vhu->lock);
 /* Has the back end had more time than it may take? Sets the timer anew if not. */
-bool vhu_late_locked(struct viommu_vhu *vhu, uint32_t *request) REQUIRES(vhu->lock);
+bool vhu_late_locked(struct viommu_vhu *vhu, struct vhu_pending *out) REQUIRES(vhu->lock);
+unsigned vhu_limit_ms(const struct viommu_vhu *vhu, const struct vhu_pending *pending);
 void vhu_poll_for(struct viommu_vhu *vhu);
 uint64_t vhu_now_ns(void);
 

@@ -5,36 +5,74 @@
  * An update must not pass the invalidation that made it stale. Each invalidation counts `generation` up and goes into the socket under
  * one lock; an update goes into it under the same lock, and only if no invalidation has come since before its translation
  * began. The translation itself runs without the lock, which an invalidation takes with the context's held.
+ *
+ * A miss is answered with the whole run around the address. There are back ends (DPDK's) that take an entry for known when they have
+ * one with the same first address, though it be shorter, or allow less, and ask again and again. So first addresses are
+ * remembered, as well as 256 places allow; the second time the answer begins with the page that was asked for, and if that has been a first
+ * address, too, it is invalidated before.
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 #include <time.h>
 
 #include <viommu/dma.h>
 
 #include "lib/client/vhost_user/front.h"
 
+enum { PAGE_SHIFT = 12, PAGE_LAST = (1 << PAGE_SHIFT) - 1 };
+
 static const struct range everything = {0, UINT64_MAX};
 
-static void send_iotlb_locked(struct viommu_vhu *vhu, const struct vhu_iotlb *iotlb, enum vhu_purpose purpose)
-	REQUIRES(vhu->lock)
+static void send_iotlb_locked(struct viommu_vhu *vhu, const struct vhu_iotlb *iotlb, enum vhu_purpose purpose,
+			      uint64_t ticket) REQUIRES(vhu->lock)
 {
 	struct channel_message message = {.header = {.request = VHU_IOTLB_MSG, .flags = VHU_NEED_REPLY}};
 
 	message.iotlb = *iotlb;
 	message.header.size = sizeof(message.iotlb);
 	vhu_send_locked(vhu, &message,
-			&(struct vhu_pending){.request = VHU_IOTLB_MSG, .purpose = purpose, .ticket = vhu->asked});
+			&(struct vhu_pending){.request = VHU_IOTLB_MSG, .purpose = purpose, .ticket = ticket});
 }
 
-static void send_invalidate_locked(struct viommu_vhu *vhu, struct range range) REQUIRES(vhu->lock)
+static uint64_t *start_of(struct viommu_vhu *vhu, uint64_t page)
+{
+	return &vhu->starts[(page ^ page >> 8 ^ page >> 16) % VHU_STARTS];
+}
+
+/* Has a translation been sent that begins with this page? From now on one has. */
+static bool note_start_locked(struct viommu_vhu *vhu, uint64_t page) REQUIRES(vhu->lock)
+{
+	uint64_t *place = start_of(vhu, page);
+	bool known = *place == page + 1;
+
+	*place = page + 1;
+	return known;
+}
+
+static void forget_starts_locked(struct viommu_vhu *vhu, struct range range) REQUIRES(vhu->lock)
+{
+	uint64_t first = range.first >> PAGE_SHIFT, last = range.last >> PAGE_SHIFT;
+
+	if (last - first >= VHU_STARTS) {
+		memset(vhu->starts, 0, sizeof(vhu->starts));
+		return;
+	}
+	for (uint64_t page = first; page <= last; page++)
+		if (*start_of(vhu, page) == page + 1)
+			*start_of(vhu, page) = 0;
+}
+
+/* Ticket 0: nobody waits for it. */
+static void send_invalidate_locked(struct viommu_vhu *vhu, struct range range, uint64_t ticket) REQUIRES(vhu->lock)
 {
 	/* The length of all there is does not fit: the last byte is of no page that memory could lie in. */
 	uint64_t size = range.last - range.first == UINT64_MAX ? UINT64_MAX : range.last - range.first + 1;
 
 	vhu->stats.invalidations++;
+	forget_starts_locked(vhu, range);
 	send_iotlb_locked(vhu, &(struct vhu_iotlb){.iova = range.first, .size = size, .type = VHU_IOTLB_INVALIDATE},
-			  VHU_FOR_INVALIDATE);
+			  VHU_FOR_INVALIDATE, ticket);
 }
 
 /* Begins with the context's lock held. */
@@ -47,16 +85,14 @@ static void on_invalidate(void *opaque, struct viommu_iova first, struct viommu_
 
 	vhu->generation++;
 	vhu->asked = ticket;
-	if (iotlb && (vhu->owed || vhu->invals == VHU_INVALS))
+	if (iotlb && (vhu->owed || vhu->invals >= VHU_INVALS))
 		vhu->owed = true;
 	else if (iotlb)
-		send_invalidate_locked(vhu, (struct range){first.value, last.value});
+		send_invalidate_locked(vhu, (struct range){first.value, last.value}, ticket);
 	if (!iotlb)
 		viommu_client_ack(vhu->client, ticket);
 	lock_drop(&vhu->lock);
 }
-
-const struct viommu_client_ops vhu_client_ops = {.invalidate = on_invalidate};
 
 int vhu_iotlb_answer(struct viommu_vhu *vhu, const struct vhu_pending *pending, uint64_t status)
 {
@@ -71,7 +107,7 @@ int vhu_iotlb_answer(struct viommu_vhu *vhu, const struct vhu_pending *pending, 
 	lock_take(&vhu->lock);
 	if (vhu->owed) {
 		vhu->owed = false;
-		send_invalidate_locked(vhu, everything);
+		send_invalidate_locked(vhu, everything, vhu->asked);
 	}
 	lock_drop(&vhu->lock);
 	viommu_client_ack(vhu->client, pending->ticket);
@@ -101,11 +137,16 @@ static int report(struct viommu_vhu *vhu, struct viommu_section *section, uint64
 	return viommu_dma_translate(section, (struct viommu_iova){iova}, 1, access, &span) ? err : -EAGAIN;
 }
 
+static bool may_dma(const struct viommu_vhu *vhu)
+{
+	return !vhu->config.may_dma || vhu->config.may_dma(vhu->config.opaque);
+}
+
 /* 0; -EAGAIN; -ECANCELED: no DMA now; or -EFAULT or -EACCES, and the guest has been told. */
 static int find_in_section(struct viommu_vhu *vhu, struct viommu_section *section, uint64_t iova, unsigned access,
 			   struct viommu_run *run)
 {
-	if (vhu->config.may_dma && !vhu->config.may_dma(vhu->config.opaque))
+	if (!may_dma(vhu))
 		return -ECANCELED;
 	int err = viommu_dma_run(section, (struct viommu_iova){iova}, access, false, run);
 
@@ -147,22 +188,52 @@ static uint64_t generation(struct viommu_vhu *vhu)
 	return now;
 }
 
+static void send_update_locked(struct viommu_vhu *vhu, const struct viommu_run *run) REQUIRES(vhu->lock)
+{
+	vhu->stats.updates++;
+	send_iotlb_locked(vhu,
+			  &(struct vhu_iotlb){.iova = run->first.value,
+					      .size = run->last.value - run->first.value + 1,
+					      .user_address = run->gpa.value,
+					      .access = (uint8_t)run->access,
+					      .type = VHU_IOTLB_UPDATE},
+			  VHU_FOR_UPDATE, 0);
+}
+
+/* Leave out what lies outside of `range`, which overlaps the run. */
+static void clip(struct viommu_run *run, struct range range)
+{
+	if (run->first.value < range.first) {
+		run->gpa.value += range.first - run->first.value;
+		run->first.value = range.first;
+	}
+	if (run->last.value > range.last)
+		run->last.value = range.last;
+}
+
+static void answer_locked(struct viommu_vhu *vhu, struct viommu_run *run, uint64_t iova) REQUIRES(vhu->lock)
+{
+	const uint64_t start = run->first.value >> PAGE_SHIFT, page = iova >> PAGE_SHIFT;
+
+	if (note_start_locked(vhu, start)) {
+		bool known = page == start || note_start_locked(vhu, page);
+
+		clip(run, (struct range){page << PAGE_SHIFT, UINT64_MAX});
+		if (known)
+			send_invalidate_locked(vhu, (struct range){page << PAGE_SHIFT, iova | PAGE_LAST}, 0);
+		note_start_locked(vhu, page); /* which invalidating has forgotten */
+	}
+	send_update_locked(vhu, run);
+}
+
 /* False: an invalidation has come meanwhile. */
-static bool send_update(struct viommu_vhu *vhu, const struct viommu_run *run, uint64_t before)
+static bool send_answer(struct viommu_vhu *vhu, struct viommu_run *run, uint64_t iova, uint64_t before)
 {
 	lock_take(&vhu->lock);
 	bool valid = vhu->generation == before;
 
-	if (valid) {
-		vhu->stats.updates++;
-		send_iotlb_locked(vhu,
-				  &(struct vhu_iotlb){.iova = run->first.value,
-						      .size = run->last.value - run->first.value + 1,
-						      .user_address = run->gpa.value,
-						      .access = (uint8_t)run->access,
-						      .type = VHU_IOTLB_UPDATE},
-				  VHU_FOR_UPDATE);
-	}
+	if (valid)
+		answer_locked(vhu, run, iova);
 	lock_drop(&vhu->lock);
 	return valid;
 }
@@ -178,7 +249,7 @@ static int try_to_answer(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
 
 		if (err == -EAGAIN || err == -ECANCELED)
 			return err;
-		if (err || send_update(vhu, &run, before))
+		if (err || send_answer(vhu, &run, miss->iova, before))
 			return 0;
 	}
 	return -EAGAIN;
@@ -195,14 +266,63 @@ void vhu_iotlb_miss(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
 	vhu_wake_in(vhu, err == -EAGAIN ? 0 : VHU_PAUSE_MS);
 }
 
+/* Of what is mapped from rest->first on. False: there is nothing more, or no room. */
+static bool push(struct viommu_vhu *vhu, struct range *rest)
+{
+	struct viommu_section section;
+	struct viommu_run run;
+
+	lock_take(&vhu->lock);
+	bool room = vhu->iotlb && vhu->updates < VHU_UPDATES;
+	uint64_t before = vhu->generation;
+
+	lock_drop(&vhu->lock);
+	if (!room || viommu_dma_begin(vhu->config.endpoint, &section))
+		return false;
+	int err =
+		may_dma(vhu) ? viommu_dma_run(&section, (struct viommu_iova){rest->first}, 0, false, &run) : -ECANCELED;
+
+	viommu_dma_end(&section);
+	if (err || run.fd < 0 || !run.access)
+		return false;
+	clip(&run, *rest);
+	lock_take(&vhu->lock);
+	bool valid = vhu->generation == before;
+
+	if (valid) {
+		note_start_locked(vhu, run.first.value >> PAGE_SHIFT);
+		send_update_locked(vhu, &run);
+	}
+	lock_drop(&vhu->lock);
+	rest->first = run.last.value + 1;
+	return valid && run.last.value != rest->last;
+}
+
+/*
+ * What the guest has just mapped it will use soon. With the context's lock held, on the thread that maps. After an attach, which tells of
+ * everything, the back end asks for what it needs.
+ */
+static void on_map(void *opaque, struct viommu_iova first, struct viommu_iova last)
+{
+	struct viommu_vhu *vhu = opaque;
+	struct range rest = {first.value, last.value};
+
+	if (!vhu->config.push_maps || range_contains(rest, everything))
+		return;
+	for (unsigned i = 0; i < VHU_PUSHES && push(vhu, &rest); i++)
+		;
+}
+
+const struct viommu_client_ops vhu_client_ops = {.invalidate = on_invalidate, .map = on_map};
+
 void viommu_vhu_flush(struct viommu_vhu *vhu)
 {
 	lock_take(&vhu->lock);
 	vhu->generation++;
-	if (vhu->iotlb && vhu->invals == VHU_INVALS)
+	if (vhu->iotlb && vhu->invals >= VHU_INVALS)
 		vhu->owed = true;
 	else if (vhu->iotlb && !vhu->owed)
-		send_invalidate_locked(vhu, everything);
+		send_invalidate_locked(vhu, everything, 0);
 	lock_drop(&vhu->lock);
 }
 

@@ -65,10 +65,18 @@ static void set_timer(struct viommu_vhu *vhu, uint64_t at_ns)
 	timerfd_settime(vhu->timer, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
+/* The timer is never set to later than it is. When it is over, it is set for whoever is the first then. */
+static void arm_locked(struct viommu_vhu *vhu, uint64_t at_ns) REQUIRES(vhu->lock)
+{
+	if (vhu->timer_ns && vhu->timer_ns <= at_ns)
+		return;
+	vhu->timer_ns = at_ns;
+	set_timer(vhu, at_ns);
+}
+
 void vhu_wake_locked(struct viommu_vhu *vhu)
 {
-	vhu->timed = true; /* nobody sets it to later */
-	set_timer(vhu, 1); /* long ago */
+	arm_locked(vhu, 1); /* long ago */
 }
 
 void vhu_wake(struct viommu_vhu *vhu)
@@ -81,14 +89,22 @@ void vhu_wake(struct viommu_vhu *vhu)
 void vhu_wake_in(struct viommu_vhu *vhu, unsigned ms)
 {
 	lock_take(&vhu->lock);
-	vhu->timed = true; /* nobody sets it to later */
-	set_timer(vhu, vhu_now_ns() + (uint64_t)ms * NS_PER_MS);
+	arm_locked(vhu, vhu_now_ns() + (uint64_t)ms * NS_PER_MS);
 	lock_drop(&vhu->lock);
 }
 
+unsigned vhu_limit_ms(const struct viommu_vhu *vhu, const struct vhu_pending *pending)
+{
+	return pending->purpose == VHU_FOR_SCRIPT ? vhu->config.setup_ms : vhu->config.reply_ms;
+}
+
+/*
+ * Answers come in order, so whoever waits behind one for a script has its time as well; in the list's order deadlines need not be.
+ * The first one's is looked at.
+ */
 static uint64_t deadline(const struct viommu_vhu *vhu, const struct vhu_pending *pending)
 {
-	return pending->since_ns + (uint64_t)vhu->config.reply_ms * NS_PER_MS;
+	return pending->since_ns + (uint64_t)vhu_limit_ms(vhu, pending) * NS_PER_MS;
 }
 
 /* Poll a socket for just what it is wanted for. */
@@ -117,10 +133,8 @@ static void push_locked(struct viommu_vhu *vhu, const struct vhu_pending *pendin
 	place->since_ns = vhu_now_ns();
 	vhu->updates += pending->purpose == VHU_FOR_UPDATE;
 	vhu->invals += pending->purpose == VHU_FOR_INVALIDATE;
-	/* Once set it stays: when it is over, it is set for whoever is the first then. */
-	if (!vhu->timed)
-		set_timer(vhu, deadline(vhu, place));
-	vhu->timed = true;
+	if (vhu->pending_count == 1)
+		arm_locked(vhu, deadline(vhu, place));
 }
 
 void vhu_send_locked(struct viommu_vhu *vhu, const struct channel_message *message, const struct vhu_pending *pending)
@@ -149,20 +163,22 @@ bool vhu_take_pending_locked(struct viommu_vhu *vhu, struct vhu_pending *out)
 	vhu->pending_count--;
 	vhu->updates -= out->purpose == VHU_FOR_UPDATE;
 	vhu->invals -= out->purpose == VHU_FOR_INVALIDATE;
+	if (vhu->pending_count)
+		arm_locked(vhu, deadline(vhu, &vhu->pending[vhu->pending_head]));
 	return true;
 }
 
-bool vhu_late_locked(struct viommu_vhu *vhu, uint32_t *request)
+bool vhu_late_locked(struct viommu_vhu *vhu, struct vhu_pending *out)
 {
 	const struct vhu_pending *first = &vhu->pending[vhu->pending_head];
 
-	vhu->timed = vhu->pending_count;
-	if (!vhu->timed)
+	vhu->timer_ns = 0;
+	if (!vhu->pending_count)
 		return false;
-	*request = first->request;
+	*out = *first;
 	if (vhu_now_ns() >= deadline(vhu, first))
 		return true;
-	set_timer(vhu, deadline(vhu, first));
+	arm_locked(vhu, deadline(vhu, first));
 	return false;
 }
 
