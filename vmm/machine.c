@@ -158,11 +158,22 @@ static void default_mac(unsigned slot, uint8_t mac[6])
 	memcpy(mac, value, sizeof(value));
 }
 
+static struct vhost_user_config back_end_of(const struct machine *m, const struct device_config *config)
+{
+	return (struct vhost_user_config){
+		.socket = config->socket,
+		.iommu = config->iommu,
+		.queues = config->queues,
+		.isolate = config->isolate,
+		.push_maps = m->config->iommu.kind == IOMMU_VIRTIO,
+	};
+}
+
 /* A guest that tells of its maps spares the kernel most of its questions. */
 static int create_net(const struct machine *m, const struct device_config *config, const struct virtio_env *env,
 		      struct pci_dev **out)
 {
-	const struct vhost_user_config back_end = {config->socket, config->iommu, config->queues, config->isolate};
+	const struct vhost_user_config back_end = back_end_of(m, config);
 	struct vhost_net_config vhost = {.tap = config->name, .queues = config->queues};
 
 	default_mac(config->slot, vhost.mac);
@@ -176,9 +187,10 @@ static int create_net(const struct machine *m, const struct device_config *confi
 	return vhost_net_create(env, &vhost, out);
 }
 
-static int create_disk(const struct device_config *config, const struct virtio_env *env, struct pci_dev **out)
+static int create_disk(const struct machine *m, const struct device_config *config, const struct virtio_env *env,
+		       struct pci_dev **out)
 {
-	const struct vhost_user_config back_end = {config->socket, config->iommu, config->queues, config->isolate};
+	const struct vhost_user_config back_end = back_end_of(m, config);
 	const struct virtio_disk_config disk = {config->name, config->readonly, config->queues};
 
 	return config->socket ? vhost_user_blk_create(env, &back_end, out) : virtio_blk_create(env, &disk, out);
@@ -189,7 +201,7 @@ static int create_device(const struct machine *m, const struct device_config *co
 {
 	switch (config->kind) {
 	case DEVICE_DISK:
-		return create_disk(config, env, out);
+		return create_disk(m, config, env, out);
 	case DEVICE_NET:
 		return create_net(m, config, env, out);
 	case DEVICE_RNG:

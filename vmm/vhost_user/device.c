@@ -11,6 +11,9 @@
 
 #include "vmm/util/log.h"
 
+/* Looks at the rings at the machine's end, about a millisecond apart, before the connection is cut. */
+enum { DRAINS = 2000 };
+
 static bool drained(int fd)
 {
 	uint64_t count;
@@ -93,6 +96,7 @@ int vhu_device_init(struct vhu_device *device, const struct virtio_ops *ops, uin
 	device->session.progress = env->hold_released;
 	device->session.progress_opaque = env->opaque;
 	device->config.iommu = config->iommu;
+	device->config.push_maps = config->push_maps;
 	device->config.write_implies_read = true; /* DPDK's */
 	device->config.may_dma = may_dma;
 	device->err_watch = (struct loop_watch){.ready = on_err, .opaque = device};
@@ -317,7 +321,10 @@ unsigned vhu_device_drain(struct virtio_dev *dev, bool cancel)
 		return 0;
 	stop(device);
 	viommu_vhu_serve(device->session.vhu);
-	if (cancel && device->given)
+	if (cancel)
+		device->drains++;
+	/* It has been asked, and asked to hurry; what it does now it does without us. */
+	if (device->given && device->drains > DRAINS)
 		viommu_vhu_disconnect(device->session.vhu);
-	return device->given;
+	return device->given != 0;
 }

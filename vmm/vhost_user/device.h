@@ -24,6 +24,7 @@ struct vhu_device {
 	/* I/O thread. */
 	bool stopping;  /* the rings are on their way back */
 	bool resetting; /* for a reset */
+	unsigned drains;
 	unsigned given; /* so many are the back end's */
 };
 

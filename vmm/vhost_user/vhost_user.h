@@ -14,6 +14,7 @@ struct vhost_user_config {
 	bool iommu;      /* behind the virtual IOMMU */
 	unsigned queues; /* net: pairs */
 	bool isolate;    /* the back end gets copies, and no guest memory */
+	bool push_maps;  /* see struct viommu_vhu_config */
 };
 
 /* 0 with the PCI function to put on the root bus; one line is logged on an error. */
