@@ -3,6 +3,7 @@
 #ifndef VIOMMU_VIOMMU_H
 #define VIOMMU_VIOMMU_H
 
+#include <viommu/backend.h>
 #include <viommu/client.h>
 #include <viommu/core.h>
 #include <viommu/dma.h>

@@ -28,7 +28,7 @@ struct channel_message {
 		struct vhu_vring_state state;
 		struct vhu_vring_addr addr;
 		struct vhu_memory memory;
-		struct vhu_single_region region;
+		struct vhu_single_region single;
 		struct vhu_iotlb iotlb;
 		struct vhu_config config;
 		struct vhu_inflight inflight;

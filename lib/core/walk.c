@@ -62,3 +62,39 @@ int viommu__domain_evict(struct viommu_domain *domain, struct range iova, bool s
 	spin_drop(&domain->lock);
 	return 0;
 }
+
+/* What lies there already is replaced. Full: everything goes, and what is wanted is brought again. */
+static int replace_locked(struct viommu_domain *domain, struct range iova, uint64_t gpa, unsigned access,
+			  struct viommu_inval *inval) REQUIRES(domain->lock)
+{
+	struct range pages = {iova.first >> TABLE_PAGE_SHIFT, iova.last >> TABLE_PAGE_SHIFT};
+	struct change change = {.kind = CHANGE_UNMAP, .tag = inval->tag, .domain = domain, .range = iova};
+	int err = table_map(&domain->table, pages, gpa, access);
+
+	if (!err)
+		return 0;
+	if (err != -EEXIST) {
+		domain->overfull = true;
+		change.range = (struct range){0, UINT64_MAX};
+	}
+	evict_locked(domain, iova, &change);
+	/* The nodes that became free are used again only when this invalidation is complete: -ENOSPC may be said once more. */
+	if (err == -EEXIST)
+		err = table_map(&domain->table, pages, gpa, access);
+	viommu__domain_reference_locked(domain, inval);
+	*viommu__inval_next(inval) = change;
+	return err;
+}
+
+int viommu__domain_replace(struct viommu_domain *domain, struct range iova, uint64_t gpa, unsigned access,
+			   struct viommu_inval *inval)
+{
+	int err = viommu__inval_reserve(inval);
+
+	if (err)
+		return err;
+	spin_take(&domain->lock);
+	err = replace_locked(domain, iova, gpa, access, inval);
+	spin_drop(&domain->lock);
+	return err;
+}

@@ -54,6 +54,13 @@ int viommu__domain_create_walked(struct viommu *v, const struct walk_ops *ops, v
  */
 int viommu__domain_evict(struct viommu_domain *domain, struct range iova, bool spare_ats, struct viommu_inval *inval);
 
+/*
+ * Somebody brings what a walk could not find: keep it, whole pages, in the place of what was kept there, which is recorded like an
+ * eviction. -ENOMEM, -EBUSY: nothing changed; -ENOSPC: there is no room, and everything was evicted.
+ */
+int viommu__domain_replace(struct viommu_domain *domain, struct range iova, uint64_t gpa, unsigned access,
+			   struct viommu_inval *inval);
+
 /* Look an address up by a walk and keep what it finds. As walk(). */
 int viommu__domain_walk(struct viommu_domain *domain, const struct memory *memory, uint64_t iova, unsigned access,
 			struct walk_result *result);

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The inside of a vhost-user back end: backend.c its life, message.c the protocol, task.c what is answered later, memory.c the front end's
+ * memory, iotlb.c what it says of translations, miss.c what it is asked, ring.c the queues.
+ *
+ * The device IOTLB is a walked domain (lib/core/walk.h): its tree keeps what UPDATE brought, and the walk of what is not in it asks.
+ * Serving thread only, but for what `lock` guards. Lock order: the core's locks come after it.
+ */
+#ifndef LIB_CLIENT_BACKEND_INTERNAL_H
+#define LIB_CLIENT_BACKEND_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include <viommu/backend.h>
+
+#include "lib/client/channel.h"
+#include "lib/core/inval.h"
+
+enum { VBE_PAGE = 4096, VBE_REGIONS = 64, VBE_MISSES = 128, VBE_TASKS = 64, VBE_SPARE_INVALS = 4 };
+
+/* A piece of the front end's memory. Addresses are its own, closed ranges. */
+struct vbe_region {
+	struct range gpa, user;
+	uint64_t mmap_offset;
+	void *map; /* all of the mapping; the region begins at an offset in it */
+	size_t map_size;
+	struct vbe_region *next; /* in a task: to be unmapped */
+};
+
+/* An address that the front end was asked for. */
+struct vbe_miss {
+	struct range iova; /* what is wanted; the front end is asked for the first address */
+	unsigned access;
+	bool used, sent;
+	enum viommu_fault_reason failed; /* or 0: waiting */
+	uint64_t until_ns;               /* waiting: when it has failed; failed: when that is forgotten */
+	uint64_t sequence;               /* of the message, among those that are replied to */
+};
+
+/* What a message began, and what is answered when it is complete. Answers go out in the order of the messages. */
+struct vbe_task {
+	struct vbe_task *next;
+	struct viommu_inval *inval; /* begun; or NULL */
+	struct vbe_region *gone;    /* unmapped when that is complete */
+	uint64_t stopping;          /* queues that are to stop first */
+	bool answer;
+	bool invalidate; /* it counts as one */
+	struct channel_message reply;
+};
+
+enum vbe_queue_state { VBE_IDLE, VBE_RUNNING, VBE_STOPPING };
+
+struct vbe_queue {
+	enum vbe_queue_state state;
+	bool kicked;  /* SET_VRING_KICK came: the ring is started */
+	bool enabled; /* by SET_VRING_ENABLE */
+	bool placed;  /* SET_VRING_ADDR came */
+	bool changed; /* to be started anew */
+	bool broken;  /* the embedder could not start it; until something changes */
+	uint16_t size, base;
+	struct vhu_vring_addr addr;
+	int kick, running_kick; /* what is to be used, and what the embedder uses; -1: none */
+	int call, err;          /* viommu_backend.lock */
+};
+
+struct viommu_backend {
+	struct viommu_backend_config config;
+	struct viommu *v;
+	struct viommu_endpoint *endpoint;
+	struct viommu_domain *domain;
+	struct channel front;
+	int epoll_fd, timer_fd, wake_fd;
+	uint32_t front_events;
+	uint64_t features, protocol_features;
+	bool has_features;
+	uint8_t status;
+	bool said_refused;
+	struct vbe_region regions[VBE_REGIONS];
+	unsigned region_count;
+	struct vbe_task *tasks, **tasks_end;
+	unsigned task_count;
+	_Atomic bool pending; /* a task waits for sections or holds */
+	struct viommu_inval *spare[VBE_SPARE_INVALS];
+	unsigned spare_count;
+	bool retry; /* misses were answered, or failed */
+	struct vbe_queue queues[VIOMMU_BACKEND_QUEUES];
+
+	struct lock lock;
+	struct channel back GUARDED_BY(lock); /* misses, faults; while has_back */
+	bool has_back GUARDED_BY(lock), back_out GUARDED_BY(lock);
+	uint64_t asked GUARDED_BY(lock), answered GUARDED_BY(lock); /* messages that are replied to, and replies */
+	struct vbe_miss misses[VBE_MISSES] GUARDED_BY(lock);
+	unsigned miss_count GUARDED_BY(lock);
+	bool short_answers GUARDED_BY(lock); /* the front end answers with less than is wanted: ask for each page */
+	uint64_t timer_ns GUARDED_BY(lock);  /* when the timer fires; 0: never */
+	struct viommu_backend_stats stats GUARDED_BY(lock);
+};
+
+/* backend.c */
+uint64_t vbe_now(void);
+void vbe_log(struct viommu_backend *backend, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Serve at this time at the latest. */
+void vbe_timer_locked(struct viommu_backend *backend, uint64_t ns) REQUIRES(backend->lock);
+
+/* message.c: do what a message says. Errors end the connection. */
+int vbe_message(struct viommu_backend *backend, struct channel_message *message);
+
+/* task.c: a task for a message; its invalidation is made with it where one is wanted. -ENOMEM. */
+int vbe_task_create(struct viommu_backend *backend, const struct channel_message *message, struct vbe_task **out);
+/* What the task takes away is recorded here. -ENOMEM. */
+int vbe_task_inval(struct viommu_backend *backend, struct vbe_task *task);
+/* Everything is decided: begin the waiting. */
+void vbe_task_begin(struct viommu_backend *backend, struct vbe_task *task);
+/* See which are complete, and answer. -errno of channel_send(). */
+int vbe_tasks_progress(struct viommu_backend *backend);
+/* A queue has stopped. */
+void vbe_tasks_stopped(struct viommu_backend *backend, unsigned queue);
+/* Wait for all, answer none. */
+void vbe_tasks_drop(struct viommu_backend *backend);
+
+/* memory.c. Errors: the message is refused. */
+int vbe_memory_set(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task);
+int vbe_memory_add(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task);
+int vbe_memory_remove(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task);
+/* Where the front end's address lies in guest memory, and how far that goes on. False: nowhere. */
+bool vbe_memory_find(const struct viommu_backend *backend, uint64_t user, uint64_t *gpa, uint64_t *len);
+void vbe_memory_unmap(struct vbe_region *region);
+
+/* iotlb.c */
+int vbe_iotlb(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task);
+/* Forget every translation. -ENOMEM. */
+int vbe_iotlb_clear(struct viommu_backend *backend, struct vbe_task *task);
+
+/* miss.c */
+extern const struct walk_ops vbe_walk_ops;
+void vbe_fault(void *opaque, const struct viommu_fault *fault);
+/* An UPDATE with these rights came. */
+void vbe_miss_update(struct viommu_backend *backend, struct range iova, unsigned access);
+/* A connection for messages of ours; it becomes the back end's. -errno. */
+int vbe_back_set(struct viommu_backend *backend, int fd);
+/* Replies, and what could not be sent. -errno: the channel is of no use. */
+int vbe_back_serve(struct viommu_backend *backend);
+/* Which misses have failed by now? */
+void vbe_miss_expire(struct viommu_backend *backend);
+
+/* ring.c */
+void vbe_queue_init(struct vbe_queue *queue);
+/* Start it or stop it, as its state says it should be. */
+void vbe_queue_refresh(struct viommu_backend *backend, unsigned queue);
+/* Begin it anew if it runs. */
+void vbe_queue_change(struct viommu_backend *backend, unsigned queue);
+void vbe_queues_change(struct viommu_backend *backend);
+int vbe_queue_message(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task);
+int vbe_queue_fd(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task);
+/* As at the beginning of the connection. */
+void vbe_queues_reset(struct viommu_backend *backend, struct vbe_task *task);
+void vbe_queues_fini(struct viommu_backend *backend);
+
+#endif
