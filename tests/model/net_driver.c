@@ -104,7 +104,7 @@ int net_teardown(void **state)
 	struct net_fixture *f = *state;
 
 	if (f->pci) {
-		for (unsigned i = 0; i < f->net->pair_count; i++)
+		for (unsigned i = 0; i < f->net->card.pair_count; i++)
 			close(fake_tap.peer[i]);
 		f->pci->ops->destroy(f->pci);
 	}

@@ -320,7 +320,7 @@ static void test_transmit_tap_lost(void **state)
 	net_kick_queue(f, TX);
 	sent_before = count_used(f, TX);
 	assert_in_range(sent_before, 1, FRAMES - 1);
-	net_tap_lost(f->net, EIO);
+	net_tap_lost(&f->net->card, EIO);
 	net_settle(f);
 	assert_int_equal(sent_before + count_used(f, TX), FRAMES);
 }

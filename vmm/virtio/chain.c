@@ -23,11 +23,11 @@ struct walk {
 };
 
 /* An indirect table may begin anywhere, so a descriptor in it may lie across two pages. Each byte is read once. */
-static int copy_unaligned(struct viommu_section *section, uint64_t at, uint8_t *to)
+static int copy_unaligned(const struct vq *vq, struct viommu_section *section, uint64_t at, uint8_t *to)
 {
 	for (unsigned i = 0; i < sizeof(struct vring_desc); i++) {
 		void *host;
-		int ret = ring_field(section, at, i, 1, VIOMMU_READ, &host);
+		int ret = ring_field(vq, section, at, i, 1, VIOMMU_READ, &host);
 
 		if (ret)
 			return ret;
@@ -37,20 +37,21 @@ static int copy_unaligned(struct viommu_section *section, uint64_t at, uint8_t *
 }
 
 /* Read once, as two words that the compiler must not fetch again. */
-static inline int copy_aligned(struct viommu_section *section, uint64_t at, uint64_t words[2])
+static inline int copy_aligned(const struct vq *vq, struct viommu_section *section, uint64_t at, uint64_t words[2])
 {
 	void *host;
-	int ret = ring_field(section, at, 0, sizeof(struct vring_desc), VIOMMU_READ, &host);
+	int ret = ring_field(vq, section, at, 0, sizeof(struct vring_desc), VIOMMU_READ, &host);
 
 	for (unsigned i = 0; i < 2 && !ret; i++)
 		words[i] = atomic_load_explicit((_Atomic uint64_t *)host + i, memory_order_relaxed);
 	return ret;
 }
 
-static inline int copy_desc(struct viommu_section *section, uint64_t at, struct vring_desc *desc)
+static inline int copy_desc(const struct vq *vq, struct viommu_section *section, uint64_t at, struct vring_desc *desc)
 {
 	uint64_t words[2];
-	int ret = at % sizeof(*desc) ? copy_unaligned(section, at, (uint8_t *)words) : copy_aligned(section, at, words);
+	int ret = at % sizeof(*desc) ? copy_unaligned(vq, section, at, (uint8_t *)words)
+				     : copy_aligned(vq, section, at, words);
 
 	if (ret)
 		return ret;
@@ -107,9 +108,11 @@ int chain_read(const struct vq *vq, struct viommu_section *section, struct vq_ch
 	uint32_t index = chain->head;
 	unsigned visited = 0;
 
+	if (walk.left > VQ_MAX_SEGMENTS)
+		walk.left = VQ_MAX_SEGMENTS;
 	while (walk.left && index < walk.count) {
 		struct vring_desc desc;
-		int ret = copy_desc(section, walk.table + (uint64_t)index * sizeof(desc), &desc);
+		int ret = copy_desc(vq, section, walk.table + (uint64_t)index * sizeof(desc), &desc);
 
 		if (ret)
 			return ret;

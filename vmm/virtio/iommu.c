@@ -16,7 +16,7 @@
 #include "vmm/virtio/virtio.h"
 
 /* Spans of a whole batch. A chain has at most VQ_MAX_SEGMENTS, each in few pieces: one always fits. */
-enum { CLASS_IOMMU = 0x080600, BATCH = VQ_MAX_SIZE, BATCH_SPANS = 2048, EVENT_BURST = 64 };
+enum { CLASS_IOMMU = 0x080600, BATCH = 256, BATCH_SPANS = 2048, EVENT_BURST = 64 };
 
 /* How long to let others finish before looking again, where nobody tells us that they have: 20 us to 1 ms. */
 enum { RETRY_FIRST_NS = 20000, RETRY_LAST_NS = 1000000 };

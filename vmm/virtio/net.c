@@ -26,13 +26,13 @@ static uint64_t net_features(struct virtio_dev *dev)
 {
 	const struct virtio_net *net = net_of(dev);
 	uint64_t features = BIT(MAC) | BIT(STATUS) | BIT(MRG_RXBUF) | BIT(CTRL_VQ) | BIT(CTRL_RX) | BIT(CTRL_RX_EXTRA) |
-			    BIT(CTRL_VLAN) | BIT(CTRL_MAC_ADDR) | net_offload_features(net->tap_features);
+			    BIT(CTRL_VLAN) | BIT(CTRL_MAC_ADDR) | net_offload_features(net->card.tap_features);
 
 	if (net_guest_offloads(features))
 		features |= BIT(CTRL_GUEST_OFFLOADS);
-	if (net->mtu >= MTU_MIN && net->mtu <= MTU_MAX)
+	if (net->card.mtu >= MTU_MIN && net->card.mtu <= MTU_MAX)
 		features |= BIT(MTU);
-	if (net->pair_count > 1)
+	if (net->card.pair_count > 1)
 		features |= BIT(MQ);
 	return features;
 }
@@ -42,23 +42,13 @@ static void net_config_read(struct virtio_dev *dev, uint32_t offset, void *buffe
 	const struct virtio_net *net = net_of(dev);
 	struct virtio_net_config config = {
 		.status = htole16(VIRTIO_NET_S_LINK_UP),
-		.max_virtqueue_pairs = htole16((uint16_t)net->pair_count),
-		.mtu = htole16((uint16_t)net->mtu),
+		.max_virtqueue_pairs = htole16((uint16_t)net->card.pair_count),
+		.mtu = htole16((uint16_t)net->card.mtu),
 	};
 
-	memcpy(config.mac, net->mac, sizeof(config.mac));
+	memcpy(config.mac, net->card.mac, sizeof(config.mac));
 	if (offset < sizeof(config))
 		memcpy(buffer, (char *)&config + offset, len < sizeof(config) - offset ? len : sizeof(config) - offset);
-}
-
-int net_set_offloads(struct virtio_net *net, uint64_t offloads)
-{
-	uint64_t features = net_settled((net->features & ~net_guest_offloads(net->features)) | offloads);
-	int ret = net->tap_gone ? 0 : tap_set_offloads(net->pairs[0].tap_fd, net_tap_offloads(features));
-
-	if (!ret)
-		net->rx_features = features;
-	return ret;
 }
 
 /* Section 5.1.2: without MQ the control queue is the third, whatever the device has. */
@@ -66,10 +56,10 @@ static void net_start(struct virtio_dev *dev)
 {
 	struct virtio_net *net = net_of(dev);
 
-	net->features = net->rx_features = net_settled(dev->driver_features);
-	net->control_queue = NET_PAIR_QUEUES * (net->features & BIT(MQ) ? net->pair_count : 1);
-	net_filter_init(&net->filter, net->features & BIT(CTRL_VLAN));
-	if (net_set_offloads(net, net_guest_offloads(net->features)))
+	net->card.features = net->card.rx_features = net_settled(dev->driver_features);
+	net->control_queue = NET_PAIR_QUEUES * (net->card.features & BIT(MQ) ? net->card.pair_count : 1);
+	net_filter_init(&net->card.filter, net->card.features & BIT(CTRL_VLAN));
+	if (net_set_offloads(&net->card, net_guest_offloads(net->card.features)))
 		vmm_log("%s: the tap refuses offloads that it had", dev->pci.name);
 }
 
@@ -77,7 +67,7 @@ static void net_kick(struct virtio_dev *dev, unsigned queue)
 {
 	struct virtio_net *net = net_of(dev);
 
-	if (queue == net->control_queue && net->features & BIT(CTRL_VQ))
+	if (queue == net->control_queue && net->card.features & BIT(CTRL_VQ))
 		net_control_kick(net);
 	else if (queue < net->control_queue)
 		net_pair_kick(&net->pairs[queue / NET_PAIR_QUEUES], queue % NET_PAIR_QUEUES);
@@ -93,11 +83,11 @@ static void net_reset(struct virtio_dev *dev)
 	struct virtio_net *net = net_of(dev);
 
 	loop_cancel(dev->loop, &net->control_work);
-	net_pairs_stop(net);
-	if (!net->tap_gone)
+	net_pairs_stop(&net->card);
+	if (!net->card.tap_gone)
 		tap_set_offloads(net->pairs[0].tap_fd, 0);
 	pthread_mutex_lock(&dev->pci.lock);
-	memcpy(net->mac, net->home_mac, MAC_SIZE);
+	memcpy(net->card.mac, net->home_mac, MAC_SIZE);
 	pthread_mutex_unlock(&dev->pci.lock);
 	virtio_reset_done(dev);
 }
@@ -117,7 +107,7 @@ static void net_destroy(struct virtio_dev *dev)
 	struct virtio_net *net = net_of(dev);
 
 	loop_cancel(dev->loop, &net->control_work);
-	net_pairs_fini(net);
+	net_pairs_fini(&net->card);
 	virtio_fini(dev);
 	free(net);
 }
@@ -135,21 +125,65 @@ static const struct virtio_ops net_ops = {
 	.destroy = net_destroy,
 };
 
+static struct virtio_net *net_of_card(struct net_card *card)
+{
+	return (struct virtio_net *)((char *)card - offsetof(struct virtio_net, card));
+}
+
+static int burst_begin(struct net_card *card, unsigned queue, struct viommu_section *section)
+{
+	struct virtio_dev *dev = &net_of_card(card)->dev;
+
+	return !dev->running || !dev->queues[queue].vq.enabled || virtio_dma_begin(dev, section) ? NET_EMPTY : 0;
+}
+
+static void burst_end(struct net_card *card, unsigned queue, struct viommu_section *section)
+{
+	(void)card;
+	(void)queue;
+	viommu_dma_end(section);
+}
+
+static void interrupt(struct net_card *card, unsigned queue)
+{
+	virtio_interrupt_queue(&net_of_card(card)->dev, queue);
+}
+
+static void broken(struct net_card *card, unsigned queue, int error)
+{
+	(void)error;
+	virtio_fail(&net_of_card(card)->dev,
+		    queue % NET_PAIR_QUEUES == NET_RX ? "a receive queue is broken" : "a transmit queue is broken");
+}
+
+static const struct net_card_ops card_ops = {
+	.begin = burst_begin,
+	.end = burst_end,
+	.interrupt = interrupt,
+	.broken = broken,
+};
+
 static int net_init(struct virtio_net *net, const struct virtio_env *env, const char *tap)
 {
 	int ret;
 
 	net->dev.loop = env->loop;
+	net->card.ops = &card_ops;
+	net->card.name = net->dev.pci.name;
+	net->card.loop = env->loop;
+	net->card.filtered = true;
+	net->card.pairs = net->pairs;
+	for (unsigned i = 0; i < NET_PAIR_QUEUES * net->card.pair_count; i++)
+		net->pairs[i / NET_PAIR_QUEUES].vqs[i % NET_PAIR_QUEUES] = &net->dev.queues[i].vq;
 	net->control_work = (struct loop_work){.run = control_cb, .opaque = net};
-	ret = net_pairs_init(net, tap);
+	ret = net_pairs_init(&net->card, tap);
 	if (ret)
 		return ret;
-	net->tap_features = tap_offloads(net->pairs[0].tap_fd);
-	net->mtu = tap_mtu(tap);
-	ret = virtio_init(&net->dev, &net_ops, (uint16_t)(NET_PAIR_QUEUES * net->pair_count + CONTROL_QUEUES), env);
+	ret = virtio_init(&net->dev, &net_ops, (uint16_t)(NET_PAIR_QUEUES * net->card.pair_count + CONTROL_QUEUES),
+			  env);
 	if (!ret)
 		return 0;
-	net_pairs_fini(net);
+	net_pairs_fini(&net->card);
 	vmm_log("net %s: %s", tap, strerror(-ret));
 	return ret;
 }
@@ -171,9 +205,9 @@ int virtio_net_create(const struct virtio_env *env, const char *tap, unsigned qu
 
 	if (!net)
 		return -ENOMEM;
-	net->pair_count = queues;
+	net->card.pair_count = queues;
 	memcpy(net->home_mac, mac, MAC_SIZE);
-	memcpy(net->mac, mac, MAC_SIZE);
+	memcpy(net->card.mac, mac, MAC_SIZE);
 	ret = net_init(net, env, tap);
 	if (ret) {
 		free(net);

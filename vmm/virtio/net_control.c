@@ -10,8 +10,8 @@ enum { COMMANDS = 16 };
 
 static int set_macs(struct virtio_net *net, const struct net_command *command)
 {
-	net_filter_set_macs(&net->filter.unicast, command->macs.unicast, command->macs.unicasts);
-	net_filter_set_macs(&net->filter.multicast, command->macs.multicast, command->macs.multicasts);
+	net_filter_set_macs(&net->card.filter.unicast, command->macs.unicast, command->macs.unicasts);
+	net_filter_set_macs(&net->card.filter.multicast, command->macs.multicast, command->macs.multicasts);
 	return 0;
 }
 
@@ -19,7 +19,7 @@ static int set_macs(struct virtio_net *net, const struct net_command *command)
 static int set_mac(struct virtio_net *net, const uint8_t *mac)
 {
 	pthread_mutex_lock(&net->dev.pci.lock);
-	memcpy(net->mac, mac, MAC_SIZE);
+	memcpy(net->card.mac, mac, MAC_SIZE);
 	pthread_mutex_unlock(&net->dev.pci.lock);
 	return 0;
 }
@@ -28,19 +28,19 @@ static int perform(struct virtio_net *net, const struct net_command *command)
 {
 	switch (command->kind) {
 	case NET_SET_MODE:
-		net->filter.modes[command->mode.index] = command->mode.on;
+		net->card.filter.modes[command->mode.index] = command->mode.on;
 		return 0;
 	case NET_SET_MACS:
 		return set_macs(net, command);
 	case NET_SET_MAC:
 		return set_mac(net, command->mac);
 	case NET_SET_VLAN:
-		net_filter_set_vlan(&net->filter, command->vlan.id, command->vlan.pass);
+		net_filter_set_vlan(&net->card.filter, command->vlan.id, command->vlan.pass);
 		return 0;
 	case NET_SET_PAIRS:
-		return net_pairs_use(net, command->pairs);
+		return net_pairs_use(&net->card, command->pairs);
 	case NET_SET_OFFLOADS:
-		return net_set_offloads(net, command->offloads);
+		return net_set_offloads(&net->card, command->offloads);
 	}
 	return -EINVAL;
 }
@@ -78,7 +78,8 @@ static uint8_t answer(struct virtio_net *net, size_t len)
 {
 	struct net_command command;
 
-	if (net_command_decode(net->command, len, net->features, net->pair_count, &command) || perform(net, &command))
+	if (net_command_decode(net->command, len, net->card.features, net->card.pair_count, &command) ||
+	    perform(net, &command))
 		return VIRTIO_NET_ERR;
 	return VIRTIO_NET_OK;
 }

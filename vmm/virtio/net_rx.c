@@ -7,9 +7,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "vmm/virtio/net.h"
+#include "vmm/virtio/net_card.h"
 
-enum { RX_DELIVERED = NET_MORE + 1, RX_DROPPED };
+enum { RX_DELIVERED = NET_ASKED + 1, RX_DROPPED };
 
 /* The device may not write to a buffer: all that were taken go back empty, or it would be in the way of every frame. */
 static int give_up(struct net_pair *pair, struct viommu_section *section)
@@ -31,7 +31,7 @@ static int read_failed(struct net_pair *pair, int error)
 {
 	drop(pair);
 	if (error != EAGAIN && error != EINTR)
-		net_tap_lost(pair->net, error);
+		net_tap_lost(pair->card, error);
 	return NET_TAP;
 }
 
@@ -82,14 +82,20 @@ static int read_frame(struct net_pair *pair)
 /* The frame that waits goes on in buffers that are taken from now on. */
 static int resume(struct net_pair *pair, struct viommu_section *section)
 {
+	int ret;
+
 	pair->frame.first = pair->frame.direct;
-	return net_window_resume(&pair->window, section) == NET_UNREACHABLE ? give_up(pair, section) : 0;
+	ret = net_window_resume(&pair->window, section);
+	if (ret == NET_LATER)
+		return NET_ASKED;
+	return ret == NET_UNREACHABLE ? give_up(pair, section) : 0;
 }
 
-static bool wanted(struct virtio_net *net, struct net_frame *frame)
+static bool wanted(struct net_card *card, struct net_frame *frame)
 {
-	return net_header_from_tap(&frame->header, frame->len, net->rx_features, net->mtu) &&
-	       net_filter_passes(&net->filter, net->mac, frame->start, frame->start_len);
+	if (!net_header_from_tap(&frame->header, frame->len, card->rx_features, card->mtu))
+		return false;
+	return !card->filtered || net_filter_passes(&card->filter, card->mac, frame->start, frame->start_len);
 }
 
 /* Copy what is aside into the buffers that were taken meanwhile, as far as they go. */
@@ -105,16 +111,16 @@ static void fill(struct net_pair *pair)
 }
 
 /*
- * Keep a frame, and its buffers, until there are more. A ring whose buffers cannot hold it even when all are there would wait
+ * Keep a frame, and its buffers, until there are more, or until they can be reached; `end` says which. A ring whose buffers cannot hold it even when all are there would wait
  * for ever.
  */
-static int keep(struct net_pair *pair)
+static int keep(struct net_pair *pair, int end)
 {
-	if (pair->window.count == net_vq(pair, NET_RX)->size)
+	if (end == NET_EMPTY && pair->window.count == net_vq(pair, NET_RX)->size)
 		return drop(pair);
 	fill(pair);
 	pair->late = true;
-	return NET_EMPTY;
+	return end;
 }
 
 /* The ring is asked for kicks before it is found empty, so the driver tells of the next buffer. */
@@ -132,7 +138,7 @@ static int take_or_ask(struct net_pair *pair, struct viommu_section *section)
 /* Take what the frame needs beyond what was taken. 0: it is there; or as a burst's end. */
 static int take_rest(struct net_pair *pair, struct viommu_section *section)
 {
-	const bool merge = pair->net->features >> VIRTIO_NET_F_MRG_RXBUF & 1;
+	const bool merge = pair->card->features >> VIRTIO_NET_F_MRG_RXBUF & 1;
 	int ret = NET_TAKEN;
 
 	if (!merge && pair->window.bytes < pair->frame.len)
@@ -143,7 +149,9 @@ static int take_rest(struct net_pair *pair, struct viommu_section *section)
 	case NET_TAKEN:
 		return 0;
 	case NET_NONE_LEFT:
-		return keep(pair);
+		return keep(pair, NET_EMPTY);
+	case NET_LATER:
+		return keep(pair, NET_ASKED);
 	case NET_UNREACHABLE:
 		return give_up(pair, section);
 	case NET_FULL:
@@ -156,7 +164,7 @@ static int take_rest(struct net_pair *pair, struct viommu_section *section)
 static int deliver(struct net_pair *pair, struct viommu_section *section)
 {
 	struct net_window *window = &pair->window;
-	int ret = wanted(pair->net, &pair->frame) ? take_rest(pair, section) : drop(pair);
+	int ret = wanted(pair->card, &pair->frame) ? take_rest(pair, section) : drop(pair);
 
 	if (ret)
 		return ret;
@@ -179,6 +187,8 @@ static int receive(struct net_pair *pair, struct viommu_section *section)
 	ret = take_likely(pair, section);
 	if (ret == NET_UNREACHABLE)
 		return give_up(pair, section);
+	if (ret == NET_LATER)
+		return NET_ASKED;
 	if (ret == NET_NONE_LEFT)
 		return net_ring_empty(net_vq(pair, NET_RX), section);
 	ret = ret < 0 ? ret : read_frame(pair);

@@ -54,7 +54,7 @@ int net_window_take(struct net_window *window, struct vq *vq, struct viommu_sect
 		return NET_FULL;
 	ret = vq_pop(vq, section, &window->chain);
 	if (ret <= 0)
-		return ret;
+		return ret == -EAGAIN ? NET_LATER : ret;
 	/* Section 5.1.6.3.1: each buffer has room for a header at least. */
 	if (window->chain.writable_bytes < TAP_HEADER_SIZE)
 		return -EINVAL;
@@ -63,18 +63,38 @@ int net_window_take(struct net_window *window, struct vq *vq, struct viommu_sect
 	ret = first ? add_header(window, section) : 0;
 	if (!ret)
 		ret = add_room(window, section, first ? TAP_HEADER_SIZE : 0);
+	if (ret == -EAGAIN) {
+		net_window_undo(window, vq, 1);
+		return NET_LATER;
+	}
 	return ret ? NET_UNREACHABLE : NET_TAKEN;
+}
+
+/* A piece again, which may have come apart meanwhile: then it is not what was promised, unless the rest of it just comes late. */
+static int find_again(struct viommu_section *section, struct viommu_span *span)
+{
+	struct viommu_span now, rest;
+	int ret = viommu_dma_translate(section, span->iova, span->len, VIOMMU_WRITE, &now);
+
+	if (!ret && now.len < span->len) {
+		const struct viommu_iova iova = {span->iova.value + now.len};
+
+		ret = viommu_dma_translate(section, iova, span->len - now.len, VIOMMU_WRITE, &rest);
+		ret = ret ? ret : -EFAULT;
+	}
+	if (!ret)
+		*span = now;
+	return ret;
 }
 
 int net_window_resume(struct net_window *window, struct viommu_section *section)
 {
 	window->iov_count = 1;
 	for (unsigned i = 0; i < window->header_count; i++) {
-		struct viommu_span *span = &window->header[i];
-		uint64_t len = span->len;
+		int ret = find_again(section, &window->header[i]);
 
-		if (viommu_dma_translate(section, span->iova, len, VIOMMU_WRITE, span) || span->len < len)
-			return NET_UNREACHABLE;
+		if (ret)
+			return ret == -EAGAIN ? NET_LATER : NET_UNREACHABLE;
 	}
 	return NET_TAKEN;
 }

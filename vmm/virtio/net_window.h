@@ -35,6 +35,7 @@ enum net_taken {
 	NET_NONE_LEFT = 0,   /* the ring is empty */
 	NET_FULL = 2,        /* the window takes no more */
 	NET_UNREACHABLE = 3, /* taken, but the device may not write to it; the fault is reported */
+	NET_LATER = 4,       /* not taken: it is not known yet where it lies, but asked for */
 };
 
 /* Take one more chain. enum net_taken; -errno: the ring is broken, or the driver. */
@@ -42,7 +43,7 @@ int net_window_take(struct net_window *window, struct vq *vq, struct viommu_sect
 
 /*
  * A new section: places of the last one are void. The header's is found again, those of the frame are forgotten, the chains stay taken.
- * NET_TAKEN or NET_UNREACHABLE.
+ * NET_TAKEN, NET_UNREACHABLE or NET_LATER.
  */
 int net_window_resume(struct net_window *window, struct viommu_section *section);
 

@@ -12,7 +12,15 @@
 
 #include <viommu/viommu.h>
 
-enum { VQ_MAX_SIZE = 256, VQ_MAX_SEGMENTS = 256 };
+/* A ring of the largest size lies in so many pages at most: five, two, and four. */
+enum { VQ_MAX_SIZE = 1024, VQ_MAX_SEGMENTS = 256, VQ_PIECES = 11 };
+
+/* A piece of the ring in this process, valid in the section in which it was found. */
+struct vq_piece {
+	uint64_t iova, len;
+	uint8_t *host;
+	unsigned access;
+};
 
 struct vq {
 	uint16_t size;
@@ -26,6 +34,10 @@ struct vq {
 	bool event_written;      /* avail_event has been */
 	uint16_t used_flags;     /* what we wrote last into the used ring's flags, without events */
 	uint16_t avail_event;    /* and with them, into its event field */
+	bool adopt;              /* next_used is in the ring: somebody else used it before */
+	/* Between vq_resolve() and vq_release(). */
+	unsigned piece_count;
+	struct vq_piece pieces[VQ_PIECES];
 };
 
 /* One buffer of a chain. */
@@ -36,7 +48,8 @@ struct vq_segment {
 
 /*
  * A chain that the driver made available. Readable segments come first; those without a byte are left out. Chains in the queue's
- * table are as long as the queue at most; with an indirect table, VQ_MAX_SEGMENTS descriptors whatever the queue's size is.
+ * table are as long as the queue at most, and no longer than VQ_MAX_SEGMENTS descriptors; with an indirect table these are the limit
+ * whatever the queue's size is.
  */
 struct vq_chain {
 	uint16_t head;
@@ -46,15 +59,26 @@ struct vq_chain {
 };
 
 /*
+ * Find all of the ring at the start of a section; until vq_release() its fields need no further translation, which for that cannot
+ * fail in the middle. For devices whose translations may come late (viommu/backend.h); others need not. 0, or as
+ * viommu_dma_translate(): nothing is resolved, but all that is missing has been asked for.
+ */
+int vq_resolve(struct vq *vq, struct viommu_section *section);
+void vq_release(struct vq *vq);
+
+/*
  * Take the next chain. 1: taken; 0: the ring is empty; -EFAULT, -EACCES: a ring address is not reachable (the fault is
  * reported); -EINVAL: the driver broke the rules (loop, bad index, readable after writable, too long, bad indirect
  * table). After an error the queue cannot go on: virtio_fail(). With events (section 2.7.9) the driver notifies once after each 0,
- * unless kicks are refused: pop until then, or come back by yourself.
+ * unless kicks are refused: pop until then, or come back by yourself. -EAGAIN (nothing is taken): as viommu_dma_translate().
  */
 int vq_pop(struct vq *vq, struct viommu_section *section, struct vq_chain *chain);
 
 /* Undo the last vq_pop(), which gave a chain that has not been pushed: the next one gives it again. */
 void vq_unpop(struct vq *vq);
+
+/* Go past a chain without looking at it; vq_unpop() goes back. */
+void vq_skip(struct vq *vq);
 
 /* How many chains wait; negative errno as above. */
 int vq_waiting(struct vq *vq, struct viommu_section *section);

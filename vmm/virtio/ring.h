@@ -7,13 +7,32 @@
 
 #include "vmm/virtio/queue.h"
 
+/* In what vq_resolve() found. */
+static inline void *ring_resolved(const struct vq *vq, uint64_t iova, size_t len, unsigned access)
+{
+	for (unsigned i = 0; i < vq->piece_count; i++) {
+		const struct vq_piece *piece = &vq->pieces[i];
+		uint64_t offset = iova - piece->iova;
+
+		if (offset < piece->len && len <= piece->len - offset && !(access & ~piece->access))
+			return piece->host + offset;
+	}
+	return NULL;
+}
+
 /* Find a field. Aligned to its size, it lies in one page and so in one piece. */
-static inline int ring_field(struct viommu_section *section, uint64_t base, uint64_t offset, size_t len,
-			     unsigned access, void **host)
+static inline int ring_field(const struct vq *vq, struct viommu_section *section, uint64_t base, uint64_t offset,
+			     size_t len, unsigned access, void **host)
 {
 	struct viommu_span span;
-	int ret = viommu_dma_translate(section, (struct viommu_iova){base + offset}, len, access, &span);
+	int ret;
 
+	if (vq->piece_count) {
+		*host = ring_resolved(vq, base + offset, len, access);
+		if (*host)
+			return 0;
+	}
+	ret = viommu_dma_translate(section, (struct viommu_iova){base + offset}, len, access, &span);
 	if (ret)
 		return ret;
 	if (span.len < len)
