@@ -8,18 +8,23 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LOG_LINE_MAX = 1024 };
+enum { LOG_LINE_MAX = 1024, LOG_NAME_MAX = 64 };
+
+static const char *log_name = "viommu";
+
+void vmm_log_name(const char *name)
+{
+	log_name = name;
+}
 
 /* One write() a line, so that lines of several threads do not mix. */
 void vmm_log(const char *format, ...)
 {
-	static const char prefix[] = "viommu: ";
 	char line[LOG_LINE_MAX];
-	const size_t start = sizeof(prefix) - 1;
+	const size_t start = (size_t)snprintf(line, LOG_NAME_MAX, "%s: ", log_name);
 	const int saved = errno;
 	va_list args;
 
-	memcpy(line, prefix, start);
 	va_start(args, format);
 	const int wanted = vsnprintf(line + start, sizeof(line) - start, format, args);
 	va_end(args);

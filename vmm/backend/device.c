@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/backend/device.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_net.h>
+#include <linux/virtio_ring.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm/util/log.h"
+
+#define NET_BIT(feature) (1ull << VIRTIO_NET_F_##feature)
+#define VERSION_1 (1ull << VIRTIO_F_VERSION_1)
+
+enum { MTU_MIN = 68, MTU_MAX = 65535 };
+
+static struct net_backend *device_of(struct net_card *card)
+{
+	return (struct net_backend *)((char *)card - offsetof(struct net_backend, card));
+}
+
+/* The control queue is the front end's affair. */
+static uint64_t features_of(const struct net_card *card)
+{
+	uint64_t features = VERSION_1 | 1ull << VIRTIO_F_ACCESS_PLATFORM | 1ull << VIRTIO_RING_F_INDIRECT_DESC |
+			    1ull << VIRTIO_RING_F_EVENT_IDX | NET_BIT(MRG_RXBUF) |
+			    net_offload_features(card->tap_features);
+
+	if (card->mtu >= MTU_MIN && card->mtu <= MTU_MAX)
+		features |= NET_BIT(MTU);
+	if (card->pair_count > 1)
+		features |= NET_BIT(MQ);
+	return features;
+}
+
+static void set_features(void *opaque, uint64_t features)
+{
+	struct net_backend *device = opaque;
+	struct net_card *card = &device->card;
+	/* What needs a control queue has one, in the front end. */
+	uint64_t settled = net_settled(features | NET_BIT(CTRL_VQ));
+
+	card->features = card->rx_features = settled;
+	if (net_set_offloads(card, net_guest_offloads(settled)))
+		vmm_log("%s: the tap refuses offloads that it had", card->name);
+}
+
+static int config_get(void *opaque, uint32_t offset, void *buffer, uint32_t len)
+{
+	const struct net_backend *device = opaque;
+	const struct virtio_net_config config = {
+		.status = htole16(VIRTIO_NET_S_LINK_UP),
+		.max_virtqueue_pairs = htole16((uint16_t)device->card.pair_count),
+		.mtu = htole16((uint16_t)device->card.mtu),
+	};
+
+	memset(buffer, 0, len);
+	if (offset < sizeof(config))
+		memcpy(buffer, (const char *)&config + offset,
+		       len < sizeof(config) - offset ? len : sizeof(config) - offset);
+	return 0;
+}
+
+/* The front end's user asks for an MTU: it is the tap's or it is refused. */
+static int set_mtu(void *opaque, uint64_t mtu)
+{
+	const struct net_backend *device = opaque;
+
+	return mtu <= device->card.mtu && mtu >= MTU_MIN ? 0 : -EINVAL;
+}
+
+static unsigned index_of(const struct net_backend_queue *queue)
+{
+	return (unsigned)(queue - queue->device->queues);
+}
+
+static void run(struct net_backend_queue *queue)
+{
+	unsigned index = index_of(queue);
+
+	net_pair_kick(&queue->device->pairs[index / NET_PAIR_QUEUES], index % NET_PAIR_QUEUES);
+}
+
+/* What is readable for ever would keep the loop busy: it is not looked at any more. */
+static void kicked(void *opaque, uint32_t events)
+{
+	struct net_backend_queue *queue = opaque;
+	uint64_t count;
+	ssize_t n = read(queue->kick.fd, &count, sizeof(count));
+
+	if (events & (EPOLLERR | EPOLLHUP) || (n != sizeof(count) && !(n < 0 && errno == EAGAIN))) {
+		loop_remove(queue->device->card.loop, &queue->kick);
+		queue->kick.fd = -1;
+	}
+	run(queue);
+}
+
+static void set_ring(const struct net_card *card, struct vq *vq, const struct viommu_backend_ring *ring)
+{
+	*vq = (struct vq){
+		.size = ring->size,
+		.enabled = true,
+		.desc = ring->desc.value,
+		.avail = ring->avail.value,
+		.used = ring->used.value,
+		.next_avail = ring->base,
+		.adopt = true,
+		.indirect = card->features >> VIRTIO_RING_F_INDIRECT_DESC & 1,
+		.event_idx = card->features >> VIRTIO_RING_F_EVENT_IDX & 1,
+	};
+}
+
+/* Frames are drawn with the header of virtio 1 and nothing else. */
+static int start(void *opaque, unsigned index, const struct viommu_backend_ring *ring)
+{
+	struct net_backend *device = opaque;
+	struct net_backend_queue *queue = &device->queues[index];
+	struct net_pair *pair = &device->pairs[index / NET_PAIR_QUEUES];
+	int ret;
+
+	if (!(device->card.features & VERSION_1) || ring->kick_fd < 0)
+		return -EOPNOTSUPP;
+	set_ring(&device->card, &queue->vq, ring);
+	queue->broken = false;
+	queue->kick = (struct loop_watch){.fd = ring->kick_fd, .ready = kicked, .opaque = queue};
+	ret = loop_add(device->card.loop, &queue->kick, EPOLLIN);
+	if (!ret && index % NET_PAIR_QUEUES == NET_RX)
+		ret = net_pair_use(pair, true);
+	if (ret) {
+		queue->vq.enabled = false;
+		loop_remove(device->card.loop, &queue->kick);
+		return ret;
+	}
+	/* The driver may have filled it before. */
+	loop_post(device->card.loop, index % NET_PAIR_QUEUES == NET_RX ? &pair->rx_work : &pair->tx_work);
+	return 0;
+}
+
+static void stop(void *opaque, unsigned index)
+{
+	struct net_backend *device = opaque;
+	struct net_backend_queue *queue = &device->queues[index];
+	struct net_pair *pair = &device->pairs[index / NET_PAIR_QUEUES];
+
+	if (queue->kick.fd >= 0)
+		loop_remove(device->card.loop, &queue->kick);
+	net_pair_stop(pair, index % NET_PAIR_QUEUES);
+	if (index % NET_PAIR_QUEUES == NET_RX)
+		net_pair_use(pair, false);
+	queue->vq.enabled = false;
+	viommu_backend_stopped(device->connection, index, queue->vq.next_avail);
+}
+
+static void retry(void *opaque)
+{
+	net_pairs_retry(&((struct net_backend *)opaque)->card);
+}
+
+static void log_line(void *opaque, const char *line)
+{
+	(void)opaque;
+	vmm_log("%s", line);
+}
+
+static const struct viommu_backend_ops backend_ops = {
+	.start = start,
+	.stop = stop,
+	.retry = retry,
+	.features = set_features,
+	.config_get = config_get,
+	.set_mtu = set_mtu,
+	.log = log_line,
+};
+
+/* The one place where a burst begins. */
+static int burst_begin(struct net_card *card, unsigned index, struct viommu_section *section)
+{
+	struct net_backend *device = device_of(card);
+	struct net_backend_queue *queue = &device->queues[index];
+	int ret;
+
+	if (!device->connection || !queue->vq.enabled || queue->broken)
+		return NET_EMPTY;
+	if (viommu_backend_begin(device->connection, section))
+		return NET_MORE; /* too many sections are open */
+	ret = vq_resolve(&queue->vq, section);
+	if (!ret)
+		return 0;
+	viommu_backend_end(device->connection, section);
+	return ret == -EAGAIN ? NET_ASKED : ret;
+}
+
+/* And the one where it ends. */
+static void burst_end(struct net_card *card, unsigned index, struct viommu_section *section)
+{
+	struct net_backend *device = device_of(card);
+
+	vq_release(&device->queues[index].vq);
+	viommu_backend_end(device->connection, section);
+}
+
+static void interrupt(struct net_card *card, unsigned index)
+{
+	viommu_backend_interrupt(device_of(card)->connection, index);
+}
+
+static bool may_log(struct net_backend *device)
+{
+	struct timespec now;
+	uint64_t ns;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ns = (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+	if (device->logged_ns && ns - device->logged_ns < 1000000000ull)
+		return false;
+	device->logged_ns = ns;
+	return true;
+}
+
+/* A ring that cannot be reached may be, at the next kick; a driver that broke the rules has to begin anew. */
+static void broken(struct net_card *card, unsigned index, int error)
+{
+	struct net_backend *device = device_of(card);
+
+	device->queues[index].broken = error != -EFAULT && error != -EACCES;
+	if (may_log(device))
+		vmm_log("queue %u: %s", index,
+			device->queues[index].broken ? "the ring is broken" : "the ring cannot be reached");
+	viommu_backend_error(device->connection, index);
+}
+
+static void prefetch(struct net_card *card, struct viommu_section *section, const struct vq_segment *segment,
+		     unsigned access)
+{
+	viommu_backend_prefetch(device_of(card)->connection, section, segment->iova, segment->len, access);
+}
+
+static const struct net_card_ops card_ops = {
+	.begin = burst_begin,
+	.end = burst_end,
+	.interrupt = interrupt,
+	.broken = broken,
+	.prefetch = prefetch,
+};
+
+int net_backend_init(struct net_backend *device, struct loop *loop, const char *tap, unsigned pairs)
+{
+	device->card.ops = &card_ops;
+	device->card.name = tap;
+	device->card.loop = loop;
+	device->card.pair_count = pairs;
+	device->card.pairs = device->pairs;
+	for (unsigned i = 0; i < NET_PAIR_QUEUES * pairs; i++) {
+		device->queues[i].device = device;
+		device->queues[i].kick.fd = -1;
+		device->pairs[i / NET_PAIR_QUEUES].vqs[i % NET_PAIR_QUEUES] = &device->queues[i].vq;
+	}
+	return net_pairs_init(&device->card, tap);
+}
+
+void net_backend_fini(struct net_backend *device)
+{
+	net_backend_disconnect(device);
+	net_pairs_fini(&device->card);
+}
+
+static void serve(void *opaque, uint32_t events)
+{
+	struct net_backend *device = opaque;
+	int err = viommu_backend_serve(device->connection);
+
+	(void)events;
+	if (!err)
+		return;
+	net_backend_disconnect(device);
+	device->over(device->opaque, err == -EPIPE ? 0 : err);
+}
+
+int net_backend_connect(struct net_backend *device, int fd)
+{
+	const struct viommu_backend_config config = {
+		.ops = &backend_ops,
+		.opaque = device,
+		.features = features_of(&device->card),
+		.queues = NET_PAIR_QUEUES * device->card.pair_count,
+		.queue_number = device->card.pair_count,
+		.queue_size = VQ_MAX_SIZE,
+	};
+	int err = viommu_backend_create(fd, &config, &device->connection);
+
+	if (err)
+		return err;
+	device->watch =
+		(struct loop_watch){.fd = viommu_backend_fd(device->connection), .ready = serve, .opaque = device};
+	err = loop_add(device->card.loop, &device->watch, EPOLLIN);
+	if (err) {
+		viommu_backend_destroy(device->connection);
+		device->connection = NULL;
+	}
+	return err;
+}
+
+void net_backend_disconnect(struct net_backend *device)
+{
+	if (!device->connection)
+		return;
+	loop_remove(device->card.loop, &device->watch);
+	viommu_backend_destroy(device->connection);
+	device->connection = NULL;
+	if (!device->card.tap_gone)
+		tap_set_offloads(device->pairs[0].tap_fd, 0);
+}

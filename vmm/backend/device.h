@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A network device for a vhost-user front end: the queue pairs of the monitor's device (vmm/virtio/net_card.h) over the rings of
+ * a connection (viommu/backend.h). One thread, that of the loop.
+ */
+#ifndef VMM_BACKEND_DEVICE_H
+#define VMM_BACKEND_DEVICE_H
+
+#include <viommu/backend.h>
+
+#include "vmm/virtio/net_card.h"
+
+struct net_backend;
+
+/* A queue of the connection. */
+struct net_backend_queue {
+	struct net_backend *device;
+	struct vq vq;
+	bool broken; /* by the driver; until it is started again */
+	struct loop_watch kick;
+};
+
+struct net_backend {
+	struct net_card card;
+	struct viommu_backend *connection; /* NULL: there is none */
+	struct loop_watch watch;
+	/* The connection is over: 0, the front end has closed it, or why. It may be closed from here. */
+	void (*over)(void *opaque, int error);
+	void *opaque;
+	uint64_t logged_ns;
+	struct net_backend_queue queues[NET_PAIR_QUEUES * NET_MAX_PAIRS];
+	struct net_pair pairs[NET_MAX_PAIRS];
+};
+
+/* Open the tap. -errno after a line in the log. `over` and `opaque` are set before. */
+int net_backend_init(struct net_backend *device, struct loop *loop, const char *tap, unsigned pairs);
+void net_backend_fini(struct net_backend *device);
+
+/* Serve a connected socket, which is taken; one at a time. -errno. */
+int net_backend_connect(struct net_backend *device, int fd);
+void net_backend_disconnect(struct net_backend *device);
+
+#endif
