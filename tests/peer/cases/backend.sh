@@ -11,7 +11,7 @@ backend_guest()
 	name=backend-$1
 	kill_peer peer0 10.78.0.2 start_backend "$socket" peer0 &
 	killer=$!
-	peer_guest "backend-$1" 10.78.0.2 "vhost-user=$socket" "$1" net,round-trips,load,log
+	peer_guest "backend-$1" 10.78.0.2 "vhost-user=$socket" "$1" net,round-trips,load,remove,log
 	check_kills "backend-$1" "$killer"
 	check_held "backend-$1"
 	check_backend "backend-$1"

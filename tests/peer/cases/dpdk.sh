@@ -13,7 +13,7 @@ dpdk_guest()
 		kill_peer peer1 10.78.1.2 start_dpdk "$socket" peer1 10.78.1.1 &
 		killer=$!
 	fi
-	peer_guest "dpdk-$1" 10.78.1.2 "vhost-user=$socket" "$1" "net,round-trips,${2:+$2,}log"
+	peer_guest "dpdk-$1" 10.78.1.2 "vhost-user=$socket" "$1" "net,round-trips,${2:+$2,}remove,log"
 	if [ -n "$killer" ]; then
 		check_kills "dpdk-$1" "$killer"
 		check_held "dpdk-$1"

@@ -23,5 +23,5 @@ qemu_backend()
 	ip link delete peer0
 }
 
-qemu_backend strict 1 net,round-trips,load,log
-[ -z "$full" ] || qemu_backend lazy 0 net,round-trips,log
+qemu_backend strict 1 net,round-trips,load,remove,log
+[ -z "$full" ] || qemu_backend lazy 0 net,round-trips,remove,log
