@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/backend/device.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,7 +21,7 @@ static struct net_backend *device_of(struct net_card *card)
 	return (struct net_backend *)((char *)card - offsetof(struct net_backend, card));
 }
 
-/* The control queue is the front end's affair. */
+/* The control queue is the front end's affair, and so is the configuration space: what QEMU warns of is not offered. */
 static uint64_t features_of(const struct net_card *card)
 {
 	uint64_t features = VERSION_1 | 1ull << VIRTIO_F_ACCESS_PLATFORM | 1ull << VIRTIO_RING_F_INDIRECT_DESC |
@@ -47,22 +45,6 @@ static void set_features(void *opaque, uint64_t features)
 	card->features = card->rx_features = settled;
 	if (net_set_offloads(card, net_guest_offloads(settled)))
 		vmm_log("%s: the tap refuses offloads that it had", card->name);
-}
-
-static int config_get(void *opaque, uint32_t offset, void *buffer, uint32_t len)
-{
-	const struct net_backend *device = opaque;
-	const struct virtio_net_config config = {
-		.status = htole16(VIRTIO_NET_S_LINK_UP),
-		.max_virtqueue_pairs = htole16((uint16_t)device->card.pair_count),
-		.mtu = htole16((uint16_t)device->card.mtu),
-	};
-
-	memset(buffer, 0, len);
-	if (offset < sizeof(config))
-		memcpy(buffer, (const char *)&config + offset,
-		       len < sizeof(config) - offset ? len : sizeof(config) - offset);
-	return 0;
 }
 
 /* The front end's user asks for an MTU: it is the tap's or it is refused. */
@@ -171,7 +153,6 @@ static const struct viommu_backend_ops backend_ops = {
 	.stop = stop,
 	.retry = retry,
 	.features = set_features,
-	.config_get = config_get,
 	.set_mtu = set_mtu,
 	.log = log_line,
 };

@@ -259,6 +259,13 @@ static void ask_again_locked(struct viommu_backend *backend) REQUIRES(backend->l
 	}
 }
 
+/* A front end that closes it, as one that stops does, is asked no more: what is missing now is a fault in time. */
+static void close_locked(struct viommu_backend *backend) REQUIRES(backend->lock)
+{
+	channel_fini(&backend->back);
+	backend->has_back = false;
+}
+
 int vbe_back_serve(struct viommu_backend *backend)
 {
 	int err = 0;
@@ -268,14 +275,19 @@ int vbe_back_serve(struct viommu_backend *backend)
 		err = replies_locked(backend);
 		if (!err && backend->back_out)
 			err = channel_flush(&backend->back);
-		await_locked(backend);
+		if (err == -EPIPE)
+			close_locked(backend);
+		else
+			await_locked(backend);
 		if (!err)
 			ask_again_locked(backend);
 	}
 	lock_drop(&backend->lock);
-	if (err && err != -EAGAIN)
+	if (err == -EAGAIN || err == -EPIPE)
+		return 0;
+	if (err)
 		vbe_log(backend, "the channel for the back end's messages fails: %s", strerror(-err));
-	return err == -EAGAIN ? 0 : err;
+	return err;
 }
 
 int vbe_back_set(struct viommu_backend *backend, int fd)
