@@ -12,7 +12,7 @@ isolated_guest()
 		kill_peer peer3 10.78.3.2 start_dpdk "$socket" peer3 10.78.3.1 &
 		killer=$!
 	fi
-	peer_guest "isolated-$1" 10.78.3.2 "vhost-user=$socket,isolate=on" "$1" "net,round-trips,${killer:+load,}log"
+	peer_guest "isolated-$1" 10.78.3.2 "vhost-user=$socket,isolate=on" "$1" "net,round-trips,${killer:+load,}remove,log"
 	if [ -n "$killer" ]; then
 		check_kills "isolated-$1" "$killer"
 		check_held "isolated-$1"
