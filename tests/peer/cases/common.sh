@@ -13,8 +13,8 @@ peer_guest()
 		card=$card,ats=on
 		cmdline='intel_iommu=on '
 	fi
-	run_guest "$case" "${cmdline}iommu.strict=$strict viommu.test=$5 viommu.seconds=$seconds viommu.load=$GUEST_SECONDS viommu.ip=$2" \
-		--iommu "$iommu" --net "$card" --no-reboot
+	run_guest "$case" "${cmdline}iommu.strict=$strict viommu.test=$5 viommu.seconds=$seconds viommu.write=32K
+		viommu.load=$GUEST_SECONDS viommu.ip=$2" --iommu "$iommu" --net "$card" --no-reboot
 	check_traffic "$case"
 	check "$case: the monitor reports no fault" "see the monitor's lines" no_fault
 }

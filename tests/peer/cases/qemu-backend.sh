@@ -13,7 +13,8 @@ qemu_backend()
 		kill_peer peer0 10.78.0.2 start_backend "$socket" peer0 &
 		killer=$!
 	fi
-	run_qemu "$case" "iommu.strict=$2 viommu.test=$3 viommu.seconds=$seconds viommu.load=$GUEST_SECONDS viommu.ip=10.78.0.2" "$socket"
+	run_qemu "$case" "iommu.strict=$2 viommu.test=$3 viommu.seconds=$seconds viommu.write=32K
+		viommu.load=$GUEST_SECONDS viommu.ip=10.78.0.2" "$socket"
 	check_traffic "$case"
 	if [ -n "$killer" ]; then
 		check_kills "$case" "$killer"

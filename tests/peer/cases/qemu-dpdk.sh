@@ -9,8 +9,8 @@ if [ -n "$full" ]; then
 	kill_peer peer1 10.78.1.2 start_dpdk "$WORK/dpdk" peer1 10.78.1.1 &
 	killer=$!
 fi
-run_qemu qemu-dpdk "iommu.strict=1 viommu.test=net,round-trips,${killer:+load,}remove,log viommu.seconds=$seconds viommu.load=$GUEST_SECONDS
-	viommu.ip=10.78.1.2" "$WORK/dpdk"
+run_qemu qemu-dpdk "iommu.strict=1 viommu.test=net,round-trips,${killer:+load,}remove,log viommu.seconds=$seconds
+	viommu.write=32K viommu.load=$GUEST_SECONDS viommu.ip=10.78.1.2" "$WORK/dpdk"
 check_traffic qemu-dpdk
 [ -z "$killer" ] || check_kills qemu-dpdk "$killer"
 stop_peer
