@@ -106,8 +106,8 @@ struct viommu_vhu_config {
 	bool (*may_dma)(void *opaque);
 	bool push_maps;    /* tell the back end what the guest maps before it asks, where the guest tells of it */
 	unsigned reply_ms; /* how long the back end may take to acknowledge an IOTLB message; 0: 5000 */
-	unsigned
-		setup_ms; /* and to answer anything else: it may have to take in all of guest memory first; 0: 30 000 */
+	/* And to take in the memory table, which may mean to fill all of guest memory; anything else takes a quarter of it. 0: 120 000. */
+	unsigned setup_ms;
 	const struct viommu_vhu_ops *ops;
 	void *opaque;
 };
@@ -131,7 +131,8 @@ VIOMMU_PUBLIC int viommu_vhu_create(const struct viommu_vhu_config *config, stru
 VIOMMU_PUBLIC void viommu_vhu_destroy(struct viommu_vhu *vhu);
 
 /*
- * viommu_vhu_connect - begin to negotiate over a connected Unix stream socket, which is now the front end's, also on errors.
+ * viommu_vhu_connect - begin to negotiate over a connected Unix stream socket, which is now the front end's, also on errors. The back end is
+ * told of the memory that there is right after that.
  * Errors: -EBUSY (there is a connection), -ENOTRECOVERABLE (viommu_vhu_stuck()), -ENOMEM, -EMFILE.
  */
 VIOMMU_PUBLIC int viommu_vhu_connect(struct viommu_vhu *vhu, int fd);

@@ -81,6 +81,27 @@ static void test_tells_no_host_address(void **state)
 	assert_int_equal(f->back.memory.regions[1].mmap_offset, 0x3000);
 }
 
+/* A back end may take its time over the memory table: it has it before there are rings, and again where it has changed. */
+static void test_memory_is_told_early(void **state)
+{
+	struct front *f = *state;
+
+	front_connect(f);
+	front_pump(f);
+	assert_int_equal(back_saw(&f->back, VHU_SET_MEM_TABLE), 1);
+	assert_int_equal(front_start(f, 1), 0);
+	front_pump(f);
+	assert_int_equal(f->started, 1);
+	assert_int_equal(back_saw(&f->back, VHU_SET_MEM_TABLE), 1);
+	assert_int_equal(viommu_vhu_stop(f->vhu), 0);
+	front_pump(f);
+	assert_int_equal(viommu_mem_add(f->v, (struct viommu_gpa){1ull << 32}, VHU_PAGE, f->ram, f->ram_fd, 0), 0);
+	assert_int_equal(front_start(f, 1), 0);
+	front_pump(f);
+	assert_int_equal(back_saw(&f->back, VHU_SET_MEM_TABLE), 2);
+	assert_int_equal(f->back.memory.count, 2);
+}
+
 static void test_stops_with_bases(void **state)
 {
 	struct front *f = *state;
@@ -440,6 +461,7 @@ int main(void)
 		TEST(test_negotiates),
 		TEST(test_starts_rings),
 		TEST(test_tells_no_host_address),
+		TEST(test_memory_is_told_early),
 		TEST(test_stops_with_bases),
 		TEST(test_stop_waits_for_start),
 		TEST(test_stop_without_a_connection),

@@ -431,7 +431,7 @@ static void test_answer_that_never_comes(void **state)
 	static const struct offence features = {.request = VHU_GET_FEATURES};
 	struct front *f = *state;
 
-	f->config.setup_ms = 30;
+	f->config.setup_ms = 120;
 	front_recreate(f);
 	offence = &features;
 	f->back.hook = silent;
@@ -494,7 +494,7 @@ static void test_torn_answer(void **state)
 	static const struct offence features = {.request = VHU_GET_FEATURES};
 	struct front *f = *state;
 
-	f->config.setup_ms = 30;
+	f->config.setup_ms = 120;
 	front_recreate(f);
 	offence = &features;
 	f->back.hook = silent;
@@ -514,8 +514,6 @@ static void test_too_many_regions(void **state)
 			viommu_mem_add(f->v, (struct viommu_gpa){(uint64_t)i << 32}, VHU_PAGE, f->ram, f->ram_fd, 0),
 			0);
 	front_connect(f);
-	front_pump(f);
-	assert_int_equal(front_start(f, 1), 0);
 	expect_lost(f, "guest memory has more than 8 regions");
 }
 

@@ -15,7 +15,7 @@
 
 #include "vmm/util/log.h"
 
-enum { RETRY_MS = 100, REPLY_MS = 3000, FIRST_MS = 30000, NS_PER_MS = 1000000 };
+enum { RETRY_MS = 100, REPLY_MS = 4500, FIRST_MS = 30000, NS_PER_MS = 1000000 };
 
 static int say(const struct vhu_session *session, const char *problem)
 {

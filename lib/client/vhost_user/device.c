@@ -95,6 +95,8 @@ const struct vhu_script *vhu_next_script(struct viommu_vhu *vhu)
 {
 	if (!vhu->negotiated)
 		return NULL;
+	if (!vhu->memory.count)
+		return &vhu_memory_script;
 	if (vhu->stopping && vhu->running)
 		return &vhu_stop_script;
 	if (vhu->stopping)

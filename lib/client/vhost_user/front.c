@@ -146,6 +146,7 @@ static void forget_connection(struct viommu_vhu *vhu)
 	vhu->offered = vhu->protocol = vhu->protocol_offered = 0;
 	vhu->reply_ack = vhu->stale = false;
 	vhu->queues = 0;
+	vhu->memory.count = 0;
 	vhu->write_head = vhu->write_count = 0;
 }
 

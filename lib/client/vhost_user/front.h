@@ -29,7 +29,7 @@ enum {
 	VHU_LOG_LINES = 10, /* a connection */
 	VHU_WHY = 160,
 	VHU_REPLY_MS = 5000,
-	VHU_SETUP_MS = 30000,
+	VHU_SETUP_MS = 120000,
 	VHU_STARTS = 256,  /* a power of two */
 	VHU_PUSHES = 64,   /* translations that are pushed for one map */
 	VHU_PAUSE_MS = 20, /* between two looks whether there may be DMA */
@@ -113,7 +113,9 @@ struct viommu_vhu {
 	uint64_t offered, protocol, protocol_offered;
 	bool reply_ack;
 	unsigned queues;
-	bool told; /* the configuration, by this back end or one before */
+	struct vhu_memory memory;        /* as the back end was told; no regions: not yet */
+	int memory_fds[VHU_REGIONS_MAX]; /* numbers, to compare */
+	bool told;                       /* the configuration, by this back end or one before */
 	bool stale;
 	uint8_t space[VIOMMU_VHU_CONFIG];
 
@@ -200,6 +202,9 @@ int vhu_fill_space(struct viommu_vhu *vhu, struct channel_message *message);
 int vhu_got_space(struct viommu_vhu *vhu, struct channel_message *message);
 
 /* memory.c */
+extern const struct vhu_script vhu_memory_script;
+/* Is there other memory than this back end was told of? */
+bool vhu_memory_differs(const struct viommu_vhu *vhu);
 int vhu_fill_memory(struct viommu_vhu *vhu, struct channel_message *message);
 
 /* iotlb.c */

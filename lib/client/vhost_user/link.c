@@ -95,7 +95,9 @@ void vhu_wake_in(struct viommu_vhu *vhu, unsigned ms)
 
 unsigned vhu_limit_ms(const struct viommu_vhu *vhu, const struct vhu_pending *pending)
 {
-	return pending->purpose == VHU_FOR_SCRIPT ? vhu->config.setup_ms : vhu->config.reply_ms;
+	if (pending->purpose != VHU_FOR_SCRIPT)
+		return vhu->config.reply_ms;
+	return pending->request == VHU_SET_MEM_TABLE ? vhu->config.setup_ms : vhu->config.setup_ms / 4;
 }
 
 /*

@@ -1,67 +1,113 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The memory table: what the back end maps. What the protocol calls a user address is the guest-physical one. */
+/*
+ * The memory table: what the back end maps. What the protocol calls a user address is the guest-physical one. It is told right after the
+ * negotiation, as a back end may take its time over it, and again when a device starts and the table has changed.
+ */
 #include <errno.h>
+#include <string.h>
 
 #include <viommu/dma.h>
 
 #include "lib/client/vhost_user/front.h"
 
-static int add(struct viommu_vhu *vhu, struct channel_message *message, const struct vhu_region *region, int fd)
+/* A table, and the descriptors that belong to it, which stay their owner's. */
+struct memory_table {
+	struct vhu_memory memory;
+	int fds[VHU_REGIONS_MAX];
+	bool full; /* there is more than it can hold */
+};
+
+static void add(struct memory_table *table, const struct vhu_region *region, int fd)
 {
-	if (message->memory.count == VHU_REGIONS_MAX)
-		return vhu_fail(vhu, "guest memory has more than %u regions", VHU_REGIONS_MAX);
-	message->memory.regions[message->memory.count++] = *region;
-	return vhu_attach_fd(vhu, message, fd);
+	unsigned count = table->memory.count;
+
+	table->full = table->full || count == VHU_REGIONS_MAX;
+	if (table->full)
+		return;
+	table->memory.regions[count] = *region;
+	table->fds[count] = fd;
+	table->memory.count++;
 }
 
-/* An array of regions is read in a section; the memory itself may go while the back end has it, as it may for any device. */
-static int add_guest(struct viommu_vhu *vhu, struct channel_message *message)
+static void add_guest(struct memory_table *table, const struct memory *memory)
 {
-	struct viommu_section section;
-	int err = viommu_dma_begin(vhu->config.endpoint, &section);
-
-	if (err)
-		return vhu_fail(vhu, "no section for the memory table");
-	const struct memory *memory = section.memory;
-
-	for (size_t i = 0; i < memory->count && !err; i++) {
+	for (size_t i = 0; i < memory->count; i++) {
 		const struct memory_region *from = &memory->regions[i];
 
 		if (from->fd >= 0)
-			err = add(vhu, message,
-				  &(struct vhu_region){.guest_address = from->gpa.first,
-						       .size = from->gpa.last - from->gpa.first + 1,
-						       .user_address = from->gpa.first,
-						       .mmap_offset = from->fd_offset},
-				  from->fd);
+			add(table,
+			    &(struct vhu_region){.guest_address = from->gpa.first,
+						 .size = from->gpa.last - from->gpa.first + 1,
+						 .user_address = from->gpa.first,
+						 .mmap_offset = from->fd_offset},
+			    from->fd);
 	}
-	viommu_dma_end(&section);
-	return err;
 }
 
-static int add_own(struct viommu_vhu *vhu, struct channel_message *message)
+static void add_own(struct memory_table *table, const struct viommu_vhu *vhu)
 {
-	int err = 0;
-
-	for (unsigned i = 0; i < vhu->config.region_count && !err; i++) {
+	for (unsigned i = 0; i < vhu->config.region_count; i++) {
 		const struct viommu_vhu_region *from = &vhu->regions[i];
 
-		err = add(vhu, message,
-			  &(struct vhu_region){.guest_address = from->gpa.value,
-					       .size = from->size,
-					       .user_address = from->gpa.value,
-					       .mmap_offset = from->fd_offset},
-			  from->fd);
+		add(table,
+		    &(struct vhu_region){.guest_address = from->gpa.value,
+					 .size = from->size,
+					 .user_address = from->gpa.value,
+					 .mmap_offset = from->fd_offset},
+		    from->fd);
 	}
-	return err;
+}
+
+/* The array of regions is read in a section. -EAGAIN: too many are open. */
+static int collect(const struct viommu_vhu *vhu, struct memory_table *table)
+{
+	struct viommu_section section;
+	int err;
+
+	*table = (struct memory_table){0};
+	if (!vhu->config.endpoint) {
+		add_own(table, vhu);
+		return 0;
+	}
+	err = viommu_dma_begin(vhu->config.endpoint, &section);
+	if (err)
+		return err;
+	add_guest(table, section.memory);
+	viommu_dma_end(&section);
+	return 0;
+}
+
+bool vhu_memory_differs(const struct viommu_vhu *vhu)
+{
+	struct memory_table table;
+
+	if (collect(vhu, &table) || table.full || table.memory.count != vhu->memory.count)
+		return true; /* filling it tells why it cannot be */
+	return memcmp(table.memory.regions, vhu->memory.regions, table.memory.count * sizeof(struct vhu_region)) ||
+	       memcmp(table.fds, vhu->memory_fds, table.memory.count * sizeof(int));
 }
 
 int vhu_fill_memory(struct viommu_vhu *vhu, struct channel_message *message)
 {
-	int err = vhu->config.endpoint ? add_guest(vhu, message) : add_own(vhu, message);
+	struct memory_table table;
+	int err = collect(vhu, &table);
 
-	if (!err && !message->memory.count)
-		err = vhu_fail(vhu, "no guest memory has a descriptor");
-	message->header.size = (uint32_t)(8 + message->memory.count * sizeof(struct vhu_region));
+	if (err)
+		return vhu_fail(vhu, "no section for the memory table");
+	if (table.full)
+		return vhu_fail(vhu, "guest memory has more than %u regions", VHU_REGIONS_MAX);
+	if (!table.memory.count)
+		return vhu_fail(vhu, "no guest memory has a descriptor");
+	vhu->memory = message->memory = table.memory;
+	memcpy(vhu->memory_fds, table.fds, sizeof(table.fds));
+	message->header.size = (uint32_t)(8 + table.memory.count * sizeof(struct vhu_region));
+	for (unsigned i = 0; i < table.memory.count && !err; i++)
+		err = vhu_attach_fd(vhu, message, table.fds[i]);
 	return err;
 }
+
+static const struct vhu_step steps[] = {
+	{VHU_SET_MEM_TABLE, .fill = vhu_fill_memory},
+};
+
+const struct vhu_script vhu_memory_script = {.steps = steps, .count = 1};
