@@ -71,7 +71,7 @@ void vhu_finish_stop(struct viommu_vhu *vhu)
 	vhu->config.ops->stopped(vhu->config.opaque, vhu->bases, vhu->count);
 }
 
-void vhu_device_lost(struct viommu_vhu *vhu)
+void vhu_note_loss(struct viommu_vhu *vhu)
 {
 	bool idle = false;
 

@@ -124,7 +124,7 @@ static void cut(struct viommu_vhu *vhu)
 	vhu->negotiated = vhu->waiting = false;
 	vhu->script = NULL;
 	if (open)
-		vhu_device_lost(vhu);
+		vhu_note_loss(vhu);
 }
 
 void viommu_vhu_destroy(struct viommu_vhu *vhu)

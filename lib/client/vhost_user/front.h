@@ -186,7 +186,7 @@ bool vhu_has(const struct viommu_vhu *vhu, unsigned protocol_feature);
 /* What is to be done next, or NULL. */
 const struct vhu_script *vhu_next_script(struct viommu_vhu *vhu);
 /* The connection is gone. */
-void vhu_device_lost(struct viommu_vhu *vhu);
+void vhu_note_loss(struct viommu_vhu *vhu);
 /* Tell that it has stopped. */
 void vhu_finish_stop(struct viommu_vhu *vhu);
 
