@@ -438,3 +438,29 @@ void table_fini(struct table *table)
 	table_recycle(table, &retired);
 	spare_trim(table, 0);
 }
+
+static bool next_below(const struct table_node *node, unsigned level, uint64_t base, uint64_t page, uint64_t *out)
+{
+	for (unsigned i = page > base ? table_slot(page, level) : 0; i < TABLE_SLOTS; i++) {
+		uint64_t word = atomic_load_explicit(&node->slot[i], memory_order_acquire); /* as in table_find() */
+		uint64_t at = base + ((uint64_t)i << (TABLE_BITS * level));
+
+		if (word & LEAF) {
+			*out = at > page ? at : page;
+			return true;
+		}
+		if (word && next_below(table_child(word), level - 1, at, page, out))
+			return true;
+	}
+	return false;
+}
+
+bool table_next(const struct table *table, uint64_t page, uint64_t *out)
+{
+	uintptr_t root = atomic_load_explicit(&table->root, memory_order_acquire);
+	unsigned level = root & 7;
+
+	if (!root || page >> (TABLE_BITS * (level + 1)))
+		return false;
+	return next_below(table_child(root - level), level, 0, page, out);
+}

@@ -90,6 +90,9 @@ void table_replace(struct table *table, struct range pages, uint64_t gpa, unsign
 /* Caches, whose mappings are a leaf each: remove all that touch the range. */
 void table_evict(struct table *table, struct range pages, struct table_retired *retired);
 
+/* The first page, from this one on, that has a leaf. Reader side. False: none. */
+bool table_next(const struct table *table, uint64_t page, uint64_t *out);
+
 /* Nodes whose readers are gone may be used again. */
 void table_recycle(struct table *table, struct table_retired *retired);
 
