@@ -11,6 +11,7 @@
 #include <viommu/fault.h>
 #include <viommu/inval.h>
 #include <viommu/irq.h>
+#include <viommu/shared.h>
 #include <viommu/types.h>
 #include <viommu/vhost.h>
 #include <viommu/vhost_user.h>

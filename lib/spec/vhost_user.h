@@ -142,11 +142,18 @@ struct vhu_inflight {
 	uint16_t queues, queue_size;
 };
 
+/* VHU_SET_SHARED_TABLE, ours: with two descriptors, table and epochs; all 0 and none: give it back. */
+struct vhu_shared_table {
+	uint64_t table_bytes, epochs_bytes;
+	uint32_t slots, padding;
+};
+
 static_assert(sizeof(struct vhu_header) == 12, "header");
 static_assert(sizeof(struct vhu_vring_addr) == 40, "vring address");
 static_assert(sizeof(struct vhu_memory) == 8 + 32 * VHU_REGIONS_MAX, "memory table");
 static_assert(sizeof(struct vhu_single_region) == 40, "single region");
 static_assert(sizeof(struct vhu_iotlb) == 32, "IOTLB message");
 static_assert(sizeof(struct vhu_config) == 12, "configuration");
+static_assert(sizeof(struct vhu_shared_table) == 24, "shared table");
 
 #endif
