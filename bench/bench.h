@@ -94,6 +94,7 @@ double bench_scaling(void (*work)(void *opaque), void *opaque);
 void bench_translate(void);
 void bench_map_unmap(void);
 void bench_walk(void);
+void bench_iotlb(void);
 void bench_unit(void); /* part of bench_walk() */
 
 #endif

@@ -133,7 +133,7 @@ _viommu()
 	run) _viommu_run ;;
 	ctl) _viommu_ctl ;;
 	doctor) mapfile -t COMPREPLY < <(compgen -W '--json --help' -- "$_viommu_last") ;;
-	bench) mapfile -t COMPREPLY < <(compgen -W 'translate map walk --json --json= --help' -- "$_viommu_last") ;;
+	bench) mapfile -t COMPREPLY < <(compgen -W 'translate map walk iotlb --json --json= --help' -- "$_viommu_last") ;;
 	esac
 }
 
