@@ -69,9 +69,10 @@ struct viommu_backend_config {
 	unsigned queues;   /* 1..VIOMMU_BACKEND_QUEUES */
 	unsigned queue_number; /* the answer to GET_QUEUE_NUM: for network devices the number of pairs. 0: `queues` */
 	unsigned queue_size;   /* the largest, a power of two up to 32768; 0: 1024 */
-	unsigned miss_ms;      /* how long the front end may take to answer a miss. 0: 1000 */
-	unsigned deadline_ms;  /* viommu_config.deadline_ms. 0: 2000 */
-	uint64_t table_bytes;  /* of the device IOTLB; at the bound it is emptied. 0: 64 MiB */
+	unsigned
+		miss_ms; /* a miss that is not answered for so long is a fault; far more than a busy front end needs. 0: 60000 */
+	unsigned deadline_ms; /* viommu_config.deadline_ms. 0: 2000 */
+	uint64_t table_bytes; /* of the device IOTLB; at the bound it is emptied. 0: 64 MiB */
 };
 
 /* Counters since the connection began. They only grow. */

@@ -82,15 +82,8 @@ static const struct viommu_backend_ops ops = {
 	.log = take_line,
 };
 
-void front_open(struct front *front, unsigned miss_ms)
+int front_connect(struct front *front)
 {
-	struct viommu_backend_config config = {
-		.ops = &ops,
-		.opaque = front,
-		.features = 1ull << 33 | 1ull << 32,
-		.queues = FRONT_QUEUES,
-		.miss_ms = miss_ms,
-	};
 	int fds[2];
 
 	*front = (struct front){.back_fd = -1};
@@ -102,12 +95,11 @@ void front_open(struct front *front, unsigned miss_ms)
 	assert_ptr_not_equal(front->memory, MAP_FAILED);
 	for (unsigned page = 0; page < FRONT_PAGES; page++)
 		memset(front->memory + page * FRONT_PAGE, (int)page, FRONT_PAGE);
-	assert_int_equal(viommu_backend_create(fds[1], &config, &front->backend), 0);
+	return fds[1];
 }
 
-void front_close(struct front *front)
+void front_disconnect(struct front *front)
 {
-	viommu_backend_destroy(front->backend);
 	munmap(front->memory, FRONT_SIZE);
 	close(front->memory_fd);
 	close(front->fd);
@@ -115,10 +107,35 @@ void front_close(struct front *front)
 		close(front->back_fd);
 }
 
+void front_open(struct front *front, unsigned miss_ms)
+{
+	struct viommu_backend_config config = {
+		.ops = &ops,
+		.opaque = front,
+		.features = 1ull << 33 | 1ull << 32,
+		.queues = FRONT_QUEUES,
+		.miss_ms = miss_ms,
+	};
+	int fd = front_connect(front);
+
+	assert_int_equal(viommu_backend_create(fd, &config, &front->backend), 0);
+}
+
+void front_close(struct front *front)
+{
+	viommu_backend_destroy(front->backend);
+	front_disconnect(front);
+}
+
 void front_serve(struct front *front)
 {
-	struct pollfd poll_fd = {.fd = viommu_backend_fd(front->backend), .events = POLLIN};
+	struct pollfd poll_fd = {.events = POLLIN};
 
+	if (front->serve) {
+		front->serve(front);
+		return;
+	}
+	poll_fd.fd = viommu_backend_fd(front->backend);
 	do
 		front->served = viommu_backend_serve(front->backend);
 	while (!front->served && poll(&poll_fd, 1, 0) == 1);
@@ -235,9 +252,10 @@ uint64_t front_memory_table(struct front *front, const struct vhu_region *region
 
 void front_setup(struct front *front, uint64_t wanted)
 {
-	const uint64_t protocol = 1ull << VHU_PROTOCOL_F_REPLY_ACK | 1ull << VHU_PROTOCOL_F_BACKEND_REQ |
-				  1ull << VHU_PROTOCOL_F_CONFIGURE_MEM_SLOTS | 1ull << VHU_PROTOCOL_F_CONFIG |
-				  1ull << VHU_PROTOCOL_F_STATUS;
+	const uint64_t known = 1ull << VHU_PROTOCOL_F_REPLY_ACK | 1ull << VHU_PROTOCOL_F_BACKEND_REQ |
+			       1ull << VHU_PROTOCOL_F_CONFIGURE_MEM_SLOTS | 1ull << VHU_PROTOCOL_F_CONFIG |
+			       1ull << VHU_PROTOCOL_F_STATUS;
+	const uint64_t protocol = known & front_ask(front, VHU_GET_PROTOCOL_FEATURES, NULL, 0, NULL, 0);
 	const struct vhu_region region = front_region();
 	int fds[2];
 

@@ -34,7 +34,13 @@ struct front {
 	uint8_t config[64];
 	char line[256]; /* that was logged last */
 	int served;     /* what the last serve returned */
+	/* Where the back end is somebody else's: what front_serve() does. */
+	void (*serve)(struct front *front);
 };
+
+/* Memory, and a socket whose other end is for a back end of the caller's, with `serve` to be set. */
+int front_connect(struct front *front);
+void front_disconnect(struct front *front);
 
 /* A connection with nothing said yet. @miss_ms: viommu_backend_config.miss_ms */
 void front_open(struct front *front, unsigned miss_ms);

@@ -5,7 +5,9 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
+#include <string.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -107,7 +109,7 @@ static int start(void *opaque, unsigned index, const struct viommu_backend_ring 
 	if (!(device->card.features & VERSION_1) || ring->kick_fd < 0)
 		return -EOPNOTSUPP;
 	set_ring(&device->card, &queue->vq, ring);
-	queue->broken = false;
+	queue->broken = queue->unreachable = false;
 	queue->kick = (struct loop_watch){.fd = ring->kick_fd, .ready = kicked, .opaque = queue};
 	ret = loop_add(device->card.loop, &queue->kick, EPOLLIN);
 	if (!ret && index % NET_PAIR_QUEUES == NET_RX)
@@ -157,6 +159,44 @@ static const struct viommu_backend_ops backend_ops = {
 	.log = log_line,
 };
 
+static bool may_log(struct net_backend *device)
+{
+	struct timespec now;
+	uint64_t ns;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ns = (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+	if (device->logged_ns && ns - device->logged_ns < 1000000000ull)
+		return false;
+	device->logged_ns = ns;
+	return true;
+}
+
+static void look_again(void *opaque, uint32_t events)
+{
+	struct net_backend *device = opaque;
+	uint64_t count;
+
+	(void)events;
+	if (read(device->again.fd, &count, sizeof(count)) == sizeof(count))
+		net_pairs_retry(&device->card);
+}
+
+/* The driver may never kick again, for it has been told not to: so this is not for good. */
+static int ring_unreachable(struct net_backend *device, struct net_backend_queue *queue)
+{
+	const struct itimerspec second = {.it_value = {1, 0}};
+
+	timerfd_settime(device->again.fd, 0, &second, NULL);
+	if (!queue->unreachable) {
+		viommu_backend_error(device->connection, index_of(queue));
+		if (may_log(device))
+			vmm_log("queue %u: the ring cannot be reached", index_of(queue));
+	}
+	queue->unreachable = true;
+	return NET_ASKED;
+}
+
 /* The one place where a burst begins. */
 static int burst_begin(struct net_card *card, unsigned index, struct viommu_section *section)
 {
@@ -169,9 +209,13 @@ static int burst_begin(struct net_card *card, unsigned index, struct viommu_sect
 	if (viommu_backend_begin(device->connection, section))
 		return NET_MORE; /* too many sections are open */
 	ret = vq_resolve(&queue->vq, section);
-	if (!ret)
+	if (!ret) {
+		queue->unreachable = false;
 		return 0;
+	}
 	viommu_backend_end(device->connection, section);
+	if (ret == -EFAULT || ret == -EACCES)
+		return ring_unreachable(device, queue);
 	return ret == -EAGAIN ? NET_ASKED : ret;
 }
 
@@ -189,28 +233,14 @@ static void interrupt(struct net_card *card, unsigned index)
 	viommu_backend_interrupt(device_of(card)->connection, index);
 }
 
-static bool may_log(struct net_backend *device)
-{
-	struct timespec now;
-	uint64_t ns;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	ns = (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
-	if (device->logged_ns && ns - device->logged_ns < 1000000000ull)
-		return false;
-	device->logged_ns = ns;
-	return true;
-}
-
-/* A ring that cannot be reached may be, at the next kick; a driver that broke the rules has to begin anew. */
+/* A driver that broke the rules has to begin anew. */
 static void broken(struct net_card *card, unsigned index, int error)
 {
 	struct net_backend *device = device_of(card);
 
-	device->queues[index].broken = error != -EFAULT && error != -EACCES;
+	device->queues[index].broken = true;
 	if (may_log(device))
-		vmm_log("queue %u: %s", index,
-			device->queues[index].broken ? "the ring is broken" : "the ring cannot be reached");
+		vmm_log("queue %u: the ring is broken: %s", index, strerror(-error));
 	viommu_backend_error(device->connection, index);
 }
 
@@ -230,6 +260,8 @@ static const struct net_card_ops card_ops = {
 
 int net_backend_init(struct net_backend *device, struct loop *loop, const char *tap, unsigned pairs)
 {
+	int ret;
+
 	device->card.ops = &card_ops;
 	device->card.name = tap;
 	device->card.loop = loop;
@@ -240,6 +272,14 @@ int net_backend_init(struct net_backend *device, struct loop *loop, const char *
 		device->queues[i].kick.fd = -1;
 		device->pairs[i / NET_PAIR_QUEUES].vqs[i % NET_PAIR_QUEUES] = &device->queues[i].vq;
 	}
+	device->again = (struct loop_watch){.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
+					    .ready = look_again,
+					    .opaque = device};
+	ret = device->again.fd < 0 ? -errno : loop_add(loop, &device->again, EPOLLIN);
+	if (ret) {
+		vmm_log("timer: %s", strerror(-ret));
+		return ret;
+	}
 	return net_pairs_init(&device->card, tap);
 }
 
@@ -247,6 +287,8 @@ void net_backend_fini(struct net_backend *device)
 {
 	net_backend_disconnect(device);
 	net_pairs_fini(&device->card);
+	loop_remove(device->card.loop, &device->again);
+	close(device->again.fd);
 }
 
 static void serve(void *opaque, uint32_t events)

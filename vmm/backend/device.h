@@ -16,14 +16,15 @@ struct net_backend;
 struct net_backend_queue {
 	struct net_backend *device;
 	struct vq vq;
-	bool broken; /* by the driver; until it is started again */
+	bool broken;      /* by the driver; until it is started again */
+	bool unreachable; /* the front end says that its ring is nowhere; it is looked for again now and then */
 	struct loop_watch kick;
 };
 
 struct net_backend {
 	struct net_card card;
 	struct viommu_backend *connection; /* NULL: there is none */
-	struct loop_watch watch;
+	struct loop_watch watch, again;    /* the connection; the time to look for rings again */
 	/* The connection is over: 0, the front end has closed it, or why. It may be closed from here. */
 	void (*over)(void *opaque, int error);
 	void *opaque;

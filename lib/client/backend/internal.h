@@ -91,8 +91,10 @@ struct viommu_backend {
 	uint64_t asked GUARDED_BY(lock), answered GUARDED_BY(lock); /* messages that are replied to, and replies */
 	struct vbe_miss misses[VBE_MISSES] GUARDED_BY(lock);
 	unsigned miss_count GUARDED_BY(lock);
-	bool short_answers GUARDED_BY(lock); /* the front end answers with less than is wanted: ask for each page */
-	uint64_t timer_ns GUARDED_BY(lock);  /* when the timer fires; 0: never */
+	bool short_answers GUARDED_BY(lock);   /* the front end answers with less than is wanted: ask for each page */
+	uint64_t timer_ns GUARDED_BY(lock);    /* when the timer fires; 0: never */
+	uint64_t told_second GUARDED_BY(lock); /* faults that the front end was told of in this second */
+	unsigned told GUARDED_BY(lock);
 	struct viommu_backend_stats stats GUARDED_BY(lock);
 };
 

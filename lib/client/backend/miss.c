@@ -11,7 +11,7 @@
 
 #include "lib/client/backend/internal.h"
 
-enum { NS_PER_MS = 1000000, REPLIES_PER_ROUND = 64 };
+enum { NS_PER_MS = 1000000, REPLIES_PER_ROUND = 64, FORGET_MS = 1000, FAULTS_PER_SECOND = 32 };
 
 static uint64_t page_of(uint64_t iova)
 {
@@ -157,6 +157,17 @@ static int walk(void *opaque, const struct memory *memory, uint64_t iova, unsign
 
 const struct walk_ops vbe_walk_ops = {.walk = walk};
 
+/* A guest can cause as many faults as it likes; front ends write a line for each. */
+static bool may_tell_locked(struct viommu_backend *backend) REQUIRES(backend->lock)
+{
+	uint64_t second = vbe_now() / (1000ull * NS_PER_MS);
+
+	if (second != backend->told_second)
+		backend->told = 0;
+	backend->told_second = second;
+	return backend->told++ < FAULTS_PER_SECOND;
+}
+
 void vbe_fault(void *opaque, const struct viommu_fault *fault)
 {
 	struct viommu_backend *backend = opaque;
@@ -175,7 +186,7 @@ void vbe_fault(void *opaque, const struct viommu_fault *fault)
 		drop_locked(backend, miss);
 	backend->stats.faults++;
 	/* Who does not read does not hear of it: the fault is counted and logged here all the same. */
-	if (fault->in_domain)
+	if (fault->in_domain && may_tell_locked(backend))
 		send_locked(backend, &iotlb, 0);
 	lock_drop(&backend->lock);
 }
@@ -184,7 +195,7 @@ static void fail_locked(struct viommu_backend *backend, struct vbe_miss *miss, e
 	REQUIRES(backend->lock)
 {
 	miss->failed = reason;
-	miss->until_ns = vbe_now() + limit_ns(backend);
+	miss->until_ns = vbe_now() + (uint64_t)FORGET_MS * NS_PER_MS;
 	vbe_timer_locked(backend, miss->until_ns);
 	backend->retry = true;
 }
