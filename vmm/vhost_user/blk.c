@@ -19,7 +19,6 @@ enum { CLASS_STORAGE = 0x018000, BLK_QUEUE_SIZE = 256, SPACE = 60 };
 struct vhu_blk {
 	struct vhu_device device;
 	uint8_t space[SPACE]; /* dev.pci.lock */
-	bool wce_written;     /* dev.pci.lock: to be told to the back end */
 	struct loop_work write_work;
 };
 
@@ -54,7 +53,6 @@ static void blk_config_write(struct virtio_dev *dev, uint32_t offset, const void
 	if (offset != offsetof(struct virtio_blk_config, wce) || len != 1)
 		return;
 	memcpy(blk->space + offset, buffer, 1);
-	blk->wce_written = true;
 	loop_post(dev->loop, &blk->write_work);
 }
 
@@ -67,7 +65,6 @@ static void write_wce(void *opaque)
 
 	pthread_mutex_lock(&dev->pci.lock);
 	wce = blk->space[offset];
-	blk->wce_written = false;
 	pthread_mutex_unlock(&dev->pci.lock);
 	/* Without a back end the next one's word counts. */
 	viommu_vhu_config_write(blk->device.session.vhu, offset, &wce, 1);

@@ -115,7 +115,7 @@ static bool read_region(const struct viommu_vhu *vhu, uint64_t at, uint8_t *byte
 static bool read_index(const struct viommu_vhu *vhu, struct viommu_iova ring, uint16_t *out)
 {
 	struct viommu_iova at = {ring.value + RING_INDEX_OFFSET};
-	uint8_t bytes[2];
+	uint8_t bytes[2] = {0};
 	bool read = vhu->config.endpoint ? !viommu_dma_read(vhu->config.endpoint, at, bytes, sizeof(bytes))
 					 : read_region(vhu, at.value, bytes, sizeof(bytes));
 
