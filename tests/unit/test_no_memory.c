@@ -12,6 +12,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <viommu/shared.h>
+
 #include "lib/core/inval.h"
 #include "lib/core/walk.h"
 #include "tests/model/virtio_driver.h"
@@ -349,6 +351,30 @@ static void run_clients(struct scene *s)
 	destroy(s);
 }
 
+/* A table that is shared is made, filled, and goes. */
+static void run_shared(struct scene *s)
+{
+	const struct viommu_shared_config config = {.table_bytes = 256 << 10, .slots = 1};
+	struct viommu_shared_files files;
+	struct viommu_shared_view *view;
+	struct viommu_shared *shared;
+
+	create(s, 1, 1);
+	add_domains(s);
+	TRY(s, viommu_attach(s->endpoints[0], s->domains[0], s->inval));
+	TRY(s, map(s->domains[0], 0x1000, 0x1fff));
+	TRY(s, viommu_shared_create(s->endpoints[0], &config, &shared));
+	viommu_shared_files_get(shared, &files);
+	TRY(s, viommu_shared_view_open(&files, &view));
+	viommu_shared_view_close(view);
+	viommu_shared_destroy(shared);
+	TRY(s, viommu_detach(s->endpoints[0], s->inval));
+	complete(s->inval);
+	for (unsigned i = 0; i < 3; i++)
+		viommu_domain_destroy(s->domains[i]);
+	destroy(s);
+}
+
 static int poll_for_long(struct viommu_inval *inval)
 {
 	int err = viommu_inval_poll(inval);
@@ -575,6 +601,12 @@ static void test_clients(void **state)
 	sweep(run_clients);
 }
 
+static void test_a_shared_table(void **state)
+{
+	(void)state;
+	sweep(run_shared);
+}
+
 static void test_deadline(void **state)
 {
 	(void)state;
@@ -602,15 +634,11 @@ static void test_virtio_reset_and_bypass(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_mappings),
-		cmocka_unit_test(test_many_endpoints),
-		cmocka_unit_test(test_memory_regions),
-		cmocka_unit_test(test_clients),
-		cmocka_unit_test(test_walked_domains),
-		cmocka_unit_test(test_deadline),
-		cmocka_unit_test(test_virtio_requests),
-		cmocka_unit_test(test_virtio_batch),
-		cmocka_unit_test(test_virtio_reset_and_bypass),
+		cmocka_unit_test(test_mappings),       cmocka_unit_test(test_many_endpoints),
+		cmocka_unit_test(test_memory_regions), cmocka_unit_test(test_clients),
+		cmocka_unit_test(test_walked_domains), cmocka_unit_test(test_a_shared_table),
+		cmocka_unit_test(test_deadline),       cmocka_unit_test(test_virtio_requests),
+		cmocka_unit_test(test_virtio_batch),   cmocka_unit_test(test_virtio_reset_and_bypass),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,6 +67,21 @@ static uint64_t model_unmap(struct model *model, struct range pages)
 	return removed;
 }
 
+/* The first page from here on that is mapped. */
+static void check_next(const struct table *table, const struct model *model, uint64_t page)
+{
+	uint64_t first = UINT64_MAX, found = UINT64_MAX;
+
+	for (unsigned i = 0; i < model->count; i++) {
+		struct range pages = model->mappings[i].pages;
+
+		if (pages.last >= page && (pages.first > page ? pages.first : page) < first)
+			first = pages.first > page ? pages.first : page;
+	}
+	assert_int_equal(table_next(table, page, &found), first != UINT64_MAX);
+	assert_true(found == first);
+}
+
 static void check_page(const struct table *table, const struct model *model, uint64_t page)
 {
 	const struct mapping *mapping = NULL;
@@ -76,6 +91,7 @@ static void check_page(const struct table *table, const struct model *model, uin
 		if (range_has(model->mappings[i].pages, page))
 			mapping = &model->mappings[i];
 	assert_int_equal(table_find(table, page, &hit), mapping != NULL);
+	check_next(table, model, page);
 	if (!mapping)
 		return;
 	assert_true(hit.gpa == mapping->gpa + ((page - mapping->pages.first) << TABLE_PAGE_SHIFT));
