@@ -35,6 +35,7 @@ static uint64_t least(uint64_t a, uint64_t b)
 
 /* [iova, iova + bytes - 1] leads to gpa: as far as that is memory, which guests map more than. */
 static void put_memory(struct filling *f, uint64_t iova, uint64_t last, uint64_t gpa, unsigned access)
+	REQUIRES(f->shared->lock)
 {
 	const struct memory *memory = f->section.memory;
 
@@ -54,6 +55,7 @@ static void put_memory(struct filling *f, uint64_t iova, uint64_t last, uint64_t
 }
 
 static void put_target(struct filling *f, uint64_t iova, uint64_t last, const struct target *target)
+	REQUIRES(f->shared->lock)
 {
 	unsigned access = target->access & (VIOMMU_READ | VIOMMU_WRITE);
 
@@ -81,7 +83,7 @@ static bool next(struct filling *f, uint64_t *at)
 	return true;
 }
 
-static void fill_domain(struct filling *f)
+static void fill_domain(struct filling *f) REQUIRES(f->shared->lock)
 {
 	uint64_t at = f->range.first;
 	struct target target;
@@ -102,7 +104,7 @@ static void fill_domain(struct filling *f)
 	}
 }
 
-static void fill_inside(struct filling *f)
+static void fill_inside(struct filling *f) REQUIRES(f->shared->lock)
 {
 	const struct viommu_domain *domain = f->section.domain;
 
@@ -121,9 +123,9 @@ void shared_fill(struct viommu_shared *shared, struct range iova)
 	/* Too many sections are open: there will be misses. */
 	if (viommu_dma_begin(shared->endpoint, &f.section))
 		return;
-	lock_take(&shared->lock);
+	lock_take(&f.shared->lock);
 	if (shared_may_dma(shared))
 		fill_inside(&f);
-	lock_drop(&shared->lock);
+	lock_drop(&f.shared->lock);
 	viommu_dma_end(&f.section);
 }
