@@ -10,7 +10,7 @@ lab_failure()
 	local console
 	for console in "$WORK"/*.console; do
 		[ -e "${console%.console}.status" ] || continue
-		if grep -q 'rcu: INFO: rcu_preempt detected stalls' "$console"; then
+		if grep -qE 'rcu: INFO: rcu_preempt detected stalls|watchdog: BUG: soft lockup' "$console"; then
 			echo ': the guest says that a processor is stuck'
 		elif grep -qE '^emulated instructions in a second: [0-9]{4,}' "${console%.console}.stderr"; then
 			echo ': a processor loops in a nested page fault'

@@ -7,7 +7,7 @@ if [ "${FULL:-0}" = 1 ]; then
 	GUEST_SECONDS=900
 else
 	full='' seconds=3 kills=2
-	GUEST_SECONDS=200
+	GUEST_SECONDS=300
 fi
 backend=$BUILD/vmm/backend/viommu-net-backend
 peer='' peer_descriptors=0
