@@ -17,8 +17,8 @@ _viommu_keys()
 		virtio,*) echo 'bypass=on bypass=off bypass=legacy input-bits= granule=4K granule=64K page-size-mask= resv=' ;;
 		esac
 		;;
-	--disk) echo 'path= vhost-user= isolate=on isolate=off readonly=on readonly=off queues= iommu=on iommu=off ats=on ats=off addr=' ;;
-	--net) echo 'tap= vhost-user= isolate=on isolate=off mac= queues= iommu=on iommu=off ats=on ats=off addr=' ;;
+	--disk) echo 'path= vhost-user= isolate=on isolate=off shared=on shared=off readonly=on readonly=off queues= iommu=on iommu=off ats=on ats=off addr=' ;;
+	--net) echo 'tap= vhost=on vhost=off vhost-user= isolate=on isolate=off shared=on shared=off mac= queues= iommu=on iommu=off ats=on ats=off addr=' ;;
 	--rng) echo 'iommu=on iommu=off ats=on ats=off addr=' ;;
 	--test-device) echo 'edu iommu=on iommu=off ats=on ats=off addr=' ;;
 	--serial) echo 'stdio none file=' ;;

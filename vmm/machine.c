@@ -165,6 +165,7 @@ static struct vhost_user_config back_end_of(const struct machine *m, const struc
 		.iommu = config->iommu,
 		.queues = config->queues,
 		.isolate = config->isolate,
+		.messages = !config->shared,
 		.push_maps = m->config->iommu.kind == IOMMU_VIRTIO,
 	};
 }

@@ -72,6 +72,8 @@ struct viommu_backend_config {
 	unsigned
 		miss_ms; /* a miss that is not answered for so long is a fault; far more than a busy front end needs. 0: 60000 */
 	unsigned deadline_ms; /* viommu_config.deadline_ms. 0: 2000 */
+	/* Read the front end's translations from a shared table, if it has one (docs/SHARED-TABLE.md). Not for who takes holds (dma.h). */
+	bool shared_table;
 	uint64_t table_bytes; /* of the device IOTLB; at the bound it is emptied. 0: 64 MiB */
 };
 
@@ -118,7 +120,7 @@ VIOMMU_PUBLIC struct viommu_endpoint *viommu_backend_endpoint(struct viommu_back
  * viommu_backend_begin, viommu_backend_end - a burst: a section (dma.h) of the device. Any thread.
  * In it viommu_dma_translate() may give -EAGAIN too: the front end has been asked, leave the burst, ops->retry comes. It gives -EFAULT or
  * -EACCES where the front end has not answered in time, or said no: the request fails, the front end has been told.
- * Errors: as viommu_dma_begin().
+ * Errors: as viommu_dma_begin(); -EAGAIN: more bursts than the front end's shared table has slots for, too.
  */
 VIOMMU_PUBLIC int viommu_backend_begin(struct viommu_backend *backend, struct viommu_section *section);
 VIOMMU_PUBLIC void viommu_backend_end(struct viommu_backend *backend, struct viommu_section *section);

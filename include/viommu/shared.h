@@ -118,7 +118,7 @@ struct viommu_shared_run {
 /* Who is inside. The fields are the library's own; the structure is visible so that it can lie on the stack. */
 struct viommu_shared_reader {
 	const struct viommu_shared_view *view;
-	void *slot;
+	unsigned slot;
 	struct viommu_shared_run near_run;
 };
 
@@ -140,9 +140,10 @@ VIOMMU_PUBLIC unsigned viommu_shared_view_slots(const struct viommu_shared_view 
  * waits that long, so leave between bursts of work; who keeps memory for longer (asynchronous I/O) takes a slot of its own for it.
  * @slot: below the number of slots; for one reader at a time
  * Any thread; a reader may be handed from thread to thread.
+ * Errors: -EINVAL (there is no such slot: nobody has gone inside).
  */
-VIOMMU_PUBLIC void viommu_shared_enter(const struct viommu_shared_view *view, unsigned slot,
-				       struct viommu_shared_reader *reader);
+VIOMMU_PUBLIC int viommu_shared_enter(const struct viommu_shared_view *view, unsigned slot,
+				      struct viommu_shared_reader *reader);
 
 /*
  * viommu_shared_find - find the run around an address. Takes no lock, and a bounded number of steps.

@@ -102,6 +102,11 @@ struct viommu_vhu_config {
 	 * only writes, and would wait for ever. Off: that is a fault, and translations have just the rights that the guest gave.
 	 */
 	bool write_implies_read;
+	/*
+	 * Share the endpoint's translations as a table that the back end reads without a message, if it knows how to (docs/SHARED-TABLE.md,
+	 * viommu/shared.h). With `iommu`.
+	 */
+	bool shared_table;
 	/* May the device do DMA now (PCI: bus mastering)? Asked in a section, on any thread; misses wait until it may. NULL: always. */
 	bool (*may_dma)(void *opaque);
 	bool push_maps;    /* tell the back end what the guest maps before it asks, where the guest tells of it */
@@ -118,6 +123,7 @@ struct viommu_vhu_stats {
 	uint64_t updates;       /* translations sent */
 	uint64_t invalidations; /* sent; fewer than begun where many at a time became one of everything */
 	uint64_t access_fails;  /* accesses that the back end says were blocked */
+	uint64_t tables;        /* shared tables that a back end took */
 	uint64_t refused;       /* requests of the back end that were not understood */
 };
 

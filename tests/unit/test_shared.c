@@ -202,8 +202,8 @@ static void test_the_whole_space(void **state)
 {
 	const uint64_t bytes = SHARED_TABLE_MIN, last = (1ull << 52) - 1;
 	struct shared_header *table = aligned_alloc(PAGE, bytes);
-	struct shared_epoch epoch = {0};
-	struct viommu_shared_view view = {.table = table, .epochs = &epoch, .table_bytes = bytes, .slots = 1};
+	struct shared_epoch epochs[16] = {0};
+	struct viommu_shared_view view = {.table = table, .epochs = epochs, .table_bytes = bytes, .slots = 16};
 	struct world w = {.view = &view};
 	struct tree tree;
 

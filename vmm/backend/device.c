@@ -312,6 +312,7 @@ int net_backend_connect(struct net_backend *device, int fd)
 		.queues = NET_PAIR_QUEUES * device->card.pair_count,
 		.queue_number = device->card.pair_count,
 		.queue_size = VQ_MAX_SIZE,
+		.shared_table = true,
 	};
 	int err = viommu_backend_create(fd, &config, &device->connection);
 

@@ -93,6 +93,7 @@ static size_t device_keys(enum device_kind kind, struct key *keys)
 			(struct key){"vhost-user", KEY_STRING, offsetof(struct device_config, socket), 0, 0, false};
 		keys[count++] =
 			(struct key){"isolate", KEY_SWITCH, offsetof(struct device_config, isolate), 0, 0, false};
+		keys[count++] = (struct key){"shared", KEY_SWITCH, offsetof(struct device_config, shared), 0, 0, false};
 	}
 	if (kind == DEVICE_DISK) {
 		keys[count++] =
@@ -124,6 +125,8 @@ static int check_server(const struct option_def *def, const struct device_config
 		vmm_log("--%s: %s= and vhost-user= exclude each other", def->name, own);
 	else if (device->isolate && !device->socket)
 		vmm_log("--%s: isolate=on needs vhost-user=", def->name);
+	else if (!device->shared && !device->socket)
+		vmm_log("--%s: shared=off needs vhost-user=", def->name);
 	else if (device->readonly && device->socket)
 		vmm_log("--%s: whether it is readonly is for the back end to say", def->name);
 	else
@@ -143,6 +146,7 @@ static int take_device(struct run_config *config, const struct option_def *def, 
 	struct device_config *device = &config->devices[config->device_count++];
 
 	device->kind = def->device;
+	device->shared = true;
 	int err = keyval_parse(def->name, text, keys, device_keys(def->device, keys), device);
 
 	if (!err && device->kind == DEVICE_EDU && strcmp(device->name, "edu")) {

@@ -17,6 +17,7 @@ struct device_config {
 	char *name;   /* disk: file; net: tap; test device: its name; else NULL */
 	char *socket; /* disk and net, in place of a name: where a vhost-user back end listens */
 	bool isolate; /* the back end gets no guest memory */
+	bool shared;  /* and reads translations without a message, if it knows how to */
 	uint8_t mac[6];
 	bool has_mac;
 	bool iommu;      /* behind the virtual IOMMU */

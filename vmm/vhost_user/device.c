@@ -97,6 +97,7 @@ int vhu_device_init(struct vhu_device *device, const struct virtio_ops *ops, uin
 	device->session.progress_opaque = env->opaque;
 	device->config.iommu = config->iommu;
 	device->config.push_maps = config->push_maps;
+	device->config.shared_table = !config->messages;
 	device->config.write_implies_read = true; /* DPDK's */
 	device->config.may_dma = may_dma;
 	device->err_watch = (struct loop_watch){.ready = on_err, .opaque = device};

@@ -14,6 +14,7 @@ struct vhost_user_config {
 	bool iommu;      /* behind the virtual IOMMU */
 	unsigned queues; /* net: pairs */
 	bool isolate;    /* the back end gets copies, and no guest memory */
+	bool messages;   /* no shared table, whatever the back end knows */
 	bool push_maps;  /* see struct viommu_vhu_config */
 };
 

@@ -164,6 +164,7 @@ err_backend:
 static void release(struct viommu_backend *backend)
 {
 	drop_core(backend);
+	viommu_shared_view_close(backend->view);
 	if (backend->has_back)
 		channel_fini(&backend->back);
 	channel_fini(&backend->front);
@@ -304,13 +305,21 @@ struct viommu_endpoint *viommu_backend_endpoint(struct viommu_backend *backend)
 
 int viommu_backend_begin(struct viommu_backend *backend, struct viommu_section *section)
 {
-	return viommu_dma_begin(backend->endpoint, section);
+	int err = viommu_dma_begin(backend->endpoint, section);
+
+	if (err)
+		return err;
+	err = vbe_shared_enter(backend, section);
+	if (err)
+		viommu_dma_end(section);
+	return err;
 }
 
 void viommu_backend_end(struct viommu_backend *backend, struct viommu_section *section)
 {
 	uint64_t one = 1;
 
+	vbe_shared_leave(backend, section);
 	viommu_dma_end(section);
 	/* Perhaps an answer waits for us. Who misses the store of `pending` is followed by the timer. */
 	if (atomic_load_explicit(&backend->pending, memory_order_relaxed)) {

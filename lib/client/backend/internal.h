@@ -40,9 +40,10 @@ struct vbe_miss {
 /* What a message began, and what is answered when it is complete. Answers go out in the order of the messages. */
 struct vbe_task {
 	struct vbe_task *next;
-	struct viommu_inval *inval; /* begun; or NULL */
-	struct vbe_region *gone;    /* unmapped when that is complete */
-	uint64_t stopping;          /* queues that are to stop first */
+	struct viommu_inval *inval;           /* begun; or NULL */
+	struct vbe_region *gone;              /* unmapped when that is complete */
+	struct viommu_shared_view *gone_view; /* closed then */
+	uint64_t stopping;                    /* queues that are to stop first */
 	bool answer;
 	bool invalidate; /* it counts as one */
 	struct channel_message reply;
@@ -84,6 +85,8 @@ struct viommu_backend {
 	unsigned spare_count;
 	bool retry; /* misses were answered, or failed */
 	struct vbe_queue queues[VIOMMU_BACKEND_QUEUES];
+	/* The front end's shared table, or NULL. It changes while no queue runs; the old one is closed when nobody is inside any more. */
+	struct viommu_shared_view *_Atomic view;
 
 	struct lock lock;
 	struct channel back GUARDED_BY(lock); /* misses, faults; while has_back */
@@ -145,7 +148,17 @@ int vbe_back_serve(struct viommu_backend *backend);
 /* Which misses have failed by now? */
 void vbe_miss_expire(struct viommu_backend *backend);
 
+/* shared.c: the front end's shared table */
+int vbe_shared_set(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task);
+/* What it says of an address. */
+bool vbe_shared_find(struct viommu_backend *backend, uint64_t iova, unsigned access, struct walk_result *result);
+/* A burst begins or ends; -EAGAIN: the table has no place for it. */
+int vbe_shared_enter(struct viommu_backend *backend, const struct viommu_section *section);
+void vbe_shared_leave(struct viommu_backend *backend, const struct viommu_section *section);
+
 /* ring.c */
+/* Does a queue run, or has not stopped yet? */
+bool vbe_queues_run(const struct viommu_backend *backend);
 void vbe_queue_init(struct vbe_queue *queue);
 /* Start it or stop it, as its state says it should be. */
 void vbe_queue_refresh(struct viommu_backend *backend, unsigned queue);

@@ -29,6 +29,8 @@ static uint64_t protocol_offered(const struct viommu_backend *backend)
 			    1ull << VHU_PROTOCOL_F_BACKEND_REQ | 1ull << VHU_PROTOCOL_F_RESET_DEVICE |
 			    1ull << VHU_PROTOCOL_F_CONFIGURE_MEM_SLOTS | 1ull << VHU_PROTOCOL_F_STATUS;
 
+	if (backend->config.shared_table)
+		features |= 1ull << VHU_PROTOCOL_F_SHARED_TABLE;
 	if (ops->config_get)
 		features |= 1ull << VHU_PROTOCOL_F_CONFIG;
 	if (ops->set_mtu)
@@ -53,14 +55,6 @@ static void refresh_all(struct viommu_backend *backend)
 		vbe_queue_refresh(backend, i);
 }
 
-static bool any_runs(const struct viommu_backend *backend)
-{
-	for (unsigned i = 0; i < backend->config.queues; i++)
-		if (backend->queues[i].state != VBE_IDLE)
-			return true;
-	return false;
-}
-
 /* The embedder hears of them while no queue runs. */
 static int set_features(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task)
 {
@@ -72,7 +66,7 @@ static int set_features(struct viommu_backend *backend, struct channel_message *
 		return 0;
 	backend->has_features = false;
 	refresh_all(backend);
-	if (any_runs(backend)) {
+	if (vbe_queues_run(backend)) {
 		backend->has_features = true;
 		refresh_all(backend);
 		return -EBUSY;
@@ -248,6 +242,7 @@ static const struct handler {
 	{VHU_REM_MEM_REG, vbe_memory_remove, sizeof(struct vhu_single_region), 0, ANY_FDS},
 	{VHU_SET_STATUS, set_status, sizeof(uint64_t), 0, 0},
 	{VHU_GET_STATUS, get_status, 0, 0, 0},
+	{VHU_SET_SHARED_TABLE, vbe_shared_set, sizeof(struct vhu_shared_table), 0, ANY_FDS | ALWAYS_ANSWERED},
 };
 
 static const struct handler *find_handler(uint32_t request)

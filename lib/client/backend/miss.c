@@ -144,6 +144,8 @@ static int walk(void *opaque, const struct memory *memory, uint64_t iova, unsign
 
 	(void)memory;
 	*result = (struct walk_result){.reason = VIOMMU_FAULT_NOT_MAPPED};
+	if (vbe_shared_find(backend, iova, access, result))
+		return 0;
 	lock_take(&backend->lock);
 	const struct vbe_miss *miss = miss_locked(backend, (struct range){iova, iova | (VBE_PAGE - 1)}, access);
 
@@ -234,6 +236,19 @@ static void refused_locked(struct viommu_backend *backend, uint64_t sequence) RE
 	}
 }
 
+/* A reply of 0, where there is a shared table: by now it is there, or an UPDATE is on its way. */
+static void granted_locked(struct viommu_backend *backend, uint64_t sequence) REQUIRES(backend->lock)
+{
+	for (unsigned i = 0; i < VBE_MISSES; i++) {
+		struct vbe_miss *miss = &backend->misses[i];
+
+		if (!miss->used || miss->failed || miss->sequence != sequence)
+			continue;
+		drop_locked(backend, miss);
+		backend->retry = true;
+	}
+}
+
 static int reply_locked(struct viommu_backend *backend, const struct channel_message *message) REQUIRES(backend->lock)
 {
 	if (!(message->header.flags & VHU_REPLY) || message->header.request != VHU_BACKEND_IOTLB_MSG ||
@@ -242,6 +257,8 @@ static int reply_locked(struct viommu_backend *backend, const struct channel_mes
 	backend->answered++;
 	if (message->u64)
 		refused_locked(backend, backend->answered);
+	else if (atomic_load_explicit(&backend->view, memory_order_relaxed))
+		granted_locked(backend, backend->answered);
 	return 0;
 }
 
@@ -364,6 +381,19 @@ static void want_locked(struct viommu_backend *backend, struct range iova, unsig
 	miss_locked(backend, iova, access);
 }
 
+/* The first address from *at on, and not beyond `last`, that the shared table does not have. False: it has all. */
+static bool find_hole_shared(struct viommu_backend *backend, uint64_t *at, uint64_t last, unsigned access)
+{
+	struct walk_result result;
+
+	while (vbe_shared_find(backend, *at, access, &result)) {
+		if (result.iova.last >= last)
+			return false;
+		*at = result.iova.last + 1;
+	}
+	return true;
+}
+
 /* The first address from *at on, and not beyond `last`, that is not kept with these rights. False: all are. */
 static bool find_hole(const struct viommu_domain *domain, uint64_t *at, uint64_t last, unsigned access)
 {
@@ -386,7 +416,7 @@ void viommu_backend_prefetch(struct viommu_backend *backend, struct viommu_secti
 	uint64_t at = iova.value;
 
 	if (!section->domain || !section->domain->walk || !range_from_len(iova.value, len, &range) ||
-	    !find_hole(section->domain, &at, range.last, access))
+	    !find_hole_shared(backend, &at, range.last, access) || !find_hole(section->domain, &at, range.last, access))
 		return;
 	range.first = at;
 	lock_take(&backend->lock);

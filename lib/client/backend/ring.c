@@ -14,6 +14,14 @@
 #define ACCESS_PLATFORM (1ull << 33)
 #define PROTOCOL (1ull << VHU_F_PROTOCOL_FEATURES)
 
+bool vbe_queues_run(const struct viommu_backend *backend)
+{
+	for (unsigned i = 0; i < backend->config.queues; i++)
+		if (backend->queues[i].state != VBE_IDLE)
+			return true;
+	return false;
+}
+
 void vbe_queue_init(struct vbe_queue *queue)
 {
 	*queue = (struct vbe_queue){.kick = -1, .running_kick = -1, .call = -1, .err = -1};

@@ -76,9 +76,12 @@ static bool settle(struct viommu_backend *backend, struct vbe_task *task)
 		vbe_log(backend, "the device does not let go of the front end's memory");
 		task->reply.u64 = 1;
 		task->gone = NULL;
+		task->gone_view = NULL;
 	}
 	count(backend, task);
 	unmap_all(task);
+	viommu_shared_view_close(task->gone_view);
+	task->gone_view = NULL;
 	if (backend->spare_count < VBE_SPARE_INVALS)
 		backend->spare[backend->spare_count++] = task->inval;
 	else

@@ -47,7 +47,8 @@ static bool sizes_right(const struct viommu_shared_files *files)
 {
 	return files->table_bytes >= 2 * SHARED_NODE && files->table_bytes <= SHARED_TABLE_MAX &&
 	       !(files->table_bytes % SHARED_NODE) && files->slots && files->slots <= SHARED_EPOCHS_MAX &&
-	       files->epochs_bytes <= SHARED_TABLE_MAX && files->epochs_bytes / SHARED_EPOCH >= files->slots;
+	       files->epochs_bytes / SHARED_EPOCH >= files->slots &&
+	       files->epochs_bytes < files->slots * (uint64_t)SHARED_EPOCH + SHARED_NODE;
 }
 
 int viommu_shared_view_open(const struct viommu_shared_files *files, struct viommu_shared_view **out)
@@ -83,27 +84,20 @@ unsigned viommu_shared_view_slots(const struct viommu_shared_view *view)
 	return view->slots;
 }
 
-void viommu_shared_enter(const struct viommu_shared_view *view, unsigned slot, struct viommu_shared_reader *reader)
+int viommu_shared_enter(const struct viommu_shared_view *view, unsigned slot, struct viommu_shared_reader *reader)
 {
-	struct shared_epoch *epoch = &view->epochs[slot % view->slots];
-	/* Acquire: partner of the release in writer.c; whoever has seen the generation does not see what was taken out before it. */
-	uint64_t generation = atomic_load_explicit(&view->table->generation, memory_order_acquire);
-
-	/* Release: partner of the acquire in writer.c; what this slot's reader did when it was inside last is over. */
-	atomic_store_explicit(&epoch->inside, generation, memory_order_release);
-	/* Partner: the fence in writer.c. Either it comes later and the writer sees us, or it came before and we see its change. */
-	atomic_thread_fence(memory_order_seq_cst);
+	if (slot >= view->slots)
+		return -EINVAL;
+	shared_view_enter(view, slot);
 	reader->view = view;
-	reader->slot = epoch;
+	reader->slot = slot;
 	reader->near_run = (struct viommu_shared_run){{1}, {0}, {0}, 0};
+	return 0;
 }
 
 void viommu_shared_leave(struct viommu_shared_reader *reader)
 {
-	struct shared_epoch *epoch = reader->slot;
-
-	/* Release: partner of the acquire in writer.c; our accesses are over. */
-	atomic_store_explicit(&epoch->inside, 0, memory_order_release);
+	shared_view_leave(reader->view, reader->slot);
 }
 
 /* A node's slot, if that is a node. */
@@ -145,11 +139,12 @@ static inline int find_leaf(const struct viommu_shared_view *view, uint64_t page
 	return word & SHARED_FLAGS & ~(SHARED_LEAF | SHARED_ACCESS) ? -EPROTO : 0;
 }
 
-static int find_far(struct viommu_shared_reader *reader, uint64_t iova, unsigned access, struct viommu_shared_run *out)
+int shared_view_find(const struct viommu_shared_view *view, uint64_t iova, unsigned access,
+		     struct viommu_shared_run *out)
 {
 	uint64_t leaf;
 	unsigned level;
-	int err = find_leaf(reader->view, iova >> SHARED_PAGE_SHIFT, &leaf, &level);
+	int err = find_leaf(view, iova >> SHARED_PAGE_SHIFT, &leaf, &level);
 
 	if (err)
 		return err;
@@ -161,7 +156,6 @@ static int find_far(struct viommu_shared_reader *reader, uint64_t iova, unsigned
 	if (access & ~(unsigned)(leaf & SHARED_ACCESS))
 		return -EACCES;
 	*out = (struct viommu_shared_run){{first}, {first + (size - 1)}, {gpa}, leaf & SHARED_ACCESS};
-	reader->near_run = *out;
 	return 0;
 }
 
@@ -177,5 +171,9 @@ int viommu_shared_find(struct viommu_shared_reader *reader, struct viommu_iova i
 		*out = *near;
 		return 0;
 	}
-	return find_far(reader, iova.value, access, out);
+	int err = shared_view_find(reader->view, iova.value, access, out);
+
+	if (!err)
+		reader->near_run = *out;
+	return err;
 }

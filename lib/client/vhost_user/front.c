@@ -113,13 +113,14 @@ static void cut(struct viommu_vhu *vhu)
 		epoll_ctl(vhu->epoll, EPOLL_CTL_DEL, vhu->channel.fd, NULL);
 		channel_fini(&vhu->channel);
 	}
-	vhu->open = vhu->iotlb = vhu->owed = false;
+	vhu->open = vhu->iotlb = vhu->owed = vhu->updated = false;
 	vhu->pending_count = vhu->updates = vhu->invals = 0;
 	memset(vhu->starts, 0, sizeof(vhu->starts));
 	vhu->broken = 0;
 	lock_drop(&vhu->lock);
 	if (open && vhu->client)
 		viommu_client_ack(vhu->client, asked);
+	vhu_drop_table(vhu);
 	vhu_close_requests(vhu);
 	vhu->negotiated = vhu->waiting = false;
 	vhu->script = NULL;
@@ -261,6 +262,8 @@ void viommu_vhu_serve(struct viommu_vhu *vhu)
 	serve_timer(vhu);
 	if (vhu->open && !vhu->why[0])
 		vhu_receive(vhu);
+	if (vhu->open && !vhu->why[0])
+		vhu_serve_table(vhu);
 	/* Sooner told of what it sent than that it has gone. */
 	if (vhu->requests_open && !vhu->why[0])
 		vhu_serve_requests(vhu);

@@ -7,12 +7,13 @@
  * from any thread, go the IOTLB's messages (iotlb.c).
  *
  * Lock order: viommu.lock (an invalidation begins) -> viommu_vhu.lock -> channel.lock. So nothing of the library but
- * viommu_client_ack() is called with viommu_vhu.lock held. What no lock guards belongs to the thread that serves.
+ * viommu_client_ack() is called with viommu_vhu.lock held, nor viommu_shared_*(), whose callbacks take it. What no lock guards belongs to the thread that serves.
  */
 #ifndef LIB_CLIENT_VHOST_USER_FRONT_H
 #define LIB_CLIENT_VHOST_USER_FRONT_H
 
 #include <viommu/client.h>
+#include <viommu/shared.h>
 #include <viommu/vhost_user.h>
 
 #include "lib/client/channel.h"
@@ -94,17 +95,24 @@ struct viommu_vhu {
 	unsigned updates GUARDED_BY(lock), invals GUARDED_BY(lock); /* of those pending */
 	/* First pages of translations that were sent, by their hash, + 1; see iotlb.c. */
 	uint64_t starts[VHU_STARTS] GUARDED_BY(lock);
-	bool owed GUARDED_BY(lock); /* an invalidation of everything, for `asked` */
+	bool table GUARDED_BY(lock);   /* the back end reads a shared table */
+	bool updated GUARDED_BY(lock); /* and has got an update at this connection all the same */
+	bool refill GUARDED_BY(lock);  /* the table is to begin anew */
+	bool owed GUARDED_BY(lock);    /* an invalidation of everything, for `asked` */
 	struct viommu_vhu_stats stats GUARDED_BY(lock);
 
 	/* The back end's own requests. */
 	bool requests_open;
 	struct channel requests;
 	uint32_t requests_events;
-	bool deferred; /* a miss that was overtaken by invalidations too often */
+	/* A miss that was overtaken by invalidations too often, or may not be answered yet; and its header, for the reply. */
+	bool deferred;
 	struct vhu_iotlb miss;
+	struct vhu_header miss_header;
 	time_t fault_second;
 	unsigned faults;
+
+	struct viommu_shared *shared; /* the table, or NULL; see shared.c */
 
 	/* This connection. */
 	char why[VHU_WHY]; /* not empty: it has failed */
@@ -151,6 +159,7 @@ int vhu_watch(struct viommu_vhu *vhu, int fd, unsigned what);
 void vhu_wake_locked(struct viommu_vhu *vhu) REQUIRES(vhu->lock);
 void vhu_wake(struct viommu_vhu *vhu);
 void vhu_wake_in(struct viommu_vhu *vhu, unsigned ms);
+void vhu_wake_at(struct viommu_vhu *vhu, uint64_t ns);
 /* Send; `pending` (may be NULL) is what the answer is for. Errors are the socket's: remembered in `broken`, and it is served soon. */
 void vhu_send_locked(struct viommu_vhu *vhu, const struct channel_message *message, const struct vhu_pending *pending)
 	REQUIRES(vhu->lock);
@@ -207,11 +216,23 @@ extern const struct vhu_script vhu_memory_script;
 bool vhu_memory_differs(const struct viommu_vhu *vhu);
 int vhu_fill_memory(struct viommu_vhu *vhu, struct channel_message *message);
 
+/* shared.c: the table that the back end reads instead of asking */
+bool vhu_wants_table(const struct viommu_vhu *vhu);
+int vhu_fill_table(struct viommu_vhu *vhu, struct channel_message *message);
+int vhu_got_table(struct viommu_vhu *vhu, struct channel_message *message);
+/* See who has left it. */
+void vhu_serve_table(struct viommu_vhu *vhu);
+/* The connection is gone, or the back end does not want it. */
+void vhu_drop_table(struct viommu_vhu *vhu);
+
 /* iotlb.c */
 extern const struct viommu_client_ops vhu_client_ops;
 int vhu_iotlb_answer(struct viommu_vhu *vhu, const struct vhu_pending *pending, uint64_t status);
-/* A miss or an access that was blocked; `access` has been checked. Sets `deferred` where it could not be answered yet. */
-void vhu_iotlb_miss(struct viommu_vhu *vhu, const struct vhu_iotlb *miss);
+/*
+ * A miss or an access that was blocked; `access` has been checked. 0: answered; 1: there is no such translation; -EAGAIN: it is
+ * `deferred`.
+ */
+int vhu_iotlb_miss(struct viommu_vhu *vhu, const struct vhu_iotlb *miss);
 void vhu_iotlb_blocked(struct viommu_vhu *vhu, const struct vhu_iotlb *blocked);
 
 /* request.c: what the back end asks */

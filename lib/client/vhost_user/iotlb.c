@@ -81,7 +81,8 @@ static void on_invalidate(void *opaque, struct viommu_iova first, struct viommu_
 	struct viommu_vhu *vhu = opaque;
 
 	lock_take(&vhu->lock);
-	bool iotlb = vhu->iotlb;
+	/* Who reads the shared table and was never sent an update has nothing to forget: the table's client waits for it. */
+	bool iotlb = vhu->iotlb && (!vhu->table || vhu->updated);
 
 	vhu->generation++;
 	vhu->asked = ticket;
@@ -191,6 +192,7 @@ static uint64_t generation(struct viommu_vhu *vhu)
 static void send_update_locked(struct viommu_vhu *vhu, const struct viommu_run *run) REQUIRES(vhu->lock)
 {
 	vhu->stats.updates++;
+	vhu->updated = true;
 	send_iotlb_locked(vhu,
 			  &(struct vhu_iotlb){.iova = run->first.value,
 					      .size = run->last.value - run->first.value + 1,
@@ -238,7 +240,13 @@ static bool send_answer(struct viommu_vhu *vhu, struct viommu_run *run, uint64_t
 	return valid;
 }
 
-/* 0: answered, or never will be; else it is to be tried again, soon (-EAGAIN) or later (-ECANCELED). */
+/* Put what was found into the shared table. 0: it is there; -ENOSPC: answer with a message; else as try_to_answer(). */
+static int put(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
+{
+	return vhu->shared ? viommu_shared_miss(vhu->shared, (struct viommu_iova){miss->iova}, miss->access) : -ENOSPC;
+}
+
+/* 0: answered; -EFAULT, -EACCES: never will be; else it is to be tried again, soon (-EAGAIN) or later (-ECANCELED). */
 static int try_to_answer(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
 {
 	struct viommu_run run;
@@ -247,23 +255,28 @@ static int try_to_answer(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
 		uint64_t before = generation(vhu);
 		int err = look_up(vhu, miss->iova, miss->access, &run);
 
-		if (err == -EAGAIN || err == -ECANCELED)
+		if (!err)
+			err = put(vhu, miss);
+		if (err != -ENOSPC)
 			return err;
-		if (err || send_answer(vhu, &run, miss->iova, before))
+		if (send_answer(vhu, &run, miss->iova, before))
 			return 0;
 	}
 	return -EAGAIN;
 }
 
-void vhu_iotlb_miss(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
+int vhu_iotlb_miss(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
 {
 	int err = try_to_answer(vhu, miss);
 
 	if (!err)
-		return;
+		return 0;
+	if (err != -EAGAIN && err != -ECANCELED)
+		return 1;
 	vhu->miss = *miss;
 	vhu->deferred = true;
 	vhu_wake_in(vhu, err == -EAGAIN ? 0 : VHU_PAUSE_MS);
+	return -EAGAIN;
 }
 
 /* Of what is mapped from rest->first on. False: there is nothing more, or no room. */
@@ -273,7 +286,7 @@ static bool push(struct viommu_vhu *vhu, struct range *rest)
 	struct viommu_run run;
 
 	lock_take(&vhu->lock);
-	bool room = vhu->iotlb && vhu->updates < VHU_UPDATES;
+	bool room = vhu->iotlb && !vhu->table && vhu->updates < VHU_UPDATES;
 	uint64_t before = vhu->generation;
 
 	lock_drop(&vhu->lock);
@@ -319,6 +332,9 @@ void viommu_vhu_flush(struct viommu_vhu *vhu)
 {
 	lock_take(&vhu->lock);
 	vhu->generation++;
+	vhu->refill = vhu->table;
+	if (vhu->refill)
+		vhu_wake_locked(vhu);
 	if (vhu->iotlb && vhu->invals >= VHU_INVALS)
 		vhu->owed = true;
 	else if (vhu->iotlb && !vhu->owed)

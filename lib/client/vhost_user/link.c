@@ -86,11 +86,16 @@ void vhu_wake(struct viommu_vhu *vhu)
 	lock_drop(&vhu->lock);
 }
 
-void vhu_wake_in(struct viommu_vhu *vhu, unsigned ms)
+void vhu_wake_at(struct viommu_vhu *vhu, uint64_t ns)
 {
 	lock_take(&vhu->lock);
-	arm_locked(vhu, vhu_now_ns() + (uint64_t)ms * NS_PER_MS);
+	arm_locked(vhu, ns);
 	lock_drop(&vhu->lock);
+}
+
+void vhu_wake_in(struct viommu_vhu *vhu, unsigned ms)
+{
+	vhu_wake_at(vhu, vhu_now_ns() + (uint64_t)ms * NS_PER_MS);
 }
 
 unsigned vhu_limit_ms(const struct viommu_vhu *vhu, const struct vhu_pending *pending)

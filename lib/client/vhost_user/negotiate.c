@@ -54,6 +54,8 @@ static uint64_t understood(const struct viommu_vhu *vhu)
 		set |= 1ull << VHU_PROTOCOL_F_CONFIG;
 	if (vhu->config.exact)
 		set |= 1ull << VHU_PROTOCOL_F_INFLIGHT_SHMFD;
+	if (vhu->config.iommu && vhu->config.shared_table)
+		set |= 1ull << VHU_PROTOCOL_F_SHARED_TABLE;
 	if (vhu->config.mtu)
 		set |= 1ull << VHU_PROTOCOL_F_MTU;
 	return set;

@@ -67,7 +67,7 @@ static int iotlb_request(struct viommu_vhu *vhu, const struct channel_message *m
 		return vhu_fail(vhu, "an IOTLB message with access %u from the back end", iotlb.access);
 	if (iotlb.type == VHU_IOTLB_MISS) {
 		count(vhu, &vhu->stats.misses);
-		vhu_iotlb_miss(vhu, &iotlb);
+		return vhu_iotlb_miss(vhu, &iotlb);
 	} else {
 		count(vhu, &vhu->stats.access_fails);
 		vhu_iotlb_blocked(vhu, &iotlb);
@@ -102,14 +102,14 @@ static int perform(struct viommu_vhu *vhu, const struct channel_message *message
 	}
 }
 
-static void reply(struct viommu_vhu *vhu, const struct channel_message *message, int status)
+static void reply(struct viommu_vhu *vhu, const struct vhu_header *header, int status)
 {
 	struct channel_message answer = {
-		.header = {.request = message->header.request, .flags = VHU_REPLY, .size = sizeof(answer.u64)},
+		.header = {.request = header->request, .flags = VHU_REPLY, .size = sizeof(answer.u64)},
 	};
 	int err;
 
-	if (!vhu->reply_ack || !(message->header.flags & VHU_NEED_REPLY))
+	if (!vhu->reply_ack || !(header->flags & VHU_NEED_REPLY))
 		return;
 	answer.u64 = (uint64_t)status;
 	err = channel_send(&vhu->requests, &answer);
@@ -133,8 +133,19 @@ static void receive_one(struct viommu_vhu *vhu, struct channel_message *message)
 	int status = perform(vhu, message);
 
 	channel_close_fds(message);
-	if (status >= 0 && vhu->requests_open)
-		reply(vhu, message, status);
+	if (status == -EAGAIN)
+		vhu->miss_header = message->header;
+	else if (status >= 0 && vhu->requests_open)
+		reply(vhu, &message->header, status);
+}
+
+static void try_again(struct viommu_vhu *vhu)
+{
+	vhu->deferred = false;
+	int status = vhu_iotlb_miss(vhu, &vhu->miss);
+
+	if (status >= 0)
+		reply(vhu, &vhu->miss_header, status);
 }
 
 void vhu_serve_requests(struct viommu_vhu *vhu)
@@ -142,10 +153,8 @@ void vhu_serve_requests(struct viommu_vhu *vhu)
 	struct channel_message message;
 	int err = channel_flush(&vhu->requests);
 
-	if (vhu->deferred) {
-		vhu->deferred = false;
-		vhu_iotlb_miss(vhu, &vhu->miss);
-	}
+	if (vhu->deferred)
+		try_again(vhu);
 	if (err == -EAGAIN)
 		err = 0;
 	for (unsigned i = 0; i < VHU_BATCH && !err && room(vhu); i++) {

@@ -229,6 +229,7 @@ static int ask_base(struct viommu_vhu *vhu, struct channel_message *message)
 static const struct vhu_step prepare_steps[] = {
 	{VHU_SET_FEATURES, .fill = fill_features},
 	{VHU_SET_MEM_TABLE, .wanted = vhu_memory_differs, .fill = vhu_fill_memory},
+	{VHU_SET_SHARED_TABLE, .wanted = vhu_wants_table, .fill = vhu_fill_table, .answer = vhu_got_table},
 	{VHU_NET_SET_MTU, .wanted = has_mtu, .may_refuse = true, .fill = fill_mtu},
 	{VHU_GET_INFLIGHT_FD, .wanted = wants_inflight, .fill = ask_inflight, .answer = got_inflight},
 	{VHU_SET_INFLIGHT_FD, .wanted = has_inflight, .fill = give_inflight},
