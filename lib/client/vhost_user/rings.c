@@ -112,11 +112,27 @@ static bool read_region(const struct viommu_vhu *vhu, uint64_t at, uint8_t *byte
 	return false;
 }
 
+/* Our own question, and no access of the device: where it is not mapped any more there is no fault to report. */
+static bool read_guest(const struct viommu_vhu *vhu, struct viommu_iova at, uint8_t *bytes, size_t size)
+{
+	struct viommu_section section;
+	struct viommu_run run;
+
+	if (viommu_dma_begin(vhu->config.endpoint, &section))
+		return false;
+	bool found = !viommu_dma_run(&section, at, VIOMMU_READ, false, &run) && run.last.value - at.value >= size - 1;
+
+	if (found)
+		memcpy(bytes, (const uint8_t *)run.host + (at.value - run.first.value), size);
+	viommu_dma_end(&section);
+	return found;
+}
+
 static bool read_index(const struct viommu_vhu *vhu, struct viommu_iova ring, uint16_t *out)
 {
 	struct viommu_iova at = {ring.value + RING_INDEX_OFFSET};
 	uint8_t bytes[2] = {0};
-	bool read = vhu->config.endpoint ? !viommu_dma_read(vhu->config.endpoint, at, bytes, sizeof(bytes))
+	bool read = vhu->config.endpoint ? read_guest(vhu, at, bytes, sizeof(bytes))
 					 : read_region(vhu, at.value, bytes, sizeof(bytes));
 
 	*out = (uint16_t)(bytes[1] << 8 | bytes[0]);
