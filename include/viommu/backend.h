@@ -58,7 +58,7 @@ struct viommu_backend_ops {
 	int (*config_set)(void *opaque, uint32_t offset, const void *buffer, uint32_t len);
 	/* The MTU that the front end's user wants. -errno: refused. NULL: not offered. */
 	int (*set_mtu)(void *opaque, uint64_t mtu);
-	/* A line for the operator, without a newline; not many. Any thread. NULL: nobody reads them. */
+	/* A line for the operator, without a newline; about ten in five seconds at most. Any thread. NULL: nobody reads them. */
 	void (*log)(void *opaque, const char *line);
 };
 

@@ -70,6 +70,7 @@ static void take_line(void *opaque, const char *line)
 	struct front *front = opaque;
 
 	snprintf(front->line, sizeof(front->line), "%s", line);
+	front->lines++;
 }
 
 static const struct viommu_backend_ops ops = {

@@ -33,6 +33,7 @@ struct front {
 	uint64_t features;
 	uint8_t config[64];
 	char line[256]; /* that was logged last */
+	unsigned lines; /* that were logged */
 	int served;     /* what the last serve returned */
 	/* Where the back end is somebody else's: what front_serve() does. */
 	void (*serve)(struct front *front);

@@ -203,6 +203,19 @@ static void test_refused_miss_is_a_fault(void **state)
 	expect_fault(-EFAULT, IOVA + PAGE, VHU_ACCESS_RO);
 }
 
+/* A translation that cannot be taken is an answer, too, and none that is worth waiting for another one. */
+static void test_miss_with_a_bad_answer_is_a_fault(void **state)
+{
+	(void)state;
+	assert_int_equal(front_touch(&front, IOVA, VIOMMU_READ, NULL), -EAGAIN);
+	assert_int_equal(front_update(&front, IOVA, FRONT_USER + FRONT_SIZE, PAGE, VHU_ACCESS_RW), 1);
+	assert_int_equal(front_touch(&front, IOVA, VIOMMU_READ, NULL), -EFAULT);
+	/* Part of a page. */
+	assert_int_equal(front_touch(&front, IOVA, VIOMMU_READ, NULL), -EAGAIN);
+	assert_int_equal(front_update(&front, IOVA, FRONT_USER, PAGE / 2, VHU_ACCESS_RW), 1);
+	assert_int_equal(front_touch(&front, IOVA, VIOMMU_READ, NULL), -EFAULT);
+}
+
 static void test_unanswered_miss_is_a_fault(void **state)
 {
 	struct pollfd poll_fd;
@@ -477,6 +490,7 @@ int main(void)
 		CASE(test_update_is_rounded_inwards),
 		CASE(test_answer_without_the_right_is_a_fault),
 		CASE(test_refused_miss_is_a_fault),
+		CASE(test_miss_with_a_bad_answer_is_a_fault),
 		CASE(test_unanswered_miss_is_a_fault),
 		CASE(test_prefetch_asks_for_ranges),
 		CASE(test_invalidation_waits_for_the_burst),

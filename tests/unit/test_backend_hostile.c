@@ -2,10 +2,12 @@
 /* The back end before a front end that does not mean well: what is wrong is refused, or ends the connection, and leaves nothing behind. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/test.h"
@@ -188,6 +190,28 @@ static void test_descriptors_of_the_wrong_kind_are_refused(void **state)
 	close(fd);
 }
 
+/* Whoever reads or writes them could be made to wait, or be killed by SIGPIPE. */
+static void test_eventfds_are_nothing_else(void **state)
+{
+	static const uint32_t requests[] = {VHU_SET_VRING_KICK, VHU_SET_VRING_CALL, VHU_SET_VRING_ERR};
+	uint64_t index = 0;
+	int pipes[2], sockets[2];
+
+	(void)state;
+	assert_int_equal(pipe(pipes), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		const int wrong[] = {front.memory_fd, pipes[1], sockets[0]};
+
+		for (unsigned j = 0; j < 3; j++)
+			assert_int_equal(front_ask(&front, requests[i], &index, sizeof(index), &wrong[j], 1), 1);
+	}
+	close(pipes[0]);
+	close(pipes[1]);
+	close(sockets[0]);
+	close(sockets[1]);
+}
+
 static void test_memory_slots_are_bounded(void **state)
 {
 	unsigned added = 0;
@@ -229,6 +253,54 @@ static void test_garbage_on_the_back_channel_ends_the_connection(void **state)
 	/* A reply to nothing. */
 	front_reply(&front, 0);
 	expect_end(-EPROTO);
+}
+
+/* A front end that keeps our end of it as well must not keep us busy with what comes in there. */
+static void test_replaced_back_channel_is_not_watched(void **state)
+{
+	struct pollfd poll_fd = {.fd = viommu_backend_fd(front.backend), .events = POLLIN};
+	int old[2], new[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, old), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, new), 0);
+	assert_int_equal(front_ask(&front, VHU_SET_BACKEND_REQ_FD, NULL, 0, &old[1], 1), 0);
+	assert_int_equal(front_ask(&front, VHU_SET_BACKEND_REQ_FD, NULL, 0, &new[1], 1), 0);
+	assert_int_equal(send(old[0], "garbage", 7, 0), 7);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(viommu_backend_serve(front.backend), 0);
+	assert_int_equal(poll(&poll_fd, 1, 0), 0);
+	/* Nor one that is closed. */
+	shutdown(new[0], SHUT_RDWR);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(viommu_backend_serve(front.backend), 0);
+	assert_int_equal(poll(&poll_fd, 1, 0), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		close(old[i]);
+		close(new[i]);
+	}
+}
+
+/* What goes wrong again and again is not said again and again. */
+static void test_lines_are_bounded(void **state)
+{
+	const uint64_t features = 1ull << 32 | 1ull << VHU_F_PROTOCOL_FEATURES;
+	struct vhu_region region = front_region();
+	time_t begin = time(NULL);
+
+	(void)state;
+	assert_int_equal(front_ask(&front, VHU_SET_FEATURES, &features, sizeof(features), NULL, 0), 0);
+	front_start_queue(&front, 0, FRONT_USER);
+	for (unsigned i = 0; i < 1000; i++) {
+		const struct vhu_vring_addr nowhere = {.index = 0, .desc = 0x1000, .avail = 0x2000, .used = 0x3000};
+
+		assert_int_equal(front_ask(&front, VHU_SET_VRING_ADDR, &nowhere, sizeof(nowhere), NULL, 0), 1);
+	}
+	region.size += PAGE;
+	for (unsigned i = 0; i < 1000; i++)
+		assert_int_equal(front_memory_table(&front, &region, 1), 1);
+	/* Ten in five seconds. */
+	assert_in_range(front.lines, 1, 10 * (2 + (uint64_t)(time(NULL) - begin) / 5));
 }
 
 /* Who reads nothing is asked a bounded number of times, and nobody waits for him. */
@@ -316,9 +388,12 @@ int main(void)
 		CASE(test_updates_that_reach_too_far_are_refused),
 		CASE(test_bad_memory_tables_change_nothing),
 		CASE(test_descriptors_of_the_wrong_kind_are_refused),
+		CASE(test_eventfds_are_nothing_else),
 		CASE(test_memory_slots_are_bounded),
 		CASE(test_disconnection_in_the_middle),
 		CASE(test_garbage_on_the_back_channel_ends_the_connection),
+		CASE(test_replaced_back_channel_is_not_watched),
+		CASE(test_lines_are_bounded),
 		CASE(test_back_channel_that_is_not_read),
 		CASE(test_front_channel_that_is_not_read),
 		CASE(test_random_messages),

@@ -14,6 +14,7 @@
 #include "lib/client/backend/internal.h"
 
 enum { DEFAULT_QUEUE_SIZE = 1024, QUEUE_SIZE_MAX = 32768, DEFAULT_MISS_MS = 60000, NS_PER_MS = 1000000 };
+enum { LOG_LINES = 10, LOG_WINDOW_SECONDS = 5 };
 enum { MESSAGES_PER_ROUND = 32, LINE_MAX_BYTES = 256, PENDING_NS = NS_PER_MS };
 
 uint64_t vbe_now(void)
@@ -24,12 +25,22 @@ uint64_t vbe_now(void)
 	return (uint64_t)now.tv_sec * 1000 * NS_PER_MS + (uint64_t)now.tv_nsec;
 }
 
+/* Peers can be wrong as often as they like. Several threads may get one or two lines more through. */
+static bool may_log(struct viommu_backend *backend)
+{
+	uint64_t window = vbe_now() / (LOG_WINDOW_SECONDS * 1000ull * NS_PER_MS);
+
+	if (atomic_exchange_explicit(&backend->log_window, window, memory_order_relaxed) != window)
+		atomic_store_explicit(&backend->logged, 0, memory_order_relaxed);
+	return atomic_fetch_add_explicit(&backend->logged, 1, memory_order_relaxed) < LOG_LINES;
+}
+
 void vbe_log(struct viommu_backend *backend, const char *format, ...)
 {
 	char line[LINE_MAX_BYTES];
 	va_list args;
 
-	if (!backend->config.ops->log)
+	if (!backend->config.ops->log || !may_log(backend))
 		return;
 	va_start(args, format);
 	vsnprintf(line, sizeof(line), format, args);

@@ -76,6 +76,8 @@ struct viommu_backend {
 	bool has_features;
 	uint8_t status;
 	bool said_refused;
+	_Atomic uint64_t log_window; /* the stretch of time in which `logged` lines were written */
+	_Atomic unsigned logged;
 	struct vbe_region regions[VBE_REGIONS];
 	unsigned region_count;
 	struct vbe_task *tasks, **tasks_end;
@@ -141,6 +143,8 @@ extern const struct walk_ops vbe_walk_ops;
 void vbe_fault(void *opaque, const struct viommu_fault *fault);
 /* An UPDATE with these rights came. */
 void vbe_miss_update(struct viommu_backend *backend, struct range iova, unsigned access);
+/* An UPDATE came that cannot be taken: who waits for it waits no longer. */
+void vbe_miss_refuse(struct viommu_backend *backend, struct range iova);
 /* A connection for messages of ours; it becomes the back end's. -errno. */
 int vbe_back_set(struct viommu_backend *backend, int fd);
 /* Replies, and what could not be sent. -errno: the channel is of no use. */

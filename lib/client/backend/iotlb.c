@@ -103,11 +103,27 @@ static int invalidate(struct viommu_backend *backend, const struct vhu_iotlb *io
 	return viommu__domain_evict(backend->domain, range, false, task->inval);
 }
 
+/* Whatever was asked for in these pages. */
+static void refuse(struct viommu_backend *backend, const struct vhu_iotlb *iotlb)
+{
+	const uint64_t mask = VBE_PAGE - 1;
+	struct range range;
+
+	if (!range_from_len(iotlb->iova, iotlb->size, &range))
+		range = (struct range){iotlb->iova, iotlb->iova};
+	vbe_miss_refuse(backend, (struct range){range.first & ~mask, range.last | mask});
+}
+
 int vbe_iotlb(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task)
 {
+	int err;
+
 	switch (message->iotlb.type) {
 	case VHU_IOTLB_UPDATE:
-		return update(backend, &message->iotlb, task);
+		err = update(backend, &message->iotlb, task);
+		if (err)
+			refuse(backend, &message->iotlb);
+		return err;
 	case VHU_IOTLB_INVALIDATE:
 		return invalidate(backend, &message->iotlb, task);
 	default:

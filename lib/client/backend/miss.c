@@ -225,6 +225,18 @@ void vbe_miss_update(struct viommu_backend *backend, struct range iova, unsigned
 	backend->retry = true;
 }
 
+void vbe_miss_refuse(struct viommu_backend *backend, struct range iova)
+{
+	lock_take(&backend->lock);
+	for (unsigned i = 0; backend->miss_count && i < VBE_MISSES; i++) {
+		struct vbe_miss *miss = &backend->misses[i];
+
+		if (miss->used && !miss->failed && range_has(iova, miss->iova.first))
+			fail_locked(backend, miss, VIOMMU_FAULT_NOT_MAPPED);
+	}
+	lock_drop(&backend->lock);
+}
+
 /* A reply that is not 0 to the message with this number: there is nothing at that address. */
 static void refused_locked(struct viommu_backend *backend, uint64_t sequence) REQUIRES(backend->lock)
 {
@@ -290,6 +302,8 @@ static void ask_again_locked(struct viommu_backend *backend) REQUIRES(backend->l
 /* A front end that closes it, as one that stops does, is asked no more: what is missing now is a fault in time. */
 static void close_locked(struct viommu_backend *backend) REQUIRES(backend->lock)
 {
+	/* Closing does not end the watching: the front end may have kept our end of the socket, too. */
+	epoll_ctl(backend->epoll_fd, EPOLL_CTL_DEL, backend->back.fd, NULL);
 	channel_fini(&backend->back);
 	backend->has_back = false;
 }
@@ -335,14 +349,16 @@ int vbe_back_set(struct viommu_backend *backend, int fd)
 	}
 	lock_take(&backend->lock);
 	if (backend->has_back)
-		channel_fini(&backend->back);
+		close_locked(backend);
 	backend->back = back;
 	backend->has_back = true;
 	backend->back_out = false;
 	/* What was asked over the old one is asked again. */
 	backend->asked = backend->answered = 0;
-	for (unsigned i = 0; i < VBE_MISSES; i++)
+	for (unsigned i = 0; i < VBE_MISSES; i++) {
 		backend->misses[i].sent = false;
+		backend->misses[i].sequence = 0;
+	}
 	ask_again_locked(backend);
 	lock_drop(&backend->lock);
 	return 0;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/client/backend/internal.h"
@@ -222,6 +223,25 @@ int vbe_queue_message(struct viommu_backend *backend, struct channel_message *me
 	return -EINVAL;
 }
 
+/* Nobody waits for a peer that does not read its eventfds. */
+static int make_nonblocking(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) ? -errno : 0;
+}
+
+/*
+ * An eventfd has no file type. What has one may wait whatever it was asked (files, CUSE), or kill who writes (pipes and sockets that nobody
+ * reads).
+ */
+static bool may_be_eventfd(int fd)
+{
+	struct stat stat;
+
+	return !fstat(fd, &stat) && !(stat.st_mode & S_IFMT);
+}
+
 static void set_fd(int *to, int fd)
 {
 	if (*to >= 0)
@@ -239,60 +259,79 @@ static int take_fd(struct channel_message *message, int *fd)
 		return -EPROTO;
 	if (none)
 		return 0;
-	/* Nobody waits for a peer that does not read its eventfds. */
-	int flags = fcntl(message->fds[0], F_GETFL);
+	int err = may_be_eventfd(message->fds[0]) ? make_nonblocking(message->fds[0]) : -EINVAL;
 
-	if (flags < 0 || fcntl(message->fds[0], F_SETFL, flags | O_NONBLOCK))
-		return -errno;
+	if (err)
+		return err;
 	*fd = message->fds[0];
 	message->fd_count = 0;
 	return 0;
 }
 
+static void write_event(int fd)
+{
+	uint64_t one = 1;
+	ssize_t n = write(fd, &one, sizeof(one));
+
+	(void)n; /* a counter that is full has been seen by nobody yet */
+}
+
+static void set_call(struct viommu_backend *backend, struct vbe_queue *queue, int fd)
+{
+	lock_take(&backend->lock);
+	set_fd(&queue->call, fd);
+	lock_drop(&backend->lock);
+}
+
+static int set_event(struct viommu_backend *backend, unsigned index, uint32_t request, int fd)
+{
+	struct vbe_queue *queue = &backend->queues[index];
+
+	switch (request) {
+	case VHU_SET_VRING_KICK:
+		set_kick(queue, fd);
+		queue->kicked = true;
+		vbe_queue_change(backend, index);
+		return queue->broken ? -EFAULT : 0;
+	case VHU_SET_VRING_CALL:
+		set_call(backend, queue, fd);
+		return 0;
+	default:
+		lock_take(&backend->lock);
+		set_fd(&queue->err, fd);
+		lock_drop(&backend->lock);
+		return 0;
+	}
+}
+
 int vbe_queue_fd(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task)
 {
 	unsigned index = message->u64 & VHU_VRING_INDEX_MASK;
-	struct vbe_queue *queue = &backend->queues[index];
 	int fd, err;
 
 	(void)task;
 	if (message->u64 & ~(uint64_t)(VHU_VRING_INDEX_MASK | VHU_VRING_NO_FD) || index >= backend->config.queues)
 		return -EINVAL;
 	err = take_fd(message, &fd);
-	if (err)
-		return err;
-	if (message->header.request == VHU_SET_VRING_KICK) {
-		set_kick(queue, fd);
-		queue->kicked = true;
-		vbe_queue_change(backend, index);
-		return queue->broken ? -EFAULT : 0;
-	}
-	lock_take(&backend->lock);
-	set_fd(message->header.request == VHU_SET_VRING_CALL ? &queue->call : &queue->err, fd);
-	lock_drop(&backend->lock);
-	return 0;
+	return err ? err : set_event(backend, index, message->header.request, fd);
 }
 
-static void signal_fd(struct viommu_backend *backend, const int *fd)
+void viommu_backend_interrupt(struct viommu_backend *backend, unsigned index)
 {
-	uint64_t one = 1;
-	ssize_t n = 0;
+	struct vbe_queue *queue = &backend->queues[index];
 
 	lock_take(&backend->lock);
-	if (*fd >= 0)
-		n = write(*fd, &one, sizeof(one));
+	if (queue->call >= 0)
+		write_event(queue->call);
 	lock_drop(&backend->lock);
-	(void)n; /* a counter that is full has been seen by nobody yet */
-}
-
-void viommu_backend_interrupt(struct viommu_backend *backend, unsigned queue)
-{
-	signal_fd(backend, &backend->queues[queue].call);
 }
 
 void viommu_backend_error(struct viommu_backend *backend, unsigned queue)
 {
-	signal_fd(backend, &backend->queues[queue].err);
+	lock_take(&backend->lock);
+	if (backend->queues[queue].err >= 0)
+		write_event(backend->queues[queue].err);
+	lock_drop(&backend->lock);
 }
 
 static void reset(struct viommu_backend *backend, unsigned index)
