@@ -132,7 +132,7 @@ VIOMMU_PUBLIC void viommu_backend_end(struct viommu_backend *backend, struct vio
 VIOMMU_PUBLIC void viommu_backend_prefetch(struct viommu_backend *backend, struct viommu_section *section,
 					   struct viommu_iova iova, uint64_t len, unsigned access);
 
-/* viommu_backend_interrupt - interrupt the driver for a queue. Any thread. */
+/* viommu_backend_interrupt - interrupt the driver for a queue; later, where the front end has not said how yet. Any thread. */
 VIOMMU_PUBLIC void viommu_backend_interrupt(struct viommu_backend *backend, unsigned queue);
 
 /* viommu_backend_error - tell the front end that a queue cannot go on. Any thread. */

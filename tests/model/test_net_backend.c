@@ -28,7 +28,7 @@ enum {
 };
 
 #define IOVA 0x1000000ull
-#define FEATURES (FRONT_PLATFORM | 1ull << VIRTIO_NET_F_MRG_RXBUF)
+#define FEATURES (FRONT_PLATFORM | 1ull << VIRTIO_NET_F_MRG_RXBUF | 1ull << VIRTIO_RING_F_EVENT_IDX)
 
 /* One queue as its driver sees it: a chain is a header and a frame, each a buffer of its own in memory. */
 struct driver {
@@ -387,6 +387,55 @@ static void test_queue_stops_and_goes_on(void **state)
 	}
 }
 
+static unsigned interrupts(int call)
+{
+	uint64_t count;
+
+	return read(call, &count, sizeof(count)) == sizeof(count) ? (unsigned)count : 0;
+}
+
+static void set_call(unsigned index, int call)
+{
+	const uint64_t which = index;
+
+	assert_int_equal(front_ask(&front, VHU_SET_VRING_CALL, &which, sizeof(which), &call, 1), 0);
+}
+
+/*
+ * A back end was killed after it had given chains back, and before it interrupted the driver, who waits for just that and makes nothing
+ * more available: the next back end interrupts, though it gives nothing back.
+ */
+static void test_driver_that_was_not_told_is_told(void **state)
+{
+	const struct vhu_vring_state which = {NET_TX, 0}, base = {NET_TX, 5};
+	const uint64_t index = NET_TX;
+	int call = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	struct channel_message reply;
+
+	(void)state;
+	set_call(NET_TX, call);
+	for (unsigned i = 0; i < 100; i++) {
+		run_loop(&front);
+		answer_misses();
+	}
+	interrupts(call);
+	front_send(&front, VHU_GET_VRING_BASE, 0, &which, sizeof(which), NULL, 0);
+	run_loop(&front);
+	assert_true(front_answer(&front, &reply));
+	for (uint64_t i = 0; i < 2; i++)
+		*(uint16_t *)at((i ? tx.used : tx.avail) + 2) = 5;
+	*(uint16_t *)at(tx.avail + 4 + 2 * SIZE) = 2; /* used_event: of the third that was given back */
+	assert_int_equal(interrupts(call), 0);
+	assert_int_equal(front_ask(&front, VHU_SET_VRING_BASE, &base, sizeof(base), NULL, 0), 0);
+	assert_int_equal(front_ask(&front, VHU_SET_VRING_KICK, &index, sizeof(index), &tx.kick, 1), 0);
+	for (unsigned i = 0; i < 100; i++) {
+		run_loop(&front);
+		answer_misses();
+	}
+	assert_int_equal(interrupts(call), 1);
+	close(call);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, open_device, close_device)
 
 int main(void)
@@ -394,6 +443,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_frames_arrive_once_whole_and_in_order),
 		CASE(test_queue_stops_and_goes_on),
+		CASE(test_driver_that_was_not_told_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

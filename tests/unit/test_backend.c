@@ -446,6 +446,23 @@ static void test_interrupts_and_errors_reach_their_descriptors(void **state)
 	close(err);
 }
 
+/* A front end sends the descriptor when it likes, perhaps after the queue has begun. */
+static void test_interrupt_waits_for_its_descriptor(void **state)
+{
+	uint64_t count, index = 0;
+	int call = eventfd(0, EFD_NONBLOCK);
+
+	(void)state;
+	front_start_queue(&front, 0, IOVA);
+	viommu_backend_interrupt(front.backend, 0);
+	assert_int_equal(front_ask(&front, VHU_SET_VRING_CALL, &index, sizeof(index), &call, 1), 0);
+	assert_int_equal(read(call, &count, sizeof(count)), sizeof(count));
+	/* Once. */
+	assert_int_equal(front_ask(&front, VHU_SET_VRING_CALL, &index, sizeof(index), &call, 1), 0);
+	assert_int_equal(read(call, &count, sizeof(count)), -1);
+	close(call);
+}
+
 static void test_configuration_and_status(void **state)
 {
 	struct {
@@ -502,6 +519,7 @@ int main(void)
 		CASE(test_new_ring_addresses_start_it_anew),
 		CASE(test_queue_without_an_iommu_is_found_by_user_address),
 		CASE(test_interrupts_and_errors_reach_their_descriptors),
+		CASE(test_interrupt_waits_for_its_descriptor),
 		CASE(test_configuration_and_status),
 	};
 

@@ -120,6 +120,7 @@ int vq_resolve(struct vq *vq, struct viommu_section *section)
 		vq->next_used = le16toh(atomic_load_explicit((_Atomic uint16_t *)host, memory_order_relaxed));
 		vq->signalled_used = vq->next_used;
 		vq->adopt = false;
+		vq->adopted = true;
 	}
 	if (ret)
 		vq->piece_count = 0;
@@ -220,6 +221,12 @@ int vq_wants_interrupt(struct vq *vq, struct viommu_section *section)
 	uint64_t at = vq->event_idx ? used_event_at(vq) : offsetof(struct vring_avail, flags);
 	int ret;
 
+	/* Whoever died between the two may have left a driver that waits for it and does nothing else. */
+	if (vq->adopted) {
+		vq->adopted = false;
+		vq->signalled_used = vq->next_used;
+		return 1;
+	}
 	if (old == vq->next_used)
 		return 0;
 	vq->signalled_used = vq->next_used;

@@ -35,6 +35,7 @@ struct vq {
 	uint16_t used_flags;     /* what we wrote last into the used ring's flags, without events */
 	uint16_t avail_event;    /* and with them, into its event field */
 	bool adopt;              /* next_used is in the ring: somebody else used it before */
+	bool adopted;            /* and may not have told the driver of all that was given back */
 	/* Between vq_resolve() and vq_release(). */
 	unsigned piece_count;
 	struct vq_piece pieces[VQ_PIECES];
@@ -93,7 +94,10 @@ struct vq_used {
 int vq_push(struct vq *vq, struct viommu_section *section, uint16_t head, uint32_t written);
 int vq_push_all(struct vq *vq, struct viommu_section *section, const struct vq_used *used, unsigned count);
 
-/* Does the driver want an interrupt for what was pushed since the last call, 65 535 entries at most? 1, 0 or an error. */
+/*
+ * Does the driver want an interrupt for what was pushed since the last call, 65 535 entries at most? 1, 0 or an error. 1 at first where
+ * somebody else used the ring before.
+ */
 int vq_wants_interrupt(struct vq *vq, struct viommu_section *section);
 
 /*

@@ -62,6 +62,7 @@ struct vbe_queue {
 	struct vhu_vring_addr addr;
 	int kick, running_kick; /* what is to be used, and what the embedder uses; -1: none */
 	int call, err;          /* viommu_backend.lock */
+	bool untold;            /* likewise: interrupted while there was no `call` */
 };
 
 struct viommu_backend {

@@ -276,10 +276,15 @@ static void write_event(int fd)
 	(void)n; /* a counter that is full has been seen by nobody yet */
 }
 
+/* What the driver should have been told meanwhile it is told now. */
 static void set_call(struct viommu_backend *backend, struct vbe_queue *queue, int fd)
 {
 	lock_take(&backend->lock);
 	set_fd(&queue->call, fd);
+	if (fd >= 0 && queue->untold) {
+		queue->untold = false;
+		write_event(fd);
+	}
 	lock_drop(&backend->lock);
 }
 
@@ -323,6 +328,8 @@ void viommu_backend_interrupt(struct viommu_backend *backend, unsigned index)
 	lock_take(&backend->lock);
 	if (queue->call >= 0)
 		write_event(queue->call);
+	else
+		queue->untold = true;
 	lock_drop(&backend->lock);
 }
 
