@@ -436,6 +436,32 @@ static void test_driver_that_was_not_told_is_told(void **state)
 	close(call);
 }
 
+/* The front end makes its memory's file shorter: frames for what is gone are lost, the tap is not. */
+static void test_buffers_that_vanish_are_no_fault_of_the_tap(void **state)
+{
+	const struct vhu_vring_state off = {NET_TX, 0};
+	const unsigned last = FRONT_PAGES - 1;
+	uint64_t buffer = IOVA;
+	uint8_t frame[TAP_HEADER_SIZE + 60] = {0};
+
+	(void)state;
+	assert_int_equal(front_ask(&front, VHU_SET_VRING_ENABLE, &off, sizeof(off), NULL, 0), 0);
+	while (page_at(buffer) != last)
+		buffer += PAGE;
+	describe(&rx, 0, buffer, PAGE, VRING_DESC_F_WRITE);
+	offer(&rx, 0);
+	assert_int_equal(ftruncate(front.memory_fd, FRONT_SIZE - PAGE), 0);
+	assert_int_equal(send(tap, frame, sizeof(frame), 0), sizeof(frame));
+	for (unsigned i = 0; i < 200 && !used_index(&rx); i++) {
+		kick(&rx);
+		run_loop(&front);
+		answer_misses();
+	}
+	assert_false(device.card.tap_gone);
+	/* The buffer is given back with nothing in it. */
+	assert_int_equal(used_index(&rx), 1);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, open_device, close_device)
 
 int main(void)
@@ -444,6 +470,7 @@ int main(void)
 		CASE(test_frames_arrive_once_whole_and_in_order),
 		CASE(test_queue_stops_and_goes_on),
 		CASE(test_driver_that_was_not_told_is_told),
+		CASE(test_buffers_that_vanish_are_no_fault_of_the_tap),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

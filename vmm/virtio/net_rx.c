@@ -27,8 +27,11 @@ static int drop(struct net_pair *pair)
 	return RX_DROPPED;
 }
 
-static int read_failed(struct net_pair *pair, int error)
+/* EFAULT: guest memory that is a file's is not there any more, for that has become shorter. */
+static int read_failed(struct net_pair *pair, struct viommu_section *section, int error)
 {
+	if (error == EFAULT)
+		return give_up(pair, section);
 	drop(pair);
 	if (error != EAGAIN && error != EINTR)
 		net_tap_lost(pair->card, error);
@@ -57,7 +60,7 @@ static int take_likely(struct net_pair *pair, struct viommu_section *section)
 }
 
 /* Read a frame into the buffers that were taken. 0, or as a burst's end. */
-static int read_frame(struct net_pair *pair)
+static int read_frame(struct net_pair *pair, struct viommu_section *section)
 {
 	struct net_window *window = &pair->window;
 	struct net_frame *frame = &pair->frame;
@@ -68,7 +71,7 @@ static int read_frame(struct net_pair *pair)
 	window->iov[window->iov_count] = (struct iovec){pair->spill + room, sizeof(pair->spill) - room};
 	n = readv(pair->tap_fd, window->iov, (int)window->iov_count + 1);
 	if (n < 0)
-		return read_failed(pair, errno);
+		return read_failed(pair, section, errno);
 	if (n <= TAP_HEADER_SIZE || n > TAP_HEADER_SIZE + NET_FRAME_MAX)
 		return drop(pair);
 	frame->len = (size_t)n - TAP_HEADER_SIZE;
@@ -191,7 +194,7 @@ static int receive(struct net_pair *pair, struct viommu_section *section)
 		return NET_ASKED;
 	if (ret == NET_NONE_LEFT)
 		return net_ring_empty(net_vq(pair, NET_RX), section);
-	ret = ret < 0 ? ret : read_frame(pair);
+	ret = ret < 0 ? ret : read_frame(pair, section);
 	return ret ? ret : deliver(pair, section);
 }
 
