@@ -125,6 +125,8 @@ static int check_server(const struct option_def *def, const struct device_config
 		vmm_log("--%s: %s= and vhost-user= exclude each other", def->name, own);
 	else if (device->isolate && !device->socket)
 		vmm_log("--%s: isolate=on needs vhost-user=", def->name);
+	else if (device->vhost && device->socket)
+		vmm_log("--%s: vhost=on needs tap=", def->name);
 	else if (!device->shared && !device->socket)
 		vmm_log("--%s: shared=off needs vhost-user=", def->name);
 	else if (device->readonly && device->socket)

@@ -45,6 +45,7 @@ const char config_help[] =
 	"  --net tap=NAME[,...]       a virtio network card on an existing tap device\n"
 	"        mac=AA:BB:CC:DD:EE:FF  its address [52:54:00:...]\n"
 	"        queues=N               queue pairs, 1 to 8; more than one on a tap with multi_queue [1]\n"
+	"        vhost=on|off           the kernel moves the frames (vhost-net) [off]\n"
 	"  --net vhost-user=SOCK[,...]   one that another program serves, with mac= and queues= likewise\n"
 	"        isolate=on|off         that program gets copies, and no guest memory [off]\n"
 	"        shared=on|off          it may read translations without asking, if it knows how to [on]\n"
