@@ -3,6 +3,7 @@
 #include <viommu/shared.h>
 
 #include "bench/bench.h"
+#include "bench/iotlb_pair.h"
 
 enum { ROUNDS = 1 << 20, CHANGES = 100000, PAGES = 1 << 16, BURST = 64 };
 
@@ -124,4 +125,5 @@ static void shared(void)
 void bench_iotlb(void)
 {
 	shared();
+	bench_iotlb_pair();
 }

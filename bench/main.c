@@ -16,7 +16,7 @@ static const struct {
 	{"translate", bench_translate, "hits, random look-ups, sections, two readers"},
 	{"map", bench_map_unmap, "map and unmap of 4 KiB, memory per mapping"},
 	{"walk", bench_walk, "walks of page tables in guest memory, and through a VT-d unit: what a miss costs"},
-	{"iotlb", bench_iotlb, "device IOTLBs: the table that is shared with another process"},
+	{"iotlb", bench_iotlb, "device IOTLBs: of another process, by messages and by a shared table"},
 };
 
 enum { BENCHES = sizeof(benches) / sizeof(benches[0]), STATUS_USAGE = 2 };
