@@ -24,16 +24,16 @@ lab_failure()
 	done | head -n 1
 }
 
-# A server that a guest has left in the middle of a test takes no other, so each case has new ones.
+# A server that a guest has left in the middle of a test takes no other, so each case has new ones. They run where no guest does.
 start_servers()
 {
 	if ((${#servers[@]})); then
 		kill "${servers[@]}"
 		wait "${servers[@]}"
 	fi
-	iperf3 -s >/dev/null 2>&1 &
+	taskset -c 0 iperf3 -s >/dev/null 2>&1 &
 	servers=($!)
-	qperf >/dev/null 2>&1 &
+	taskset -c 0 qperf >/dev/null 2>&1 &
 	servers+=($!)
 }
 

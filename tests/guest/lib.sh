@@ -6,7 +6,7 @@ viommu=$BUILD/vmm/viommu
 kernel=$BUILD/kernel/vmlinuz
 image=$BUILD/guest/image.cpio
 kind=guest
-GUEST_SECONDS=${GUEST_SECONDS:-150}
+GUEST_SECONDS=${GUEST_SECONDS:-300}
 
 ok()
 {
