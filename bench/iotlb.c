@@ -4,6 +4,7 @@
 
 #include "bench/bench.h"
 #include "bench/iotlb_pair.h"
+#include "bench/iotlb_vhost.h"
 
 enum { ROUNDS = 1 << 20, CHANGES = 100000, PAGES = 1 << 16, BURST = 64 };
 
@@ -126,4 +127,5 @@ void bench_iotlb(void)
 {
 	shared();
 	bench_iotlb_pair();
+	bench_iotlb_vhost();
 }

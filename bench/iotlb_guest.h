@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Guest memory in a memfd and an endpoint that reaches it through many small mappings: what a device IOTLB outside of this process, or in
+ * the kernel, is filled from. Neighbouring pages do not lie side by side in memory, so each is an entry and a miss of its own.
+ */
+#ifndef BENCH_IOTLB_GUEST_H
+#define BENCH_IOTLB_GUEST_H
+
+#include "bench/bench.h"
+
+enum {
+	GUEST_PAGES = 1 << 16,                /* from IOVA 0 on */
+	GUEST_RING = GUEST_PAGES * BENCH_PAGE /* three pages that do lie side by side, from GPA 0 on */
+};
+
+struct iotlb_guest {
+	struct viommu *v;
+	struct viommu_domain *domain;
+	struct viommu_endpoint *endpoint;
+	struct viommu_inval *inval;
+	uint8_t *memory;
+	int memory_fd;
+};
+
+void iotlb_guest_make(struct iotlb_guest *guest);
+/* The endpoint's client is gone before. */
+void iotlb_guest_end(struct iotlb_guest *guest);
+
+/* By the clock, in microseconds: for what is mostly waiting. */
+double iotlb_now_us(void);
+
+#endif
