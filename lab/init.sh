@@ -105,38 +105,13 @@ drain()
 	wait $relays
 }
 
-# The processors that COMMAND starts on, as a mask: all but the first, where there are more; what runs no guests may go there. Any processor of this QEMU that loads FPU state (XRSTOR) writes back
-# the first one's hidden flags as it has read them a moment ago, so a virtual machine on that one falls out of, or back into, nested
-# paging now and then: the guest is reset or loops in page faults, and the lab's kernel goes down with it. Where no guest runs these
-# flags never change.
+# The processors that COMMAND starts on, as a mask: all but the first, where there are more; what runs no guest may go there.
+# Any processor of this QEMU that loads FPU state (XRSTOR) writes back the first one's hidden flags as it has read them a moment ago, so a
+# virtual machine on that one falls out of nested paging, or back into it, now and then: the guest is reset or loops in page faults, and
+# the lab's kernel goes down with it. Where no guest runs these flags never change.
 others()
 {
 	[ "$(nproc)" = 1 ] && echo 1 || printf %x $(((1 << $(nproc)) - 2))
-}
-
-uptime_seconds()
-{
-	cut -d . -f 1 /proc/uptime
-}
-
-# Does the timer of each processor run? Of this QEMU's one now and then never does, and what comes to wait there waits for ever.
-timers_run()
-{
-	late=$(($(uptime_seconds) + 5))
-	for processor in $(seq 0 $(($(nproc) - 1))); do
-		(taskset -c "$processor" sleep 0.1 && : >"/ticked.$processor") &
-	done
-	# Waiting in any other way would need a timer, too.
-	until [ "$(find / -maxdepth 1 -name 'ticked.*' | wc -l)" = "$(nproc)" ]; do
-		[ "$(uptime_seconds)" -lt "$late" ] || return 1
-	done
-}
-
-# Tells lab/run to try again. A restart, which QEMU takes for the end, waits for no other processor.
-give_up()
-{
-	echo again >"${port}3"
-	echo b >/proc/sysrq-trigger
 }
 
 run_command()
@@ -161,7 +136,6 @@ set_up_root
 # There is one virtio-serial device; its number depends on what else is there.
 port=$(echo /dev/vport*p1)
 port=${port%1}
-timers_run || give_up
 keep_kvm
 run_command
 [ -z "${out:-}" ] || umount "$out"

@@ -88,9 +88,9 @@ few_drivers()
 	mount --bind "$few" "$all"
 }
 
-# DPDK's, which polls on the processor that runs no guests: start_dpdk SOCKET TAP ADDRESS. Frames go between the socket and a tap of its own. It offers a frame again that the guest's
-# side could not take: where a translation is missed DPDK takes none. It wants no socket of one that was killed. Locked
-# memory would mean that it reads all of the guest's before it answers.
+# DPDK's: start_dpdk SOCKET TAP ADDRESS. It polls on the processor that runs no guests. Frames go between the socket and a tap of its
+# own. It offers a frame again that the guest's side could not take: where a translation is missed DPDK takes none. It wants no socket of
+# one that was killed. Locked memory would mean that it reads all of the guest's before it answers.
 start_dpdk()
 {
 	few_drivers
