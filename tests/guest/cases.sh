@@ -37,6 +37,16 @@ start_servers()
 	servers+=($!)
 }
 
+# healthy_kernels CASE: none of its guests' kernels has met with a bug of its own.
+healthy_kernels()
+{
+	local name found
+	found=$(grep -lE 'BUG: |Oops: |Kernel panic' "$WORK"/*.console 2>/dev/null | head -n 1)
+	name=$(basename "${found:-none}" .console)
+	check "$1: no guest's kernel has failed" "that of $name has: $(grep -m 1 -hE 'BUG: |Oops: |Kernel panic' "${found:-/dev/null}")" \
+		test -z "$found"
+}
+
 run_case()
 {
 	rm -f "$WORK"/*.console "$WORK"/*.stderr "$WORK"/*.status
@@ -46,17 +56,19 @@ run_case()
 	fi
 	start_servers
 	# shellcheck source=/dev/null
-	(. "$1/cases/$2.sh") >"$WORK/results" 2>&1
+	(. "$1/cases/$2.sh"; healthy_kernels "$2") >"$WORK/results" 2>&1
 }
 
 # run_cases DIR CASE...: those of DIR/cases. The lab's processor spoils one boot in twenty or so, and a case may have several: one that
 # fails with a sign of that runs again, three times in all, and what it said before is shown. Without such a sign, or three times, it
 # has failed. Where $CLAIMS is a directory, a case of which it has an entry is left to the suite that made it.
+# None begins when $CASE_SECONDS are over.
 run_cases()
 {
 	local dir=$1 case try why before
 	shift
 	for case; do
+		((SECONDS < ${CASE_SECONDS:-SECONDS + 1})) || break
 		[ -z "${CLAIMS:-}" ] || mkdir "$CLAIMS/$case" 2>/dev/null || continue
 		before=$SECONDS
 		for try in 1 2 3; do

@@ -44,20 +44,26 @@ static const uint8_t *table_at(const struct ram *ram, uint64_t gpa)
 	return table;
 }
 
-static void build(struct ram *ram, unsigned vcpus, uint64_t *rsdp)
+static void build_with(struct ram *ram, unsigned vcpus, const struct acpi_endpoint *endpoints, size_t count, uint64_t *rsdp)
 {
-	const struct acpi_endpoint endpoint = {.bdf = 2 << 3, .id = 2 << 3};
 	const struct acpi_config config = {
 		.vcpus = vcpus,
 		.pci64 = 1ull << 36,
 		.pci64_size = LAYOUT_PCI64_SIZE,
 		.virtio_iommu_bdf = 1 << 3,
-		.endpoints = &endpoint,
-		.endpoint_count = 1,
+		.endpoints = endpoints,
+		.endpoint_count = count,
 	};
 
 	assert_int_equal(ram_init(ram, 2 << 20), 0);
 	assert_int_equal(acpi_build(ram, &config, rsdp), 0);
+}
+
+static void build(struct ram *ram, unsigned vcpus, uint64_t *rsdp)
+{
+	const struct acpi_endpoint endpoint = {.bdf = 2 << 3, .id = 2 << 3};
+
+	build_with(ram, vcpus, &endpoint, 1, rsdp);
 }
 
 /* In the XSDT, or NULL. */
@@ -259,6 +265,46 @@ static void test_dmar_is_what_iasl_knows(void **state)
 	ram_fini(&ram);
 }
 
+/* VIOT's PCI ranges, at the offsets of ACPI 6.5, table 5.142: their count, and the BDFs of the last one. */
+static unsigned viot_ranges(const struct acpi_endpoint *endpoints, size_t count, unsigned *first, unsigned *last)
+{
+	unsigned ranges = 0;
+	struct ram ram;
+	uint64_t rsdp;
+
+	build_with(&ram, 1, endpoints, count, &rsdp);
+	const uint8_t *viot = find_table(&ram, rsdp, "VIOT"), *at;
+
+	assert_non_null(viot);
+	for (at = viot + number(viot + 38, 2); at < viot + number(viot + 4, 4); at += number(at + 2, 2)) {
+		assert_true(number(at + 2, 2) >= 16);
+		if (at[0] != 1)
+			continue;
+		assert_int_equal(number(at + 4, 4), number(at + 12, 2)); /* the first endpoint id */
+		*first = (unsigned)number(at + 12, 2);
+		*last = (unsigned)number(at + 14, 2);
+		ranges++;
+	}
+	assert_ptr_equal(at, viot + number(viot + 4, 4));
+	ram_fini(&ram);
+	return ranges;
+}
+
+/* A unit without a range makes Linux 6.12 run into a null pointer: with no device behind it, it has its own function. */
+static void test_viot_has_a_range_always(void **state)
+{
+	const struct acpi_endpoint endpoints[] = {{.bdf = 16, .id = 16}, {.bdf = 17, .id = 17}, {.bdf = 40, .id = 40}};
+	unsigned first, last;
+
+	(void)state;
+	assert_int_equal(viot_ranges(NULL, 0, &first, &last), 1);
+	assert_true(first == 8 && last == 8);
+	assert_int_equal(viot_ranges(endpoints, 2, &first, &last), 1);
+	assert_true(first == 16 && last == 17);
+	assert_int_equal(viot_ranges(endpoints, 3, &first, &last), 2);
+	assert_true(first == 40 && last == 40);
+}
+
 /* Every pin of every slot has its line in _PRT: package, address, pin, no source, GSI. */
 static void test_dsdt_is_good_aml(void **state)
 {
@@ -287,6 +333,7 @@ int main(void)
 		cmocka_unit_test(test_tables_have_their_sums),
 		cmocka_unit_test(test_processors_have_entries_for_their_ids),
 		cmocka_unit_test(test_dmar_has_the_units_and_what_belongs_to_them),
+		cmocka_unit_test(test_viot_has_a_range_always),
 		cmocka_unit_test(test_dsdt_is_good_aml),
 		cmocka_unit_test(test_dmar_is_what_iasl_knows),
 	};

@@ -8,7 +8,6 @@ enum {
 	RESOURCES_MAX = 256,
 	CONFIG_PORT_COUNT = 8,
 	SERIAL_PORT_COUNT = 8,
-	LAST_BUS = 255,
 	PINS = 4, /* A to D of a PCI slot */
 };
 
@@ -68,7 +67,7 @@ static void add_pci_root(struct acpi_buffer *aml, const struct acpi_config *conf
 	name_integer(aml, "_SEG", 0);
 	name_integer(aml, "_BBN", 0);
 	name_integer(aml, "_UID", 0);
-	aml_bus_range(&resources, 0, LAST_BUS);
+	aml_bus_range(&resources, 0, LAYOUT_LAST_BUS);
 	aml_ports(&resources, LAYOUT_PORT_PCI, CONFIG_PORT_COUNT);
 	aml_window32(&resources, (uint32_t)LAYOUT_PCI32, (uint32_t)LAYOUT_PCI32_SIZE);
 	if (config->pci64_size)

@@ -19,7 +19,6 @@ enum {
 	MADT_X2APIC_NMI_SIZE = 12,
 	NMI_LINT = 1,
 	MCFG_REVISION = 1,
-	LAST_BUS = 255,
 };
 
 #define MADT_ALL_X2APICS 0xffffffffu
@@ -100,7 +99,7 @@ size_t acpi_add_mcfg(struct acpi_buffer *buffer)
 	acpi_put(buffer, LAYOUT_ECAM, 8);
 	acpi_put(buffer, 0, 2); /* segment */
 	acpi_put(buffer, 0, 1);
-	acpi_put(buffer, LAST_BUS, 1);
+	acpi_put(buffer, LAYOUT_LAST_BUS, 1);
 	acpi_put_zeros(buffer, 4);
 	acpi_table_end(buffer, mcfg);
 	return mcfg;
