@@ -97,8 +97,12 @@ static void make_back(struct pair *p, int fd)
 static void make_front(struct pair *p, int fd)
 {
 	static const struct viommu_vhu_ops ops = {.ready = nothing, .stopped = on_stopped, .lost = on_lost};
-	const struct viommu_vhu_config config = {
-		.endpoint = p->guest.endpoint, .iommu = true, .features = FEATURES, .queues = 1, .ops = &ops, .opaque = p};
+	const struct viommu_vhu_config config = {.endpoint = p->guest.endpoint,
+						 .iommu = true,
+						 .features = FEATURES,
+						 .queues = 1,
+						 .ops = &ops,
+						 .opaque = p};
 	const struct viommu_vhu_ring ring = {
 		.size = RING_SIZE,
 		.desc = {GUEST_RING},
