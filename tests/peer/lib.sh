@@ -6,7 +6,7 @@ if [ "${FULL:-0}" = 1 ]; then
 	full=1 seconds=60 kills=20
 	GUEST_SECONDS=900
 else
-	full='' seconds=3 kills=2
+	full='' seconds=10 kills=2
 	GUEST_SECONDS=300
 fi
 backend=$BUILD/vmm/backend/viommu-net-backend
