@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Every virtio device: features without which it does not work (virtio 1.2, section 6.1), indirect tables, interrupts by event
- * (section 2.7.7), and the reset of a single queue (section 2.6.1).
+ * (section 2.7.7), and the reset of a single queue (section 2.6.1). kernel=1: Linux's
+ * vhost serves some, which leaves a flag as it was before events were negotiated.
  */
 #include "payload.h"
 #include "pci.h"
@@ -89,7 +90,8 @@ static void check_events(struct virtio *dev)
 	result(dev, "one for entry 3", good && interrupted(dev, true));
 	for (unsigned i = 0; i < PATIENCE && *queue_avail_event(&queue) != 4; i++)
 		breathe(1);
-	result(dev, "the device asks for chain 4, by event alone", *queue_avail_event(&queue) == 4 && !queue.used[0]);
+	result(dev, "the device asks for chain 4, by event alone",
+	       *queue_avail_event(&queue) == 4 && (!queue.used[0] || parameter("kernel", 0)));
 	good = begin(dev, &queue, BIT(F_EVENT_IDX));
 	read8(dev->isr);
 	queue.avail[0] = 1;

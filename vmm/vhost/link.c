@@ -75,11 +75,9 @@ static void miss_ready(void *opaque, uint32_t events)
 		vhost_net_fail(link->net, "the kernel's device IOTLB is broken");
 	else if (refused)
 		vhost_net_fail(link->net, "the kernel was refused a DMA");
-	if (!link->started)
-		return;
-	if (access & VIOMMU_WRITE)
+	if (access & VIOMMU_WRITE && vhost_has_queue(link, VHOST_RX))
 		vhost_prefetch(link, VHOST_RX);
-	if (access & VIOMMU_READ)
+	if (access & VIOMMU_READ && vhost_has_queue(link, VHOST_TX))
 		vhost_prefetch(link, VHOST_TX);
 }
 
@@ -91,7 +89,7 @@ static void ring_broken(void *opaque, uint32_t events)
 
 	(void)events;
 	for (unsigned i = 0; i < VHOST_LINK_QUEUES; i++) {
-		if (read(link->error[i].fd, &count, sizeof(count)) != sizeof(count) || !link->started)
+		if (read(link->error[i].fd, &count, sizeof(count)) != sizeof(count) || !vhost_has_queue(link, i))
 			continue;
 		viommu_vhost_restart(link->iotlb);
 		if (vhost_replay(link, i)) {
@@ -257,13 +255,16 @@ int vhost_link_start(struct vhost_link *link)
 	struct virtio_dev *dev = &link->net->dev;
 	int err = set_features(link);
 
-	for (unsigned i = 0; i < VHOST_LINK_QUEUES && !err; i++)
-		err = dev->queues[vhost_queue(link, i)].vq.enabled ? set_ring(link, i) : -EINVAL;
+	link->started = !err;
 	for (unsigned i = 0; i < VHOST_LINK_QUEUES && !err; i++) {
+		if (!dev->queues[vhost_queue(link, i)].vq.enabled)
+			continue;
 		virtio_queue_hand_over(dev, vhost_queue(link, i));
-		link->started = true;
-		err = set_file(link, VHOST_NET_SET_BACKEND, i, link->tap_fd);
+		err = set_ring(link, i);
 	}
+	for (unsigned i = 0; i < VHOST_LINK_QUEUES && !err; i++)
+		if (vhost_has_queue(link, i))
+			err = set_file(link, VHOST_NET_SET_BACKEND, i, link->tap_fd);
 	if (err)
 		vhost_link_stop(link);
 	return err;
@@ -272,13 +273,13 @@ int vhost_link_start(struct vhost_link *link)
 /* Unsetting the back end waits for the round that the worker is in. */
 void vhost_link_stop(struct vhost_link *link)
 {
-	if (!link->started)
-		return;
-	link->started = false;
 	for (unsigned i = 0; i < VHOST_LINK_QUEUES; i++) {
+		if (!vhost_has_queue(link, i))
+			continue;
 		set_file(link, VHOST_NET_SET_BACKEND, i, VHOST_FILE_UNBIND);
 		set_file(link, VHOST_SET_VRING_KICK, i, VHOST_FILE_UNBIND);
 		set_file(link, VHOST_SET_VRING_CALL, i, VHOST_FILE_UNBIND);
 		virtio_queue_take_back(&link->net->dev, vhost_queue(link, i));
 	}
+	link->started = false;
 }

@@ -73,11 +73,17 @@ static inline unsigned vhost_queue(const struct vhost_link *link, unsigned direc
 	return VHOST_LINK_QUEUES * link->index + direction;
 }
 
+/* Is it in the kernel's hands? */
+static inline bool vhost_has_queue(const struct vhost_link *link, unsigned direction)
+{
+	return link->started && link->net->dev.queues[vhost_queue(link, direction)].handed_over;
+}
+
 /* Make the link ready, once the device has its endpoint. 0, or -errno after a line in the log. */
 int vhost_link_open(struct vhost_link *link, bool push_maps);
 void vhost_link_close(struct vhost_link *link);
 
-/* Let the kernel work on the queues, and stop it: when the second returns it uses them no more. -errno. */
+/* Let the kernel work on the queues that the driver has enabled, and stop it: when the second returns it uses them no more. -errno. */
 int vhost_link_start(struct vhost_link *link);
 void vhost_link_stop(struct vhost_link *link);
 
