@@ -91,17 +91,35 @@ looping()
 	((loop_rounds >= 2))
 }
 
+# spread PID: lets the threads of a monitor that are no processors of its guest run where no guest may (docs/HACKING.md, "The lab"), too:
+# a processor that waits for one of them would keep it from running. Once there are processors: new threads are born where they may run.
+spread()
+{
+	local task
+	for task in "/proc/$1/task"/*; do
+		case $(cat "$task/comm" 2>/dev/null) in
+		vcpu* | CPU*KVM) ;;
+		*) taskset -p fff "${task##*/}" ;;
+		esac
+	done >/dev/null 2>&1
+}
+
 # watch_guest COMMAND...: a monitor with the guest $name, until it ends or takes too long. The guest's console is in $WORK/NAME.console,
-# the monitor's lines in NAME.stderr, its process in NAME.pid, its exit status in $status.
+# the monitor's lines in NAME.stderr, its process in NAME.pid, its exit status in $status. $reboots is set for a guest that does: each time
+# its processors are made anew.
 watch_guest()
 {
-	local pid seconds=0 looped=0 loop_rounds=0 emulated_before=0
+	local pid seconds=0 looped=0 loop_rounds=0 emulated_before=0 spread=
 	"$@" </dev/null >"$WORK/$name.console" 2>"$WORK/$name.stderr" &
 	pid=$!
 	echo "$pid" >"$WORK/$name.pid"
 	while kill -0 "$pid" 2>/dev/null && [ "$seconds" -lt "$GUEST_SECONDS" ]; do
 		sleep 1
 		seconds=$((seconds + 1))
+		if [ -z "${reboots:-}$spread" ] && grep -q '^guest: first line' "$WORK/$name.console"; then
+			spread "$pid"
+			spread=done
+		fi
 		! looping "$pid" || seconds=$GUEST_SECONDS
 	done
 	if [ "$seconds" = "$GUEST_SECONDS" ]; then

@@ -60,10 +60,10 @@ stop_peer()
 	peer=
 }
 
-# Our back end: start_backend SOCKET TAP. What a killed one has left at SOCKET is its own business.
+# Our back end, where no guest runs: start_backend SOCKET TAP. What a killed one has left at SOCKET is its own business.
 start_backend()
 {
-	"$backend" --socket "$1" --tap "$2" </dev/null >>"$WORK/backend.log" 2>&1 &
+	taskset -c 0 "$backend" --socket "$1" --tap "$2" </dev/null >>"$WORK/backend.log" 2>&1 &
 	peer=$!
 	disown # or the shell tells of every kill
 	until_true 10 listening "$1" && peer_descriptors=$(descriptors "$peer")

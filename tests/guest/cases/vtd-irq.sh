@@ -66,6 +66,7 @@ exits_per_interrupt()
 }
 
 check 'vtd-irq: the guest starts' 'no shell' appears 'here is a shell'
+spread "$monitor"
 type_line 'cd /tests; ifconfig eth0 10.77.0.2 up; echo up and" "running'
 check 'vtd-irq: the network is up' 'see the console' appears '^up and running'
 sleep 1
