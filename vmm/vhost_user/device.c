@@ -279,21 +279,29 @@ void vhu_device_ats_enabled(struct virtio_dev *dev, bool enabled)
 		viommu_vhu_flush(device->session.vhu);
 }
 
-/* A ring begins when it is kicked (vhost-user's section "Ring states"), and something may wait in it already. */
+/*
+ * A ring begins when it is kicked (vhost-user's section "Ring states"), and something may wait in it already. The last back end may have
+ * given chains back, and died before it said so.
+ */
 void vhu_device_started(void *opaque)
 {
 	struct vhu_device *device = opaque;
 
 	if (device->isolate)
 		vhu_isolate_started(device->isolate);
-	for (unsigned i = 0; i < device->given && !device->isolate; i++)
+	for (unsigned i = 0; i < device->given && !device->isolate; i++) {
 		virtio_queue_signal(&device->dev, i);
+		if (device->lost)
+			virtio_interrupt_queue(&device->dev, i);
+	}
+	device->lost = false;
 }
 
 void vhu_device_lost(void *opaque)
 {
 	struct vhu_device *device = opaque;
 
+	device->lost = device->given > 0;
 	if (device->isolate && device->given)
 		vhu_isolate_lost(device->isolate);
 }

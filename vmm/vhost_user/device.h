@@ -26,6 +26,7 @@ struct vhu_device {
 	bool resetting; /* for a reset */
 	unsigned drains;
 	unsigned given; /* so many are the back end's */
+	bool lost;      /* the one that had them; none has come since */
 };
 
 static inline struct vhu_device *vhu_device_of(struct virtio_dev *dev)
