@@ -12,9 +12,10 @@ fi
 backend=$BUILD/vmm/backend/viommu-net-backend
 peer='' peer_descriptors=0
 
-skip()
+# wants WAY: a guest's IOMMU and mode. All, but for those that $WAYS leaves out.
+wants()
 {
-	echo "skip $kind: $1: $2"
+	[[ " ${WAYS:-$1} " == *" $1 "* ]]
 }
 
 # until_true SECONDS COMMAND...

@@ -5,6 +5,7 @@
 
 backend_guest()
 {
+	wants "$1" || return 0
 	local killer socket=$WORK/backend
 	make_tap peer0 10.78.0.1
 	start_backend "$socket" peer0

@@ -6,6 +6,7 @@
 # dpdk_guest MODEL-MODE [TEST]: with the test "load" DPDK is killed, too.
 dpdk_guest()
 {
+	wants "$1" || return 0
 	local killer='' socket=$WORK/dpdk
 	start_dpdk "$socket" peer1 10.78.1.1
 	name=dpdk-$1

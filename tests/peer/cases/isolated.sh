@@ -5,6 +5,7 @@
 
 isolated_guest()
 {
+	wants "$1" || return 0
 	local killer='' socket=$WORK/isolated
 	start_dpdk "$socket" peer3 10.78.3.1
 	name=isolated-$1

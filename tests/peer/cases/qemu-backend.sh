@@ -5,6 +5,7 @@
 # qemu_backend MODE STRICT TESTS
 qemu_backend()
 {
+	wants "intel-$1" || return 0
 	local case=qemu-backend-$1 socket=$WORK/backend killer=''
 	make_tap peer0 10.78.0.1
 	start_backend "$socket" peer0
