@@ -49,7 +49,7 @@ healthy_kernels()
 
 run_case()
 {
-	rm -f "$WORK"/*.console "$WORK"/*.stderr "$WORK"/*.status
+	rm -f "$WORK"/*.console "$WORK"/*.stderr "$WORK"/*.status "$WORK/keys"
 	if [ ! -e "$1/cases/$2.sh" ]; then
 		echo "not ok $kind: $2: there is no such case in $1/cases" >"$WORK/results"
 		return
