@@ -195,7 +195,8 @@ static void post_again(struct shadow *shadow)
 	for (unsigned i = 0; i < shadow->size; i++)
 		if (shadow->requests[i].busy)
 			sorted[count++] = &shadow->requests[i];
-	qsort(sorted, count, sizeof(*sorted), by_order);
+	if (count)
+		qsort(sorted, count, sizeof(*sorted), by_order);
 	for (unsigned i = 0; i < count; i++)
 		shadow_ring_post(shadow, (uint16_t)(sorted[i] - shadow->requests));
 	shadow_ring_publish(shadow, 0);
