@@ -23,7 +23,16 @@
 #include "bench/iotlb_vhost.h"
 #include "vmm/util/log.h"
 
-enum { RING_SIZE = 256, FEW = 16, KEPT = 2000, BURSTS = 200, HEADER_SIZE = 12, FRAME_SIZE = 60, TRANSMIT = 1, LIMIT_US = 60000000 };
+enum {
+	RING_SIZE = 256,
+	FEW = 16,
+	KEPT = 2000,
+	BURSTS = 200,
+	HEADER_SIZE = 12,
+	FRAME_SIZE = 60,
+	TRANSMIT = 1,
+	LIMIT_US = 60000000
+};
 
 /* An EtherType for experiments (IEEE 802): no stack takes such a frame. */
 enum { ETHERTYPE_AT = HEADER_SIZE + 12, ETHERTYPE = 0x88b5 };
@@ -84,7 +93,8 @@ static void start_queue(struct vhost_bench *b)
 		.avail_user_addr = GUEST_RING + BENCH_PAGE,
 		.used_user_addr = GUEST_RING + 2 * BENCH_PAGE,
 	};
-	const struct vhost_vring_file kick = {.index = TRANSMIT, .fd = b->kick}, call = {.index = TRANSMIT, .fd = b->call},
+	const struct vhost_vring_file kick = {.index = TRANSMIT, .fd = b->kick},
+				      call = {.index = TRANSMIT, .fd = b->call},
 				      tap = {.index = TRANSMIT, .fd = b->tap};
 
 	must_ioctl(b->fd, VHOST_SET_FEATURES, &features);
@@ -95,7 +105,8 @@ static void start_queue(struct vhost_bench *b)
 	must_ioctl(b->fd, VHOST_SET_VRING_KICK, &kick);
 	must_ioctl(b->fd, VHOST_SET_VRING_CALL, &call);
 	viommu_vhost_restart(b->vhost);
-	bench_must(viommu_vhost_push(b->vhost, (struct viommu_iova){where.used_user_addr}, BENCH_PAGE, VIOMMU_WRITE, false));
+	bench_must(viommu_vhost_push(b->vhost, (struct viommu_iova){where.used_user_addr}, BENCH_PAGE, VIOMMU_WRITE,
+				     false));
 	must_ioctl(b->fd, VHOST_NET_SET_BACKEND, &tap);
 }
 

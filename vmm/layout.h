@@ -12,7 +12,7 @@
 #define LAYOUT_PCI32 0xc0000000ull /* BARs of 32 bits */
 #define LAYOUT_PCI32_SIZE 0x20000000ull
 #define LAYOUT_ECAM 0xe0000000ull /* 1 MiB for each bus */
-#define LAYOUT_LAST_BUS 0u        /* Linux asks for every slot of every bus that MCFG has: 16 000 exits for 256 of them */
+#define LAYOUT_LAST_BUS 0u /* Linux asks for every slot of every bus that MCFG has: 16 000 exits for 256 of them */
 #define LAYOUT_ECAM_SIZE ((LAYOUT_LAST_BUS + 1) * 0x100000ull)
 #define LAYOUT_IOAPIC 0xfec00000ull
 #define LAYOUT_IOAPIC_SIZE 0x1000ull

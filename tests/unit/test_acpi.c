@@ -44,7 +44,8 @@ static const uint8_t *table_at(const struct ram *ram, uint64_t gpa)
 	return table;
 }
 
-static void build_with(struct ram *ram, unsigned vcpus, const struct acpi_endpoint *endpoints, size_t count, uint64_t *rsdp)
+static void build_with(struct ram *ram, unsigned vcpus, const struct acpi_endpoint *endpoints, size_t count,
+		       uint64_t *rsdp)
 {
 	const struct acpi_config config = {
 		.vcpus = vcpus,
