@@ -7,12 +7,13 @@
 dpdk_guest()
 {
 	wants "$1" || return 0
-	local killer='' socket=$WORK/dpdk
+	local killer='' outages='' socket=$WORK/dpdk
 	start_dpdk "$socket" peer1 10.78.1.1
 	name=dpdk-$1
 	if [ -n "${2:-}" ]; then
 		kill_peer peer1 10.78.1.2 start_dpdk "$socket" peer1 10.78.1.1 &
 		killer=$!
+		outages=long # in the lab DPDK starts for more than five seconds
 	fi
 	peer_guest "dpdk-$1" 10.78.1.2 "vhost-user=$socket" "$1" "net,round-trips,${2:+$2,}remove,log"
 	if [ -n "$killer" ]; then
