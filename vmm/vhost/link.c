@@ -225,7 +225,7 @@ static int set_ring(struct vhost_link *link, unsigned direction)
 	int call, err = set_state(link, VHOST_SET_VRING_NUM, direction, vq->size);
 
 	if (!err)
-		err = set_state(link, VHOST_SET_VRING_BASE, direction, 0);
+		err = set_state(link, VHOST_SET_VRING_BASE, direction, vq->next_avail);
 	if (!err)
 		err = set_addresses(link, direction, vq);
 	if (err)
@@ -270,6 +270,15 @@ int vhost_link_start(struct vhost_link *link)
 	return err;
 }
 
+/* Where the kernel is, for when it goes on: a pair that the driver leaves alone for a while is not set up anew (section 5.1.6.5.5). */
+static void keep_place(const struct vhost_link *link, unsigned direction)
+{
+	struct vhost_vring_state base = {.index = direction};
+
+	if (!ioctl(link->fd, VHOST_GET_VRING_BASE, &base))
+		link->net->dev.queues[vhost_queue(link, direction)].vq.next_avail = (uint16_t)base.num;
+}
+
 /* Unsetting the back end waits for the round that the worker is in. */
 void vhost_link_stop(struct vhost_link *link)
 {
@@ -279,6 +288,7 @@ void vhost_link_stop(struct vhost_link *link)
 		set_file(link, VHOST_NET_SET_BACKEND, i, VHOST_FILE_UNBIND);
 		set_file(link, VHOST_SET_VRING_KICK, i, VHOST_FILE_UNBIND);
 		set_file(link, VHOST_SET_VRING_CALL, i, VHOST_FILE_UNBIND);
+		keep_place(link, i);
 		virtio_queue_take_back(&link->net->dev, vhost_queue(link, i));
 	}
 	link->started = false;
