@@ -43,6 +43,19 @@ double bench_median(double (*round)(void *opaque), void *opaque)
 	return median(values, ROUNDS);
 }
 
+double bench_ratio(double (*round)(void *opaque), void *a, void *b)
+{
+	double values[ROUNDS];
+
+	round(a);
+	round(b);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		values[i] = round(a);
+		values[i] /= round(b);
+	}
+	return median(values, ROUNDS);
+}
+
 /* How long this thread has waited for a processor that others had; 0 where the kernel does not count it. */
 static uint64_t crowded_out_ns(void)
 {
