@@ -50,6 +50,8 @@ static int go_through(struct vhost_link *link, unsigned direction, unsigned coun
 		return -errno;
 	vq.next_avail = (uint16_t)base.num;
 	vq.event_idx = false; /* nothing is written for the driver */
+	/* While the kernel goes on, the driver may unmap what it has given back: reading an indirect table then would be a fault of ours. */
+	vq.indirect = vq.indirect && report;
 	for (unsigned i = 0; i < count && ret > 0; i++) {
 		ret = next_chain(link, &vq, chain);
 		if (ret > 0) {
