@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Every virtio device: features without which it does not work (virtio 1.2, section 6.1), indirect tables, interrupts by event
- * (section 2.7.7), and the reset of a single queue (section 2.6.1). kernel=1: Linux's
- * vhost serves some, which leaves a flag as it was before events were negotiated.
+ * (section 2.7.7), and the reset of a single queue (section 2.6.1). kernel=1: Linux's vhost serves
+ * some, which leaves a flag as it was before events were negotiated.
  */
 #include "payload.h"
 #include "pci.h"

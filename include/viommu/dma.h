@@ -19,12 +19,13 @@
 extern "C" {
 #endif
 
-/* An open section. The fields are the library's own; the structure is visible so that it can lie on the stack. */
+/* An open section. The fields are the library's own, but for `quiet`; the structure is visible so that it can lie on the stack. */
 struct viommu_section {
 	struct viommu_endpoint *endpoint;
 	struct viommu_domain *domain;
 	const void *memory, *region;
 	void *slot;
+	bool quiet; /* may be set after viommu_dma_begin(): who only looks ahead reports no fault to the guest */
 	/* The piece that was translated last, so that the next access nearby finds it at once. */
 	uint64_t near_iova, near_len;
 	uint8_t *near_host;

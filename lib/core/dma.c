@@ -78,6 +78,7 @@ int viommu_dma_begin(struct viommu_endpoint *endpoint, struct viommu_section *se
 	section->endpoint = endpoint;
 	section->slot = slot;
 	section->region = NULL;
+	section->quiet = false;
 	section->near_iova = section->near_len = 0;
 	/* Acquire: partners are the releases where domains and arrays of regions are published. */
 	section->domain = atomic_load_explicit(&v->by_index[section_domain(tag)], memory_order_acquire);
@@ -118,9 +119,16 @@ static inline const struct memory_region *find_region(struct viommu_section *sec
 	return region;
 }
 
+/* Apart from report(), whose callers the compiler then sees never get 0. */
+static __attribute__((noinline)) void tell(const struct viommu_section *section, const struct viommu_fault *what)
+{
+	if (!section->quiet)
+		viommu__fault(section->endpoint, section->domain, what);
+}
+
 static int report(struct viommu_section *section, const struct viommu_fault *what)
 {
-	viommu__fault(section->endpoint, section->domain, what);
+	tell(section, what);
 	return what->reason == VIOMMU_FAULT_PERMISSION ? -EACCES : -EFAULT;
 }
 

@@ -103,11 +103,37 @@ static void test_a_fault_says_whether_it_was_in_a_domain(void **state)
 	viommu_destroy(v);
 }
 
+/* Who looks ahead gets the error, and nobody hears of it; the next section is as all others. */
+static void test_a_quiet_section_reports_nothing(void **state)
+{
+	struct seen seen = {0};
+	const struct viommu_config config = {.log = note_line, .fault = note_fault, .opaque = &seen};
+	struct viommu *v;
+	struct viommu_endpoint *endpoint;
+	struct viommu_section section;
+	struct viommu_span span;
+
+	(void)state;
+	assert_int_equal(viommu_create(&config, &v), 0);
+	assert_int_equal(viommu_endpoint_add(v, ENDPOINT, "test", &endpoint), 0);
+	assert_int_equal(viommu_dma_begin(endpoint, &section), 0);
+	section.quiet = true;
+	assert_int_equal(viommu_dma_translate(&section, (struct viommu_iova){0}, 1, VIOMMU_READ, &span), -EFAULT);
+	viommu_dma_end(&section);
+	assert_int_equal(seen.faults, 0);
+	assert_int_equal(seen.lines, 0);
+	read_one(endpoint, 0, -EFAULT);
+	assert_int_equal(seen.faults, 1);
+	assert_int_equal(viommu_endpoint_remove(endpoint), 0);
+	viommu_destroy(v);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_fault_is_told_though_few_are_logged),
 		cmocka_unit_test(test_a_fault_says_whether_it_was_in_a_domain),
+		cmocka_unit_test(test_a_quiet_section_reports_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -270,7 +270,7 @@ int vhost_link_start(struct vhost_link *link)
 	return err;
 }
 
-/* Where the kernel is, for when it goes on: a pair that the driver leaves alone for a while is not set up anew (section 5.1.6.5.5). */
+/* Where the kernel is, for when it goes on: a pair that the driver leaves alone for a while is not set up anew. */
 static void keep_place(const struct vhost_link *link, unsigned direction)
 {
 	struct vhost_vring_state base = {.index = direction};

@@ -26,13 +26,15 @@ static int push(struct vhost_link *link, const struct vq_chain *chain, bool repo
 }
 
 /* Chains are read in a section, and pushed outside of it: a translation of one's own must not keep an invalidation waiting. */
-static int next_chain(struct vhost_link *link, struct vq *vq, struct vq_chain *chain)
+static int next_chain(struct vhost_link *link, struct vq *vq, struct vq_chain *chain, bool report)
 {
 	struct viommu_section section;
 	int ret = virtio_dma_begin(&link->net->dev, &section);
 
 	if (ret)
 		return 0; /* no DMA now: when it may go on, the rings are kicked */
+	/* The kernel may have done with a chain by now, and the driver have unmapped its indirect table. */
+	section.quiet = !report;
 	ret = vq_pop(vq, &section, chain);
 	viommu_dma_end(&section);
 	return ret;
@@ -50,10 +52,8 @@ static int go_through(struct vhost_link *link, unsigned direction, unsigned coun
 		return -errno;
 	vq.next_avail = (uint16_t)base.num;
 	vq.event_idx = false; /* nothing is written for the driver */
-	/* While the kernel goes on, the driver may unmap what it has given back: reading an indirect table then would be a fault of ours. */
-	vq.indirect = vq.indirect && report;
 	for (unsigned i = 0; i < count && ret > 0; i++) {
-		ret = next_chain(link, &vq, chain);
+		ret = next_chain(link, &vq, chain, report);
 		if (ret > 0) {
 			int err = push(link, chain, report);
 
