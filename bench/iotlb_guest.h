@@ -6,7 +6,7 @@
 #ifndef BENCH_IOTLB_GUEST_H
 #define BENCH_IOTLB_GUEST_H
 
-#include "bench/bench.h"
+#include "bench/vtd_guest.h"
 
 enum {
 	GUEST_PAGES = 1 << 16,                /* from IOVA 0 on */
@@ -15,14 +15,18 @@ enum {
 
 struct iotlb_guest {
 	struct viommu *v;
-	struct viommu_domain *domain;
+	struct viommu_domain *domain; /* NULL: behind VT-d */
+	struct vtd_guest vtd;
 	struct viommu_endpoint *endpoint;
 	struct viommu_inval *inval;
 	uint8_t *memory;
 	int memory_fd;
 };
 
-void iotlb_guest_make(struct iotlb_guest *guest);
+/* Who tells of what it maps (as virtio-iommu), or has tables behind VT-d, which nobody looks at before a miss. */
+enum iotlb_guest_kind { GUEST_TELLS, GUEST_HAS_TABLES };
+
+void iotlb_guest_make(struct iotlb_guest *guest, enum iotlb_guest_kind kind);
 /* The endpoint's client is gone before. */
 void iotlb_guest_end(struct iotlb_guest *guest);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A vhost-user back end's device IOTLB, filled by messages: our front end on one thread, our back end on another. A frame is what the
- * data path of viommu-net-backend does with it but for the system calls: ring and buffers are translated, and the bytes copied.
+ * A vhost-user back end's device IOTLB: our front end on one thread, our back end on another. It is filled by messages, or by reading the
+ * shared table, into which a miss puts what a guest with tables of its own (VT-d, not in caching mode) has mapped. A frame is what the data
+ * path of viommu-net-backend does with it but for the system calls: ring and buffers are translated, and the bytes copied.
  */
 #include <errno.h>
 #include <linux/virtio_ring.h>
@@ -97,22 +98,23 @@ static void serve_back(struct pair *p)
 	bench_must(viommu_backend_serve(p->back));
 }
 
-static void make_back(struct pair *p, int fd)
+static void make_back(struct pair *p, int fd, bool shared)
 {
 	static const struct viommu_backend_ops ops = {.start = on_start, .stop = on_stop, .retry = nothing};
 	const struct viommu_backend_config config = {
-		.ops = &ops, .opaque = p, .features = FEATURES | 1ull << PLATFORM, .queues = 1};
+		.ops = &ops, .opaque = p, .features = FEATURES | 1ull << PLATFORM, .queues = 1, .shared_table = shared};
 
 	bench_must(viommu_backend_create(fd, &config, &p->back));
 }
 
-static void make_front(struct pair *p, int fd)
+static void make_front(struct pair *p, int fd, bool shared)
 {
 	static const struct viommu_vhu_ops ops = {.ready = nothing, .stopped = on_stopped, .lost = on_lost};
 	const struct viommu_vhu_config config = {.endpoint = p->guest.endpoint,
 						 .iommu = true,
 						 .features = FEATURES,
 						 .queues = 1,
+						 .shared_table = shared,
 						 .ops = &ops,
 						 .opaque = p};
 	const struct viommu_vhu_ring ring = {
@@ -131,16 +133,16 @@ static void make_front(struct pair *p, int fd)
 	bench_must(viommu_vhu_start(p->front, FEATURES | 1ull << PLATFORM, &ring, 1));
 }
 
-static void make_pair(struct pair *p)
+static void make_pair(struct pair *p, bool shared)
 {
 	int fds[2];
 
-	iotlb_guest_make(&p->guest);
+	iotlb_guest_make(&p->guest, shared ? GUEST_HAS_TABLES : GUEST_TELLS);
 	p->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (p->kick < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
 		bench_fail(-errno);
-	make_back(p, fds[0]);
-	make_front(p, fds[1]);
+	make_back(p, fds[0], shared);
+	make_front(p, fds[1], shared);
 	bench_must(-pthread_create(&p->server, NULL, serve_front, p));
 	while (!p->running)
 		serve_back(p);
@@ -245,11 +247,11 @@ static double frame_round(void *opaque)
 }
 
 /* A pair whose back end knows a few pages and its ring. */
-static void make_used_pair(struct pair *p)
+static void make_used_pair(struct pair *p, bool shared)
 {
 	static const uint64_t ring = GUEST_RING / BENCH_PAGE;
 
-	make_pair(p);
+	make_pair(p, shared);
 	for (uint64_t page = 0; page < FEW; page++)
 		reach(p, page);
 	for (uint64_t page = ring; page < ring + 3; page++)
@@ -267,17 +269,43 @@ static double learn_all(struct pair *p)
 	return (iotlb_now_us() - start) / (GUEST_PAGES - FEW);
 }
 
-void bench_iotlb_pair(void)
+/* Only a miss has filled the table: had the front end said it by messages, this would be the other case. */
+static void must_use_table(struct pair *p)
+{
+	struct viommu_vhu_stats stats;
+
+	viommu_vhu_stats_get(p->front, &stats);
+	bench_must(stats.tables == 1 && stats.misses && !stats.updates ? 0 : -EPROTO);
+}
+
+struct names {
+	const char *miss, *hit, *hit_stale, *frame, *frame_stale;
+};
+
+static void measure(const struct names *names, bool shared)
 {
 	struct pair few = {0}, many = {0};
 
-	make_used_pair(&few);
-	make_used_pair(&many);
-	bench_report("iotlb", "vhost-user-miss", learn_all(&many), "us", BENCH_NO_GOAL);
-	bench_report("iotlb", "vhost-user-hit", bench_median(hit_round, &few), "ns", BENCH_NO_GOAL);
-	bench_report("iotlb", "vhost-user-hit-stale", bench_ratio(hit_round, &many, &few), "x", BENCH_NO_GOAL);
-	bench_report("iotlb", "vhost-user-frame", bench_median(frame_round, &few), "ns", BENCH_NO_GOAL);
-	bench_report("iotlb", "vhost-user-frame-stale", bench_ratio(frame_round, &many, &few), "x", BENCH_AT_MOST(1.1));
+	make_used_pair(&few, shared);
+	make_used_pair(&many, shared);
+	bench_report("iotlb", names->miss, learn_all(&many), "us", BENCH_NO_GOAL);
+	bench_report("iotlb", names->hit, bench_median(hit_round, &few), "ns", BENCH_NO_GOAL);
+	bench_report("iotlb", names->hit_stale, bench_ratio(hit_round, &many, &few), "x", BENCH_NO_GOAL);
+	bench_report("iotlb", names->frame, bench_median(frame_round, &few), "ns", BENCH_NO_GOAL);
+	bench_report("iotlb", names->frame_stale, bench_ratio(frame_round, &many, &few), "x", BENCH_AT_MOST(1.1));
+	if (shared)
+		must_use_table(&many);
 	end_pair(&many);
 	end_pair(&few);
+}
+
+void bench_iotlb_pair(void)
+{
+	static const struct names by_messages = {"vhost-user-miss", "vhost-user-hit", "vhost-user-hit-stale",
+						 "vhost-user-frame", "vhost-user-frame-stale"};
+	static const struct names by_table = {"shared-table-miss", "shared-table-hit", "shared-table-hit-stale",
+					      "shared-table-frame", "shared-table-frame-stale"};
+
+	measure(&by_messages, false);
+	measure(&by_table, true);
 }

@@ -128,7 +128,7 @@ static bool make(struct vhost_bench *b)
 
 	if (!open_kernel(b))
 		return false;
-	iotlb_guest_make(&b->guest);
+	iotlb_guest_make(&b->guest, GUEST_TELLS);
 	make_frames(b);
 	b->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	b->call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
