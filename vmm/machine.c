@@ -353,6 +353,13 @@ static bool vtd(void *opaque, struct viommu_vtd_stats *out)
 	return iommu_wiring_vtd_stats(m->wiring, out);
 }
 
+static bool iotlb(void *opaque, unsigned slot, struct pci_iotlb_stats *out)
+{
+	const struct machine *m = opaque;
+
+	return pci_root_iotlb_stats(m->pci, slot, out);
+}
+
 enum vm_end machine_run(struct machine *m)
 {
 	const struct vcpu_config config = {
@@ -365,7 +372,8 @@ enum vm_end machine_run(struct machine *m)
 		.stopped = machine_end,
 		.opaque = m,
 	};
-	const struct control_machine seen = {m->loop, iommu_wiring_context(m->wiring), exits, interrupts, vtd, m};
+	const struct control_machine seen = {m->loop, iommu_wiring_context(m->wiring), exits, interrupts, vtd, iotlb,
+					     m};
 
 	if (vcpus_start(&config, &m->vcpus))
 		return VM_END_ERROR;

@@ -17,6 +17,7 @@
 #include "vmm/config/config.h"
 #include "vmm/control/internal.h"
 #include "vmm/irqchip/route.h"
+#include "vmm/pci/pci.h"
 
 enum { FIRST_DEVICE = 3, REPLY_MAX = 64 << 10, LONGEST = 64 << 10 };
 
@@ -58,6 +59,13 @@ static bool vtd(void *opaque, struct viommu_vtd_stats *out)
 	return f->config.iommu.kind == IOMMU_INTEL;
 }
 
+static bool iotlb(void *opaque, unsigned slot, struct pci_iotlb_stats *out)
+{
+	(void)opaque;
+	*out = (struct pci_iotlb_stats){"vhost-user", 1, 2, 3, 4};
+	return slot == FIRST_DEVICE;
+}
+
 static void *run_loop(void *opaque)
 {
 	struct fixture *f = opaque;
@@ -71,7 +79,7 @@ static void start(struct fixture *f)
 {
 	assert_int_equal(loop_create(&f->loop), 0);
 
-	const struct control_machine machine = {f->loop, f->v, exits, interrupts, vtd, f};
+	const struct control_machine machine = {f->loop, f->v, exits, interrupts, vtd, iotlb, f};
 
 	assert_int_equal(control_attach(f->control, &machine), 0);
 	assert_int_equal(pthread_create(&f->thread, NULL, run_loop, f), 0);
@@ -230,6 +238,11 @@ static void test_stats_count_faults_of_a_device(void **state)
 	assert_int_equal(json_integer_value(json_object_get(stats, "route_invalidations")), 3);
 	assert_int_equal(json_integer_value(json_object_get(stats, "route_commits")), 4);
 	assert_int_equal(json_integer_value(json_object_get(stats, "interrupts_blocked")), 5);
+	assert_string_equal(json_string_value(json_object_get(device, "path")), "vhost-user");
+	assert_int_equal(json_integer_value(json_object_get(device, "misses")), 1);
+	assert_int_equal(json_integer_value(json_object_get(device, "updates")), 2);
+	assert_int_equal(json_integer_value(json_object_get(device, "invalidations")), 3);
+	assert_int_equal(json_integer_value(json_object_get(device, "connections")), 4);
 	assert_int_equal(json_integer_value(json_object_get(device, "faults")), 2);
 	json_decref(reply);
 	close(fd);

@@ -14,6 +14,7 @@
 #include "vmm/config/config.h"
 #include "vmm/control/internal.h"
 #include "vmm/irqchip/route.h"
+#include "vmm/pci/pci.h"
 
 enum { TEXT_MAX = 256 };
 
@@ -127,10 +128,27 @@ static void add_interrupts(json_t *answer, const struct control_machine *machine
 	}
 }
 
+/* A device IOTLB of its own: the kernel's, or a back end's. */
+static void add_iotlb(json_t *device, const struct pci_iotlb_stats *stats)
+{
+	json_object_set_new(device, "path", json_string(stats->path));
+	json_object_set_new(device, "misses", number(stats->misses));
+	json_object_set_new(device, "updates", number(stats->updates));
+	json_object_set_new(device, "invalidations", number(stats->invalidations));
+	json_object_set_new(device, "connections", number(stats->connections));
+}
+
 static json_t *device_stats(struct control *control, const struct device_config *device)
 {
-	return json_pack("{s:o, s:s, s:o}", "slot", slot_name(device->slot), "kind", config_device_name(device->kind),
-			 "faults", number(fault_history_count(&control->faults, device->slot)));
+	const struct control_machine *machine = &control->machine;
+	struct pci_iotlb_stats iotlb;
+	json_t *stats =
+		json_pack("{s:o, s:s, s:o}", "slot", slot_name(device->slot), "kind", config_device_name(device->kind),
+			  "faults", number(fault_history_count(&control->faults, device->slot)));
+
+	if (machine->iotlb && machine->iotlb(machine->opaque, device->slot, &iotlb))
+		add_iotlb(stats, &iotlb);
+	return stats;
 }
 
 static json_t *answer_stats(struct control *control)

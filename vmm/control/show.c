@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/control/show.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -49,19 +50,36 @@ static void show_row(const json_t *row, const char *const *columns, const int *w
 	}
 }
 
+static const struct column {
+	const char *key;
+	int width;
+} device_columns[] = {
+	{"slot", 5},    {"kind", 12},    {"iommu", 5},          {"ats", 3},          {"faults", 6}, {"path", 17},
+	{"misses", 10}, {"updates", 10}, {"invalidations", 13}, {"connections", 11}, {"name", 0},
+};
+
+enum { DEVICE_COLUMNS = sizeof(device_columns) / sizeof(device_columns[0]) };
+
+static bool any_has(const json_t *rows, const char *key)
+{
+	for (size_t i = 0; i < json_array_size(rows); i++)
+		if (json_object_get(json_array_get(rows, i), key))
+			return true;
+	return false;
+}
+
+/* Those columns that some device has something for. */
 static void show_devices(const json_t *devices)
 {
-	static const char *const columns[] = {"slot", "kind", "iommu", "ats", "faults", "name"};
-	static const int widths[] = {5, 12, 5, 3, 6, 0};
-	const char *present[6];
-	int width[6];
+	const char *present[DEVICE_COLUMNS];
+	int width[DEVICE_COLUMNS];
 	unsigned count = 0;
 
-	for (unsigned c = 0; c < sizeof(columns) / sizeof(columns[0]); c++) {
-		if (!json_object_get(json_array_get(devices, 0), columns[c]))
+	for (unsigned c = 0; c < DEVICE_COLUMNS; c++) {
+		if (!any_has(devices, device_columns[c].key))
 			continue;
-		present[count] = columns[c];
-		width[count++] = widths[c];
+		present[count] = device_columns[c].key;
+		width[count++] = device_columns[c].width;
 	}
 	for (unsigned c = 0; c < count; c++)
 		printf("%-*s%s", width[c], present[c], c + 1 < count ? "  " : "\n");

@@ -34,6 +34,14 @@ struct pci_bar {
 	struct pci_dev *dev;
 };
 
+/* What a device IOTLB that is not in this process has asked and been told since the machine was made. */
+struct pci_iotlb_stats {
+	const char *
+		path; /* who has it: "vhost", "vhost-user" (by messages), "vhost-user-shared" (a table that it reads) */
+	uint64_t misses, updates, invalidations;
+	uint64_t connections; /* with a back end; 0 for the kernel */
+};
+
 struct pci_ops {
 	uint64_t (*bar_read)(struct pci_dev *dev, unsigned bar, uint64_t offset, unsigned size);
 	void (*bar_write)(struct pci_dev *dev, unsigned bar, uint64_t offset, uint64_t value, unsigned size);
@@ -55,6 +63,8 @@ struct pci_ops {
 	 * `cancel`: ask for their end as well. Main thread. May be NULL: none ever.
 	 */
 	unsigned (*drain)(struct pci_dev *dev, bool cancel);
+	/* Counters of its device IOTLB. false: it has none. I/O thread. May be NULL: none ever. */
+	bool (*iotlb_stats)(struct pci_dev *dev, struct pci_iotlb_stats *out);
 	/* Free the device, which has nothing in flight. */
 	void (*destroy)(struct pci_dev *dev);
 };
@@ -119,6 +129,9 @@ void pci_root_destroy(struct pci_root *root);
 
 /* As ops->drain of the device in this slot; 0 where there is none. `name` becomes its name, and may be NULL. */
 unsigned pci_root_drain(struct pci_root *root, unsigned slot, bool cancel, const char **name);
+
+/* As ops->iotlb_stats of the device in this slot. */
+bool pci_root_iotlb_stats(struct pci_root *root, unsigned slot, struct pci_iotlb_stats *out);
 
 /* Prepare an embedded device: header, a PCI Express capability (root complex integrated endpoint), lock. */
 int pci_dev_init(struct pci_dev *dev, const struct pci_ops *ops, const struct pci_ids *ids);

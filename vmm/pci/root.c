@@ -103,6 +103,13 @@ unsigned pci_root_drain(struct pci_root *root, unsigned slot, bool cancel, const
 	return dev->ops->drain(dev, cancel);
 }
 
+bool pci_root_iotlb_stats(struct pci_root *root, unsigned slot, struct pci_iotlb_stats *out)
+{
+	struct pci_dev *dev = slot < LAYOUT_PCI_SLOTS ? root->slots[slot] : NULL;
+
+	return dev && dev->ops->iotlb_stats && dev->ops->iotlb_stats(dev, out);
+}
+
 static int add_locked(struct pci_root *root, struct pci_dev *dev, unsigned slot)
 {
 	int ret;

@@ -147,6 +147,22 @@ static unsigned net_drain(struct virtio_dev *dev, bool cancel)
 	return 0;
 }
 
+static bool net_iotlb_stats(struct virtio_dev *dev, struct pci_iotlb_stats *out)
+{
+	const struct vhost_net *net = net_of(dev);
+
+	*out = (struct pci_iotlb_stats){.path = "vhost"};
+	for (unsigned i = 0; i < net->link_count; i++) {
+		struct viommu_vhost_stats stats;
+
+		viommu_vhost_stats_get(net->links[i].iotlb, &stats);
+		out->misses += stats.misses;
+		out->updates += stats.updates;
+		out->invalidations += stats.invalidations;
+	}
+	return true;
+}
+
 static void net_free(struct vhost_net *net)
 {
 	for (unsigned i = 0; i < net->link_count; i++) {
@@ -179,6 +195,7 @@ static const struct virtio_ops net_ops = {
 	.failed = stop,
 	.ats_enabled = net_ats_enabled,
 	.drain = net_drain,
+	.iotlb_stats = net_iotlb_stats,
 	.destroy = net_destroy,
 };
 

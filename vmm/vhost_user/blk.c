@@ -135,6 +135,7 @@ static const struct virtio_ops blk_ops = {
 	.failed = vhu_device_failed,
 	.ats_enabled = vhu_device_ats_enabled,
 	.drain = vhu_device_drain,
+	.iotlb_stats = vhu_device_iotlb_stats,
 	.destroy = blk_destroy,
 };
 

@@ -337,3 +337,22 @@ unsigned vhu_device_drain(struct virtio_dev *dev, bool cancel)
 		viommu_vhu_disconnect(device->session.vhu);
 	return device->given != 0;
 }
+
+/* An isolated back end has none: the monitor translates. */
+bool vhu_device_iotlb_stats(struct virtio_dev *dev, struct pci_iotlb_stats *out)
+{
+	const struct vhu_device *device = vhu_device_of(dev);
+	struct viommu_vhu_stats stats;
+
+	if (!device->connected || device->isolate)
+		return false;
+	viommu_vhu_stats_get(device->session.vhu, &stats);
+	*out = (struct pci_iotlb_stats){
+		.path = stats.tables ? "vhost-user-shared" : "vhost-user",
+		.misses = stats.misses,
+		.updates = stats.updates,
+		.invalidations = stats.invalidations,
+		.connections = stats.connections,
+	};
+	return true;
+}

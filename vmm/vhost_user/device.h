@@ -52,6 +52,7 @@ void vhu_device_failed(struct virtio_dev *dev);
 void vhu_device_kick(struct virtio_dev *dev, unsigned queue);
 void vhu_device_ats_enabled(struct virtio_dev *dev, bool enabled);
 unsigned vhu_device_drain(struct virtio_dev *dev, bool cancel);
+bool vhu_device_iotlb_stats(struct virtio_dev *dev, struct pci_iotlb_stats *out);
 
 /* For struct vhu_session_ops. */
 void vhu_device_started(void *opaque);

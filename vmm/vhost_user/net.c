@@ -108,6 +108,7 @@ static const struct virtio_ops net_ops = {
 	.failed = vhu_device_failed,
 	.ats_enabled = vhu_device_ats_enabled,
 	.drain = vhu_device_drain,
+	.iotlb_stats = vhu_device_iotlb_stats,
 	.destroy = net_destroy,
 };
 

@@ -149,6 +149,13 @@ static unsigned drain(struct pci_dev *pci, bool cancel)
 	return dev->ops->drain ? dev->ops->drain(dev, cancel) : 0;
 }
 
+static bool iotlb_stats(struct pci_dev *pci, struct pci_iotlb_stats *out)
+{
+	struct virtio_dev *dev = virtio_of(pci);
+
+	return dev->ops->iotlb_stats && dev->ops->iotlb_stats(dev, out);
+}
+
 static int placed(struct pci_dev *pci)
 {
 	struct virtio_dev *dev = virtio_of(pci);
@@ -178,6 +185,7 @@ const struct pci_ops virtio_pci_ops = {
 	.ats_enabled = ats_enabled,
 	.failed = failed,
 	.drain = drain,
+	.iotlb_stats = iotlb_stats,
 	.destroy = destroy,
 };
 
