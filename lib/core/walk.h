@@ -31,6 +31,7 @@ struct walk_result {
 	enum viommu_fault_reason reason; /* not found */
 	uint32_t detail;                 /* the model's own word for that */
 	bool silent;                     /* the guest does not want to hear of it */
+	uint64_t hole;                   /* not found: nor is anything else up to this address; 0: not known */
 };
 
 struct walk_ops {

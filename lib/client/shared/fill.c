@@ -7,13 +7,13 @@
 #include "lib/core/target.h"
 
 /* A callback holds everybody up: whatever is beyond this is left to misses. */
-enum { FILL_LEAVES = 1 << 16, FILL_HOLES = 512, FILL_WALKED_PAGES = 1 << 18 };
+enum { FILL_LEAVES = 1 << 16, FILL_HOLES = 1 << 15 };
 
 struct filling {
 	struct viommu_shared *shared;
 	struct viommu_section section;
 	struct range range;
-	unsigned leaves, holes;
+	unsigned leaves, holes; /* so many more; holes: that took a walk */
 };
 
 int shared_put_locked(struct viommu_shared *shared, const struct viommu_run *run)
@@ -63,35 +63,40 @@ static void put_target(struct filling *f, uint64_t iova, uint64_t last, const st
 		put_memory(f, iova, last, target->gpa, access);
 }
 
-/* The next address from which something may be mapped, `at` is not. False: none in the range, or none without a long search. */
-static bool next(struct filling *f, uint64_t *at)
+/* What is mapped at an address, or after which one something may be again. */
+static bool find(const struct filling *f, uint64_t at, struct target *target, uint64_t *hole)
 {
-	const struct viommu_domain *domain = f->section.domain;
-	uint64_t page = *at >> SHARED_PAGE_SHIFT;
+	struct viommu_domain *domain = f->section.domain;
+	struct walk_result result;
 
-	if (domain->walk) {
-		if (!f->holes)
-			return false;
-		f->holes--;
-		page++;
-	} else if (!table_next(&domain->table, page, &page)) {
+	*hole = at | ((1u << SHARED_PAGE_SHIFT) - 1);
+	if (target_find(domain, at, target))
+		return true;
+	if (!domain->walk) {
+		uint64_t page = at >> SHARED_PAGE_SHIFT;
+
+		*hole = table_next(&domain->table, page, &page) ? (page << SHARED_PAGE_SHIFT) - 1 : UINT64_MAX;
 		return false;
 	}
-	if (page > f->range.last >> SHARED_PAGE_SHIFT)
-		return false;
-	*at = page << SHARED_PAGE_SHIFT;
-	return true;
+	if (!viommu__domain_walk(domain, f->section.memory, at, 0, &result)) {
+		target_fill(&result, at, target);
+		return true;
+	}
+	if (result.hole > *hole)
+		*hole = result.hole;
+	return false;
 }
 
 static void fill_domain(struct filling *f) REQUIRES(f->shared->lock)
 {
-	uint64_t at = f->range.first;
+	uint64_t at = f->range.first, hole;
 	struct target target;
 
 	while (f->leaves) {
-		if (!target_find_or_walk(&f->section, at, 0, &target)) {
-			if (!next(f, &at))
+		if (!find(f, at, &target, &hole)) {
+			if (hole >= f->range.last || (f->section.domain->walk && !f->holes--))
 				return;
+			at = hole + 1;
 			continue;
 		}
 		uint64_t last = at + least(target.len - 1, f->range.last - at);
@@ -112,7 +117,7 @@ static void fill_inside(struct filling *f) REQUIRES(f->shared->lock)
 		return;
 	if (domain->identity)
 		put_memory(f, f->range.first, f->range.last, f->range.first, VIOMMU_READ | VIOMMU_WRITE);
-	else if (!domain->walk || f->range.last - f->range.first < (uint64_t)FILL_WALKED_PAGES << SHARED_PAGE_SHIFT)
+	else if (!domain->walk || domain->walk->told)
 		fill_domain(f);
 }
 

@@ -120,6 +120,22 @@ static unsigned first_stage_reason(enum pt_end end)
 	}
 }
 
+/* How far a search for what is mapped need not look, when it has come to this address. */
+static uint64_t hole_of(const struct pt_space *space, enum pt_end end, const struct pt_leaf *leaf, uint64_t iova)
+{
+	switch (end) {
+	case PT_NOT_PRESENT:
+		return iova | ((1ull << (TABLE_PAGE_SHIFT + TABLE_BITS * (leaf->level - 1))) - 1);
+	case PT_BEYOND_WIDTH:
+	case PT_TOP_UNREADABLE:
+		return UINT64_MAX;
+	case PT_NOT_CANONICAL:
+		return (UINT64_MAX << (space->width - 1)) - 1;
+	default:
+		return 0;
+	}
+}
+
 /* How an operator's line says it. */
 static enum viommu_fault_reason plain_reason(enum pt_end end)
 {
@@ -146,6 +162,7 @@ static unsigned walk_second_stage(struct viommu_vtd *unit, const struct vtd_cont
 
 	if (end) {
 		result->reason = plain_reason(end);
+		result->hole = hole_of(&space, end, &leaf, iova);
 		return context->scalable ? second_stage_reason(end) : legacy_reason(end, access);
 	}
 	take_leaf(&leaf, result);
@@ -169,6 +186,7 @@ static unsigned walk_first_stage(struct viommu_vtd *unit, const struct vtd_conte
 
 	if (end) {
 		result->reason = plain_reason(end);
+		result->hole = hole_of(&space, end, &leaf, iova);
 		return first_stage_reason(end);
 	}
 	take_leaf(&leaf, result);
@@ -185,6 +203,7 @@ static unsigned pass_through(struct viommu_vtd *unit, const struct vtd_context *
 
 	if (iova >> width) {
 		result->reason = VIOMMU_FAULT_NOT_MAPPED;
+		result->hole = UINT64_MAX;
 		return context->scalable ? VTD_FAULT_S_BEYOND_WIDTH : VTD_FAULT_BEYOND_WIDTH;
 	}
 	result->iova = (struct range){iova & ~mask, iova | mask};
@@ -231,8 +250,10 @@ static unsigned find_leaf(struct vtd_endpoint *endpoint, const struct memory *me
 {
 	unsigned reason = get_context(endpoint, memory, context);
 
-	if (reason)
+	if (reason) {
+		result->hole = UINT64_MAX;
 		return reason;
+	}
 	result->domain_id = context->did;
 	reason = translate(endpoint->unit, context, memory, iova, access, result);
 	if (reason)
@@ -249,8 +270,10 @@ static int walk(void *opaque, const struct memory *memory, uint64_t iova, unsign
 	struct vtd_context context;
 
 	*result = (struct walk_result){.reason = VIOMMU_FAULT_NOT_MAPPED};
-	if (range_has(interrupt_range, iova))
+	if (range_has(interrupt_range, iova)) {
+		result->hole = interrupt_range.last;
 		return -EFAULT;
+	}
 	result->detail = find_leaf(opaque, memory, iova, access, &context, result);
 	if (!result->detail)
 		return 0;
