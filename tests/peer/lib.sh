@@ -156,7 +156,7 @@ said_guest()
 
 # kill_peer TAP ADDRESS COMMAND...: while the guest's load test runs at ADDRESS, ends the back end with SIGKILL and starts it again with
 # COMMAND, $kills times. Each time the same connections have to go on both ways. At last the guest gets its word. What went wrong is in
-# $WORK/kills, the last back end in $WORK/peer, and what the monitor holds before and after in $WORK/held.
+# $WORK/kills, the last back end in $WORK/peer, what the monitor holds before and after in $WORK/held, its counters in $WORK/stats.
 kill_peer()
 {
 	local round before monitor tap=$1 address=$2
@@ -177,6 +177,7 @@ kill_peer()
 		echo "$round" >"$WORK/killed"
 	done >"$WORK/kills"
 	echo "$peer" >"$WORK/peer"
+	[ ! -S "$WORK/$name.control" ] || "$viommu" ctl "$WORK/$name.control" stats --json >"$WORK/stats"
 	until_true 5 as_many_descriptors "$monitor" "$(cut -d ' ' -f 1 "$WORK/held")"
 	echo "$(descriptors "$monitor") $(anonymous "$monitor")" >>"$WORK/held"
 	until_true 30 busybox nc -w 5 "$address" 7010 </dev/null >/dev/null 2>&1
