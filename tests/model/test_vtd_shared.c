@@ -10,8 +10,8 @@ enum { AW_48 = 2, DID = 5, DOMAIN = 2, PAGE = 3, MAPPED = 8 };
 #define RW ((uint64_t)(VTD_SS_R | VTD_SS_W))
 
 /* Side by side, and as far from each other as tables allow; the highest first, as Linux hands them out. */
-static const uint64_t addresses[MAPPED] = {0xfffff000,     0xffffe000,     0xfffa0000,     0xffd00000,
-					   0x7f0000000000, 0x40201000, 0x1000, 0xfee01000 + (1ull << 32)};
+static const uint64_t addresses[MAPPED] = {0xfffff000,     0xffffe000, 0xfffa0000, 0xffd00000,
+					   0x7f0000000000, 0x40201000, 0x1000,     0xfee01000 + (1ull << 32)};
 
 struct fixture {
 	struct vtd_driver *d;
