@@ -8,6 +8,7 @@
 #include <viommu/core.h>
 #include <viommu/dma.h>
 #include <viommu/domain.h>
+#include <viommu/event.h>
 #include <viommu/fault.h>
 #include <viommu/inval.h>
 #include <viommu/irq.h>

@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <viommu/event.h>
+
 #include "vmm/util/log.h"
 
 #define NET_BIT(feature) (1ull << VIRTIO_NET_F_##feature)
@@ -73,10 +75,9 @@ static void run(struct net_backend_queue *queue)
 static void kicked(void *opaque, uint32_t events)
 {
 	struct net_backend_queue *queue = opaque;
-	uint64_t count;
-	ssize_t n = read(queue->kick.fd, &count, sizeof(count));
+	int err = viommu_event_take(queue->kick.fd);
 
-	if (events & (EPOLLERR | EPOLLHUP) || (n != sizeof(count) && !(n < 0 && errno == EAGAIN))) {
+	if (events & (EPOLLERR | EPOLLHUP) || (err && err != -EAGAIN)) {
 		loop_remove(queue->device->card.loop, &queue->kick);
 		queue->kick.fd = -1;
 	}

@@ -11,6 +11,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <viommu/event.h>
+
 #include "vmm/irqchip/internal.h"
 #include "vmm/kvm/irq.h"
 #include "vmm/util/log.h"
@@ -61,11 +63,10 @@ static void serve_signal(void *opaque, uint32_t events)
 {
 	struct irq_route *route = opaque;
 	bool changed = false;
-	uint64_t count;
 
 	(void)events;
 	pthread_mutex_lock(&route->lock);
-	if (route->on && read(route->fd, &count, sizeof(count)) == sizeof(count))
+	if (route->on && !viommu_event_take(route->fd))
 		irq_route_raise_locked(route, &changed);
 	pthread_mutex_unlock(&route->lock);
 	if (changed)

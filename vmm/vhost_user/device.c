@@ -9,24 +9,19 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <viommu/event.h>
+
 #include "vmm/util/log.h"
 
 /* Looks at the rings at the machine's end, about a millisecond apart, before the connection is cut. */
 enum { DRAINS = 2000 };
-
-static bool drained(int fd)
-{
-	uint64_t count;
-
-	return read(fd, &count, sizeof(count)) == sizeof(count);
-}
 
 static void on_err(void *opaque, uint32_t events)
 {
 	struct vhu_device *device = opaque;
 
 	(void)events;
-	if (drained(device->err_fd))
+	if (!viommu_event_take(device->err_fd))
 		virtio_fail(&device->dev, "its back end finds a ring broken");
 }
 

@@ -7,6 +7,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <viommu/event.h>
+
 /* A queue's pool of 2 MiB holds its buffers even where each takes a page; the shadow queue has room for their segments. */
 enum { POOL_PAGES = 512, SHADOW_SIZE = 512 };
 
@@ -28,14 +30,6 @@ struct vhu_isolate {
 	struct isolated queues[];
 };
 
-static void signal_fd(int fd)
-{
-	uint64_t one = 1;
-	ssize_t n = write(fd, &one, sizeof(one)); /* a full counter wakes as well */
-
-	(void)n;
-}
-
 /* What a step of the engine says: bits, or an error. */
 static void act(struct isolated *queue, int result)
 {
@@ -50,7 +44,7 @@ static void act(struct isolated *queue, int result)
 		return;
 	}
 	if (result & SHADOW_KICK)
-		signal_fd(queue->kick_fd);
+		viommu_event_signal(queue->kick_fd);
 	if (result & SHADOW_INTERRUPT)
 		virtio_interrupt_queue(dev, queue->index);
 	if (result & SHADOW_MORE)
@@ -91,10 +85,9 @@ static void pump_again(void *opaque)
 static void called(void *opaque, uint32_t events)
 {
 	struct isolated *queue = opaque;
-	uint64_t count;
 
 	(void)events;
-	if (read(queue->call_fd, &count, sizeof(count)) == sizeof(count))
+	if (!viommu_event_take(queue->call_fd))
 		pump(queue);
 }
 
@@ -108,7 +101,7 @@ void vhu_isolate_started(struct vhu_isolate *isolate)
 {
 	for (unsigned i = 0; i < isolate->count; i++) {
 		pump(&isolate->queues[i]);
-		signal_fd(isolate->queues[i].kick_fd);
+		viommu_event_signal(isolate->queues[i].kick_fd);
 	}
 }
 

@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <viommu/event.h>
+
 #include "vmm/util/log.h"
 #include "vmm/virtio/internal.h"
 
@@ -133,20 +135,15 @@ void virtio_kick_cb(void *opaque, uint32_t events)
 {
 	struct virtio_queue *queue = opaque;
 	struct virtio_dev *dev = queue->dev;
-	uint64_t count;
 
 	(void)events;
-	if (read(queue->kick_fd, &count, sizeof(count)) == sizeof(count))
+	if (!viommu_event_take(queue->kick_fd))
 		virtio_kick(dev, (unsigned)(queue - dev->queues));
 }
 
 void virtio_signal_kick(struct virtio_queue *queue)
 {
-	uint64_t one = 1;
-	/* A full counter wakes the loop as well. */
-	ssize_t n = write(queue->kick_fd, &one, sizeof(one));
-
-	(void)n;
+	viommu_event_signal(queue->kick_fd);
 }
 
 void virtio_kick_all(struct virtio_dev *dev)

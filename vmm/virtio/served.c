@@ -6,6 +6,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <viommu/event.h>
+
 #include "vmm/virtio/internal.h"
 
 void virtio_queue_signal(struct virtio_dev *dev, unsigned queue)
@@ -48,10 +50,9 @@ void virtio_queue_take_back(struct virtio_dev *dev, unsigned queue)
 static void forward(void *opaque, uint32_t events)
 {
 	struct virtio_queue *queue = opaque;
-	uint64_t count;
 
 	(void)events;
-	if (read(queue->call_fd, &count, sizeof(count)) == sizeof(count))
+	if (!viommu_event_take(queue->call_fd))
 		virtio_interrupt_queue(queue->dev, (unsigned)(queue - queue->dev->queues));
 }
 

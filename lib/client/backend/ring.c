@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <viommu/event.h>
+
 #include "lib/client/backend/internal.h"
 
 #define ACCESS_PLATFORM (1ull << 33)
@@ -268,14 +270,6 @@ static int take_fd(struct channel_message *message, int *fd)
 	return 0;
 }
 
-static void write_event(int fd)
-{
-	uint64_t one = 1;
-	ssize_t n = write(fd, &one, sizeof(one));
-
-	(void)n; /* a counter that is full has been seen by nobody yet */
-}
-
 /* What the driver should have been told meanwhile it is told now. */
 static void set_call(struct viommu_backend *backend, struct vbe_queue *queue, int fd)
 {
@@ -283,7 +277,7 @@ static void set_call(struct viommu_backend *backend, struct vbe_queue *queue, in
 	set_fd(&queue->call, fd);
 	if (fd >= 0 && queue->untold) {
 		queue->untold = false;
-		write_event(fd);
+		viommu_event_signal(fd);
 	}
 	lock_drop(&backend->lock);
 }
@@ -327,7 +321,7 @@ void viommu_backend_interrupt(struct viommu_backend *backend, unsigned index)
 
 	lock_take(&backend->lock);
 	if (queue->call >= 0)
-		write_event(queue->call);
+		viommu_event_signal(queue->call);
 	else
 		queue->untold = true;
 	lock_drop(&backend->lock);
@@ -337,7 +331,7 @@ void viommu_backend_error(struct viommu_backend *backend, unsigned queue)
 {
 	lock_take(&backend->lock);
 	if (backend->queues[queue].err >= 0)
-		write_event(backend->queues[queue].err);
+		viommu_event_signal(backend->queues[queue].err);
 	lock_drop(&backend->lock);
 }
 

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Eventfds that somebody else has, too, who is not trusted: a vhost-user back end, or a front end. A descriptor that was sent over a
+ * socket shares its flags with the one that was kept: the other side may make it blocking at any time, empty its counter just before a
+ * read() that then waits for ever, or fill it before a write(). These two never wait, whatever the other side does.
+ */
+#ifndef VIOMMU_EVENT_H
+#define VIOMMU_EVENT_H
+
+#include <viommu/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * viommu_event_take - empty the counter. Any thread.
+ * Returns 0 (it was signalled), -EAGAIN (it was not), or -errno of preadv2(): no eventfd.
+ */
+VIOMMU_PUBLIC int viommu_event_take(int fd);
+
+/*
+ * viommu_event_signal - add one; a counter that is full stays so, which wakes as well. Any thread. The kernel's asynchronous I/O does it,
+ * because a write() can be made to wait; where there is none (see aio-max-nr in proc_sys_fs(5)), a write after a look: then a peer
+ * that is quick enough can stop the caller.
+ * Returns 0, or -EINVAL (no eventfd), -EBADF.
+ */
+VIOMMU_PUBLIC int viommu_event_signal(int fd);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
