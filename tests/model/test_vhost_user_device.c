@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tests/unit/vhu_backend.h"
+#include "tests/unit/vhu_front.h"
 #include "vmm/kvm/kvm.h"
 #include "vmm/vhost_user/device.h"
 #include "vmm/virtio/internal.h"

@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "tests/unit/vhu_backend.h"
+#include "tests/unit/vhu_front.h"
 
 static void connect_and_start(struct front *f, unsigned count)
 {

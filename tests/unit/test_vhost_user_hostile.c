@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "tests/unit/vhu_backend.h"
+#include "tests/unit/vhu_front.h"
 
 /* One thing that a back end does wrong in place of an answer. */
 enum wrong {

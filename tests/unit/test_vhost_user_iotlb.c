@@ -7,7 +7,7 @@
 
 #include "lib/core/walk.h"
 
-#include "tests/unit/vhu_backend.h"
+#include "tests/unit/vhu_front.h"
 
 static void run(struct front *f)
 {

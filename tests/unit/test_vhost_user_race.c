@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "tests/unit/vhu_backend.h"
+#include "tests/unit/vhu_front.h"
 
 enum { PAGES = 8, TAKERS = 2, TURNS = 3000, FULL_TURNS = 300000 };
 enum { USABLE = 0x5a, GONE = 0xa5 };
