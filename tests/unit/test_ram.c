@@ -166,6 +166,22 @@ static void test_missing_hugepages_are_an_error(void **state)
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
+/* Who gets the descriptor can write, but not take the memory away from under us. */
+static void test_memory_cannot_be_cut(void **state)
+{
+	const char byte = 1;
+	struct ram ram;
+
+	(void)state;
+	assert_int_equal(ram_init(&ram, SIZE), 0);
+	assert_int_equal(ftruncate(ram.fd, 0), -1);
+	assert_int_equal(errno, EPERM);
+	assert_int_equal(ftruncate(ram.fd, 2 * SIZE), -1);
+	assert_int_equal(pwrite(ram.fd, &byte, 1, SIZE - 1), 1);
+	assert_int_equal(ram.base[SIZE - 1], 1);
+	ram_fini(&ram);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -176,6 +192,7 @@ int main(void)
 		TEST(test_what_is_not_a_plain_file_is_refused),
 		TEST(test_a_full_file_system_is_an_error_and_leaves_nothing),
 		TEST(test_missing_hugepages_are_an_error),
+		TEST(test_memory_cannot_be_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

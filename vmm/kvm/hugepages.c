@@ -19,7 +19,7 @@ int hugepages_open(uint64_t page)
 {
 	/* memfd_create() and mmap() write the page's size the same way. */
 	const unsigned order = (unsigned)__builtin_ctzll(page) << MAP_HUGE_SHIFT;
-	const int fd = memfd_create("viommu-ram", MFD_CLOEXEC | MFD_HUGETLB | order);
+	const int fd = memfd_create("viommu-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB | order);
 
 	if (fd >= 0)
 		return fd;

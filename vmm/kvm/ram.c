@@ -2,6 +2,7 @@
 #include "vmm/kvm/ram.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,18 +34,23 @@ int ram_map(struct ram *ram, int fd, uint64_t size, int flags)
 	return 0;
 }
 
+int ram_seal(int fd)
+{
+	return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) ? -errno : 0;
+}
+
 /* Pages appear as the guest touches them: no reservation, so that guests may be overcommitted. */
 static int map_memfd(struct ram *ram, uint64_t size)
 {
-	const int fd = memfd_create("viommu-ram", MFD_CLOEXEC);
+	const int fd = memfd_create("viommu-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	if (fd < 0)
 		return -errno;
-	if (ftruncate(fd, (off_t)size)) {
-		const int error = errno;
+	const int error = ftruncate(fd, (off_t)size) ? -errno : ram_seal(fd);
 
+	if (error) {
 		close(fd);
-		return -error;
+		return error;
 	}
 	return ram_map(ram, fd, size, MAP_NORESERVE);
 }

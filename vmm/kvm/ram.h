@@ -45,6 +45,12 @@ void ram_fini(struct ram *ram);
 /* Map `size` bytes of a file as guest memory; the file is ram's from now on, also on an error. -errno, not logged. */
 int ram_map(struct ram *ram, int fd, uint64_t size, int flags);
 
+/*
+ * Fix the size of a memfd for good: back ends get its descriptor, and one that cut it short would end us (SIGBUS). -errno, not logged. With
+ * a file of the user's that cannot be done.
+ */
+int ram_seal(int fd);
+
 /* Host address of [gpa, gpa + len), or NULL where that is not RAM in one piece. For boot code, not for devices. */
 void *ram_at(const struct ram *ram, uint64_t gpa, uint64_t len);
 

@@ -173,7 +173,11 @@ static int init_hugepages(struct ram *ram, const struct ram_config *config)
 		hugepages_complain(config->size, page, error);
 		return -error;
 	}
-	error = ram_map(ram, fd, config->size, 0);
+	error = ram_seal(fd);
+	if (error)
+		close(fd);
+	else
+		error = ram_map(ram, fd, config->size, 0);
 	if (error)
 		hugepages_complain(config->size, page, -error);
 	return error;
