@@ -7,12 +7,14 @@
 #include <linux/pci_regs.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_pci.h>
+#include <linux/virtio_ring.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -245,15 +247,20 @@ static int place(struct world *w, struct pci_dev *pci)
 	return pci->ops->placed(pci);
 }
 
-static int make_net(struct world *w, unsigned pairs)
+static int make_card(struct world *w, unsigned pairs, bool isolate)
 {
 	const struct virtio_env env = {.loop = w->loop};
-	const struct vhost_user_config config = {.socket = w->path, .iommu = true, .queues = pairs};
+	const struct vhost_user_config config = {.socket = w->path, .iommu = true, .queues = pairs, .isolate = isolate};
 	const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
 	struct pci_dev *pci;
 
 	assert_int_equal(vhost_user_net_create(&env, &config, mac, &pci), 0);
 	return place(w, pci);
+}
+
+static int make_net(struct world *w, unsigned pairs)
+{
+	return make_card(w, pairs, false);
 }
 
 static int make_disk(struct world *w)
@@ -385,6 +392,44 @@ static void test_goes_on_when_the_back_end_is_back(void **state)
 		assert_false(status(w) & VIRTIO_CONFIG_S_NEEDS_RESET);
 	}
 	assert_int_equal(counted(w, &w->connections), 4);
+}
+
+/* The used ring of ring 0 in what an isolated back end was given. */
+static void give_back_nonsense(struct world *w)
+{
+	const uint64_t one = 1;
+
+	pthread_mutex_lock(&w->lock);
+	const struct vhu_region region = w->back.memory.regions[0];
+	uint8_t *memory = mmap(NULL, region.size, PROT_READ | PROT_WRITE, MAP_SHARED, w->back.memory_fds[0], 0);
+
+	assert_ptr_not_equal(memory, MAP_FAILED);
+	struct vring_used *used = (void *)(memory + (w->back.addrs[0].used - region.user_address));
+
+	used->ring[0] = (struct vring_used_elem){.id = QUEUE - 1};
+	used->idx = 1;
+	munmap(memory, region.size);
+	assert_int_equal(write(w->call, &one, sizeof(one)), sizeof(one));
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* It is cut off, and may come again: to a driver that has reset the device. */
+static void test_isolated_back_end_that_breaks_the_rules(void **state)
+{
+	struct world *w = *state;
+
+	map_rings(w);
+	assert_int_equal(make_card(w, 1, true), 0);
+	boot(w);
+	wait_for(w, &w->enables, 2);
+	give_back_nonsense(w);
+	wait_for_status(w, VIRTIO_CONFIG_S_NEEDS_RESET, VIRTIO_CONFIG_S_NEEDS_RESET);
+	wait_for(w, &w->connections, 2);
+	set(w, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	wait_for_status(w, 0xff, 0);
+	boot(w);
+	wait_for(w, &w->enables, 4);
+	assert_false(status(w) & VIRTIO_CONFIG_S_NEEDS_RESET);
 }
 
 static void test_reset_waits_for_the_back_end(void **state)
@@ -534,6 +579,7 @@ int main(void)
 		TEST(test_rings_are_handed_over),
 		TEST(test_features_are_both_sides),
 		TEST(test_goes_on_when_the_back_end_is_back),
+		TEST(test_isolated_back_end_that_breaks_the_rules),
 		TEST(test_reset_waits_for_the_back_end),
 		TEST(test_reset_without_a_back_end),
 		TEST(test_drain_gets_the_back_end_out),

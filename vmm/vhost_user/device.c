@@ -55,12 +55,11 @@ static bool may_dma(void *opaque)
 	return pci_bus_master(&device->dev.pci);
 }
 
+/* The next one may be better, and the driver start anew with it. */
 static void back_end_broken(struct virtio_dev *dev)
 {
-	struct vhu_device *device = vhu_device_of(dev);
-
-	viommu_vhu_disconnect(device->session.vhu);
 	virtio_fail(dev, "its back end broke the rules of a queue");
+	vhu_session_cut(&vhu_device_of(dev)->session, "the back end broke the rules of a queue");
 }
 
 /*

@@ -246,3 +246,9 @@ void vhu_session_fini(struct vhu_session *session)
 	close(session->retry_fd);
 	viommu_vhu_destroy(session->vhu);
 }
+
+void vhu_session_cut(struct vhu_session *session, const char *why)
+{
+	viommu_vhu_disconnect(session->vhu);
+	on_lost(session, why);
+}

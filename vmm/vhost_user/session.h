@@ -44,4 +44,7 @@ int vhu_session_check(const char *what, const char *path);
 int vhu_session_init(struct vhu_session *session, const struct viommu_vhu_config *config);
 void vhu_session_fini(struct vhu_session *session);
 
+/* Have no more of this back end: as if it had been lost. */
+void vhu_session_cut(struct vhu_session *session, const char *why);
+
 #endif
