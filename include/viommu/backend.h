@@ -74,6 +74,8 @@ struct viommu_backend_config {
 	unsigned deadline_ms; /* viommu_config.deadline_ms. 0: 2000 */
 	/* Read the front end's translations from a shared table, if it has one (docs/SHARED-TABLE.md). Not for who takes holds (dma.h). */
 	bool shared_table;
+	/* Log what bursts translate for writing, where a front end that migrates its guest wants that (LOG_SHMFD). Not for holds either. */
+	bool dirty_log;
 	uint64_t table_bytes; /* of the device IOTLB; at the bound it is emptied. 0: 64 MiB */
 };
 

@@ -32,6 +32,7 @@ struct channel_message {
 		struct vhu_iotlb iotlb;
 		struct vhu_config config;
 		struct vhu_inflight inflight;
+		struct vhu_log log;
 		struct vhu_shared_table table;
 	};
 };

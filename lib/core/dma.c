@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/core/target.h"
+#include "lib/core/written.h"
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -79,6 +80,7 @@ int viommu_dma_begin(struct viommu_endpoint *endpoint, struct viommu_section *se
 	section->slot = slot;
 	section->region = NULL;
 	section->quiet = false;
+	section->written = NULL;
 	section->near_iova = section->near_len = 0;
 	/* Acquire: partners are the releases where domains and arrays of regions are published. */
 	section->domain = atomic_load_explicit(&v->by_index[section_domain(tag)], memory_order_acquire);
@@ -182,9 +184,17 @@ static enum viommu_fault_reason refusal(const struct target *target, unsigned ac
 	return (target->access & access) == access ? VIOMMU_FAULT_NO_MEMORY : VIOMMU_FAULT_PERMISSION;
 }
 
+/* Each write is taken note of, so what is found without coming here is for reading only. */
+static void note_write(struct viommu_section *section, const struct target *target, uint64_t len, unsigned access)
+{
+	section->near_access &= ~(unsigned)VIOMMU_WRITE;
+	if (access & VIOMMU_WRITE)
+		written_note(section->written, target->gpa, len);
+}
+
 /* Found and allowed, and memory lies there: tell the device, and remember the whole piece for the next access. */
-static inline int settle_target(struct viommu_section *section, uint64_t iova, uint64_t len, struct target *target,
-				const struct memory_region *region, struct viommu_span *out)
+static inline int settle_target(struct viommu_section *section, uint64_t iova, uint64_t len, unsigned access,
+				struct target *target, const struct memory_region *region, struct viommu_span *out)
 {
 	uint64_t ahead = target->gpa - region->gpa.first, room = region->gpa.last - target->gpa + 1;
 
@@ -199,6 +209,8 @@ static inline int settle_target(struct viommu_section *section, uint64_t iova, u
 	section->near_len = target->len + target->before;
 	section->near_host = (uint8_t *)out->host - target->before;
 	section->near_access = target->access;
+	if (unlikely(section->written))
+		note_write(section, target, out->len, access);
 	return 0;
 }
 
@@ -227,7 +239,7 @@ static int translate_far(struct viommu_section *section, uint64_t iova, uint64_t
 		len = region->gpa.last - target.gpa + 1;
 	if (target.len < len && !domain->identity)
 		extend(section, iova, len, access, &target);
-	return settle_target(section, iova, len, &target, region, out);
+	return settle_target(section, iova, len, access, &target, region, out);
 }
 
 int viommu_dma_translate(struct viommu_section *section, struct viommu_iova iova, uint64_t len, unsigned access,

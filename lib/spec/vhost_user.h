@@ -23,8 +23,8 @@ enum {
 	VHU_NEED_REPLY = 1 << 3,
 };
 
-/* The feature bit (a number) that says that there are protocol features. */
-enum { VHU_F_PROTOCOL_FEATURES = 30 };
+/* Feature bits (numbers) of the protocol's: there are protocol features; what is written is to be logged. */
+enum { VHU_F_PROTOCOL_FEATURES = 30, VHU_F_LOG_ALL = 26 };
 
 /* "Protocol features", numbers */
 enum {
@@ -135,6 +135,13 @@ struct vhu_config {
 };
 
 enum { VHU_CONFIG_MAX = 256 };
+
+/* "Log description": a bit for each 4 KiB of guest-physical space, from `mmap_offset` in the file on. */
+struct vhu_log {
+	uint64_t mmap_size, mmap_offset;
+};
+
+enum { VHU_LOG_PAGE = 4096 };
 
 /* "Inflight description" */
 struct vhu_inflight {

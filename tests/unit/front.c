@@ -116,6 +116,7 @@ void front_open(struct front *front, unsigned miss_ms)
 		.features = 1ull << 33 | 1ull << 32,
 		.queues = FRONT_QUEUES,
 		.miss_ms = miss_ms,
+		.dirty_log = true,
 	};
 	int fd = front_connect(front);
 
@@ -255,7 +256,7 @@ void front_setup(struct front *front, uint64_t wanted)
 {
 	const uint64_t known = 1ull << VHU_PROTOCOL_F_REPLY_ACK | 1ull << VHU_PROTOCOL_F_BACKEND_REQ |
 			       1ull << VHU_PROTOCOL_F_CONFIGURE_MEM_SLOTS | 1ull << VHU_PROTOCOL_F_CONFIG |
-			       1ull << VHU_PROTOCOL_F_STATUS;
+			       1ull << VHU_PROTOCOL_F_STATUS | 1ull << VHU_PROTOCOL_F_LOG_SHMFD;
 	const uint64_t protocol = known & front_ask(front, VHU_GET_PROTOCOL_FEATURES, NULL, 0, NULL, 0);
 	const struct vhu_region region = front_region();
 	int fds[2];

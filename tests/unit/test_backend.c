@@ -39,13 +39,12 @@ static uint8_t seen(uint64_t iova)
 static void test_features_are_offered(void **state)
 {
 	(void)state;
-	assert_int_equal(front_ask(&front, VHU_GET_FEATURES, NULL, 0, NULL, 0), FRONT_PLATFORM);
+	assert_int_equal(front_ask(&front, VHU_GET_FEATURES, NULL, 0, NULL, 0), FRONT_PLATFORM | 1ull << VHU_F_LOG_ALL);
 	uint64_t protocol = front_ask(&front, VHU_GET_PROTOCOL_FEATURES, NULL, 0, NULL, 0);
 
 	assert_true(protocol >> VHU_PROTOCOL_F_REPLY_ACK & 1);
 	assert_true(protocol >> VHU_PROTOCOL_F_BACKEND_REQ & 1);
 	assert_true(protocol >> VHU_PROTOCOL_F_CONFIG & 1);
-	assert_false(protocol >> VHU_PROTOCOL_F_LOG_SHMFD & 1);
 	assert_false(protocol >> VHU_PROTOCOL_F_MTU & 1);
 	assert_int_equal(front_ask(&front, VHU_GET_QUEUE_NUM, NULL, 0, NULL, 0), FRONT_QUEUES);
 	assert_int_equal(front.features, FRONT_PLATFORM);

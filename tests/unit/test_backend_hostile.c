@@ -108,6 +108,7 @@ static void test_senseless_messages_are_refused(void **state)
 {
 	const struct vhu_vring_state bad[] = {{FRONT_QUEUES, 8}, {0, 7}, {0, 0}, {0, 4096}, {UINT32_MAX, 8}};
 	const struct vhu_vring_state on = {0, 2};
+	const struct vhu_log log = {UINT64_MAX, UINT64_MAX};
 	uint64_t index = FRONT_QUEUES, all = UINT64_MAX, strange = 1ull << 20 | VHU_VRING_NO_FD;
 	struct viommu_backend_stats stats;
 
@@ -122,7 +123,7 @@ static void test_senseless_messages_are_refused(void **state)
 	assert_int_equal(front_ask(&front, VHU_SET_STATUS, &all, sizeof(all), NULL, 0), 1);
 	assert_int_equal(front_ask(&front, VHU_NET_SET_MTU, &index, sizeof(index), NULL, 0), 1);
 	assert_int_equal(front_ask(&front, 12345, &all, sizeof(all), &front.memory_fd, 1), 1);
-	assert_int_equal(front_ask(&front, VHU_SET_LOG_BASE, &all, sizeof(all), &front.memory_fd, 1), 1);
+	assert_int_equal(front_ask(&front, VHU_SET_LOG_BASE, &log, sizeof(log), &front.memory_fd, 1), 1);
 	viommu_backend_stats_get(front.backend, &stats);
 	assert_int_equal(stats.refused, 14);
 	assert_int_equal(front_ask(&front, VHU_GET_QUEUE_NUM, NULL, 0, NULL, 0), FRONT_QUEUES);

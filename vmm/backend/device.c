@@ -314,6 +314,7 @@ int net_backend_connect(struct net_backend *device, int fd)
 		.queue_number = device->card.pair_count,
 		.queue_size = VQ_MAX_SIZE,
 		.shared_table = true,
+		.dirty_log = true,
 	};
 	int err = viommu_backend_create(fd, &config, &device->connection);
 

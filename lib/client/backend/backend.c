@@ -159,7 +159,7 @@ static struct viommu_backend *alloc(int fd, const struct viommu_backend_config *
 		goto err_backend;
 	if (channel_init(&backend->front, fd))
 		goto err_lock;
-	backend->epoll_fd = backend->timer_fd = backend->wake_fd = -1;
+	backend->epoll_fd = backend->timer_fd = backend->wake_fd = backend->log_event = -1;
 	backend->tasks_end = &backend->tasks;
 	for (unsigned i = 0; i < VIOMMU_BACKEND_QUEUES; i++)
 		vbe_queue_init(&backend->queues[i]);
@@ -176,6 +176,7 @@ static void release(struct viommu_backend *backend)
 {
 	drop_core(backend);
 	viommu_shared_view_close(backend->view);
+	vbe_log_fini(backend);
 	if (backend->has_back)
 		channel_fini(&backend->back);
 	channel_fini(&backend->front);
@@ -322,7 +323,13 @@ int viommu_backend_begin(struct viommu_backend *backend, struct viommu_section *
 		return err;
 	err = vbe_shared_enter(backend, section);
 	if (err)
-		viommu_dma_end(section);
+		goto err_section;
+	err = vbe_log_enter(backend, section);
+	if (!err)
+		return 0;
+	vbe_shared_leave(backend, section);
+err_section:
+	viommu_dma_end(section);
 	return err;
 }
 
@@ -330,6 +337,7 @@ void viommu_backend_end(struct viommu_backend *backend, struct viommu_section *s
 {
 	uint64_t one = 1;
 
+	vbe_log_leave(backend, section);
 	vbe_shared_leave(backend, section);
 	viommu_dma_end(section);
 	/* Perhaps an answer waits for us. Who misses the store of `pending` is followed by the timer. */

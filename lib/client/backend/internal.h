@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The inside of a vhost-user back end: backend.c its life, message.c the protocol, task.c what is answered later, memory.c the front end's
- * memory, iotlb.c what it says of translations, miss.c what it is asked, ring.c the queues.
+ * memory, iotlb.c what it says of translations, miss.c what it is asked, ring.c the queues, log.c what was written.
  *
  * The device IOTLB is a walked domain (lib/core/walk.h): its tree keeps what UPDATE brought, and the walk of what is not in it asks.
  * Serving thread only, but for what `lock` guards. Lock order: the core's locks come after it.
@@ -17,6 +17,9 @@
 #include "lib/core/inval.h"
 
 enum { VBE_PAGE = 4096, VBE_REGIONS = 64, VBE_MISSES = 128, VBE_TASKS = 64, VBE_SPARE_INVALS = 4 };
+
+struct vbe_burst;
+struct vbe_log;
 
 /* A piece of the front end's memory. Addresses are its own, closed ranges. */
 struct vbe_region {
@@ -43,6 +46,7 @@ struct vbe_task {
 	struct viommu_inval *inval;           /* begun; or NULL */
 	struct vbe_region *gone;              /* unmapped when that is complete */
 	struct viommu_shared_view *gone_view; /* closed then */
+	struct vbe_log *gone_log;             /* likewise */
 	uint64_t stopping;                    /* queues that are to stop first */
 	bool answer;
 	bool invalidate; /* it counts as one */
@@ -90,6 +94,9 @@ struct viommu_backend {
 	struct vbe_queue queues[VIOMMU_BACKEND_QUEUES];
 	/* The front end's shared table, or NULL. It changes while no queue runs; the old one is closed when nobody is inside any more. */
 	struct viommu_shared_view *_Atomic view;
+	/* The front end's dirty log, or NULL; it is used while log_all is on. */
+	struct vbe_log *_Atomic log;
+	_Atomic bool log_all;
 
 	struct lock lock;
 	struct channel back GUARDED_BY(lock); /* misses, faults; while has_back */
@@ -102,6 +109,8 @@ struct viommu_backend {
 	uint64_t told_second GUARDED_BY(lock); /* faults that the front end was told of in this second */
 	unsigned told GUARDED_BY(lock);
 	struct viommu_backend_stats stats GUARDED_BY(lock);
+	struct vbe_burst *bursts GUARDED_BY(lock); /* that nobody uses */
+	int log_event GUARDED_BY(lock);            /* to be signalled when the log has changed; -1: none */
 };
 
 /* backend.c */
@@ -160,6 +169,15 @@ bool vbe_shared_find(struct viommu_backend *backend, uint64_t iova, unsigned acc
 /* A burst begins or ends; -EAGAIN: the table has no place for it. */
 int vbe_shared_enter(struct viommu_backend *backend, const struct viommu_section *section);
 void vbe_shared_leave(struct viommu_backend *backend, const struct viommu_section *section);
+
+/* log.c: messages; features that differ in the log's bit only; a burst begins (-EAGAIN: no memory) and ends; all of it ends */
+int vbe_log_base(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task);
+int vbe_log_event(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task);
+int vbe_log_switch(struct viommu_backend *backend, uint64_t features, struct vbe_task *task);
+int vbe_log_enter(struct viommu_backend *backend, struct viommu_section *section);
+void vbe_log_leave(struct viommu_backend *backend, struct viommu_section *section);
+void vbe_log_close(struct vbe_log *log);
+void vbe_log_fini(struct viommu_backend *backend);
 
 /* ring.c */
 /* Does a queue run, or has not stopped yet? */

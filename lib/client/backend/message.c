@@ -9,6 +9,7 @@
 #include "lib/client/backend/internal.h"
 
 #define ACCESS_PLATFORM (1ull << 33)
+#define LOG_ALL (1ull << VHU_F_LOG_ALL)
 
 static void answer(struct vbe_task *task, uint64_t value)
 {
@@ -19,7 +20,9 @@ static void answer(struct vbe_task *task, uint64_t value)
 
 static uint64_t offered(const struct viommu_backend *backend)
 {
-	return backend->config.features | 1ull << VHU_F_PROTOCOL_FEATURES;
+	uint64_t log = backend->config.dirty_log ? LOG_ALL : 0;
+
+	return backend->config.features | 1ull << VHU_F_PROTOCOL_FEATURES | log;
 }
 
 static uint64_t protocol_offered(const struct viommu_backend *backend)
@@ -29,6 +32,8 @@ static uint64_t protocol_offered(const struct viommu_backend *backend)
 			    1ull << VHU_PROTOCOL_F_BACKEND_REQ | 1ull << VHU_PROTOCOL_F_RESET_DEVICE |
 			    1ull << VHU_PROTOCOL_F_CONFIGURE_MEM_SLOTS | 1ull << VHU_PROTOCOL_F_STATUS;
 
+	if (backend->config.dirty_log)
+		features |= 1ull << VHU_PROTOCOL_F_LOG_SHMFD;
 	if (backend->config.shared_table)
 		features |= 1ull << VHU_PROTOCOL_F_SHARED_TABLE;
 	if (ops->config_get)
@@ -55,6 +60,15 @@ static void refresh_all(struct viommu_backend *backend)
 		vbe_queue_refresh(backend, i);
 }
 
+/* While queues run: migration begins at any time. */
+static int switch_log(struct viommu_backend *backend, uint64_t features, struct vbe_task *task)
+{
+	const uint64_t changed = backend->features ^ features;
+
+	backend->features = features;
+	return changed & LOG_ALL ? vbe_log_switch(backend, features, task) : 0;
+}
+
 /* The embedder hears of them while no queue runs. */
 static int set_features(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task)
 {
@@ -62,8 +76,8 @@ static int set_features(struct viommu_backend *backend, struct channel_message *
 
 	if (message->u64 & ~offered(backend))
 		return -EINVAL;
-	if (backend->has_features && backend->features == message->u64)
-		return 0;
+	if (backend->has_features && !((backend->features ^ message->u64) & ~LOG_ALL))
+		return switch_log(backend, message->u64, task);
 	backend->has_features = false;
 	refresh_all(backend);
 	if (vbe_queues_run(backend)) {
@@ -71,13 +85,14 @@ static int set_features(struct viommu_backend *backend, struct channel_message *
 		refresh_all(backend);
 		return -EBUSY;
 	}
-	backend->features = message->u64;
-	err = place_endpoint(backend, task);
+	err = switch_log(backend, message->u64, task);
+	if (!err)
+		err = place_endpoint(backend, task);
 	if (err)
 		return err;
 	backend->has_features = true;
 	if (backend->config.ops->features)
-		backend->config.ops->features(backend->config.opaque, backend->features);
+		backend->config.ops->features(backend->config.opaque, backend->features & ~LOG_ALL);
 	vbe_queues_change(backend);
 	return 0;
 }
@@ -220,6 +235,8 @@ static const struct handler {
 	{VHU_SET_OWNER, set_owner, 0, 0, 0},
 	{VHU_RESET_OWNER, set_owner, 0, 0, 0},
 	{VHU_SET_MEM_TABLE, vbe_memory_set, offsetof(struct vhu_memory, regions), 0, ANY_FDS | LONGER},
+	{VHU_SET_LOG_BASE, vbe_log_base, sizeof(struct vhu_log), 1, ALWAYS_ANSWERED},
+	{VHU_SET_LOG_FD, vbe_log_event, 0, 1, 0},
 	{VHU_SET_VRING_NUM, vbe_queue_message, sizeof(struct vhu_vring_state), 0, 0},
 	{VHU_SET_VRING_ADDR, vbe_queue_message, sizeof(struct vhu_vring_addr), 0, 0},
 	{VHU_SET_VRING_BASE, vbe_queue_message, sizeof(struct vhu_vring_state), 0, 0},

@@ -185,6 +185,10 @@ static int set_addr(struct viommu_backend *backend, const struct vhu_vring_addr 
 
 	if (!aligned(addr))
 		return -EINVAL;
+	/* What is said of the log is nothing new to us (log.c). */
+	if (queue->placed && !queue->broken && queue->addr.desc == addr->desc && queue->addr.avail == addr->avail &&
+	    queue->addr.used == addr->used)
+		return 0;
 	queue->addr = *addr;
 	queue->placed = true;
 	vbe_queue_change(backend, addr->index);

@@ -77,11 +77,14 @@ static bool settle(struct viommu_backend *backend, struct vbe_task *task)
 		task->reply.u64 = 1;
 		task->gone = NULL;
 		task->gone_view = NULL;
+		task->gone_log = NULL;
 	}
 	count(backend, task);
 	unmap_all(task);
 	viommu_shared_view_close(task->gone_view);
+	vbe_log_close(task->gone_log);
 	task->gone_view = NULL;
+	task->gone_log = NULL;
 	if (backend->spare_count < VBE_SPARE_INVALS)
 		backend->spare[backend->spare_count++] = task->inval;
 	else
