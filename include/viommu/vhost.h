@@ -30,6 +30,12 @@ struct viommu_vhost_config {
 	 * when it may again. NULL: always.
 	 */
 	bool (*may_dma)(void *opaque);
+	/*
+	 * A miss is for what is not allowed: does the device still need it? The kernel asks each time that it comes to a buffer, and the
+	 * last question may be read when the buffer was used and unmapped long ago: that is no fault. Asked outside of sections. NULL:
+	 * always.
+	 */
+	bool (*wants)(void *opaque, struct viommu_iova iova, unsigned access);
 	void *opaque;
 	bool push_maps; /* push what the guest maps before it is asked for, where the guest tells of it */
 };

@@ -109,6 +109,11 @@ struct viommu_vhu_config {
 	bool shared_table;
 	/* May the device do DMA now (PCI: bus mastering)? Asked in a section, on any thread; misses wait until it may. NULL: always. */
 	bool (*may_dma)(void *opaque);
+	/*
+	 * A miss is for what is not allowed: does the device still need it? What was pushed, or asked for twice, may be used and unmapped by
+	 * the time that a miss is read: that is no fault. Asked in a section, on the thread that serves. NULL: always.
+	 */
+	bool (*wants)(void *opaque, struct viommu_iova iova, unsigned access);
 	bool push_maps;    /* tell the back end what the guest maps before it asks, where the guest tells of it */
 	unsigned reply_ms; /* how long the back end may take to acknowledge an IOTLB message; 0: 5000 */
 	/* And to take in the memory table, which may mean to fill all of guest memory; anything else takes a quarter of it. 0: 120 000. */

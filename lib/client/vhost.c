@@ -273,7 +273,12 @@ static int answer(struct viommu_vhost *vhost, const struct vhost_iotlb_msg *miss
 	if (miss->type != VHOST_IOTLB_MISS)
 		return 0;
 	count(&vhost->misses);
-	err = provide(vhost, (struct viommu_iova){miss->iova}, access, true, &run);
+	err = provide(vhost, (struct viommu_iova){miss->iova}, access, !vhost->config.wants, &run);
+	if ((err == -EFAULT || err == -EACCES) && vhost->config.wants) {
+		if (!vhost->config.wants(vhost->config.opaque, (struct viommu_iova){miss->iova}, access))
+			return 0;
+		err = provide(vhost, (struct viommu_iova){miss->iova}, access, true, &run);
+	}
 	if (err == -EFAULT || err == -EACCES) {
 		count(&vhost->refused);
 		*refused = true;

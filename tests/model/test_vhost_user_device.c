@@ -394,6 +394,53 @@ static void test_goes_on_when_the_back_end_is_back(void **state)
 	assert_int_equal(counted(w, &w->connections), 4);
 }
 
+static void miss(struct world *w, uint64_t iova)
+{
+	pthread_mutex_lock(&w->lock);
+	assert_true(w->back.requests_open);
+	back_iotlb(&w->back, VHU_IOTLB_MISS, iova, VHU_ACCESS_WO, 0);
+	pthread_mutex_unlock(&w->lock);
+	for (unsigned i = 0; i < 100; i++)
+		run_loop(w);
+}
+
+static bool faulted(struct world *w, uint64_t iova)
+{
+	struct viommu_fault fault;
+
+	if (viommu_fault_next(w->front->v, &fault))
+		return false;
+	assert_int_equal(fault.iova.value, iova);
+	assert_int_equal(fault.access, VIOMMU_WRITE);
+	return true;
+}
+
+/* A question that is read too late is none; what the driver has in the ring and has not mapped is one. */
+static void test_only_what_a_ring_needs_is_a_fault(void **state)
+{
+	enum { NOWHERE = 0x40000000 };
+	struct world *w = *state;
+	uint8_t *ram = w->front->ram;
+	struct vring_desc *desc = (void *)(ram + ring(0));
+	struct vring_avail *avail = (void *)(ram + ring(0) + AVAIL_AT);
+	struct vring_used *used = (void *)(ram + ring(0) + USED_AT);
+
+	map_rings(w);
+	assert_int_equal(make_net(w, 1), 0);
+	boot(w);
+	wait_for(w, &w->enables, 2);
+	miss(w, NOWHERE);
+	assert_false(faulted(w, NOWHERE));
+	*desc = (struct vring_desc){.addr = NOWHERE, .len = 64, .flags = VRING_DESC_F_WRITE};
+	__atomic_store_n(&avail->idx, 1, __ATOMIC_RELEASE);
+	miss(w, NOWHERE + 8);
+	assert_true(faulted(w, NOWHERE + 8));
+	used->idx = 1;
+	miss(w, NOWHERE);
+	assert_false(faulted(w, NOWHERE));
+	assert_false(status(w) & VIRTIO_CONFIG_S_NEEDS_RESET);
+}
+
 /* The used ring of ring 0 in what an isolated back end was given. */
 static void give_back_nonsense(struct world *w)
 {
@@ -579,6 +626,7 @@ int main(void)
 		TEST(test_rings_are_handed_over),
 		TEST(test_features_are_both_sides),
 		TEST(test_goes_on_when_the_back_end_is_back),
+		TEST(test_only_what_a_ring_needs_is_a_fault),
 		TEST(test_isolated_back_end_that_breaks_the_rules),
 		TEST(test_reset_waits_for_the_back_end),
 		TEST(test_reset_without_a_back_end),

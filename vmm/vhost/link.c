@@ -108,6 +108,16 @@ static bool may_dma(void *opaque)
 	return pci_bus_master(&link->net->dev.pci);
 }
 
+static bool wants(void *opaque, struct viommu_iova iova, unsigned access)
+{
+	const struct vhost_link *link = opaque;
+
+	for (unsigned i = 0; i < VHOST_LINK_QUEUES; i++)
+		if (vhost_has_queue(link, i) && virtio_queue_wants(&link->net->dev, vhost_queue(link, i), iova, access))
+			return true;
+	return false;
+}
+
 static int open_error(struct vhost_link *link, unsigned direction)
 {
 	struct loop_watch *watch = &link->error[direction].watch;
@@ -129,7 +139,7 @@ static int open_error(struct vhost_link *link, unsigned direction)
 static int open_iotlb(struct vhost_link *link, bool push_maps)
 {
 	const struct viommu_vhost_config config = {
-		.fd = link->fd, .may_dma = may_dma, .opaque = link, .push_maps = push_maps};
+		.fd = link->fd, .may_dma = may_dma, .wants = wants, .opaque = link, .push_maps = push_maps};
 	/* The kernel's table of all memory stays empty: the worker knows what the device IOTLB tells it, and nothing else. */
 	const struct vhost_memory none = {0};
 

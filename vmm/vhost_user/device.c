@@ -55,6 +55,17 @@ static bool may_dma(void *opaque)
 	return pci_bus_master(&device->dev.pci);
 }
 
+bool vhu_device_wants(void *opaque, struct viommu_iova iova, unsigned access)
+{
+	const struct vhu_session *session = opaque;
+	struct vhu_device *device = session->opaque;
+
+	for (unsigned i = 0; i < device->given; i++)
+		if (virtio_queue_wants(&device->dev, i, iova, access))
+			return true;
+	return false;
+}
+
 /* The next one may be better, and the driver start anew with it. */
 static void back_end_broken(struct virtio_dev *dev)
 {

@@ -54,6 +54,9 @@ void vhu_device_ats_enabled(struct virtio_dev *dev, bool enabled);
 unsigned vhu_device_drain(struct virtio_dev *dev, bool cancel);
 bool vhu_device_iotlb_stats(struct virtio_dev *dev, struct pci_iotlb_stats *out);
 
+/* For struct viommu_vhu_config, where chains are used in order. */
+bool vhu_device_wants(void *opaque, struct viommu_iova iova, unsigned access);
+
 /* For struct vhu_session_ops. */
 void vhu_device_started(void *opaque);
 void vhu_device_stopped(void *opaque);

@@ -140,6 +140,7 @@ int vhost_user_net_create(const struct virtio_env *env, const struct vhost_user_
 			    1ull << VIRTIO_RING_F_EVENT_IDX,
 		.queues = 2 * config->queues,
 		.pairs = true,
+		.wants = vhu_device_wants,
 	};
 	ret = vhu_device_init(&net->device, &net_ops, queues, env, config, &session_ops, &shadow);
 	if (ret)

@@ -85,3 +85,17 @@ int virtio_queue_call_fd(struct virtio_dev *dev, unsigned queue)
 		return open_call(&dev->queues[queue]);
 	return pci_msix_fd(&dev->pci, vector, dev->loop);
 }
+
+bool virtio_queue_wants(struct virtio_dev *dev, unsigned queue, struct viommu_iova iova, unsigned access)
+{
+	const struct vq *vq = &dev->queues[queue].vq;
+	struct viommu_section section;
+
+	if (!vq->enabled || virtio_dma_begin(dev, &section))
+		return false;
+	section.quiet = true;
+	const bool wanted = vq_wants(vq, &section, iova, access);
+
+	viommu_dma_end(&section);
+	return wanted;
+}

@@ -143,25 +143,33 @@ static bool may_dma(const struct viommu_vhu *vhu)
 	return !vhu->config.may_dma || vhu->config.may_dma(vhu->config.opaque);
 }
 
-/* 0; -EAGAIN; -ECANCELED: no DMA now; or -EFAULT or -EACCES, and the guest has been told. */
+/* Is it a fault? What the back end says was blocked is one; a miss may be about what is over. */
+static bool is_fault(const struct viommu_vhu *vhu, uint64_t iova, unsigned access, bool miss)
+{
+	return !miss || !vhu->config.wants || vhu->config.wants(vhu->config.opaque, (struct viommu_iova){iova}, access);
+}
+
+/* 0; -EAGAIN; -ECANCELED: no DMA now; or -EFAULT or -EACCES, and the guest has been told if it is a fault. */
 static int find_in_section(struct viommu_vhu *vhu, struct viommu_section *section, uint64_t iova, unsigned access,
-			   struct viommu_run *run)
+			   bool miss, struct viommu_run *run)
 {
 	if (!may_dma(vhu))
 		return -ECANCELED;
 	int err = viommu_dma_run(section, (struct viommu_iova){iova}, access, false, run);
 
-	return err && err != -EAGAIN ? report(vhu, section, iova, access, err) : err;
+	if (!err || err == -EAGAIN || !is_fault(vhu, iova, access, miss))
+		return err;
+	return report(vhu, section, iova, access, err);
 }
 
-static int find_run(struct viommu_vhu *vhu, uint64_t iova, unsigned access, struct viommu_run *run)
+static int find_run(struct viommu_vhu *vhu, uint64_t iova, unsigned access, bool miss, struct viommu_run *run)
 {
 	struct viommu_section section;
 	int err = viommu_dma_begin(vhu->config.endpoint, &section);
 
 	if (err)
 		return err;
-	err = find_in_section(vhu, &section, iova, access, run);
+	err = find_in_section(vhu, &section, iova, access, miss, run);
 	viommu_dma_end(&section);
 	if (!err && run->fd < 0) {
 		vhu_log(vhu, "0x%" PRIx64 " is memory without a descriptor", iova);
@@ -170,10 +178,10 @@ static int find_run(struct viommu_vhu *vhu, uint64_t iova, unsigned access, stru
 	return err;
 }
 
-static int look_up(struct viommu_vhu *vhu, uint64_t iova, unsigned access, struct viommu_run *run)
+static int look_up(struct viommu_vhu *vhu, uint64_t iova, unsigned access, bool miss, struct viommu_run *run)
 {
 	bool both = access == VHU_ACCESS_RW && vhu->config.write_implies_read;
-	int err = find_run(vhu, iova, both ? VIOMMU_WRITE : access, run);
+	int err = find_run(vhu, iova, both ? VIOMMU_WRITE : access, miss, run);
 
 	if (!err && both)
 		run->access |= VIOMMU_READ;
@@ -253,7 +261,7 @@ static int try_to_answer(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
 
 	for (unsigned i = 0; i < VHU_TRIES; i++) {
 		uint64_t before = generation(vhu);
-		int err = look_up(vhu, miss->iova, miss->access, &run);
+		int err = look_up(vhu, miss->iova, miss->access, true, &run);
 
 		if (!err)
 			err = put(vhu, miss);
@@ -347,5 +355,5 @@ void vhu_iotlb_blocked(struct viommu_vhu *vhu, const struct vhu_iotlb *blocked)
 {
 	struct viommu_run run;
 
-	look_up(vhu, blocked->iova, blocked->access, &run);
+	look_up(vhu, blocked->iova, blocked->access, false, &run);
 }
