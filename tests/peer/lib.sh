@@ -183,6 +183,24 @@ kill_peer()
 	until_true 30 busybox nc -w 5 "$address" 7010 </dev/null >/dev/null 2>&1
 }
 
+# watch_stats CONTROL: the monitor's counters, as they were a moment before its end, in $WORK/last-stats.
+watch_stats()
+{
+	rm -f "$WORK/last-stats"
+	until_true 60 test -S "$1" || return
+	while "$viommu" ctl "$1" stats --json >"$WORK/now-stats" 2>/dev/null; do
+		mv "$WORK/now-stats" "$WORK/last-stats"
+		sleep 2
+	done
+}
+
+# For people: what the device IOTLB was asked and told.
+show_stats()
+{
+	sed -nE "s/.*\"path\": \"([^\"]*)\", \"misses\": ([0-9]+), \"updates\": ([0-9]+), \"invalidations\": ([0-9]+).*/# $1: \1: \2 misses, \3 updates, \4 invalidations/p" \
+		"$WORK/last-stats" 2>/dev/null
+}
+
 # The results of a guest that ran "net,round-trips,...,remove,log"
 check_traffic()
 {

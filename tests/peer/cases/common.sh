@@ -6,7 +6,7 @@
 # (strict, lazy, or caching: strict, and the guest tells of what it maps). $outages: how long it is without a back end, if that is long.
 peer_guest()
 {
-	local case=$1 model=${4%-*} strict=1 card=$3,iommu=on iommu=virtio cmdline=''
+	local case=$1 model=${4%-*} strict=1 card=$3,iommu=on iommu=virtio cmdline='' watcher
 	[[ $4 != *-lazy ]] || strict=0
 	if [ "$model" = intel ]; then
 		iommu=intel,device-iotlb=on
@@ -14,11 +14,15 @@ peer_guest()
 		card=$card,ats=on
 		cmdline='intel_iommu=on '
 	fi
+	watch_stats "$WORK/$case.control" &
+	watcher=$!
 	run_guest "$case" "${cmdline}iommu.strict=$strict viommu.test=$5 viommu.seconds=$seconds viommu.write=32K
 		viommu.load=$GUEST_SECONDS viommu.ip=$2${outages:+ viommu.outages=$outages}" --iommu "$iommu" --net "$card" --no-reboot \
 		--control "$WORK/$case.control"
 	check_traffic "$case"
 	check "$case: the monitor reports no fault" "see the monitor's lines" no_fault
+	wait "$watcher"
+	show_stats "$case"
 }
 
 # dpdk_guest CASE TAP NETWORK MODEL-MODE KEYS: a guest whose card, with these keys, DPDK serves, the host being NETWORK.1. In the full form
