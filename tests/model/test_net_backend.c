@@ -387,6 +387,32 @@ static void test_queue_stops_and_goes_on(void **state)
 	}
 }
 
+/* A front end without kick descriptors. */
+static void test_queue_that_nobody_kicks_is_polled(void **state)
+{
+	const struct vhu_vring_state which = {NET_TX, 0}, base = {NET_TX, 0};
+	const uint64_t index = NET_TX | VHU_VRING_NO_FD;
+	uint8_t bytes[TAP_HEADER_SIZE + FRAME_MAX];
+	struct channel_message reply;
+	ssize_t n;
+
+	(void)state;
+	front_send(&front, VHU_GET_VRING_BASE, 0, &which, sizeof(which), NULL, 0);
+	run_loop(&front);
+	assert_true(front_answer(&front, &reply));
+	assert_int_equal(front_ask(&front, VHU_SET_VRING_BASE, &base, sizeof(base), NULL, 0), 0);
+	assert_int_equal(front_ask(&front, VHU_SET_VRING_KICK, &index, sizeof(index), NULL, 0), 0);
+	for (unsigned turn = 0; tx.next_seen < 20 && turn < 100000; turn++) {
+		if (tx.next_sent == tx.next_seen)
+			send_frame(tx.next_sent++);
+		run_loop(&front);
+		answer_misses();
+		while ((n = recv(tap, bytes, sizeof(bytes), 0)) > 0)
+			check_frame(bytes + TAP_HEADER_SIZE, (size_t)n - TAP_HEADER_SIZE, tx.next_seen++);
+	}
+	assert_int_equal(tx.next_seen, 20);
+}
+
 static unsigned interrupts(int call)
 {
 	uint64_t count;
@@ -468,6 +494,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_frames_arrive_once_whole_and_in_order),
+		CASE(test_queue_that_nobody_kicks_is_polled),
 		CASE(test_queue_stops_and_goes_on),
 		CASE(test_driver_that_was_not_told_is_told),
 		CASE(test_buffers_that_vanish_are_no_fault_of_the_tap),

@@ -18,7 +18,7 @@
 #define NET_BIT(feature) (1ull << VIRTIO_NET_F_##feature)
 #define VERSION_1 (1ull << VIRTIO_F_VERSION_1)
 
-enum { MTU_MIN = 68, MTU_MAX = 65535 };
+enum { MTU_MIN = 68, MTU_MAX = 65535, POLL_NS = 200000 };
 
 static struct net_backend *device_of(struct net_card *card)
 {
@@ -84,6 +84,50 @@ static void kicked(void *opaque, uint32_t events)
 	run(queue);
 }
 
+/* "Polling should be used instead of waiting for the kick" (SET_VRING_KICK): a timer runs while there are such queues. */
+static void set_poll_timer(const struct net_backend *device)
+{
+	struct itimerspec when = {.it_value = {0, 0}};
+
+	for (unsigned i = 0; i < NET_PAIR_QUEUES * device->card.pair_count; i++)
+		if (device->queues[i].polled)
+			when.it_value.tv_nsec = when.it_interval.tv_nsec = POLL_NS;
+	timerfd_settime(device->poll.fd, 0, &when, NULL);
+}
+
+static void poll_queues(void *opaque, uint32_t events)
+{
+	struct net_backend *device = opaque;
+	uint64_t count;
+
+	(void)events;
+	if (read(device->poll.fd, &count, sizeof(count)) != sizeof(count))
+		return;
+	for (unsigned i = 0; i < NET_PAIR_QUEUES * device->card.pair_count; i++)
+		if (device->queues[i].polled)
+			run(&device->queues[i]);
+}
+
+/* Begin to hear of chains, and end it. */
+static int listen_to(struct net_backend_queue *queue, int kick_fd)
+{
+	queue->polled = kick_fd < 0;
+	queue->kick = (struct loop_watch){.fd = kick_fd, .ready = kicked, .opaque = queue};
+	if (!queue->polled)
+		return loop_add(queue->device->card.loop, &queue->kick, EPOLLIN);
+	set_poll_timer(queue->device);
+	return 0;
+}
+
+static void listen_no_more(struct net_backend_queue *queue)
+{
+	if (queue->kick.fd >= 0)
+		loop_remove(queue->device->card.loop, &queue->kick);
+	queue->kick.fd = -1;
+	queue->polled = false;
+	set_poll_timer(queue->device);
+}
+
 static void set_ring(const struct net_card *card, struct vq *vq, const struct viommu_backend_ring *ring)
 {
 	*vq = (struct vq){
@@ -107,17 +151,16 @@ static int start(void *opaque, unsigned index, const struct viommu_backend_ring 
 	struct net_pair *pair = &device->pairs[index / NET_PAIR_QUEUES];
 	int ret;
 
-	if (!(device->card.features & VERSION_1) || ring->kick_fd < 0)
+	if (!(device->card.features & VERSION_1))
 		return -EOPNOTSUPP;
 	set_ring(&device->card, &queue->vq, ring);
 	queue->broken = queue->unreachable = false;
-	queue->kick = (struct loop_watch){.fd = ring->kick_fd, .ready = kicked, .opaque = queue};
-	ret = loop_add(device->card.loop, &queue->kick, EPOLLIN);
+	ret = listen_to(queue, ring->kick_fd);
 	if (!ret && index % NET_PAIR_QUEUES == NET_RX)
 		ret = net_pair_use(pair, true);
 	if (ret) {
 		queue->vq.enabled = false;
-		loop_remove(device->card.loop, &queue->kick);
+		listen_no_more(queue);
 		return ret;
 	}
 	/* The driver may have filled it before. */
@@ -131,8 +174,7 @@ static void stop(void *opaque, unsigned index)
 	struct net_backend_queue *queue = &device->queues[index];
 	struct net_pair *pair = &device->pairs[index / NET_PAIR_QUEUES];
 
-	if (queue->kick.fd >= 0)
-		loop_remove(device->card.loop, &queue->kick);
+	listen_no_more(queue);
 	net_pair_stop(pair, index % NET_PAIR_QUEUES);
 	if (index % NET_PAIR_QUEUES == NET_RX)
 		net_pair_use(pair, false);
@@ -259,6 +301,17 @@ static const struct net_card_ops card_ops = {
 	.prefetch = prefetch,
 };
 
+static int add_timer(struct net_backend *device, struct loop_watch *watch, void (*ready)(void *opaque, uint32_t events))
+{
+	*watch = (struct loop_watch){
+		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), .ready = ready, .opaque = device};
+	int err = watch->fd < 0 ? -errno : loop_add(device->card.loop, watch, EPOLLIN);
+
+	if (err)
+		vmm_log("timer: %s", strerror(-err));
+	return err;
+}
+
 int net_backend_init(struct net_backend *device, struct loop *loop, const char *tap, unsigned pairs)
 {
 	int ret;
@@ -273,15 +326,11 @@ int net_backend_init(struct net_backend *device, struct loop *loop, const char *
 		device->queues[i].kick.fd = -1;
 		device->pairs[i / NET_PAIR_QUEUES].vqs[i % NET_PAIR_QUEUES] = &device->queues[i].vq;
 	}
-	device->again = (struct loop_watch){.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
-					    .ready = look_again,
-					    .opaque = device};
-	ret = device->again.fd < 0 ? -errno : loop_add(loop, &device->again, EPOLLIN);
-	if (ret) {
-		vmm_log("timer: %s", strerror(-ret));
+	ret = add_timer(device, &device->again, look_again);
+	if (ret)
 		return ret;
-	}
-	return net_pairs_init(&device->card, tap);
+	ret = add_timer(device, &device->poll, poll_queues);
+	return ret ? ret : net_pairs_init(&device->card, tap);
 }
 
 void net_backend_fini(struct net_backend *device)
@@ -290,6 +339,8 @@ void net_backend_fini(struct net_backend *device)
 	net_pairs_fini(&device->card);
 	loop_remove(device->card.loop, &device->again);
 	close(device->again.fd);
+	loop_remove(device->card.loop, &device->poll);
+	close(device->poll.fd);
 }
 
 static void serve(void *opaque, uint32_t events)

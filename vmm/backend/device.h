@@ -19,12 +19,14 @@ struct net_backend_queue {
 	bool broken;      /* by the driver; until it is started again */
 	bool unreachable; /* the front end says that its ring is nowhere; it is looked for again now and then */
 	struct loop_watch kick;
+	bool polled; /* the front end gave no kick descriptor: look by yourself */
 };
 
 struct net_backend {
 	struct net_card card;
 	struct viommu_backend *connection; /* NULL: there is none */
 	struct loop_watch watch, again;    /* the connection; the time to look for rings again */
+	struct loop_watch poll;            /* the time to look at queues that nobody kicks */
 	/* The connection is over: 0, the front end has closed it, or why. It may be closed from here. */
 	void (*over)(void *opaque, int error);
 	void *opaque;
