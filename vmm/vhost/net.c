@@ -152,7 +152,8 @@ static bool net_iotlb_stats(struct virtio_dev *dev, struct pci_iotlb_stats *out)
 	const struct vhost_net *net = net_of(dev);
 
 	*out = (struct pci_iotlb_stats){.path = "vhost"};
-	for (unsigned i = 0; i < net->link_count; i++) {
+	/* Before the driver has started it for the first time there is none. */
+	for (unsigned i = 0; i < net->link_count && net->links[i].iotlb; i++) {
 		struct viommu_vhost_stats stats;
 
 		viommu_vhost_stats_get(net->links[i].iotlb, &stats);
