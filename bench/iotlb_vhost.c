@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * vhost-net of the kernel with a transmit queue of which each frame lies in a page of its own, and a tap that nobody listens to. What is
- * measured is a frame, kernel and all: with its translation there, with a miss for it, and with as many translations as the kernel keeps.
+ * measured is a frame, kernel and all: with its translation there, with a miss for it, and with as many translations as the kernel keeps;
+ * and the same without an IOMMU, where the kernel has a table of all memory.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -37,9 +38,11 @@ enum {
 /* An EtherType for experiments (IEEE 802): no stack takes such a frame. */
 enum { ETHERTYPE_AT = HEADER_SIZE + 12, ETHERTYPE = 0x88b5 };
 
-#define FEATURES (1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_ACCESS_PLATFORM)
+#define VERSION_1 (1ull << VIRTIO_F_VERSION_1)
+#define PLATFORM (1ull << VIRTIO_F_ACCESS_PLATFORM)
 
 struct vhost_bench {
+	bool plain; /* without an IOMMU */
 	struct iotlb_guest guest;
 	struct viommu_vhost *vhost;
 	int fd, tap, kick, call;
@@ -82,31 +85,57 @@ static void must_ioctl(int fd, unsigned long request, const void *argument)
 		bench_fail(-errno);
 }
 
+/* All of memory, or nothing. */
+static void set_memory(struct vhost_bench *b)
+{
+	struct {
+		struct vhost_memory head;
+		struct vhost_memory_region region;
+	} table = {
+		.head.nregions = b->plain,
+		.region = {.memory_size = BENCH_MEMORY, .userspace_addr = (uintptr_t)b->guest.memory},
+	};
+
+	must_ioctl(b->fd, VHOST_SET_MEM_TABLE, &table);
+}
+
+/* The ring as the kernel is to find it. */
+static uint64_t ring_address(const struct vhost_bench *b)
+{
+	return b->plain ? (uintptr_t)b->guest.memory : GUEST_RING;
+}
+
+static void start_iotlb(struct vhost_bench *b)
+{
+	if (b->plain)
+		return;
+	viommu_vhost_restart(b->vhost);
+	bench_must(viommu_vhost_push(b->vhost, (struct viommu_iova){ring_address(b) + 2 * BENCH_PAGE}, BENCH_PAGE,
+				     VIOMMU_WRITE, false));
+}
+
 static void start_queue(struct vhost_bench *b)
 {
-	static const struct vhost_memory none = {0};
-	const uint64_t features = FEATURES;
+	const uint64_t features = VERSION_1 | (b->plain ? 0 : PLATFORM);
 	const struct vhost_vring_state size = {.index = TRANSMIT, .num = RING_SIZE}, base = {.index = TRANSMIT};
 	const struct vhost_vring_addr where = {
 		.index = TRANSMIT,
-		.desc_user_addr = GUEST_RING,
-		.avail_user_addr = GUEST_RING + BENCH_PAGE,
-		.used_user_addr = GUEST_RING + 2 * BENCH_PAGE,
+		.desc_user_addr = ring_address(b),
+		.avail_user_addr = ring_address(b) + BENCH_PAGE,
+		.used_user_addr = ring_address(b) + 2 * BENCH_PAGE,
 	};
 	const struct vhost_vring_file kick = {.index = TRANSMIT, .fd = b->kick},
 				      call = {.index = TRANSMIT, .fd = b->call},
 				      tap = {.index = TRANSMIT, .fd = b->tap};
 
 	must_ioctl(b->fd, VHOST_SET_FEATURES, &features);
-	must_ioctl(b->fd, VHOST_SET_MEM_TABLE, &none);
+	set_memory(b);
 	must_ioctl(b->fd, VHOST_SET_VRING_NUM, &size);
 	must_ioctl(b->fd, VHOST_SET_VRING_BASE, &base);
 	must_ioctl(b->fd, VHOST_SET_VRING_ADDR, &where);
 	must_ioctl(b->fd, VHOST_SET_VRING_KICK, &kick);
 	must_ioctl(b->fd, VHOST_SET_VRING_CALL, &call);
-	viommu_vhost_restart(b->vhost);
-	bench_must(viommu_vhost_push(b->vhost, (struct viommu_iova){where.used_user_addr}, BENCH_PAGE, VIOMMU_WRITE,
-				     false));
+	start_iotlb(b);
 	must_ioctl(b->fd, VHOST_NET_SET_BACKEND, &tap);
 }
 
@@ -135,7 +164,8 @@ static bool make(struct vhost_bench *b)
 	if (b->kick < 0 || b->call < 0 || ioctl(b->fd, VHOST_SET_OWNER, NULL))
 		bench_fail(-errno);
 	config = (struct viommu_vhost_config){.fd = b->fd};
-	bench_must(viommu_vhost_create(b->guest.endpoint, &config, &b->vhost));
+	if (!b->plain)
+		bench_must(viommu_vhost_create(b->guest.endpoint, &config, &b->vhost));
 	start_queue(b);
 	return true;
 }
@@ -173,7 +203,8 @@ static double send_frames(struct vhost_bench *b, unsigned bursts)
 		for (unsigned i = 0; i < RING_SIZE; i++) {
 			uint64_t page = b->first + (burst * RING_SIZE + i) % b->pages;
 
-			b->desc[i] = (struct vring_desc){.addr = page * BENCH_PAGE, .len = HEADER_SIZE + FRAME_SIZE};
+			b->desc[i] = (struct vring_desc){.addr = b->plain ? bench_gpa(page) : page * BENCH_PAGE,
+							 .len = HEADER_SIZE + FRAME_SIZE};
 			b->avail->ring[i] = (uint16_t)i;
 		}
 		next = (uint16_t)(next + RING_SIZE);
@@ -183,7 +214,7 @@ static double send_frames(struct vhost_bench *b, unsigned bursts)
 		while (atomic_load_explicit((_Atomic uint16_t *)&b->used->idx, memory_order_acquire) != next) {
 			struct pollfd miss = {.fd = b->fd, .events = POLLIN};
 
-			if (poll(&miss, 1, 0) > 0)
+			if (!b->plain && poll(&miss, 1, 0) > 0)
 				serve(b);
 			else if (iotlb_now_us() - start > LIMIT_US)
 				bench_fail(-ETIMEDOUT);
@@ -209,24 +240,26 @@ static double miss(struct vhost_bench *b)
 	return send_frames(b, KEPT / RING_SIZE);
 }
 
-static void report(struct vhost_bench *few, struct vhost_bench *many)
+static void report(struct vhost_bench *few, struct vhost_bench *many, struct vhost_bench *plain)
 {
 	const double hit = bench_median(hit_round, few);
 
 	bench_report("iotlb", "vhost-net-frame", hit, "us", BENCH_NO_GOAL);
+	bench_report("iotlb", "vhost-net-frame-plain", bench_median(hit_round, plain), "us", BENCH_NO_GOAL);
+	bench_report("iotlb", "vhost-net-hit", bench_ratio(hit_round, few, plain), "x", BENCH_NO_GOAL);
 	bench_report("iotlb", "vhost-net-miss", miss(many) - hit, "us", BENCH_NO_GOAL);
 	bench_report("iotlb", "vhost-net-frame-stale", bench_ratio(hit_round, many, few), "x", BENCH_AT_MOST(1.1));
 }
 
 void bench_iotlb_vhost(void)
 {
-	struct vhost_bench few = {0}, many = {0};
+	struct vhost_bench benches[] = {{.plain = false}, {.plain = false}, {.plain = true}};
+	unsigned made = 0;
 
-	if (!make(&few))
-		return;
-	if (make(&many)) {
-		report(&few, &many);
-		end(&many);
-	}
-	end(&few);
+	while (made < 3 && make(&benches[made]))
+		made++;
+	if (made == 3)
+		report(&benches[0], &benches[1], &benches[2]);
+	while (made)
+		end(&benches[--made]);
 }

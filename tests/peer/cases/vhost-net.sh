@@ -23,8 +23,9 @@ kernel_rows()
 {
 	local row
 	"$viommu" bench --json iotlb >"$WORK/bench" 2>"$WORK/bench.log"
-	for row in vhost-net-frame vhost-net-miss vhost-net-frame-stale; do
+	for row in vhost-net-frame vhost-net-frame-plain vhost-net-hit vhost-net-miss vhost-net-frame-stale; do
 		grep -q "\"case\": \"$row\"" "$WORK/bench" || return 1
 	done
 }
 check "vhost-net: viommu bench iotlb measures the kernel's device IOTLB" 'see bench.log' kernel_rows
+sed -nE 's/.*"case": "(vhost-net[^"]*)", "value": ([0-9.]+), "unit": "([a-z]+)".*/# \1: \2 \3/p' "$WORK/bench"
