@@ -26,6 +26,12 @@ enum { BACKEND_F_MSG_V2 = 1 };
 /* The kernel keeps 2 048 translations and gives up the oldest, so there is no need to remember many more. */
 enum { GIVEN_BYTES = 1 << 20 };
 
+/*
+ * What the kernel asked for and nobody wants any more it keeps in mind, a piece of its memory each time, until it is told a translation of
+ * that address: so that is bounded. And it may ask faster than it is answered: others have their turn after so many.
+ */
+enum { STALE_MAX = 64, MISSES_PER_ROUND = 64 };
+
 struct viommu_vhost {
 	struct viommu_vhost_config config;
 	struct viommu_endpoint *endpoint;
@@ -34,6 +40,8 @@ struct viommu_vhost {
 	struct lock lock;                    /* writing messages, and: */
 	_Atomic uint64_t generation;         /* of translations; written under the lock */
 	struct table given GUARDED_BY(lock); /* pages that the kernel was given, and perhaps gave up since */
+	uint64_t stale[STALE_MAX] GUARDED_BY(lock); /* addresses that it asked for and was not told of since */
+	unsigned stale_count GUARDED_BY(lock);
 	_Atomic uint64_t misses, refused, updates, invalidations;
 };
 
@@ -113,6 +121,28 @@ static int make_place(struct viommu_vhost *vhost, struct range bytes, unsigned a
 	return err ? err : table_map(&vhost->given, pages, 0, access);
 }
 
+static void forget_stale(struct viommu_vhost *vhost, const struct viommu_run *run) REQUIRES(vhost->lock)
+{
+	for (unsigned i = 0; i < vhost->stale_count;) {
+		if (vhost->stale[i] >= run->first.value && vhost->stale[i] <= run->last.value)
+			vhost->stale[i] = vhost->stale[--vhost->stale_count];
+		else
+			i++;
+	}
+}
+
+/* False: there are so many that this one has to be answered for. */
+static bool note_stale(struct viommu_vhost *vhost, uint64_t iova)
+{
+	lock_take(&vhost->lock);
+	bool room = vhost->stale_count < STALE_MAX;
+
+	if (room)
+		vhost->stale[vhost->stale_count++] = iova;
+	lock_drop(&vhost->lock);
+	return room;
+}
+
 /* What the kernel was given it can be without, for it gives up old entries; what it has is never more than what it was given. */
 static int give_locked(struct viommu_vhost *vhost, const struct viommu_run *run) REQUIRES(vhost->lock)
 {
@@ -127,8 +157,10 @@ static int give_locked(struct viommu_vhost *vhost, const struct viommu_run *run)
 
 	if (!err)
 		err = write_message(vhost, &update);
-	if (!err)
+	if (!err) {
+		forget_stale(vhost, run);
 		count(&vhost->updates);
+	}
 	return err;
 }
 
@@ -264,6 +296,13 @@ static int read_message(struct viommu_vhost *vhost, struct vhost_iotlb_msg *out)
 	return 1;
 }
 
+/* Is a miss for what is not allowed a fault? */
+static bool is_fault(struct viommu_vhost *vhost, struct viommu_iova iova, unsigned access)
+{
+	return !vhost->config.wants || vhost->config.wants(vhost->config.opaque, iova, access) ||
+	       !note_stale(vhost, iova.value);
+}
+
 static int answer(struct viommu_vhost *vhost, const struct vhost_iotlb_msg *miss, bool *refused)
 {
 	struct viommu_run run;
@@ -273,9 +312,9 @@ static int answer(struct viommu_vhost *vhost, const struct vhost_iotlb_msg *miss
 	if (miss->type != VHOST_IOTLB_MISS)
 		return 0;
 	count(&vhost->misses);
-	err = provide(vhost, (struct viommu_iova){miss->iova}, access, !vhost->config.wants, &run);
-	if ((err == -EFAULT || err == -EACCES) && vhost->config.wants) {
-		if (!vhost->config.wants(vhost->config.opaque, (struct viommu_iova){miss->iova}, access))
+	err = provide(vhost, (struct viommu_iova){miss->iova}, access, false, &run);
+	if (err == -EFAULT || err == -EACCES) {
+		if (!is_fault(vhost, (struct viommu_iova){miss->iova}, access))
 			return 0;
 		err = provide(vhost, (struct viommu_iova){miss->iova}, access, true, &run);
 	}
@@ -289,11 +328,11 @@ static int answer(struct viommu_vhost *vhost, const struct vhost_iotlb_msg *miss
 int viommu_vhost_serve(struct viommu_vhost *vhost, unsigned *access, bool *refused)
 {
 	struct vhost_iotlb_msg message = {0};
-	int misses = 0, got;
+	int misses = 0, got = 0;
 
 	*refused = false;
 	*access = 0;
-	while ((got = read_message(vhost, &message)) > 0) {
+	while (misses < MISSES_PER_ROUND && (got = read_message(vhost, &message)) > 0) {
 		int err = answer(vhost, &message, refused);
 
 		if (err)

@@ -90,9 +90,10 @@ bool virtio_queue_wants(struct virtio_dev *dev, unsigned queue, struct viommu_io
 {
 	const struct vq *vq = &dev->queues[queue].vq;
 	struct viommu_section section;
+	int ret = vq->enabled ? virtio_dma_begin(dev, &section) : -EACCES;
 
-	if (!vq->enabled || virtio_dma_begin(dev, &section))
-		return false;
+	if (ret) /* too many sections: it has to be taken for true */
+		return ret == -EAGAIN;
 	section.quiet = true;
 	const bool wanted = vq_wants(vq, &section, iova, access);
 

@@ -37,12 +37,12 @@ static bool in_chain(const struct vq_chain *chain, uint64_t iova, unsigned acces
 	return false;
 }
 
-/* How many chains were given back in all, modulo 2^16. False: the ring cannot be reached. */
+/* How many chains were given back in all, modulo 2^16; found as who writes it finds it. False: the ring cannot be reached. */
 static bool used_index(const struct vq *vq, struct viommu_section *section, uint16_t *index)
 {
 	void *host;
 
-	if (ring_field(vq, section, vq->used, offsetof(struct vring_used, idx), sizeof(*index), VIOMMU_READ, &host))
+	if (ring_field(vq, section, vq->used, offsetof(struct vring_used, idx), sizeof(*index), VIOMMU_WRITE, &host))
 		return false;
 	/* Acquire: what we have read of a chain before was read while it was not given back, if it is not now. */
 	atomic_thread_fence(memory_order_acquire);

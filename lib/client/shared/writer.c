@@ -113,14 +113,15 @@ static uint64_t changes(struct viommu_shared *shared)
 	return now;
 }
 
-static int translate(struct viommu_shared *shared, struct viommu_iova iova, unsigned access, struct viommu_run *run)
+static int translate(struct viommu_shared *shared, struct viommu_iova iova, unsigned access, bool report,
+		     struct viommu_run *run)
 {
 	struct viommu_section section;
 	int err = viommu_dma_begin(shared->endpoint, &section);
 
 	if (err)
 		return err;
-	err = shared_may_dma(shared) ? viommu_dma_run(&section, iova, access, true, run) : -ECANCELED;
+	err = shared_may_dma(shared) ? viommu_dma_run(&section, iova, access, report, run) : -ECANCELED;
 	viommu_dma_end(&section);
 	return err;
 }
@@ -135,7 +136,7 @@ static int keep(struct viommu_shared *shared, const struct viommu_run *run, uint
 	return err;
 }
 
-int viommu_shared_miss(struct viommu_shared *shared, struct viommu_iova iova, unsigned access)
+int shared_miss(struct viommu_shared *shared, struct viommu_iova iova, unsigned access, bool report)
 {
 	struct viommu_run run;
 	int err = -EAGAIN;
@@ -146,12 +147,17 @@ int viommu_shared_miss(struct viommu_shared *shared, struct viommu_iova iova, un
 	for (unsigned i = 0; i < MISS_TRIES && err == -EAGAIN; i++) {
 		uint64_t before = changes(shared);
 
-		err = translate(shared, iova, access, &run);
+		err = translate(shared, iova, access, report, &run);
 		if (err)
 			return err;
 		err = keep(shared, &run, before);
 	}
 	return err;
+}
+
+int viommu_shared_miss(struct viommu_shared *shared, struct viommu_iova iova, unsigned access)
+{
+	return shared_miss(shared, iova, access, true);
 }
 
 static int create_files(struct viommu_shared *shared)

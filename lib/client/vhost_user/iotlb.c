@@ -18,6 +18,7 @@
 
 #include <viommu/dma.h>
 
+#include "lib/client/shared/writer.h"
 #include "lib/client/vhost_user/front.h"
 
 enum { PAGE_SHIFT = 12, PAGE_LAST = (1 << PAGE_SHIFT) - 1 };
@@ -143,13 +144,16 @@ static bool may_dma(const struct viommu_vhu *vhu)
 	return !vhu->config.may_dma || vhu->config.may_dma(vhu->config.opaque);
 }
 
-/* Is it a fault? What the back end says was blocked is one; a miss may be about what is over. */
-static bool is_fault(const struct viommu_vhu *vhu, uint64_t iova, unsigned access, bool miss)
+/* Whether a miss is about what is over takes a look at rings; a back end can ask for no more than so many a second. */
+static bool is_over(struct viommu_vhu *vhu, uint64_t iova, unsigned access)
 {
-	return !miss || !vhu->config.wants || vhu->config.wants(vhu->config.opaque, (struct viommu_iova){iova}, access);
+	if (!vhu->config.wants || !may_fault(vhu))
+		return false;
+	vhu->faults++;
+	return !vhu->config.wants(vhu->config.opaque, (struct viommu_iova){iova}, access);
 }
 
-/* 0; -EAGAIN; -ECANCELED: no DMA now; or -EFAULT or -EACCES, and the guest has been told if it is a fault. */
+/* 0; -EAGAIN; -ECANCELED: no DMA now; -ENOENT: nobody needs it any more; or -EFAULT or -EACCES, and the guest has been told. */
 static int find_in_section(struct viommu_vhu *vhu, struct viommu_section *section, uint64_t iova, unsigned access,
 			   bool miss, struct viommu_run *run)
 {
@@ -157,8 +161,10 @@ static int find_in_section(struct viommu_vhu *vhu, struct viommu_section *sectio
 		return -ECANCELED;
 	int err = viommu_dma_run(section, (struct viommu_iova){iova}, access, false, run);
 
-	if (!err || err == -EAGAIN || !is_fault(vhu, iova, access, miss))
+	if (!err || err == -EAGAIN)
 		return err;
+	if (miss && is_over(vhu, iova, access))
+		return -ENOENT;
 	return report(vhu, section, iova, access, err);
 }
 
@@ -251,10 +257,15 @@ static bool send_answer(struct viommu_vhu *vhu, struct viommu_run *run, uint64_t
 /* Put what was found into the shared table. 0: it is there; -ENOSPC: answer with a message; else as try_to_answer(). */
 static int put(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
 {
-	return vhu->shared ? viommu_shared_miss(vhu->shared, (struct viommu_iova){miss->iova}, miss->access) : -ENOSPC;
+	int err = -ENOSPC;
+
+	if (vhu->shared)
+		err = shared_miss(vhu->shared, (struct viommu_iova){miss->iova}, miss->access, false);
+	/* It was there a moment ago. */
+	return err == -EFAULT || err == -EACCES ? -EAGAIN : err;
 }
 
-/* 0: answered; -EFAULT, -EACCES: never will be; else it is to be tried again, soon (-EAGAIN) or later (-ECANCELED). */
+/* 0: answered; -ENOENT: is over; -EFAULT, -EACCES: never will be; else it is to be tried again, soon (-EAGAIN) or later (-ECANCELED). */
 static int try_to_answer(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
 {
 	struct viommu_run run;
@@ -265,6 +276,8 @@ static int try_to_answer(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
 
 		if (!err)
 			err = put(vhu, miss);
+		if (err == -EAGAIN)
+			continue;
 		if (err != -ENOSPC)
 			return err;
 		if (send_answer(vhu, &run, miss->iova, before))
@@ -277,7 +290,8 @@ int vhu_iotlb_miss(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
 {
 	int err = try_to_answer(vhu, miss);
 
-	if (!err)
+	/* Who reads a table looks again, and asks again if it has to. */
+	if (!err || (err == -ENOENT && vhu->shared))
 		return 0;
 	if (err != -EAGAIN && err != -ECANCELED)
 		return 1;
