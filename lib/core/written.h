@@ -8,7 +8,8 @@
 
 #include "lib/util/range.h"
 
-enum { WRITTEN_RANGES = 512 };
+/* A burst of frames into buffers that are a page each, which is what a driver without mergeable buffers has. */
+enum { WRITTEN_RANGES = 4096 };
 
 struct written {
 	unsigned count;

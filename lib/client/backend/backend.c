@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <viommu/event.h>
+
 #include "lib/client/backend/internal.h"
 
 enum { DEFAULT_QUEUE_SIZE = 1024, QUEUE_SIZE_MAX = 32768, DEFAULT_MISS_MS = 60000, NS_PER_MS = 1000000 };
@@ -201,6 +203,8 @@ int viommu_backend_create(int fd, const struct viommu_backend_config *config, st
 		release(backend);
 		return err;
 	}
+	if (viommu_event_setup())
+		vbe_log(backend, "no asynchronous I/O is left (fs.aio-max-nr): a hostile front end could stop us");
 	*out = backend;
 	return 0;
 }

@@ -180,6 +180,8 @@ void vbe_log_close(struct vbe_log *log);
 void vbe_log_fini(struct viommu_backend *backend);
 
 /* ring.c */
+/* A descriptor for notifications, from the front end: can it be one? -EINVAL; else it does not block, unless the front end changes that. */
+int vbe_take_event(int fd);
 /* Does a queue run, or has not stopped yet? */
 bool vbe_queues_run(const struct viommu_backend *backend);
 void vbe_queue_init(struct vbe_queue *queue);

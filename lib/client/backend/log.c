@@ -17,6 +17,9 @@
 #include "lib/client/backend/internal.h"
 #include "lib/core/written.h"
 
+/* A log of 8 TiB: marking all of it takes memory, whoever pays for it. */
+enum { LOG_BYTES_MAX = 256 << 20 };
+
 #define LOG_ALL (1ull << VHU_F_LOG_ALL)
 
 struct vbe_log {
@@ -30,7 +33,8 @@ struct vbe_log {
 struct vbe_burst {
 	struct written written;
 	const struct vbe_log *log;
-	struct vbe_burst *next; /* while nobody uses it */
+	const struct memory *memory; /* the section's */
+	struct vbe_burst *next;      /* while nobody uses it */
 };
 
 static bool file_holds(int fd, uint64_t size)
@@ -54,7 +58,7 @@ static int open_log(const struct viommu_backend *backend, const struct vhu_log *
 {
 	struct vbe_log *log;
 
-	if (!where->mmap_size || where->mmap_size > SIZE_MAX / 2 || where->mmap_offset > SIZE_MAX / 2 ||
+	if (!where->mmap_size || where->mmap_size > LOG_BYTES_MAX || where->mmap_offset > SIZE_MAX / 2 ||
 	    !covers(backend, where->mmap_size) || !file_holds(fd, where->mmap_size + where->mmap_offset))
 		return -EINVAL;
 	log = malloc(sizeof(*log));
@@ -113,7 +117,11 @@ int vbe_log_switch(struct viommu_backend *backend, uint64_t features, struct vbe
 
 int vbe_log_event(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task)
 {
+	int err = vbe_take_event(message->fds[0]);
+
 	(void)task;
+	if (err)
+		return err;
 	lock_take(&backend->lock);
 	if (backend->log_event >= 0)
 		close(backend->log_event);
@@ -148,26 +156,36 @@ int vbe_log_enter(struct viommu_backend *backend, struct viommu_section *section
 	burst->written.count = 0;
 	burst->written.all = false;
 	burst->log = log;
+	burst->memory = section->memory;
 	section->written = &burst->written;
 	return 0;
 }
 
-static void mark(const struct vbe_log *log, struct range pages)
+/* Bytes from gpa.first to gpa.last. Release: the front end that takes a bit sees what was written. */
+static void mark(const struct vbe_log *log, struct range gpa)
 {
-	/* Release: the front end that takes the bit sees what was written. */
-	for (uint64_t page = pages.first; page <= pages.last && page < log->pages; page++)
-		atomic_fetch_or_explicit(&log->bits[page / 8], (uint8_t)(1u << page % 8), memory_order_release);
+	const uint64_t last = gpa.last / VHU_LOG_PAGE;
+
+	for (uint64_t page = gpa.first / VHU_LOG_PAGE; page <= last && page < log->pages;) {
+		if (page % 8 == 0 && last - page >= 7) {
+			atomic_store_explicit(&log->bits[page / 8], UINT8_MAX, memory_order_release);
+			page += 8;
+		} else {
+			atomic_fetch_or_explicit(&log->bits[page / 8], (uint8_t)(1u << page % 8), memory_order_release);
+			page++;
+		}
+	}
 }
 
+/* More was written than was noted: all of memory, as the burst had it. */
 static void mark_all(const struct vbe_burst *burst)
 {
 	const struct written *written = &burst->written;
 
-	if (written->all)
-		mark(burst->log, (struct range){0, UINT64_MAX});
+	for (size_t i = 0; i < burst->memory->count && written->all; i++)
+		mark(burst->log, burst->memory->regions[i].gpa);
 	for (unsigned i = 0; i < written->count && !written->all; i++)
-		mark(burst->log,
-		     (struct range){written->gpa[i].first / VHU_LOG_PAGE, written->gpa[i].last / VHU_LOG_PAGE});
+		mark(burst->log, written->gpa[i]);
 }
 
 void vbe_log_leave(struct viommu_backend *backend, struct viommu_section *section)

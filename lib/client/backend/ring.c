@@ -248,6 +248,11 @@ static bool may_be_eventfd(int fd)
 	return !fstat(fd, &stat) && !(stat.st_mode & S_IFMT);
 }
 
+int vbe_take_event(int fd)
+{
+	return may_be_eventfd(fd) ? make_nonblocking(fd) : -EINVAL;
+}
+
 static void set_fd(int *to, int fd)
 {
 	if (*to >= 0)
@@ -265,7 +270,7 @@ static int take_fd(struct channel_message *message, int *fd)
 		return -EPROTO;
 	if (none)
 		return 0;
-	int err = may_be_eventfd(message->fds[0]) ? make_nonblocking(message->fds[0]) : -EINVAL;
+	int err = vbe_take_event(message->fds[0]);
 
 	if (err)
 		return err;
