@@ -4,6 +4,8 @@
 
 #include "lib/core/inval.h"
 
+enum { CHANGES_TOLD = 64 };
+
 static const struct range everything = {0, UINT64_MAX};
 
 /* The domain that it is in, or has not finished with. */
@@ -53,20 +55,35 @@ static void tell_map(const struct viommu_client *client, struct range range)
 		client->ops->map(client->opaque, (struct viommu_iova){range.first}, (struct viommu_iova){range.last});
 }
 
-/* After an invalidation: may there be something new in place of what it took away? */
-static void tell_again(const struct viommu_client *client, const struct change *change)
+/* After an invalidation: where may there be something new in place of what it took away? False: nowhere. */
+static bool renewed(const struct viommu_client *client, const struct change *change, struct range *range)
 {
-	switch (change->kind) {
-	case CHANGE_UNMAP:
-		if (change->domain->walk && change->domain->walk->told)
-			tell_map(client, change->range);
-		return;
-	case CHANGE_ENDPOINT:
-	case CHANGE_MEMORY:
-	case CHANGE_NOTHING:
-		tell_map(client, everything);
+	if (!about(client, change))
+		return false;
+	*range = change->kind == CHANGE_UNMAP ? change->range : everything;
+	return change->kind != CHANGE_UNMAP || (change->domain->walk && change->domain->walk->told);
+}
+
+/* A guest can ask for a thousand invalidations at once: what they are about is told once, and as one where it is much. */
+static void tell_all_again(const struct viommu_client *client, const struct work *work)
+{
+	struct range range, all = {UINT64_MAX, 0};
+	unsigned count = 0;
+
+	for (size_t i = 0; i < work->count; i++) {
+		if (!renewed(client, &work->changes[i], &range))
+			continue;
+		count++;
+		all.first = range.first < all.first ? range.first : all.first;
+		all.last = range.last > all.last ? range.last : all.last;
+	}
+	if (count > CHANGES_TOLD || (count && all.first == 0 && all.last == UINT64_MAX)) {
+		tell_map(client, all);
 		return;
 	}
+	for (size_t i = 0; i < work->count && count; i++)
+		if (renewed(client, &work->changes[i], &range))
+			tell_map(client, range);
 }
 
 static void invalidate_one(struct viommu_client *client, struct work *work)
@@ -78,9 +95,7 @@ static void invalidate_one(struct viommu_client *client, struct work *work)
 			tell(client, &work->changes[i]);
 	if (client->asked != before)
 		work->clients[work->client_count++] = (struct client_wait){client, client->asked};
-	for (size_t i = 0; i < work->count; i++)
-		if (about(client, &work->changes[i]))
-			tell_again(client, &work->changes[i]);
+	tell_all_again(client, work);
 }
 
 void clients_mapped(struct viommu_domain *domain, struct range range)

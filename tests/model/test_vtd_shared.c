@@ -142,6 +142,28 @@ static void test_large_invalidations_leave_what_is_still_mapped(void **state)
 	finish(&f);
 }
 
+/* A wait behind many of them, of which each says a little. */
+static void test_many_invalidations_at_once(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	start(&f, true);
+	for (unsigned i = 0; i < MAPPED; i++)
+		vtd_map(f.d, &f.tables, addresses[i], (VTD_DATA + (uint64_t)i * VTD_PAGE_SIZE) | RW);
+	for (unsigned i = 0; i < 10 * MAPPED; i++)
+		vtd_queue_put(f.d, VTD_D_IOTLB | PAGE << 4 | DID << 16, addresses[i % MAPPED]);
+	vtd_queue_sync(f.d);
+	assert_int_equal(present(&f), 0xff);
+	for (unsigned i = 0; i < 5; i++) {
+		vtd_set(f.d, vtd_entry_at(f.d, &f.tables, addresses[i], 1), 0);
+		vtd_queue_put(f.d, VTD_D_IOTLB | PAGE << 4 | DID << 16, addresses[i]);
+	}
+	vtd_queue_sync(f.d);
+	assert_int_equal(present(&f), 0xe0);
+	finish(&f);
+}
+
 /* Without caching mode what was never asked for is not there, and what was asked for is gone with the table. */
 static void test_without_caching_mode_it_takes_a_miss(void **state)
 {
@@ -166,6 +188,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_mapped_is_there_at_once),
 		cmocka_unit_test(test_a_new_table_has_what_was_mapped_before),
 		cmocka_unit_test(test_large_invalidations_leave_what_is_still_mapped),
+		cmocka_unit_test(test_many_invalidations_at_once),
 		cmocka_unit_test(test_without_caching_mode_it_takes_a_miss),
 	};
 
