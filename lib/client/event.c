@@ -6,9 +6,11 @@
 #include <viommu/event.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -16,14 +18,35 @@
 
 enum { REQUESTS = 128 };
 
-/* The process's: a context is a mapping in its memory, and who has none of his own can use it from any thread. */
+/* The process's: a context is a mapping in its memory, and any thread can use it. */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static aio_context_t context; /* 0: there is none */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic aio_context_t context; /* 0: there is none */
 
-static void setup(void)
+/* It is not the child's. */
+static void forget(void)
 {
-	if (syscall(SYS_io_setup, REQUESTS, &context))
-		context = 0;
+	atomic_store(&context, 0);
+}
+
+static void watch_forks(void)
+{
+	pthread_atfork(NULL, NULL, forget);
+}
+
+int viommu_event_setup(void)
+{
+	aio_context_t made = 0;
+	int err = 0;
+
+	pthread_once(&once, watch_forks);
+	pthread_mutex_lock(&lock);
+	if (!atomic_load(&context))
+		err = syscall(SYS_io_setup, REQUESTS, &made) ? -errno : 0;
+	if (made)
+		atomic_store(&context, made);
+	pthread_mutex_unlock(&lock);
+	return err;
 }
 
 static int submit(int fd)
@@ -37,7 +60,7 @@ static int submit(int fd)
 	};
 	struct iocb *requests[] = {&request};
 
-	return syscall(SYS_io_submit, context, 1, requests) == 1 ? 0 : -errno;
+	return syscall(SYS_io_submit, atomic_load(&context), 1, requests) == 1 ? 0 : -errno;
 }
 
 /* What has ended takes room until somebody asks for it. */
@@ -45,16 +68,17 @@ static void forget_ended(void)
 {
 	struct io_event events[REQUESTS];
 
-	syscall(SYS_io_getevents, context, 0, REQUESTS, events, NULL);
+	syscall(SYS_io_getevents, atomic_load(&context), 0, REQUESTS, events, NULL);
 }
 
+/* Whoever shares the descriptor can make it blocking again in between. */
 static int write_if_it_can(int fd)
 {
-	struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
-	uint64_t one = 1;
+	const uint64_t one = 1;
+	int flags = fcntl(fd, F_GETFL);
 
-	if (poll(&poll_fd, 1, 0) != 1 || !(poll_fd.revents & POLLOUT))
-		return poll_fd.revents & POLLNVAL ? -EBADF : 0;
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK))
+		return -errno;
 	return write(fd, &one, sizeof(one)) == sizeof(one) || errno == EAGAIN ? 0 : -errno;
 }
 
@@ -62,8 +86,9 @@ int viommu_event_signal(int fd)
 {
 	int err = -EAGAIN;
 
-	pthread_once(&once, setup);
-	for (unsigned i = 0; i < 2 && context && err == -EAGAIN; i++) {
+	if (!atomic_load_explicit(&context, memory_order_relaxed) && viommu_event_setup())
+		return write_if_it_can(fd);
+	for (unsigned i = 0; i < 2 && err == -EAGAIN; i++) {
 		err = submit(fd);
 		if (err == -EAGAIN)
 			forget_ended();

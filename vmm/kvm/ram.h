@@ -33,7 +33,7 @@ int ram_init(struct ram *ram, uint64_t size);
 
 /*
  * Memory as --memory says. Huge pages and files are allocated whole, here: where there is not enough, this is an error
- * in one line, and no access can meet SIGBUS later (but for a file that somebody else cuts short).
+ * in one line, and no access can meet SIGBUS later (but for a file that somebody else cuts short, or punches a huge page out of).
  */
 int ram_init_config(struct ram *ram, const struct ram_config *config);
 

@@ -343,13 +343,13 @@ unsigned vhu_device_drain(struct virtio_dev *dev, bool cancel)
 	return device->given != 0;
 }
 
-/* An isolated back end has none: the monitor translates. */
+/* Without an IOMMU there is none; nor where the back end is isolated: the monitor translates. */
 bool vhu_device_iotlb_stats(struct virtio_dev *dev, struct pci_iotlb_stats *out)
 {
 	const struct vhu_device *device = vhu_device_of(dev);
 	struct viommu_vhu_stats stats;
 
-	if (!device->connected || device->isolate)
+	if (!device->connected || !device->config.iommu)
 		return false;
 	viommu_vhu_stats_get(device->session.vhu, &stats);
 	*out = (struct pci_iotlb_stats){

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A front end's life: made, connected, served, disconnected. */
+#include <viommu/event.h>
+
 #include "lib/client/vhost_user/front.h"
 
 #include <errno.h>
@@ -93,6 +95,8 @@ int viommu_vhu_create(const struct viommu_vhu_config *config, struct viommu_vhu 
 		err = viommu_client_register(config->endpoint, &vhu_client_ops, vhu, &vhu->client);
 	if (err)
 		goto err_link;
+	if (viommu_event_setup())
+		vhu_log(vhu, "no asynchronous I/O is left (fs.aio-max-nr): a hostile back end could stop us");
 	*out = vhu;
 	return 0;
 err_link:
