@@ -113,6 +113,23 @@ static void test_writing_may_imply_reading(void **state)
 	expect_fault(f, 0x200000, VIOMMU_WRITE, VIOMMU_FAULT_PERMISSION);
 }
 
+/* With a table it is put there, once; it must not be looked for again and again. */
+static void test_writing_may_imply_reading_in_a_table(void **state)
+{
+	struct front *f = *state;
+	uint64_t status = 7;
+
+	f->config.write_implies_read = f->config.shared_table = true;
+	front_recreate(f);
+	run(f);
+	front_map(f, 0x201000, 0x1000, 0x50000, VIOMMU_WRITE);
+	back_iotlb(&f->back, VHU_IOTLB_MISS, 0x201000, VHU_ACCESS_RW, VHU_NEED_REPLY);
+	front_pump(f);
+	assert_true(back_request_answer(&f->back, &status));
+	assert_int_equal(status, 0);
+	expect_no_fault(f);
+}
+
 /* A mapping may become wider without an invalidation: the next miss gets the new rights. */
 static void test_rights_can_be_raised(void **state)
 {
@@ -645,6 +662,7 @@ int main(void)
 		TEST(test_miss_is_answered),
 		TEST(test_rights_are_the_guests),
 		TEST(test_writing_may_imply_reading),
+		TEST(test_writing_may_imply_reading_in_a_table),
 		TEST(test_rights_can_be_raised),
 		TEST(test_run_ends_where_memory_with_a_descriptor_ends),
 		TEST(test_whole_run_is_given),

@@ -28,7 +28,7 @@ struct pair {
 	int ram_fd, kick;
 	struct viommu_vhu *front;
 	bool started, dma;
-	unsigned lost;
+	unsigned lost, reply_ms;
 	/* The back end's device. */
 	struct viommu_backend *back;
 	bool running;
@@ -158,6 +158,7 @@ static void connect_both(struct pair *p, bool shared)
 		.queues = 1,
 		.shared_table = shared,
 		.may_dma = may_dma,
+		.reply_ms = p->reply_ms,
 		.ops = &front_ops,
 		.opaque = p,
 	};
@@ -190,11 +191,12 @@ static void connect_both(struct pair *p, bool shared)
 	assert_true(p->running);
 }
 
-static struct pair *setup_with(bool shared)
+static struct pair *setup_with(bool shared, unsigned reply_ms)
 {
 	struct pair *p = calloc(1, sizeof(*p));
 
 	p->dma = true;
+	p->reply_ms = reply_ms;
 	p->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	make_guest(p);
 	connect_both(p, shared);
@@ -203,13 +205,19 @@ static struct pair *setup_with(bool shared)
 
 static int setup_shared(void **state)
 {
-	*state = setup_with(true);
+	*state = setup_with(true, 0);
+	return 0;
+}
+
+static int setup_impatient(void **state)
+{
+	*state = setup_with(true, 100);
 	return 0;
 }
 
 static int setup_messages(void **state)
 {
-	*state = setup_with(false);
+	*state = setup_with(false, 0);
 	return 0;
 }
 
@@ -361,6 +369,22 @@ static void test_no_dma_while_it_may_not(void **state)
 	assert_int_equal(access_in_time(p, DATA_IOVA, VIOMMU_READ, &byte), 0);
 }
 
+/* It goes inside the table and stays there: it is cut off, and nobody waits for it any more. */
+static void test_who_stays_inside_is_cut_off(void **state)
+{
+	struct pair *p = *state;
+	struct viommu_section section;
+
+	map(p, DATA_IOVA, PAGE, DATA_GPA, VIOMMU_READ);
+	assert_int_equal(viommu_backend_begin(p->back, &section), 0);
+	unmap(p, DATA_IOVA, PAGE);
+	assert_int_equal(viommu_inval_poll(p->inval), -EAGAIN);
+	while (viommu_inval_poll(p->inval) == -EAGAIN)
+		viommu_vhu_serve(p->front);
+	assert_int_equal(p->lost, 1);
+	viommu_backend_end(p->back, &section);
+}
+
 static void test_death_completes_the_invalidation(void **state)
 {
 	struct pair *p = *state;
@@ -391,6 +415,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_shared_table_needs_no_message, setup_shared, teardown),
+		cmocka_unit_test_setup_teardown(test_who_stays_inside_is_cut_off, setup_impatient, teardown),
 		BOTH(test_invalidation_waits_for_burst),
 		BOTH(test_fault_reaches_the_guest),
 		BOTH(test_permission_is_the_guests),

@@ -104,6 +104,15 @@ int viommu_shared_poll(struct viommu_shared *shared)
 	return now ? -EPROTO : waits ? -EAGAIN : 0;
 }
 
+uint64_t shared_acked(struct viommu_shared *shared)
+{
+	lock_take(&shared->lock);
+	uint64_t acked = shared->acked;
+
+	lock_drop(&shared->lock);
+	return acked;
+}
+
 static uint64_t changes(struct viommu_shared *shared)
 {
 	lock_take(&shared->lock);

@@ -43,6 +43,9 @@ static inline bool shared_may_dma(const struct viommu_shared *shared)
 /* As viommu_shared_miss(), which reports; who does not decides for himself whether it was a fault. */
 int shared_miss(struct viommu_shared *shared, struct viommu_iova iova, unsigned access, bool report);
 
+/* The last ticket that was acknowledged. */
+uint64_t shared_acked(struct viommu_shared *shared);
+
 /* fill.c: put what the endpoint's domain maps in a range, as far as that can be found without searching for long. */
 void shared_fill(struct viommu_shared *shared, struct range iova);
 

@@ -113,6 +113,8 @@ struct viommu_vhu {
 	unsigned faults;
 
 	struct viommu_shared *shared; /* the table, or NULL; see shared.c */
+	uint64_t inside_ns,
+		inside_acked; /* somebody stays inside since then (0: nobody), when so much was acknowledged */
 
 	/* This connection. */
 	char why[VHU_WHY]; /* not empty: it has failed */

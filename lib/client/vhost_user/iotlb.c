@@ -184,12 +184,17 @@ static int find_run(struct viommu_vhu *vhu, uint64_t iova, unsigned access, bool
 	return err;
 }
 
+/* What has to be allowed for a request. */
+static unsigned needed(const struct viommu_vhu *vhu, unsigned access)
+{
+	return access == VHU_ACCESS_RW && vhu->config.write_implies_read ? VIOMMU_WRITE : access;
+}
+
 static int look_up(struct viommu_vhu *vhu, uint64_t iova, unsigned access, bool miss, struct viommu_run *run)
 {
-	bool both = access == VHU_ACCESS_RW && vhu->config.write_implies_read;
-	int err = find_run(vhu, iova, both ? VIOMMU_WRITE : access, miss, run);
+	int err = find_run(vhu, iova, needed(vhu, access), miss, run);
 
-	if (!err && both)
+	if (!err && needed(vhu, access) != access)
 		run->access |= VIOMMU_READ;
 	return err;
 }
@@ -260,7 +265,7 @@ static int put(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
 	int err = -ENOSPC;
 
 	if (vhu->shared)
-		err = shared_miss(vhu->shared, (struct viommu_iova){miss->iova}, miss->access, false);
+		err = shared_miss(vhu->shared, (struct viommu_iova){miss->iova}, needed(vhu, miss->access), false);
 	/* It was there a moment ago. */
 	return err == -EFAULT || err == -EACCES ? -EAGAIN : err;
 }

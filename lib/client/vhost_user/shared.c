@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/client/shared/writer.h"
 #include "lib/client/vhost_user/front.h"
 
 /* Who is inside stays there for a burst: it is looked for as often. */
@@ -25,6 +26,7 @@ void vhu_drop_table(struct viommu_vhu *vhu)
 	set_table(vhu, false);
 	viommu_shared_destroy(vhu->shared);
 	vhu->shared = NULL;
+	vhu->inside_ns = 0;
 }
 
 bool vhu_wants_table(const struct viommu_vhu *vhu)
@@ -90,6 +92,20 @@ int vhu_got_table(struct viommu_vhu *vhu, struct channel_message *message)
 	return 0;
 }
 
+/* Who stays inside is waited for as long as for an acknowledgement. */
+static void await_readers(struct viommu_vhu *vhu)
+{
+	const uint64_t now = vhu_now_ns(), acked = shared_acked(vhu->shared);
+
+	if (!vhu->inside_ns || acked != vhu->inside_acked)
+		vhu->inside_ns = now;
+	vhu->inside_acked = acked;
+	if (now - vhu->inside_ns > vhu->config.reply_ms * 1000000ull)
+		vhu_fail(vhu, "the back end does not leave the shared table within %u ms", vhu->config.reply_ms);
+	else
+		vhu_wake_at(vhu, now + TABLE_PAUSE_NS);
+}
+
 void vhu_serve_table(struct viommu_vhu *vhu)
 {
 	if (!vhu->shared)
@@ -104,7 +120,9 @@ void vhu_serve_table(struct viommu_vhu *vhu)
 	int err = viommu_shared_poll(vhu->shared);
 
 	if (err == -EAGAIN)
-		vhu_wake_at(vhu, vhu_now_ns() + TABLE_PAUSE_NS);
+		await_readers(vhu);
 	else if (err)
 		vhu_fail(vhu, "the back end has written nonsense into the epochs of the shared table");
+	if (err != -EAGAIN)
+		vhu->inside_ns = 0;
 }
