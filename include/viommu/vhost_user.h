@@ -144,7 +144,8 @@ VIOMMU_PUBLIC void viommu_vhu_destroy(struct viommu_vhu *vhu);
 /*
  * viommu_vhu_connect - begin to negotiate over a connected Unix stream socket, which is now the front end's, also on errors. The back end is
  * told of the memory that there is right after that.
- * Errors: -EBUSY (there is a connection), -ENOTRECOVERABLE (viommu_vhu_stuck()), -ENOMEM, -EMFILE.
+ * Errors: -EBUSY (there is a connection), -ENOTRECOVERABLE (viommu_vhu_stuck()), -EAGAIN (what earlier back ends sent cannot be closed yet:
+ *         later), -ENOMEM, -EMFILE.
  */
 VIOMMU_PUBLIC int viommu_vhu_connect(struct viommu_vhu *vhu, int fd);
 

@@ -9,6 +9,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "lib/client/reaper.h"
+
 /* A message, or the rest of one, that waits for room in the socket. Its descriptors are copies, and go with its first byte. */
 struct channel_waiting {
 	struct channel_waiting *next;
@@ -16,16 +18,19 @@ struct channel_waiting {
 	size_t sent;
 };
 
+/* As many descriptors as Linux lets through at a time: what does not fit it closes itself, in the middle of our call. */
+enum { SCM_RIGHTS_MAX = 253 };
+
 union control {
 	struct cmsghdr align;
-	char bytes[CMSG_SPACE(sizeof(int) * CHANNEL_FDS)];
+	char bytes[CMSG_SPACE(sizeof(int) * SCM_RIGHTS_MAX)];
 };
 
-int channel_init(struct channel *channel, int fd)
+int channel_init(struct channel *channel, int fd, struct reaper_account *account)
 {
 	int flags = fcntl(fd, F_GETFL), err;
 
-	*channel = (struct channel){.fd = fd};
+	*channel = (struct channel){.fd = fd, .account = account};
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK))
 		return -errno;
 	err = lock_init(&channel->lock);
@@ -47,14 +52,15 @@ void channel_fini(struct channel *channel)
 		channel->first = next;
 	}
 	channel_close_fds(&channel->in);
-	close(channel->fd);
+	shutdown(channel->fd, SHUT_RDWR);
+	reaper_close(channel->account, channel->fd);
 	lock_fini(&channel->lock);
 }
 
 void channel_close_fds(struct channel_message *message)
 {
 	while (message->fd_count)
-		close(message->fds[--message->fd_count]);
+		reaper_close(message->account, message->fds[--message->fd_count]);
 }
 
 /* Header and payload lie apart in struct channel_message. */
@@ -88,7 +94,7 @@ static int take_fds(struct channel_message *message, struct msghdr *hdr)
 			if (message->fd_count < CHANNEL_FDS) {
 				message->fds[message->fd_count++] = fd;
 			} else {
-				close(fd);
+				reaper_close(message->account, fd);
 				err = -EPROTO;
 			}
 		}
@@ -101,6 +107,8 @@ static int receive_to(struct channel *channel, size_t to)
 {
 	union control control;
 	struct iovec iov[2];
+
+	channel->in.account = channel->account;
 	struct msghdr hdr = {
 		.msg_iov = iov,
 		.msg_control = control.bytes,

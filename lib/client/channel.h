@@ -18,10 +18,13 @@
 
 enum { CHANNEL_PAYLOAD = 1024, CHANNEL_FDS = 8, CHANNEL_WAITING = 1024 };
 
+struct reaper_account;
+
 struct channel_message {
 	struct vhu_header header;
 	unsigned fd_count;
-	int fds[CHANNEL_FDS]; /* received: the taker's to close */
+	int fds[CHANNEL_FDS];           /* received: the taker's to close, by reaper_close() */
+	struct reaper_account *account; /* whose they are; NULL: they are our own */
 	union {
 		uint8_t payload[CHANNEL_PAYLOAD];
 		uint64_t u64;
@@ -41,6 +44,7 @@ struct channel_waiting;
 
 struct channel {
 	int fd;
+	struct reaper_account *account;
 	/* The message that is coming in, and how many of its bytes are there. */
 	struct channel_message in;
 	size_t received;
@@ -50,8 +54,11 @@ struct channel {
 	int error GUARDED_BY(lock); /* sending has failed for good */
 };
 
-/* Takes a connected stream socket, which becomes non-blocking; closed by fini. -ENOMEM. */
-int channel_init(struct channel *channel, int fd);
+/*
+ * Takes a connected stream socket, which becomes non-blocking; closed by fini. What the peer sends goes to its account, which lives longer;
+ * NULL: the peer is trusted not to make us wait. -ENOMEM.
+ */
+int channel_init(struct channel *channel, int fd, struct reaper_account *account);
 void channel_fini(struct channel *channel);
 
 /*

@@ -37,9 +37,9 @@ struct viommu_vhost {
 	struct viommu_endpoint *endpoint;
 	struct viommu_client *client;
 	bool v2;
-	struct lock lock;                    /* writing messages, and: */
-	_Atomic uint64_t generation;         /* of translations; written under the lock */
-	struct table given GUARDED_BY(lock); /* pages that the kernel was given, and perhaps gave up since */
+	struct lock lock;                           /* writing messages, and: */
+	_Atomic uint64_t generation;                /* of translations; written under the lock */
+	struct table given GUARDED_BY(lock);        /* pages that the kernel was given, and perhaps gave up since */
 	uint64_t stale[STALE_MAX] GUARDED_BY(lock); /* addresses that it asked for and was not told of since */
 	unsigned stale_count GUARDED_BY(lock);
 	_Atomic uint64_t misses, refused, updates, invalidations;

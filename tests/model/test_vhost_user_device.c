@@ -85,7 +85,7 @@ static void take_connection(struct world *w)
 		.hook = watch_requests,
 		.opaque = w,
 	};
-	channel_init(&w->back.channel, fd);
+	channel_init(&w->back.channel, fd, NULL);
 	w->back.open = true;
 	w->connections++;
 }

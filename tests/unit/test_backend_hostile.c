@@ -267,7 +267,7 @@ static void test_replaced_back_channel_is_not_watched(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, new), 0);
 	assert_int_equal(front_ask(&front, VHU_SET_BACKEND_REQ_FD, NULL, 0, &old[1], 1), 0);
 	assert_int_equal(front_ask(&front, VHU_SET_BACKEND_REQ_FD, NULL, 0, &new[1], 1), 0);
-	assert_int_equal(send(old[0], "garbage", 7, 0), 7);
+	send(old[0], "garbage", 7, MSG_NOSIGNAL); /* the old one may be shut down */
 	for (unsigned i = 0; i < 4; i++)
 		assert_int_equal(viommu_backend_serve(front.backend), 0);
 	assert_int_equal(poll(&poll_fd, 1, 0), 0);

@@ -37,8 +37,8 @@ static int setup(void **state)
 
 	f->fds_before = count_fds();
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	assert_int_equal(channel_init(&f->a, pair[0]), 0);
-	assert_int_equal(channel_init(&f->b, pair[1]), 0);
+	assert_int_equal(channel_init(&f->a, pair[0], NULL), 0);
+	assert_int_equal(channel_init(&f->b, pair[1], NULL), 0);
 	f->peer = pair[1];
 	*state = f;
 	return 0;

@@ -186,7 +186,8 @@ static void test_wrong_answers(void **state)
 		assert_int_equal(f->lost, 1);
 		viommu_vhu_disconnect(f->vhu);
 		back_close(&f->back);
-		assert_int_equal(count_fds(), fds);
+		while (count_fds() != fds) /* what a peer sent is closed on another thread */
+			usleep(1000);
 		front_teardown(state);
 		front_setup(state);
 	}

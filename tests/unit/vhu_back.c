@@ -95,7 +95,7 @@ static bool take(struct back *back, struct channel_message *message)
 		break;
 	case VHU_SET_BACKEND_REQ_FD:
 		assert_int_equal(message->fd_count, 1);
-		assert_int_equal(channel_init(&back->requests, message->fds[0]), 0);
+		assert_int_equal(channel_init(&back->requests, message->fds[0], NULL), 0);
 		back->requests_open = true;
 		message->fd_count = 0;
 		break;

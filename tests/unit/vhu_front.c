@@ -146,7 +146,7 @@ void front_connect(struct front *f)
 	for (unsigned i = 0; i < VHU_REGIONS_MAX; i++)
 		f->back.memory_fds[i] = -1;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	assert_int_equal(channel_init(&f->back.channel, pair[1]), 0);
+	assert_int_equal(channel_init(&f->back.channel, pair[1], NULL), 0);
 	f->back.open = true;
 	assert_int_equal(viommu_vhu_connect(f->vhu, pair[0]), 0);
 }

@@ -14,6 +14,7 @@
 #include <viommu/event.h>
 
 #include "lib/client/backend/internal.h"
+#include "lib/client/reaper.h"
 
 enum { DEFAULT_QUEUE_SIZE = 1024, QUEUE_SIZE_MAX = 32768, DEFAULT_MISS_MS = 60000, NS_PER_MS = 1000000 };
 enum { LOG_LINES = 10, LOG_WINDOW_SECONDS = 5 };
@@ -159,14 +160,18 @@ static struct viommu_backend *alloc(int fd, const struct viommu_backend_config *
 	set_config(backend, config);
 	if (lock_init(&backend->lock))
 		goto err_backend;
-	if (channel_init(&backend->front, fd))
+	if (reaper_open(&backend->account))
 		goto err_lock;
+	if (channel_init(&backend->front, fd, backend->account))
+		goto err_account;
 	backend->epoll_fd = backend->timer_fd = backend->wake_fd = backend->log_event = -1;
 	backend->tasks_end = &backend->tasks;
 	for (unsigned i = 0; i < VIOMMU_BACKEND_QUEUES; i++)
 		vbe_queue_init(&backend->queues[i]);
 	return backend;
 
+err_account:
+	reaper_leave(backend->account);
 err_lock:
 	lock_fini(&backend->lock);
 err_backend:
@@ -183,6 +188,7 @@ static void release(struct viommu_backend *backend)
 		channel_fini(&backend->back);
 	channel_fini(&backend->front);
 	close_fds(backend);
+	reaper_leave(backend->account);
 	lock_fini(&backend->lock);
 	free(backend);
 }

@@ -74,6 +74,7 @@ struct viommu_backend {
 	struct viommu *v;
 	struct viommu_endpoint *endpoint;
 	struct viommu_domain *domain;
+	struct reaper_account *account; /* of descriptors that the front end sends */
 	struct channel front;
 	int epoll_fd, timer_fd, wake_fd;
 	uint32_t front_events;

@@ -15,6 +15,7 @@
 #include <viommu/event.h>
 
 #include "lib/client/backend/internal.h"
+#include "lib/client/reaper.h"
 #include "lib/core/written.h"
 
 /* A log of 8 TiB: marking all of it takes memory, whoever pays for it. */
@@ -124,7 +125,7 @@ int vbe_log_event(struct viommu_backend *backend, struct channel_message *messag
 		return err;
 	lock_take(&backend->lock);
 	if (backend->log_event >= 0)
-		close(backend->log_event);
+		reaper_close(backend->account, backend->log_event);
 	backend->log_event = message->fds[0];
 	lock_drop(&backend->lock);
 	message->fd_count = 0;
@@ -213,5 +214,5 @@ void vbe_log_fini(struct viommu_backend *backend)
 		free(burst);
 	}
 	if (backend->log_event >= 0)
-		close(backend->log_event);
+		reaper_close(backend->account, backend->log_event);
 }

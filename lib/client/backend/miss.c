@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/client/backend/internal.h"
+#include "lib/client/reaper.h"
 
 enum { NS_PER_MS = 1000000, REPLIES_PER_ROUND = 64, FORGET_MS = 1000, FAULTS_PER_SECOND = 32 };
 
@@ -336,10 +337,10 @@ int vbe_back_set(struct viommu_backend *backend, int fd)
 {
 	struct epoll_event event = {.events = EPOLLIN};
 	struct channel back;
-	int err = channel_init(&back, fd);
+	int err = channel_init(&back, fd, backend->account);
 
 	if (err) {
-		close(fd);
+		reaper_close(backend->account, fd);
 		return err;
 	}
 	if (epoll_ctl(backend->epoll_fd, EPOLL_CTL_ADD, fd, &event)) {

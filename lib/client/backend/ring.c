@@ -6,13 +6,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <viommu/event.h>
 
 #include "lib/client/backend/internal.h"
+#include "lib/client/reaper.h"
 
 #define ACCESS_PLATFORM (1ull << 33)
 #define PROTOCOL (1ull << VHU_F_PROTOCOL_FEATURES)
@@ -117,7 +118,7 @@ void viommu_backend_stopped(struct viommu_backend *backend, unsigned index, uint
 	queue->state = VBE_IDLE;
 	queue->base = base;
 	if (queue->running_kick != queue->kick)
-		close(queue->running_kick);
+		reaper_close(backend->account, queue->running_kick);
 	queue->running_kick = -1;
 	vbe_tasks_stopped(backend, index);
 	vbe_queue_refresh(backend, index);
@@ -132,10 +133,10 @@ static void await_stop(struct viommu_backend *backend, unsigned index, struct vb
 		vbe_tasks_stopped(backend, index);
 }
 
-static void set_kick(struct vbe_queue *queue, int fd)
+static void set_kick(const struct viommu_backend *backend, struct vbe_queue *queue, int fd)
 {
 	if (queue->kick >= 0 && queue->kick != queue->running_kick)
-		close(queue->kick);
+		reaper_close(backend->account, queue->kick);
 	queue->kick = fd;
 }
 
@@ -147,7 +148,7 @@ static void get_base(struct viommu_backend *backend, unsigned index, struct vbe_
 	task->reply.header.size = sizeof(task->reply.state);
 	task->reply.state.index = index;
 	task->stopping |= 1ull << index;
-	set_kick(queue, -1);
+	set_kick(backend, queue, -1);
 	queue->kicked = false;
 	vbe_queue_refresh(backend, index);
 	if (queue->state != VBE_STOPPING)
@@ -237,26 +238,26 @@ static int make_nonblocking(int fd)
 	return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) ? -errno : 0;
 }
 
-/*
- * An eventfd has no file type. What has one may wait whatever it was asked (files, CUSE), or kill who writes (pipes and sockets that nobody
- * reads).
- */
-static bool may_be_eventfd(int fd)
+/* What is no eventfd may wait whatever it is asked (files, CUSE, epoll), or kill who writes (pipes). Its name asks nobody. */
+static bool is_eventfd(int fd)
 {
-	struct stat stat;
+	static const char eventfd_name[] = "anon_inode:[eventfd]";
+	char link[32], name[sizeof(eventfd_name)];
 
-	return !fstat(fd, &stat) && !(stat.st_mode & S_IFMT);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	return readlink(link, name, sizeof(name)) == sizeof(eventfd_name) - 1 &&
+	       !memcmp(name, eventfd_name, sizeof(eventfd_name) - 1);
 }
 
 int vbe_take_event(int fd)
 {
-	return may_be_eventfd(fd) ? make_nonblocking(fd) : -EINVAL;
+	return is_eventfd(fd) ? make_nonblocking(fd) : -EINVAL;
 }
 
-static void set_fd(int *to, int fd)
+static void set_fd(const struct viommu_backend *backend, int *to, int fd)
 {
 	if (*to >= 0)
-		close(*to);
+		reaper_close(backend->account, *to);
 	*to = fd;
 }
 
@@ -283,7 +284,7 @@ static int take_fd(struct channel_message *message, int *fd)
 static void set_call(struct viommu_backend *backend, struct vbe_queue *queue, int fd)
 {
 	lock_take(&backend->lock);
-	set_fd(&queue->call, fd);
+	set_fd(backend, &queue->call, fd);
 	if (fd >= 0 && queue->untold) {
 		queue->untold = false;
 		viommu_event_signal(fd);
@@ -297,7 +298,7 @@ static int set_event(struct viommu_backend *backend, unsigned index, uint32_t re
 
 	switch (request) {
 	case VHU_SET_VRING_KICK:
-		set_kick(queue, fd);
+		set_kick(backend, queue, fd);
 		queue->kicked = true;
 		vbe_queue_change(backend, index);
 		return queue->broken ? -EFAULT : 0;
@@ -306,7 +307,7 @@ static int set_event(struct viommu_backend *backend, unsigned index, uint32_t re
 		return 0;
 	default:
 		lock_take(&backend->lock);
-		set_fd(&queue->err, fd);
+		set_fd(backend, &queue->err, fd);
 		lock_drop(&backend->lock);
 		return 0;
 	}
@@ -348,7 +349,7 @@ static void reset(struct viommu_backend *backend, unsigned index)
 {
 	struct vbe_queue *queue = &backend->queues[index];
 
-	set_kick(queue, -1);
+	set_kick(backend, queue, -1);
 	queue->kicked = queue->enabled = queue->placed = false;
 	vbe_queue_refresh(backend, index);
 	queue->base = 0;
@@ -368,7 +369,7 @@ void vbe_queues_fini(struct viommu_backend *backend)
 		struct vbe_queue *queue = &backend->queues[i];
 
 		reset(backend, i);
-		set_fd(&queue->call, -1);
-		set_fd(&queue->err, -1);
+		set_fd(backend, &queue->call, -1);
+		set_fd(backend, &queue->err, -1);
 	}
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/client/reaper.h"
 #include "lib/client/vhost_user/front.h"
 
 enum { RING_MAX = 32768 };
@@ -66,7 +67,7 @@ void vhu_finish_stop(struct viommu_vhu *vhu)
 {
 	vhu->given = vhu->stopping = vhu->running = vhu->ran = vhu->hopeless = false;
 	if (vhu->inflight_fd >= 0)
-		close(vhu->inflight_fd);
+		reaper_close(vhu->account, vhu->inflight_fd);
 	vhu->inflight_fd = -1;
 	vhu->config.ops->stopped(vhu->config.opaque, vhu->bases, vhu->count);
 }

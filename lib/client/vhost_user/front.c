@@ -2,6 +2,7 @@
 /* A front end's life: made, connected, served, disconnected. */
 #include <viommu/event.h>
 
+#include "lib/client/reaper.h"
 #include "lib/client/vhost_user/front.h"
 
 #include <errno.h>
@@ -87,10 +88,13 @@ int viommu_vhu_create(const struct viommu_vhu_config *config, struct viommu_vhu 
 		return -ENOMEM;
 	vhu->inflight_fd = -1;
 	copy_config(vhu, config);
-	int err = vhu_link_init(vhu);
+	int err = reaper_open(&vhu->account);
 
 	if (err)
 		goto err_free;
+	err = vhu_link_init(vhu);
+	if (err)
+		goto err_account;
 	if (config->iommu)
 		err = viommu_client_register(config->endpoint, &vhu_client_ops, vhu, &vhu->client);
 	if (err)
@@ -101,6 +105,8 @@ int viommu_vhu_create(const struct viommu_vhu_config *config, struct viommu_vhu 
 	return 0;
 err_link:
 	vhu_link_fini(vhu);
+err_account:
+	reaper_leave(vhu->account);
 err_free:
 	free(vhu);
 	return err;
@@ -139,7 +145,8 @@ void viommu_vhu_destroy(struct viommu_vhu *vhu)
 	cut(vhu);
 	viommu_client_unregister(vhu->client);
 	if (vhu->inflight_fd >= 0)
-		close(vhu->inflight_fd);
+		reaper_close(vhu->account, vhu->inflight_fd);
+	reaper_leave(vhu->account);
 	vhu_link_fini(vhu);
 	free(vhu);
 }
@@ -158,7 +165,7 @@ static void forget_connection(struct viommu_vhu *vhu)
 static int open_socket(struct viommu_vhu *vhu, int fd)
 {
 	lock_take(&vhu->lock);
-	int err = channel_init(&vhu->channel, fd);
+	int err = channel_init(&vhu->channel, fd, vhu->account);
 
 	if (!err) {
 		vhu->events = EPOLLIN;
@@ -175,6 +182,9 @@ int viommu_vhu_connect(struct viommu_vhu *vhu, int fd)
 {
 	int err = vhu->open ? -EBUSY : vhu->hopeless ? -ENOTRECOVERABLE : 0;
 
+	/* What is left of the last ones must not grow with each. */
+	if (!err && reaper_unclosed(vhu->account) > VHU_UNCLOSED)
+		err = -EAGAIN;
 	if (!err)
 		forget_connection(vhu);
 	if (!err)

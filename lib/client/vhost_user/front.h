@@ -25,6 +25,7 @@ enum {
 	VHU_INVALS = 64,    /* ... to invalidations: beyond, they become one of everything */
 	VHU_BATCH = 64,     /* messages of one socket at a time */
 	VHU_TRIES = 8,      /* translations of one miss at a time, when invalidations keep coming */
+	VHU_UNCLOSED = 8,   /* descriptors of earlier back ends that are not closed yet, for a new connection */
 	VHU_FAULTS = 256,   /* faults a second that the back end's requests may cause */
 	VHU_WRITES = 16,    /* writes to the configuration that wait */
 	VHU_LOG_LINES = 10, /* a connection */
@@ -112,7 +113,8 @@ struct viommu_vhu {
 	time_t fault_second;
 	unsigned faults;
 
-	struct viommu_shared *shared; /* the table, or NULL; see shared.c */
+	struct reaper_account *account; /* of descriptors that back ends send */
+	struct viommu_shared *shared;   /* the table, or NULL; see shared.c */
 	uint64_t inside_ns,
 		inside_acked; /* somebody stays inside since then (0: nobody), when so much was acknowledged */
 

@@ -16,7 +16,7 @@ int vhu_fill_requests_fd(struct viommu_vhu *vhu, struct channel_message *message
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		return vhu_fail(vhu, "a channel for the back end: %s", strerror(errno));
 	message->fds[message->fd_count++] = pair[1];
-	err = channel_init(&vhu->requests, pair[0]);
+	err = channel_init(&vhu->requests, pair[0], vhu->account);
 	if (err) {
 		close(pair[0]);
 		return vhu_fail(vhu, "a channel for the back end: %s", strerror(-err));
@@ -29,8 +29,10 @@ int vhu_fill_requests_fd(struct viommu_vhu *vhu, struct channel_message *message
 
 void vhu_close_requests(struct viommu_vhu *vhu)
 {
-	if (vhu->requests_open)
+	if (vhu->requests_open) {
+		epoll_ctl(vhu->epoll, EPOLL_CTL_DEL, vhu->requests.fd, NULL); /* it is closed later */
 		channel_fini(&vhu->requests);
+	}
 	vhu->requests_open = vhu->deferred = false;
 }
 

@@ -19,7 +19,7 @@ void peer_init(struct peer *peer, int fd, uint64_t features, uint64_t protocol)
 	for (unsigned i = 0; i < VHU_TEST_RINGS; i++)
 		peer->rings[i] = (struct peer_ring){PEER_NO_RING, PEER_NO_RING, PEER_NO_RING, false, 0};
 	peer->epochs = -1;
-	if (channel_init(&peer->back.channel, fd))
+	if (channel_init(&peer->back.channel, fd, NULL))
 		abort();
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/host/hostile/ways.h"
+#include "tests/unit/lingering.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -9,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FLOOD = 64, GARBAGE = 4096, PAGE = 4096 };
+enum { FLOOD = 64, GARBAGE = 4096, PAGE = 4096, LINGER_S = 2 };
 
 static const uint64_t counter_full = UINT64_MAX - 1;
 
@@ -52,6 +53,21 @@ static bool with_descriptors(struct peer *peer, struct channel_message *message)
 	if (message->header.flags & VHU_NEED_REPLY)
 		channel_send(&peer->back.channel, &reply);
 	return message->header.flags & VHU_NEED_REPLY;
+}
+
+/* Nobody else can be made to wait until it is closed. */
+static bool with_lingering_sockets(struct peer *peer, struct channel_message *message)
+{
+	struct channel_message reply = {.header = {message->header.request, VHU_REPLY, sizeof(reply.u64)}};
+	int other;
+
+	if (!(message->header.flags & VHU_NEED_REPLY))
+		return false;
+	for (; reply.fd_count < 4; reply.fd_count++)
+		reply.fds[reply.fd_count] = lingering(LINGER_S, &other);
+	channel_send(&peer->back.channel, &reply);
+	channel_close_fds(&reply);
+	return true;
 }
 
 static bool refuse(struct peer *peer, struct channel_message *message)
@@ -208,6 +224,7 @@ const struct way ways[] = {
 	{.name = "says nothing more", .answer = never, .act = miss_inside, .ms = 1500},
 	{.name = "answers of a wrong size", .answer = wrong_size, .act = miss_inside, .ms = 300},
 	{.name = "answers with descriptors", .answer = with_descriptors, .act = miss_inside, .ms = 300},
+	{.name = "answers with sockets that linger", .answer = with_lingering_sockets, .act = miss_inside, .ms = 300},
 	{.name = "answers to nothing", .act = answer_nothing, .ms = 300},
 	{.name = "refuses everything", .answer = refuse, .act = miss_inside, .ms = 300},
 	{.name = "misses without end", .act = flood, .ms = 1000},
