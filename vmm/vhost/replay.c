@@ -9,15 +9,29 @@
 
 #include "vmm/vhost/vhost.h"
 
-/* Chains that are looked at: all that a ring can have, or a burst of what comes next. */
-enum { REPLAY_CHAINS = VQ_MAX_SIZE, PREFETCH_CHAINS = 16 };
+/*
+ * Chains that are looked at, and bytes of buffers: all that a ring can have, or a burst of what comes next. A guest may offer gigabytes in
+ * pages that lie nowhere together; other devices wait meanwhile.
+ */
+struct extent {
+	unsigned chains;
+	uint64_t bytes;
+	bool report;
+};
 
-static int push(struct vhost_link *link, const struct vq_chain *chain, bool report)
+static const struct extent replay = {VQ_MAX_SIZE, 256 << 20, true}, prefetch = {16, 1 << 20, false};
+
+/* -E2BIG: that is more than is looked at. */
+static int push(struct vhost_link *link, const struct vq_chain *chain, struct extent *left)
 {
 	for (unsigned i = 0; i < chain->readable + chain->writable; i++) {
 		const struct vq_segment *segment = &chain->segments[i];
 		unsigned access = i < chain->readable ? VIOMMU_READ : VIOMMU_WRITE;
-		int err = viommu_vhost_push(link->iotlb, segment->iova, segment->len, access, report);
+
+		if (segment->len > left->bytes)
+			return -E2BIG;
+		left->bytes -= segment->len;
+		int err = viommu_vhost_push(link->iotlb, segment->iova, segment->len, access, left->report);
 
 		if (err)
 			return err;
@@ -40,8 +54,8 @@ static int next_chain(struct vhost_link *link, struct vq *vq, struct vq_chain *c
 	return ret;
 }
 
-/* Go through `count` chains from where the kernel is. */
-static int go_through(struct vhost_link *link, unsigned direction, unsigned count, bool report)
+/* Go through chains from where the kernel is. */
+static int go_through(struct vhost_link *link, unsigned direction, struct extent left)
 {
 	struct vhost_vring_state base = {.index = direction};
 	struct vq vq = link->net->dev.queues[vhost_queue(link, direction)].vq;
@@ -52,10 +66,10 @@ static int go_through(struct vhost_link *link, unsigned direction, unsigned coun
 		return -errno;
 	vq.next_avail = (uint16_t)base.num;
 	vq.event_idx = false; /* nothing is written for the driver */
-	for (unsigned i = 0; i < count && ret > 0; i++) {
-		ret = next_chain(link, &vq, chain, report);
+	for (unsigned i = 0; i < left.chains && ret > 0; i++) {
+		ret = next_chain(link, &vq, chain, left.report);
 		if (ret > 0) {
-			int err = push(link, chain, report);
+			int err = push(link, chain, &left);
 
 			if (err)
 				return err;
@@ -66,10 +80,10 @@ static int go_through(struct vhost_link *link, unsigned direction, unsigned coun
 
 int vhost_replay(struct vhost_link *link, unsigned direction)
 {
-	return go_through(link, direction, REPLAY_CHAINS, true);
+	return go_through(link, direction, replay);
 }
 
 void vhost_prefetch(struct vhost_link *link, unsigned direction)
 {
-	go_through(link, direction, PREFETCH_CHAINS, false);
+	go_through(link, direction, prefetch);
 }
