@@ -134,7 +134,7 @@ struct viommu_vhu_stats {
 
 /*
  * viommu_vhu_create - make a front end, not connected. Its endpoint must be there until viommu_vhu_destroy().
- * Errors: -EINVAL (configuration), -ENOMEM, -EMFILE.
+ * Errors: -EINVAL (configuration), -ENOMEM, -EMFILE, those of viommu_event_setup() (event.h).
  */
 VIOMMU_PUBLIC int viommu_vhu_create(const struct viommu_vhu_config *config, struct viommu_vhu **out);
 
@@ -162,8 +162,9 @@ VIOMMU_PUBLIC void viommu_vhu_serve(struct viommu_vhu *vhu);
 VIOMMU_PUBLIC bool viommu_vhu_ready(const struct viommu_vhu *vhu);
 
 /*
- * viommu_vhu_stuck - was an `exact` device lost with requests under way that no back end kept track of, or are its rings in memory no
- * more? Then it connects again only when it has been stopped.
+ * viommu_vhu_stuck - was an `exact` device lost with requests under way that no back end kept track of, are its rings in memory no more, or
+ * has its back end kept invalidations waiting for too long (reply_ms) three times in a minute? Then it connects again only when it has
+ * been stopped.
  */
 VIOMMU_PUBLIC bool viommu_vhu_stuck(const struct viommu_vhu *vhu);
 

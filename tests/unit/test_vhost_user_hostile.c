@@ -461,6 +461,38 @@ static void test_acknowledgement_that_never_comes(void **state)
 	assert_int_equal(viommu_inval_poll(f->inval), 0);
 }
 
+/* It comes again each time and makes the guest wait again: not for ever. */
+static void test_who_is_late_again_and_again_is_given_up(void **state)
+{
+	static const struct offence iotlb = {.request = VHU_IOTLB_MSG};
+	struct front *f = *state;
+
+	f->config.reply_ms = 300;
+	front_recreate(f);
+	start(f);
+	offence = &iotlb;
+	for (unsigned i = 1; i <= 3; i++) {
+		f->back.hook = silent;
+		front_map(f, 0x200000, 0x1000, 0x40000, 3);
+		front_unmap(f, 0x200000, 0x1000);
+		while (f->lost < i)
+			front_pump(f);
+		assert_int_equal(viommu_inval_poll(f->inval), 0);
+		assert_int_equal(viommu_vhu_stuck(f->vhu), i == 3);
+		f->back.hook = NULL;
+		if (i < 3) {
+			front_connect(f);
+			front_pump(f);
+		}
+	}
+	/* Until the driver begins anew. */
+	viommu_vhu_stop(f->vhu);
+	assert_false(viommu_vhu_stuck(f->vhu));
+	front_connect(f);
+	front_pump(f);
+	assert_true(viommu_vhu_ready(f->vhu));
+}
+
 /* It reads nothing at all: invalidations do not pile up without bound, and whoever begins them is not held up. */
 static void test_back_end_that_does_not_read(void **state)
 {
@@ -541,6 +573,7 @@ int main(void)
 		TEST(test_flood_is_served_in_portions),
 		TEST(test_answer_that_never_comes),
 		TEST(test_acknowledgement_that_never_comes),
+		TEST(test_who_is_late_again_and_again_is_given_up),
 		TEST(test_back_end_that_does_not_read),
 		TEST(test_torn_answer),
 		TEST(test_too_many_regions),

@@ -15,12 +15,25 @@
 
 #include "vmm/util/log.h"
 
+enum { SAY_SECONDS = 5, SAY_LINES = 10 };
 enum { RETRY_MS = 100, REPLY_MS = 4500, FIRST_MS = 30000, NS_PER_MS = 1000000 };
 
 static int say(const struct vhu_session *session, const char *problem)
 {
 	vmm_log("%s vhost-user=%s: %s", session->what, session->path, problem);
 	return -EIO;
+}
+
+/* The event loop must not wait for who shares its eventfds (viommu/event.h). */
+static int get_ready(const struct vhu_session *session)
+{
+	int err = viommu_event_setup();
+
+	if (err)
+		say(session, "no asynchronous I/O can be had, without which a hostile back end could stop this "
+			     "machine; as root: sysctl "
+			     "fs.aio-max-nr=1048576");
+	return err;
 }
 
 int vhu_session_check(const char *what, const char *path)
@@ -33,7 +46,15 @@ int vhu_session_check(const char *what, const char *path)
 		return say(&session, "the path of a socket has at most 107 bytes");
 	if (stat(path, &stat_buf))
 		return say(&session, strerror(errno));
-	return S_ISSOCK(stat_buf.st_mode) ? 0 : say(&session, "not a socket");
+	return S_ISSOCK(stat_buf.st_mode) ? get_ready(&session) : say(&session, "not a socket");
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / NS_PER_MS;
 }
 
 /* Never waits: a back end that does not accept is as good as none. */
@@ -84,11 +105,22 @@ static void on_retry(void *opaque, uint32_t events)
 		retry_soon(session);
 }
 
+/* A back end that comes and goes as often as it likes does not fill the log. */
+static bool may_say(struct vhu_session *session)
+{
+	const int64_t window = now_ms() / (SAY_SECONDS * 1000);
+
+	if (window != session->window)
+		session->lines = 0;
+	session->window = window;
+	return session->lines++ < SAY_LINES;
+}
+
 static void on_ready(void *opaque)
 {
 	struct vhu_session *session = opaque;
 
-	if (session->down)
+	if (session->down && may_say(session))
 		vmm_log("%s vhost-user=%s: connected again", session->what, session->path);
 	session->down = false;
 	session->why[0] = 0;
@@ -127,20 +159,21 @@ static void on_lost(void *opaque, const char *why)
 	snprintf(session->why, sizeof(session->why), "%s", why);
 	if (!session->retrying) /* not connected for the first time yet: who waits for it says so */
 		return;
-	if (!told)
+	if (!told && may_say(session))
 		vmm_log("%s vhost-user=%s: %s; trying to connect again", session->what, session->path, why);
 	session->down = true;
 	session->ops->lost(session->opaque);
 	if (viommu_vhu_stuck(session->vhu))
-		session->ops->broken(session->opaque, "its back end was lost with requests under way");
+		session->ops->broken(session->opaque, "its back end was lost and cannot go on where it was");
 	retry_soon(session);
 }
 
 static void on_log(void *opaque, const char *line)
 {
-	const struct vhu_session *session = opaque;
+	struct vhu_session *session = opaque;
 
-	vmm_log("%s vhost-user=%s: %s", session->what, session->path, line);
+	if (may_say(session))
+		vmm_log("%s vhost-user=%s: %s", session->what, session->path, line);
 }
 
 static const struct viommu_vhu_ops vhu_ops = {
@@ -160,14 +193,6 @@ static void on_readable(void *opaque, uint32_t events)
 	viommu_vhu_serve(session->vhu);
 	if (session->progress)
 		session->progress(session->progress_opaque);
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / NS_PER_MS;
 }
 
 /* The guest does not run yet, so that there is time to wait; but not for ever. */
@@ -219,6 +244,9 @@ int vhu_session_init(struct vhu_session *session, const struct viommu_vhu_config
 	mine.reply_ms = REPLY_MS;
 	session->retrying = session->down = false;
 	session->why[0] = 0;
+	err = get_ready(session);
+	if (err)
+		return err;
 	err = viommu_vhu_create(&mine, &session->vhu);
 	if (err) {
 		say(session, strerror(-err));

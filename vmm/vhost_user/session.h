@@ -31,7 +31,9 @@ struct vhu_session {
 	void *opaque;
 	void (*progress)(void *opaque); /* an invalidation may be complete now; may be NULL */
 	void *progress_opaque;
-	char why[160]; /* told last */
+	char why[160];  /* told last */
+	int64_t window; /* the stretch of time in which so many lines were told */
+	unsigned lines;
 };
 
 /* Before there is a machine: is there a socket? -errno after a line. */

@@ -202,15 +202,15 @@ int viommu_backend_create(int fd, const struct viommu_backend_config *config, st
 		close(fd);
 		return acceptable(config) ? -ENOMEM : -EINVAL;
 	}
-	err = open_fds(backend);
+	err = viommu_event_setup();
+	if (!err)
+		err = open_fds(backend);
 	if (!err)
 		err = make_core(backend);
 	if (err) {
 		release(backend);
 		return err;
 	}
-	if (viommu_event_setup())
-		vbe_log(backend, "no asynchronous I/O is left (fs.aio-max-nr): a hostile front end could stop us");
 	*out = backend;
 	return 0;
 }

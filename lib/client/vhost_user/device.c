@@ -66,10 +66,26 @@ int viommu_vhu_enable(struct viommu_vhu *vhu, unsigned ring, bool on)
 void vhu_finish_stop(struct viommu_vhu *vhu)
 {
 	vhu->given = vhu->stopping = vhu->running = vhu->ran = vhu->hopeless = false;
+	vhu->late = 0;
 	if (vhu->inflight_fd >= 0)
 		reaper_close(vhu->account, vhu->inflight_fd);
 	vhu->inflight_fd = -1;
 	vhu->config.ops->stopped(vhu->config.opaque, vhu->bases, vhu->count);
+}
+
+/*
+ * Who is too late is cut off, and nobody waits for it any more. But if it comes again and is late again, all of the guest's unmaps wait all of
+ * the time: so not for ever.
+ */
+void vhu_note_late(struct viommu_vhu *vhu)
+{
+	const uint64_t now = vhu_now_ns();
+
+	if (!vhu->late || now - vhu->late_ns > VHU_LATE_MS * 1000000ull) {
+		vhu->late = 0;
+		vhu->late_ns = now;
+	}
+	vhu->late++;
 }
 
 void vhu_note_loss(struct viommu_vhu *vhu)
@@ -79,7 +95,7 @@ void vhu_note_loss(struct viommu_vhu *vhu)
 	if (vhu->given && vhu->ran) {
 		bool read = vhu_read_bases(vhu, &idle);
 
-		vhu->hopeless = !read || (vhu->config.exact && vhu->inflight_fd < 0 && !idle);
+		vhu->hopeless = !read || vhu->late >= VHU_LATE || (vhu->config.exact && vhu->inflight_fd < 0 && !idle);
 	}
 	vhu->running = false;
 }

@@ -88,8 +88,11 @@ int viommu_vhu_create(const struct viommu_vhu_config *config, struct viommu_vhu 
 		return -ENOMEM;
 	vhu->inflight_fd = -1;
 	copy_config(vhu, config);
-	int err = reaper_open(&vhu->account);
+	int err = viommu_event_setup();
 
+	if (err)
+		goto err_free;
+	err = reaper_open(&vhu->account);
 	if (err)
 		goto err_free;
 	err = vhu_link_init(vhu);
@@ -99,8 +102,6 @@ int viommu_vhu_create(const struct viommu_vhu_config *config, struct viommu_vhu 
 		err = viommu_client_register(config->endpoint, &vhu_client_ops, vhu, &vhu->client);
 	if (err)
 		goto err_link;
-	if (viommu_event_setup())
-		vhu_log(vhu, "no asynchronous I/O is left (fs.aio-max-nr): a hostile back end could stop us");
 	*out = vhu;
 	return 0;
 err_link:
@@ -232,6 +233,8 @@ static void serve_timer(struct viommu_vhu *vhu)
 	lock_take(&vhu->lock);
 	late = vhu_late_locked(vhu, &first);
 	lock_drop(&vhu->lock);
+	if (late && first.request == VHU_IOTLB_MSG)
+		vhu_note_late(vhu);
 	if (late)
 		vhu_fail(vhu, "no answer to request %u within %u ms", first.request, vhu_limit_ms(vhu, &first));
 }

@@ -25,6 +25,8 @@ enum {
 	VHU_INVALS = 64,    /* ... to invalidations: beyond, they become one of everything */
 	VHU_BATCH = 64,     /* messages of one socket at a time */
 	VHU_TRIES = 8,      /* translations of one miss at a time, when invalidations keep coming */
+	VHU_LATE = 3,       /* times that a back end may be too late in a minute, before it is given up */
+	VHU_LATE_MS = 60000,
 	VHU_UNCLOSED = 8,   /* descriptors of earlier back ends that are not closed yet, for a new connection */
 	VHU_FAULTS = 256,   /* faults a second that the back end's requests may cause */
 	VHU_WRITES = 16,    /* writes to the configuration that wait */
@@ -143,6 +145,9 @@ struct viommu_vhu {
 	bool ran;     /* at any, since it was given */
 	bool again;   /* it had run when this script began */
 	bool hopeless;
+	/* How often it kept an invalidation waiting for too long, since when; see vhu_note_late(). */
+	unsigned late;
+	uint64_t late_ns;
 	uint64_t features;
 	unsigned count;
 	struct viommu_vhu_ring rings[VIOMMU_VHU_RINGS];
@@ -200,6 +205,8 @@ bool vhu_has(const struct viommu_vhu *vhu, unsigned protocol_feature);
 const struct vhu_script *vhu_next_script(struct viommu_vhu *vhu);
 /* The connection is gone. */
 void vhu_note_loss(struct viommu_vhu *vhu);
+/* It has kept an invalidation waiting for too long, and is about to be cut off. */
+void vhu_note_late(struct viommu_vhu *vhu);
 /* Tell that it has stopped. */
 void vhu_finish_stop(struct viommu_vhu *vhu);
 

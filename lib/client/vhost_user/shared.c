@@ -100,10 +100,12 @@ static void await_readers(struct viommu_vhu *vhu)
 	if (!vhu->inside_ns || acked != vhu->inside_acked)
 		vhu->inside_ns = now;
 	vhu->inside_acked = acked;
-	if (now - vhu->inside_ns > vhu->config.reply_ms * 1000000ull)
+	if (now - vhu->inside_ns > vhu->config.reply_ms * 1000000ull) {
+		vhu_note_late(vhu);
 		vhu_fail(vhu, "the back end does not leave the shared table within %u ms", vhu->config.reply_ms);
-	else
+	} else {
 		vhu_wake_at(vhu, now + TABLE_PAUSE_NS);
+	}
 }
 
 void vhu_serve_table(struct viommu_vhu *vhu)
