@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/client/backend/internal.h"
@@ -333,11 +334,21 @@ int vbe_back_serve(struct viommu_backend *backend)
 	return err;
 }
 
+/* Other files may wait when they are polled. */
+static bool is_unix_stream(int fd)
+{
+	int domain, type;
+	socklen_t domain_size = sizeof(domain), type_size = sizeof(type);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &domain_size) && domain == AF_UNIX &&
+	       !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_size) && type == SOCK_STREAM;
+}
+
 int vbe_back_set(struct viommu_backend *backend, int fd)
 {
 	struct epoll_event event = {.events = EPOLLIN};
 	struct channel back;
-	int err = channel_init(&back, fd, backend->account);
+	int err = is_unix_stream(fd) ? channel_init(&back, fd, backend->account) : -EINVAL;
 
 	if (err) {
 		reaper_close(backend->account, fd);
