@@ -91,7 +91,7 @@ struct viommu_backend_stats {
 /*
  * viommu_backend_create - serve a connection.
  * @fd: a connected Unix stream socket; the back end's from here on, also where this fails
- * Errors: -EINVAL (config), -ENOMEM, -EMFILE and the like.
+ * Errors: -EINVAL (config), -ENOMEM, -EMFILE and the like, those of viommu_event_setup() (event.h).
  */
 VIOMMU_PUBLIC int viommu_backend_create(int fd, const struct viommu_backend_config *config,
 					struct viommu_backend **out);

@@ -17,7 +17,8 @@
  * The back end learns no host address: what the protocol calls user addresses are guest-physical ones.
  *
  * Thread rules: all functions belong to one thread at a time; callbacks come from viommu_vhu_serve(), or where it says so, and may call
- * everything but viommu_vhu_serve() and viommu_vhu_destroy(). Invalidations may begin on any thread.
+ * everything but viommu_vhu_serve() and viommu_vhu_destroy(). Invalidations may begin on any thread. Descriptors that back ends send are
+ * closed on a thread of the library, one in the process, all signals blocked: a peer decides how long that takes.
  */
 #ifndef VIOMMU_VHOST_USER_H
 #define VIOMMU_VHOST_USER_H
