@@ -14,6 +14,8 @@
  *
  * Without VIRTIO_F_ACCESS_PLATFORM addresses are those of guest memory, and nothing is ever asked.
  *
+ * What the front end sends as a notification is looked up in /proc/self/fd: without that file system none is accepted.
+ *
  * Thread rules: one thread serves (create, serve, stopped, destroy), and ops run on it, inside viommu_backend_serve(),
  * viommu_backend_stopped() and viommu_backend_destroy(); what says "any thread" may be called from any. Nothing blocks.
  */
