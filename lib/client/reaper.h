@@ -13,7 +13,7 @@ int reaper_open(struct reaper_account **out);
 /* It lives on until all of its descriptors are closed; waits for that for a moment. NULL is allowed. */
 void reaper_leave(struct reaper_account *account);
 
-/* Close it, soon. A socket is shut down at once. Without an account it is closed here: it is our own. */
+/* Close it, soon; who wants a socket's peer to know at once shuts it down before. Without an account it is closed here: it is our own. */
 void reaper_close(struct reaper_account *account, int fd);
 
 /* How many are not closed yet. */

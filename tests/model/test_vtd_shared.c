@@ -57,6 +57,13 @@ static void map(struct fixture *f, unsigned i)
 	vtd_flush_iotlb(f->d, PAGE, DID, addresses[i], 0);
 }
 
+static void start_mapped(struct fixture *f, bool caching_mode)
+{
+	start(f, caching_mode);
+	for (unsigned i = 0; i < MAPPED; i++)
+		map(f, i);
+}
+
 static void unmap(struct fixture *f, unsigned i)
 {
 	vtd_set(f->d, vtd_entry_at(f->d, &f->tables, addresses[i], 1), 0);
@@ -110,9 +117,7 @@ static void test_a_new_table_has_what_was_mapped_before(void **state)
 	struct fixture f;
 
 	(void)state;
-	start(&f, true);
-	for (unsigned i = 0; i < MAPPED; i++)
-		map(&f, i);
+	start_mapped(&f, true);
 	unmap(&f, 0);
 	close_table(&f);
 	open_table(&f);
@@ -127,9 +132,7 @@ static void test_large_invalidations_leave_what_is_still_mapped(void **state)
 	struct fixture f;
 
 	(void)state;
-	start(&f, true);
-	for (unsigned i = 0; i < MAPPED; i++)
-		map(&f, i);
+	start_mapped(&f, true);
 	vtd_set(f.d, vtd_entry_at(f.d, &f.tables, addresses[1], 1), 0);
 	vtd_flush_iotlb(f.d, DOMAIN, DID, 0, 0);
 	assert_int_equal(present(&f), 0xfd);
@@ -170,9 +173,7 @@ static void test_without_caching_mode_it_takes_a_miss(void **state)
 	struct fixture f;
 
 	(void)state;
-	start(&f, false);
-	for (unsigned i = 0; i < MAPPED; i++)
-		map(&f, i);
+	start_mapped(&f, false);
 	assert_int_equal(present(&f), 0);
 	assert_int_equal(viommu_shared_miss(f.shared, (struct viommu_iova){addresses[2]}, VIOMMU_WRITE), 0);
 	assert_int_equal(present(&f), 1u << 2);

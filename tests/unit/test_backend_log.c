@@ -82,6 +82,17 @@ static void write_page(unsigned page)
 	assert_int_equal(front_touch(&front, IOVA + (uint64_t)page * PAGE, VIOMMU_WRITE, NULL), 0);
 }
 
+/* A burst in which something is translated for writing, not yet over. */
+static void begin_writing(struct viommu_section *section, uint64_t iova, uint64_t len)
+{
+	struct viommu_span span;
+
+	assert_int_equal(set_log(LOG_BYTES, 0), 0);
+	switch_log(true);
+	assert_int_equal(viommu_backend_begin(front.backend, section), 0);
+	assert_int_equal(viommu_dma_translate(section, (struct viommu_iova){iova}, len, VIOMMU_WRITE, &span), 0);
+}
+
 static void test_it_is_offered(void **state)
 {
 	(void)state;
@@ -129,11 +140,7 @@ static void test_marked_when_the_burst_is_over(void **state)
 	struct viommu_span span;
 
 	(void)state;
-	assert_int_equal(set_log(LOG_BYTES, 0), 0);
-	switch_log(true);
-	assert_int_equal(viommu_backend_begin(front.backend, &section), 0);
-	assert_int_equal(viommu_dma_translate(&section, (struct viommu_iova){IOVA + PAGE - 1}, 2, VIOMMU_WRITE, &span),
-			 0);
+	begin_writing(&section, IOVA + PAGE - 1, 2);
 	assert_int_equal(viommu_dma_translate(&section, (struct viommu_iova){IOVA + 5 * PAGE}, 8, VIOMMU_READ, &span),
 			 0);
 	/* The page was found for reading; a write there must not go by what was found. */
@@ -170,13 +177,9 @@ static void test_a_new_log_is_used_when_the_old_one_is_not(void **state)
 	const struct vhu_log second = {LOG_BYTES, PAGE};
 	struct channel_message answer;
 	struct viommu_section section;
-	struct viommu_span span;
 
 	(void)state;
-	assert_int_equal(set_log(LOG_BYTES, 0), 0);
-	switch_log(true);
-	assert_int_equal(viommu_backend_begin(front.backend, &section), 0);
-	assert_int_equal(viommu_dma_translate(&section, (struct viommu_iova){IOVA}, 8, VIOMMU_WRITE, &span), 0);
+	begin_writing(&section, IOVA, 8);
 	front_send(&front, VHU_SET_LOG_BASE, 0, &second, sizeof(second), &log_fd, 1);
 	front_serve(&front);
 	assert_false(front_answer(&front, &answer));

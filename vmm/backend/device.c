@@ -202,19 +202,6 @@ static const struct viommu_backend_ops backend_ops = {
 	.log = log_line,
 };
 
-static bool may_log(struct net_backend *device)
-{
-	struct timespec now;
-	uint64_t ns;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	ns = (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
-	if (device->logged_ns && ns - device->logged_ns < 1000000000ull)
-		return false;
-	device->logged_ns = ns;
-	return true;
-}
-
 static void look_again(void *opaque, uint32_t events)
 {
 	struct net_backend *device = opaque;
@@ -233,7 +220,7 @@ static int ring_unreachable(struct net_backend *device, struct net_backend_queue
 	timerfd_settime(device->again.fd, 0, &second, NULL);
 	if (!queue->unreachable) {
 		viommu_backend_error(device->connection, index_of(queue));
-		if (may_log(device))
+		if (vmm_log_may(&device->limit))
 			vmm_log("queue %u: the ring cannot be reached", index_of(queue));
 	}
 	queue->unreachable = true;
@@ -282,7 +269,7 @@ static void broken(struct net_card *card, unsigned index, int error)
 	struct net_backend *device = device_of(card);
 
 	device->queues[index].broken = true;
-	if (may_log(device))
+	if (vmm_log_may(&device->limit))
 		vmm_log("queue %u: the ring is broken: %s", index, strerror(-error));
 	viommu_backend_error(device->connection, index);
 }

@@ -8,6 +8,7 @@
 
 #include <viommu/backend.h>
 
+#include "vmm/util/log.h"
 #include "vmm/virtio/net_card.h"
 
 struct net_backend;
@@ -30,7 +31,7 @@ struct net_backend {
 	/* The connection is over: 0, the front end has closed it, or why. It may be closed from here. */
 	void (*over)(void *opaque, int error);
 	void *opaque;
-	uint64_t logged_ns;
+	struct log_limit limit;
 	struct net_backend_queue queues[NET_PAIR_QUEUES * NET_MAX_PAIRS];
 	struct net_pair pairs[NET_MAX_PAIRS];
 };

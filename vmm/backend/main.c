@@ -147,7 +147,8 @@ static void connection_over(void *opaque, int error)
 	int err;
 
 	(void)opaque;
-	vmm_log("the front end has gone%s%s", error ? ": " : "", error ? strerror(-error) : "");
+	if (vmm_log_may(&server.device.limit))
+		vmm_log("the front end has gone%s%s", error ? ": " : "", error ? strerror(-error) : "");
 	if (server.options.once || server.device.card.tap_gone) {
 		server.status = server.device.card.tap_gone ? STATUS_FAILED : STATUS_OK;
 		loop_stop(server.loop);
@@ -171,11 +172,13 @@ static void take_connection(void *opaque, uint32_t events)
 	}
 	err = net_backend_connect(&server.device, fd);
 	if (err) {
-		vmm_log("a front end cannot be served: %s", strerror(-err));
+		if (vmm_log_may(&server.device.limit))
+			vmm_log("a front end cannot be served: %s", strerror(-err));
 		return;
 	}
 	loop_remove(server.loop, &server.watch);
-	vmm_log("a front end has come");
+	if (vmm_log_may(&server.device.limit))
+		vmm_log("a front end has come");
 }
 
 static void end_cb(int signal)

@@ -6,9 +6,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { LOG_LINE_MAX = 1024, LOG_NAME_MAX = 64 };
+enum { LOG_LINE_MAX = 1024, LOG_NAME_MAX = 64, LIMIT_SECONDS = 5, LIMIT_LINES = 10 };
 
 static const char *log_name = "viommu";
 
@@ -41,4 +42,15 @@ void vmm_log(const char *format, ...)
 		/* Nobody is left to tell. */
 	}
 	errno = saved;
+}
+
+bool vmm_log_may(struct log_limit *limit)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (now.tv_sec / LIMIT_SECONDS != limit->window)
+		limit->lines = 0;
+	limit->window = now.tv_sec / LIMIT_SECONDS;
+	return limit->lines++ < LIMIT_LINES;
 }

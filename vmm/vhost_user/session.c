@@ -15,7 +15,6 @@
 
 #include "vmm/util/log.h"
 
-enum { SAY_SECONDS = 5, SAY_LINES = 10 };
 enum { RETRY_MS = 100, REPLY_MS = 4500, FIRST_MS = 30000, NS_PER_MS = 1000000 };
 
 static int say(const struct vhu_session *session, const char *problem)
@@ -31,8 +30,7 @@ static int get_ready(const struct vhu_session *session)
 
 	if (err)
 		say(session, "no asynchronous I/O can be had, without which a hostile back end could stop this "
-			     "machine; as root: sysctl "
-			     "fs.aio-max-nr=1048576");
+			     "machine; as root: sysctl fs.aio-max-nr=1048576");
 	return err;
 }
 
@@ -47,14 +45,6 @@ int vhu_session_check(const char *what, const char *path)
 	if (stat(path, &stat_buf))
 		return say(&session, strerror(errno));
 	return S_ISSOCK(stat_buf.st_mode) ? get_ready(&session) : say(&session, "not a socket");
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / NS_PER_MS;
 }
 
 /* Never waits: a back end that does not accept is as good as none. */
@@ -105,22 +95,11 @@ static void on_retry(void *opaque, uint32_t events)
 		retry_soon(session);
 }
 
-/* A back end that comes and goes as often as it likes does not fill the log. */
-static bool may_say(struct vhu_session *session)
-{
-	const int64_t window = now_ms() / (SAY_SECONDS * 1000);
-
-	if (window != session->window)
-		session->lines = 0;
-	session->window = window;
-	return session->lines++ < SAY_LINES;
-}
-
 static void on_ready(void *opaque)
 {
 	struct vhu_session *session = opaque;
 
-	if (session->down && may_say(session))
+	if (session->down && vmm_log_may(&session->limit))
 		vmm_log("%s vhost-user=%s: connected again", session->what, session->path);
 	session->down = false;
 	session->why[0] = 0;
@@ -159,7 +138,7 @@ static void on_lost(void *opaque, const char *why)
 	snprintf(session->why, sizeof(session->why), "%s", why);
 	if (!session->retrying) /* not connected for the first time yet: who waits for it says so */
 		return;
-	if (!told && may_say(session))
+	if (!told && vmm_log_may(&session->limit))
 		vmm_log("%s vhost-user=%s: %s; trying to connect again", session->what, session->path, why);
 	session->down = true;
 	session->ops->lost(session->opaque);
@@ -172,7 +151,7 @@ static void on_log(void *opaque, const char *line)
 {
 	struct vhu_session *session = opaque;
 
-	if (may_say(session))
+	if (vmm_log_may(&session->limit))
 		vmm_log("%s vhost-user=%s: %s", session->what, session->path, line);
 }
 
@@ -193,6 +172,14 @@ static void on_readable(void *opaque, uint32_t events)
 	viommu_vhu_serve(session->vhu);
 	if (session->progress)
 		session->progress(session->progress_opaque);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / NS_PER_MS;
 }
 
 /* The guest does not run yet, so that there is time to wait; but not for ever. */

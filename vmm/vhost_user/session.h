@@ -8,6 +8,7 @@
 
 #include <viommu/viommu.h>
 
+#include "vmm/util/log.h"
 #include "vmm/util/loop.h"
 
 struct vhu_session_ops {
@@ -31,9 +32,8 @@ struct vhu_session {
 	void *opaque;
 	void (*progress)(void *opaque); /* an invalidation may be complete now; may be NULL */
 	void *progress_opaque;
-	char why[160];  /* told last */
-	int64_t window; /* the stretch of time in which so many lines were told */
-	unsigned lines;
+	char why[160];          /* told last */
+	struct log_limit limit; /* a back end may come and go as often as it likes */
 };
 
 /* Before there is a machine: is there a socket? -errno after a line. */
