@@ -7,8 +7,10 @@
 #define VMM_VIRTIO_BLK_H
 
 #include <liburing.h>
+#include <stdatomic.h>
 #include <sys/uio.h>
 
+#include "vmm/util/log.h"
 #include "vmm/virtio/blk_image.h"
 #include "vmm/virtio/virtio.h"
 
@@ -31,6 +33,7 @@ struct blk_request {
 	uint8_t status;     /* VIRTIO_BLK_S_* */
 	bool held;
 	bool in_kernel, cancelled; /* a step is in flight; its end was asked for */
+	_Atomic bool in_the_way;   /* an invalidation has waited for this step for long: any thread says so */
 	struct viommu_hold hold;
 	struct viommu_span spans[BLK_STEP_SPANS];
 	struct iovec iov[BLK_STEP_SPANS];
@@ -45,8 +48,10 @@ struct virtio_blk {
 	struct loop_watch ring_watch;
 	struct loop_work submit_work; /* the kernel could not take what we submitted: try again */
 	struct loop_work kick_work;   /* more chains than one burst */
-	unsigned in_flight;           /* requests in the kernel's hands */
-	int write_flags; /* RWF_DSYNC for a driver that knows no FLUSH: its writes are stable when they end */
+	struct loop_work cancel_work; /* steps are in the way of an invalidation */
+	struct log_limit limit;
+	unsigned in_flight; /* requests in the kernel's hands */
+	int write_flags;    /* RWF_DSYNC for a driver that knows no FLUSH: its writes are stable when they end */
 	bool resetting;
 	unsigned taken[VIRTIO_MAX_QUEUES]; /* requests of each queue that are not given back */
 	uint32_t queue_resets;             /* a bit for each queue that the driver resets */

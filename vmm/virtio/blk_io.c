@@ -36,9 +36,30 @@ static void cancel(struct blk_request *request)
  * The guest takes away memory that this request uses, and has waited for long. What the kernel cannot cancel goes on; then
  * the endpoint fails at the deadline.
  */
+static void cancel_in_the_way(void *opaque)
+{
+	struct virtio_blk *blk = opaque;
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < BLK_REQUESTS; i++) {
+		struct blk_request *request = &blk->requests[i];
+
+		if (!atomic_exchange(&request->in_the_way, false) || !request->held)
+			continue;
+		cancel(request);
+		count++;
+	}
+	if (count && vmm_log_may(&blk->limit))
+		vmm_log("%s: %u requests keep an unmap waiting, and are to be ended", blk->dev.pci.name, count);
+}
+
+/* Invalidations are polled by any thread, vCPUs' among them; the ring is the I/O thread's. */
 static void cancel_hold(struct viommu_hold *hold)
 {
-	cancel((struct blk_request *)((char *)hold - offsetof(struct blk_request, hold)));
+	struct blk_request *request = (struct blk_request *)((char *)hold - offsetof(struct blk_request, hold));
+
+	atomic_store(&request->in_the_way, true);
+	loop_post(request->blk->env.loop, &request->blk->cancel_work);
 }
 
 /* Pieces for the next step: as many as there is room for. 0 or an error of the translation. */
@@ -52,6 +73,7 @@ static int prepare_data(struct viommu_section *section, struct blk_request *requ
 		return count;
 	for (int i = 0; i < count; i++)
 		request->iov[i] = (struct iovec){request->spans[i].host, request->spans[i].len};
+	atomic_store_explicit(&request->in_the_way, false, memory_order_relaxed); /* that was about the step before */
 	request->hold = (struct viommu_hold){.cancel = cancel_hold};
 	viommu_dma_hold(section, &request->hold, request->spans, (size_t)count);
 	request->held = true;
@@ -228,6 +250,7 @@ int blk_io_init(struct virtio_blk *blk)
 		goto err_log;
 	share_workers(blk);
 	blk->submit_work = (struct loop_work){.run = submit_again, .opaque = blk};
+	blk->cancel_work = (struct loop_work){.run = cancel_in_the_way, .opaque = blk};
 	ret = watch_ring(blk);
 	if (ret)
 		goto err_ring;
@@ -266,6 +289,7 @@ void blk_io_fini(struct virtio_blk *blk)
 {
 	assert(!blk->in_flight);
 	loop_cancel(blk->env.loop, &blk->submit_work);
+	loop_cancel(blk->env.loop, &blk->cancel_work);
 	loop_remove(blk->env.loop, &blk->ring_watch);
 	io_uring_queue_exit(&blk->ring);
 	close(blk->ring_fd);
