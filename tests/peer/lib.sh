@@ -90,13 +90,13 @@ few_drivers()
 }
 
 # DPDK's: start_dpdk SOCKET TAP ADDRESS. It polls on the processor that runs no guests. Frames go between the socket and a tap of its
-# own. It offers a frame again that the guest's side could not take: where a translation is missed DPDK takes none. It wants no socket of
-# one that was killed. Locked memory would mean that it reads all of the guest's before it answers.
+# own. It offers a frame again that the guest's side could not take, for 200 ms: where a translation is missed DPDK takes none, and it
+# leaves the monitor little of that processor to answer. It wants no socket of one that was killed. Locked memory would mean that it reads all of the guest's before it answers.
 start_dpdk()
 {
 	few_drivers
 	rm -f "$1"
-	printf 'set burst tx delay 50 retry 400\nset fwd io retry\n' >"$WORK/testpmd"
+	printf 'set burst tx delay 50 retry 4000\nset fwd io retry\n' >"$WORK/testpmd"
 	dpdk-testpmd --no-huge --no-pci -m 256 --file-prefix "$2" --lcores 0@0,1@0 \
 		--vdev "net_vhost0,iface=$1,iommu-support=1,client=0" --vdev "net_tap0,iface=$2,mac=fixed" -- \
 		--no-mlockall --cmdline-file "$WORK/testpmd" --total-num-mbufs 8192 --nb-cores 1 < <(sleep infinity) >"$WORK/dpdk.log" 2>&1 &
