@@ -318,6 +318,44 @@ static void test_restart_keeps_order(void **state)
 	assert_false(peer_take(peer));
 }
 
+/*
+ * A back end is lost while no DMA may be done: the next one finds new rings all the same, and gets what the guest has not heard of. What
+ * was copied before, and could not be pushed yet, comes first.
+ */
+static void test_restart_without_dma(void **state)
+{
+	struct peer *peer = peer_create(SIZE, SIZE, 512, (struct shadow_config){.failed_status = -1});
+	const uint16_t count = 20;
+	struct vring_used_elem elem;
+	unsigned left = 0;
+
+	(void)state;
+	for (uint16_t i = 0; i < count; i++)
+		guest_offer(peer, i, 0, 0, TO, FULL, FULL);
+	peer_do_take(peer);
+	for (unsigned i = 0; i < count; i++) {
+		assert_true(peer_take(peer));
+		peer_claim(peer, peer->head, FULL);
+	}
+	peer_publish(peer);
+	assert_true(shadow_give(&peer->shadow, &peer->ring->vq, &peer->ring->section) & SHADOW_MORE);
+	expect_nothing(peer);
+	assert_int_equal(shadow_restart(&peer->shadow, &peer->ring->vq, NULL), 0);
+	peer_begin(peer);
+	for (; peer_take(peer); left++)
+		peer_claim(peer, peer->head, 1);
+	assert_in_range(left, 1, count - 1);
+	peer_publish(peer);
+	assert_true(peer_do_give(peer) & SHADOW_INTERRUPT);
+	for (uint16_t i = 0; i < count; i++) {
+		assert_true(guest_used(peer, &elem));
+		assert_int_equal(elem.id, i);
+		assert_int_equal(elem.len, i < count - left ? FULL : 1);
+	}
+	expect_nothing(peer);
+	peer_destroy(peer);
+}
+
 /* What the back end publishes at once, the guest sees at once, however many calls that takes: a frame may have several buffers. */
 static void test_entries_stay_together(void **state)
 {
@@ -593,6 +631,7 @@ int main(void)
 		TEST(test_hostile_entries),
 		TEST(test_length_too_long_is_clamped),
 		TEST(test_restart_keeps_order),
+		TEST(test_restart_without_dma),
 		TEST(test_entries_stay_together),
 		TEST(test_kicks_are_asked_for),
 		TEST(test_memory_is_sealed),

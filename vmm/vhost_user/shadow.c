@@ -161,6 +161,11 @@ int shadow_give(struct shadow *shadow, struct vq *vq, struct viommu_section *sec
 	uint64_t spent = 0;
 	int ret = shadow->broken ? -EPROTO : 0, flags = 0;
 
+	/* What shadow_restart() could not push goes first: there is room for one round of entries. */
+	if (!ret && shadow->seen == shadow->goal && shadow->pending_count) {
+		ret = push(shadow, vq, section);
+		return ret < 0 ? ret : ret | SHADOW_MORE;
+	}
 	if (!ret && shadow->seen == shadow->goal)
 		ret = shadow_ring_look(shadow);
 	while (!ret && shadow->seen != shadow->goal && spent < SHADOW_BURST)
@@ -202,11 +207,11 @@ static void post_again(struct shadow *shadow)
 	shadow_ring_publish(shadow, 0);
 }
 
-int shadow_restart(struct shadow *shadow, struct vq *vq, struct viommu_section *section)
+/* What the last back end has used. Were it alive, it could make this last for ever, so the number of times is limited. */
+static int give_rest(struct shadow *shadow, struct vq *vq, struct viommu_section *section)
 {
 	int ret = SHADOW_MORE, flags = 0;
 
-	/* What the last back end has used. Were it alive, it could make this last for ever, so the number of times is limited. */
 	for (unsigned i = 0; i < 2u * shadow->size && ret > 0 && (ret & SHADOW_MORE); i++) {
 		ret = shadow_give(shadow, vq, section);
 		if (ret > 0)
@@ -215,9 +220,16 @@ int shadow_restart(struct shadow *shadow, struct vq *vq, struct viommu_section *
 	if (ret < 0 && ret != -EPROTO)
 		return ret;
 	ret = push(shadow, vq, section);
+	return ret < 0 ? ret : flags | ret;
+}
+
+int shadow_restart(struct shadow *shadow, struct vq *vq, struct viommu_section *section)
+{
+	const int ret = section ? give_rest(shadow, vq, section) : 0;
+
 	shadow_ring_clear(shadow);
 	post_again(shadow);
-	return ret < 0 ? ret : flags | ret;
+	return ret;
 }
 
 void shadow_reset(struct shadow *shadow)

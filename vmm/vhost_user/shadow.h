@@ -104,7 +104,8 @@ int shadow_give(struct shadow *shadow, struct vq *vq, struct viommu_section *sec
 /*
  * Another back end takes over: what the last one has used is given back, as far as it makes sense, and all other requests are put anew,
  * in the order in which the guest made them available, into rings that begin at 0. A request that the old one performed without saying so
- * is performed twice. SHADOW_INTERRUPT or 0, or an error of the guest's queue.
+ * is performed twice. Without a section (NULL), because the device may do no DMA now, that holds for all that was not copied yet, and what
+ * was reaches the guest with the next shadow_give(). SHADOW_INTERRUPT and SHADOW_ROOM or 0, or an error of the guest's queue.
  */
 int shadow_restart(struct shadow *shadow, struct vq *vq, struct viommu_section *section);
 
