@@ -37,6 +37,7 @@ int viommu_vhu_start(struct viommu_vhu *vhu, uint64_t features, const struct vio
 	vhu->count = count;
 	vhu->features = features;
 	vhu->given = true;
+	vhu_note_parts(vhu);
 	vhu->stopping = vhu->running = vhu->ran = vhu->hopeless = false;
 	vhu_proceed(vhu);
 	return 0;
@@ -67,6 +68,7 @@ void vhu_finish_stop(struct viommu_vhu *vhu)
 {
 	vhu->given = vhu->stopping = vhu->running = vhu->ran = vhu->hopeless = false;
 	vhu->late = 0;
+	vhu_forget_parts(vhu);
 	if (vhu->inflight_fd >= 0)
 		reaper_close(vhu->account, vhu->inflight_fd);
 	vhu->inflight_fd = -1;

@@ -125,7 +125,7 @@ static void cut(struct viommu_vhu *vhu)
 		channel_fini(&vhu->channel);
 	}
 	vhu->open = vhu->iotlb = vhu->owed = vhu->updated = false;
-	vhu->pending_count = vhu->updates = vhu->invals = 0;
+	vhu->pending_count = vhu->updates = vhu->invals = vhu->untold = 0;
 	memset(vhu->starts, 0, sizeof(vhu->starts));
 	vhu->broken = 0;
 	lock_drop(&vhu->lock);
@@ -281,6 +281,8 @@ void viommu_vhu_serve(struct viommu_vhu *vhu)
 		vhu_receive(vhu);
 	if (vhu->open && !vhu->why[0])
 		vhu_serve_table(vhu);
+	if (vhu->open && !vhu->why[0])
+		vhu_retell(vhu);
 	/* Sooner told of what it sent than that it has gone. */
 	if (vhu->requests_open && !vhu->why[0])
 		vhu_serve_requests(vhu);

@@ -98,6 +98,9 @@ struct viommu_vhu {
 	unsigned updates GUARDED_BY(lock), invals GUARDED_BY(lock); /* of those pending */
 	/* First pages of translations that were sent, by their hash, + 1; see iotlb.c. */
 	uint64_t starts[VHU_STARTS] GUARDED_BY(lock);
+	/* Where the rings are, and how many of these the back end is still to be told of, the last ones first; see retell.c. */
+	struct range parts[3 * VIOMMU_VHU_RINGS] GUARDED_BY(lock);
+	unsigned part_count GUARDED_BY(lock), untold GUARDED_BY(lock);
 	bool table GUARDED_BY(lock);   /* the back end reads a shared table */
 	bool updated GUARDED_BY(lock); /* and has got an update at this connection all the same */
 	bool refill GUARDED_BY(lock);  /* the table is to begin anew */
@@ -245,6 +248,16 @@ int vhu_iotlb_answer(struct viommu_vhu *vhu, const struct vhu_pending *pending, 
  */
 int vhu_iotlb_miss(struct viommu_vhu *vhu, const struct vhu_iotlb *miss);
 void vhu_iotlb_blocked(struct viommu_vhu *vhu, const struct vhu_iotlb *blocked);
+
+/* As if the back end had asked, but what is not mapped is no fault. 0; -EAGAIN: try again; -ECANCELED: no DMA now. *told: what it covers. */
+int vhu_tell(struct viommu_vhu *vhu, uint64_t iova, struct range *told);
+
+/* retell.c: of the rings, after invalidations */
+void vhu_note_parts(struct viommu_vhu *vhu);
+void vhu_forget_parts(struct viommu_vhu *vhu);
+/* Something of this range is not known to the back end any more. */
+void vhu_retell_locked(struct viommu_vhu *vhu, struct range range) REQUIRES(vhu->lock);
+void vhu_retell(struct viommu_vhu *vhu);
 
 /* request.c: what the back end asks */
 int vhu_fill_requests_fd(struct viommu_vhu *vhu, struct channel_message *message);

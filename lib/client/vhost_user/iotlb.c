@@ -76,6 +76,13 @@ static void send_invalidate_locked(struct viommu_vhu *vhu, struct range range, u
 			  VHU_FOR_INVALIDATE, ticket);
 }
 
+/* One that is asked for: what it takes away of the rings they are told of again. */
+static void invalidate_locked(struct viommu_vhu *vhu, struct range range, uint64_t ticket) REQUIRES(vhu->lock)
+{
+	send_invalidate_locked(vhu, range, ticket);
+	vhu_retell_locked(vhu, range);
+}
+
 /* Begins with the context's lock held. */
 static void on_invalidate(void *opaque, struct viommu_iova first, struct viommu_iova last, uint64_t ticket)
 {
@@ -90,7 +97,7 @@ static void on_invalidate(void *opaque, struct viommu_iova first, struct viommu_
 	if (iotlb && (vhu->owed || vhu->invals >= VHU_INVALS))
 		vhu->owed = true;
 	else if (iotlb)
-		send_invalidate_locked(vhu, (struct range){first.value, last.value}, ticket);
+		invalidate_locked(vhu, (struct range){first.value, last.value}, ticket);
 	if (!iotlb)
 		viommu_client_ack(vhu->client, ticket);
 	lock_drop(&vhu->lock);
@@ -109,7 +116,7 @@ int vhu_iotlb_answer(struct viommu_vhu *vhu, const struct vhu_pending *pending, 
 	lock_take(&vhu->lock);
 	if (vhu->owed) {
 		vhu->owed = false;
-		send_invalidate_locked(vhu, everything, vhu->asked);
+		invalidate_locked(vhu, everything, vhu->asked);
 	}
 	lock_drop(&vhu->lock);
 	viommu_client_ack(vhu->client, pending->ticket);
@@ -306,10 +313,46 @@ int vhu_iotlb_miss(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
 	return -EAGAIN;
 }
 
+/* What is mapped there, and is no access: 0; -EAGAIN; -ECANCELED: no DMA now; -EFAULT: nothing that can be told. */
+static int peek(struct viommu_vhu *vhu, uint64_t iova, struct viommu_run *run)
+{
+	struct viommu_section section;
+	int err = viommu_dma_begin(vhu->config.endpoint, &section);
+
+	if (err)
+		return -EFAULT;
+	err = may_dma(vhu) ? viommu_dma_run(&section, (struct viommu_iova){iova}, 0, false, run) : -ECANCELED;
+	viommu_dma_end(&section);
+	if (err == -EAGAIN || err == -ECANCELED)
+		return err;
+	return err || run->fd < 0 || !run->access ? -EFAULT : 0;
+}
+
+int vhu_tell(struct viommu_vhu *vhu, uint64_t iova, struct range *told)
+{
+	struct viommu_run run;
+
+	for (unsigned i = 0; i < VHU_TRIES; i++) {
+		uint64_t before = generation(vhu);
+		int err = peek(vhu, iova, &run);
+
+		if (err == -EAGAIN)
+			continue;
+		if (err)
+			return err == -ECANCELED ? err : 0;
+		if (vhu->config.write_implies_read && run.access & VIOMMU_WRITE)
+			run.access |= VIOMMU_READ;
+		*told = (struct range){run.first.value, run.last.value};
+		if (send_answer(vhu, &run, iova, before))
+			return 0;
+	}
+	*told = (struct range){1, 0};
+	return -EAGAIN;
+}
+
 /* Of what is mapped from rest->first on. False: there is nothing more, or no room. */
 static bool push(struct viommu_vhu *vhu, struct range *rest)
 {
-	struct viommu_section section;
 	struct viommu_run run;
 
 	lock_take(&vhu->lock);
@@ -317,13 +360,7 @@ static bool push(struct viommu_vhu *vhu, struct range *rest)
 	uint64_t before = vhu->generation;
 
 	lock_drop(&vhu->lock);
-	if (!room || viommu_dma_begin(vhu->config.endpoint, &section))
-		return false;
-	int err =
-		may_dma(vhu) ? viommu_dma_run(&section, (struct viommu_iova){rest->first}, 0, false, &run) : -ECANCELED;
-
-	viommu_dma_end(&section);
-	if (err || run.fd < 0 || !run.access)
+	if (!room || peek(vhu, rest->first, &run))
 		return false;
 	clip(&run, *rest);
 	lock_take(&vhu->lock);
@@ -338,15 +375,22 @@ static bool push(struct viommu_vhu *vhu, struct range *rest)
 	return valid && run.last.value != rest->last;
 }
 
-/*
- * What the guest has just mapped it will use soon. With the context's lock held, on the thread that maps. After an attach, which tells of
- * everything, the back end asks for what it needs.
- */
+/* After an attach, which tells of everything, the back end asks for what it needs, but perhaps not for its rings. */
+static void on_attach(struct viommu_vhu *vhu)
+{
+	lock_take(&vhu->lock);
+	vhu_retell_locked(vhu, everything);
+	lock_drop(&vhu->lock);
+}
+
+/* What the guest has just mapped it will use soon. With the context's lock held, on the thread that maps. */
 static void on_map(void *opaque, struct viommu_iova first, struct viommu_iova last)
 {
 	struct viommu_vhu *vhu = opaque;
 	struct range rest = {first.value, last.value};
 
+	if (range_contains(rest, everything))
+		on_attach(vhu);
 	if (!vhu->config.push_maps || range_contains(rest, everything))
 		return;
 	for (unsigned i = 0; i < VHU_PUSHES && push(vhu, &rest); i++)
@@ -365,7 +409,7 @@ void viommu_vhu_flush(struct viommu_vhu *vhu)
 	if (vhu->iotlb && vhu->invals >= VHU_INVALS)
 		vhu->owed = true;
 	else if (vhu->iotlb && !vhu->owed)
-		send_invalidate_locked(vhu, everything, 0);
+		invalidate_locked(vhu, everything, 0);
 	lock_drop(&vhu->lock);
 }
 
