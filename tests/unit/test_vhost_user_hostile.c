@@ -244,6 +244,7 @@ static void start(struct front *f)
 	assert_int_equal(front_start(f, 2), 0);
 	front_pump(f);
 	assert_int_equal(f->started, 1);
+	front_ask(f);
 }
 
 static void expect_lost(struct front *f, const char *why)
@@ -483,6 +484,7 @@ static void test_who_is_late_again_and_again_is_given_up(void **state)
 		if (i < 3) {
 			front_connect(f);
 			front_pump(f);
+			front_ask(f);
 		}
 	}
 	/* Until the driver begins anew. */

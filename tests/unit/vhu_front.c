@@ -186,6 +186,16 @@ int front_start(struct front *f, unsigned count)
 	return viommu_vhu_start(f->vhu, features | (f->config.iommu ? 1ull << 33 : 0), rings, count);
 }
 
+void front_ask(struct front *f)
+{
+	const unsigned before = f->back.updates;
+
+	back_iotlb(&f->back, VHU_IOTLB_MISS, 0x10000, VIOMMU_READ, 0);
+	front_pump(f);
+	assert_int_equal(f->back.updates, before + 1);
+	f->back.updates = before;
+}
+
 void front_map(struct front *f, uint64_t iova, uint64_t size, uint64_t gpa, unsigned access)
 {
 	assert_int_equal(viommu_map(f->domain, (struct viommu_iova){iova}, (struct viommu_iova){iova + size - 1},

@@ -41,6 +41,8 @@ void front_connect(struct front *f);
 void front_pump(struct front *f);
 /* Start `count` rings whose three parts lie in pages of their own from IOVA 0x10000 on; they are mapped one to one first. */
 int front_start(struct front *f, unsigned count);
+/* The back end asks for the first ring, as one would, and so has something to forget. It is not counted in f->back. */
+void front_ask(struct front *f);
 struct viommu_vhu_ring front_ring(struct front *f, unsigned index);
 void front_map(struct front *f, uint64_t iova, uint64_t size, uint64_t gpa, unsigned access);
 /* Unmap and begin; not polled. */

@@ -102,7 +102,8 @@ struct viommu_vhu {
 	struct range parts[3 * VIOMMU_VHU_RINGS] GUARDED_BY(lock);
 	unsigned part_count GUARDED_BY(lock), untold GUARDED_BY(lock);
 	bool table GUARDED_BY(lock);   /* the back end reads a shared table */
-	bool updated GUARDED_BY(lock); /* and has got an update at this connection all the same */
+	bool updated GUARDED_BY(lock); /* the back end has got an update at this connection */
+	bool runs GUARDED_BY(lock);    /* it has rings and the memory that they are in: maps may be pushed */
 	bool refill GUARDED_BY(lock);  /* the table is to begin anew */
 	bool owed GUARDED_BY(lock);    /* an invalidation of everything, for `asked` */
 	struct viommu_vhu_stats stats GUARDED_BY(lock);

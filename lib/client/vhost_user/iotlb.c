@@ -89,8 +89,8 @@ static void on_invalidate(void *opaque, struct viommu_iova first, struct viommu_
 	struct viommu_vhu *vhu = opaque;
 
 	lock_take(&vhu->lock);
-	/* Who reads the shared table and was never sent an update has nothing to forget: the table's client waits for it. */
-	bool iotlb = vhu->iotlb && (!vhu->table || vhu->updated);
+	/* Who was never sent an update has nothing to forget: its table, if it reads one, waits for it on its own. */
+	bool iotlb = vhu->iotlb && vhu->updated;
 
 	vhu->generation++;
 	vhu->asked = ticket;
@@ -356,7 +356,7 @@ static bool push(struct viommu_vhu *vhu, struct range *rest)
 	struct viommu_run run;
 
 	lock_take(&vhu->lock);
-	bool room = vhu->iotlb && !vhu->table && vhu->updates < VHU_UPDATES;
+	bool room = vhu->runs && !vhu->table && vhu->updates < VHU_UPDATES;
 	uint64_t before = vhu->generation;
 
 	lock_drop(&vhu->lock);
@@ -406,9 +406,9 @@ void viommu_vhu_flush(struct viommu_vhu *vhu)
 	vhu->refill = vhu->table;
 	if (vhu->refill)
 		vhu_wake_locked(vhu);
-	if (vhu->iotlb && vhu->invals >= VHU_INVALS)
+	if (vhu->updated && vhu->invals >= VHU_INVALS)
 		vhu->owed = true;
-	else if (vhu->iotlb && !vhu->owed)
+	else if (vhu->updated && !vhu->owed)
 		invalidate_locked(vhu, everything, 0);
 	lock_drop(&vhu->lock);
 }

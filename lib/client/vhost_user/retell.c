@@ -34,6 +34,7 @@ void vhu_note_parts(struct viommu_vhu *vhu)
 void vhu_forget_parts(struct viommu_vhu *vhu)
 {
 	lock_take(&vhu->lock);
+	vhu->runs = false;
 	vhu->part_count = vhu->untold = 0;
 	lock_drop(&vhu->lock);
 }

@@ -223,6 +223,9 @@ static int fill_enable(struct viommu_vhu *vhu, struct channel_message *message)
 static void started(struct viommu_vhu *vhu)
 {
 	vhu->running = true;
+	lock_take(&vhu->lock);
+	vhu->runs = true;
+	lock_drop(&vhu->lock);
 	if (vhu->config.ops->started)
 		vhu->config.ops->started(vhu->config.opaque);
 }
