@@ -52,7 +52,7 @@ void vhu_retell_locked(struct viommu_vhu *vhu, struct range range)
 static bool take_part(struct viommu_vhu *vhu, struct range *out)
 {
 	lock_take(&vhu->lock);
-	bool some = vhu->untold && vhu->iotlb && !vhu->table && vhu->updates < VHU_UPDATES;
+	bool some = vhu->untold && vhu->runs && !vhu->table && vhu->updates < VHU_UPDATES;
 
 	if (some)
 		*out = vhu->parts[--vhu->untold];
