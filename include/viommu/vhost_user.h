@@ -169,6 +169,12 @@ VIOMMU_PUBLIC bool viommu_vhu_ready(const struct viommu_vhu *vhu);
  */
 VIOMMU_PUBLIC bool viommu_vhu_stuck(const struct viommu_vhu *vhu);
 
+/*
+ * viommu_vhu_crowded - is more of what earlier back ends sent still to be closed than a new connection may add to? Then viommu_vhu_connect()
+ * says -EAGAIN: ask before connecting a socket, or a back end gets connections that end at once.
+ */
+VIOMMU_PUBLIC bool viommu_vhu_crowded(const struct viommu_vhu *vhu);
+
 /* viommu_vhu_features - what the latest back end offers of the configuration's features (and of nothing else, but for bit 33). */
 VIOMMU_PUBLIC uint64_t viommu_vhu_features(const struct viommu_vhu *vhu);
 

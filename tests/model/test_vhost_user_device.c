@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/unit/lingering.h"
 #include "tests/unit/vhu_front.h"
 #include "vmm/kvm/kvm.h"
 #include "vmm/vhost_user/device.h"
@@ -394,6 +395,45 @@ static void test_goes_on_when_the_back_end_is_back(void **state)
 	assert_int_equal(counted(w, &w->connections), 4);
 }
 
+/* Answers to nothing, whose descriptors cannot be closed before the other ends are. */
+static void leave_lingering(struct world *w, int others[2 * CHANNEL_FDS])
+{
+	struct channel_message message = {.header = {.request = VHU_GET_FEATURES, .flags = VHU_REPLY, .size = 8}};
+
+	pthread_mutex_lock(&w->lock);
+	for (unsigned i = 0; i < 2; i++) {
+		for (; message.fd_count < CHANNEL_FDS; message.fd_count++)
+			message.fds[message.fd_count] = lingering(60, others++);
+		assert_int_equal(channel_send(&w->back.channel, &message), 0);
+		channel_close_fds(&message);
+		message.fd_count = 0;
+	}
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* So long it is not connected to again: a connection that ends at once is none that a back end could use. */
+static void test_no_connection_while_descriptors_are_closed(void **state)
+{
+	struct world *w = *state;
+	const struct timespec pause = {.tv_nsec = 10000000};
+	int others[2 * CHANNEL_FDS];
+
+	map_rings(w);
+	assert_int_equal(make_net(w, 1), 0);
+	boot(w);
+	wait_for(w, &w->enables, 2);
+	leave_lingering(w, others);
+	for (unsigned i = 0; i < 50; i++) {
+		run_loop(w);
+		nanosleep(&pause, NULL);
+	}
+	assert_int_equal(counted(w, &w->connections), 1);
+	for (unsigned i = 0; i < 2 * CHANNEL_FDS; i++)
+		close(others[i]);
+	wait_for(w, &w->enables, 4);
+	assert_int_equal(counted(w, &w->connections), 2);
+}
+
 static void miss(struct world *w, uint64_t iova)
 {
 	pthread_mutex_lock(&w->lock);
@@ -626,6 +666,7 @@ int main(void)
 		TEST(test_rings_are_handed_over),
 		TEST(test_features_are_both_sides),
 		TEST(test_goes_on_when_the_back_end_is_back),
+		TEST(test_no_connection_while_descriptors_are_closed),
 		TEST(test_only_what_a_ring_needs_is_a_fault),
 		TEST(test_isolated_back_end_that_breaks_the_rules),
 		TEST(test_reset_waits_for_the_back_end),

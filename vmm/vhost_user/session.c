@@ -91,7 +91,7 @@ static void on_retry(void *opaque, uint32_t events)
 	(void)events;
 	if (read(session->retry_fd, &count, sizeof(count)) != sizeof(count))
 		return;
-	if (viommu_vhu_stuck(session->vhu) || connect_now(session))
+	if (viommu_vhu_stuck(session->vhu) || viommu_vhu_crowded(session->vhu) || connect_now(session))
 		retry_soon(session);
 }
 

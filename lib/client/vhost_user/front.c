@@ -183,8 +183,7 @@ int viommu_vhu_connect(struct viommu_vhu *vhu, int fd)
 {
 	int err = vhu->open ? -EBUSY : vhu->hopeless ? -ENOTRECOVERABLE : 0;
 
-	/* What is left of the last ones must not grow with each. */
-	if (!err && reaper_unclosed(vhu->account) > VHU_UNCLOSED)
+	if (!err && viommu_vhu_crowded(vhu))
 		err = -EAGAIN;
 	if (!err)
 		forget_connection(vhu);
@@ -298,6 +297,12 @@ void viommu_vhu_serve(struct viommu_vhu *vhu)
 bool viommu_vhu_ready(const struct viommu_vhu *vhu)
 {
 	return vhu->negotiated;
+}
+
+/* What is left of the last ones must not grow with each. */
+bool viommu_vhu_crowded(const struct viommu_vhu *vhu)
+{
+	return reaper_unclosed(vhu->account) > VHU_UNCLOSED;
 }
 
 bool viommu_vhu_stuck(const struct viommu_vhu *vhu)
