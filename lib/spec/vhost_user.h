@@ -155,6 +155,22 @@ struct vhu_shared_table {
 	uint32_t slots, padding;
 };
 
+/* Bytes of a split ring's three parts, with room for the event fields: virtio 1.2, section 2.7. */
+static inline uint64_t vhu_desc_bytes(uint64_t size)
+{
+	return 16 * size;
+}
+
+static inline uint64_t vhu_avail_bytes(uint64_t size)
+{
+	return 6 + 2 * size;
+}
+
+static inline uint64_t vhu_used_bytes(uint64_t size)
+{
+	return 6 + 8 * size;
+}
+
 static_assert(sizeof(struct vhu_header) == 12, "header");
 static_assert(sizeof(struct vhu_vring_addr) == 40, "vring address");
 static_assert(sizeof(struct vhu_memory) == 8 + 32 * VHU_REGIONS_MAX, "memory table");

@@ -37,6 +37,33 @@ static int poll_inval(struct front *f)
 	return viommu_inval_poll(f->inval);
 }
 
+static void detach(struct front *f)
+{
+	assert_int_equal(viommu_detach(f->endpoint, f->inval), 0);
+	viommu_inval_begin(f->inval);
+	front_pump(f);
+	assert_int_equal(poll_inval(f), 0);
+}
+
+static void attach(struct front *f)
+{
+	assert_int_equal(viommu_attach(f->endpoint, f->domain, f->inval), 0);
+	viommu_inval_begin(f->inval);
+	front_pump(f);
+	assert_int_equal(poll_inval(f), 0);
+}
+
+/* Time passes until the back end has got so many updates. */
+static void wait_for_updates(struct front *f, unsigned count)
+{
+	struct pollfd poll_fd = {.fd = viommu_vhu_fd(f->vhu), .events = POLLIN};
+
+	while (f->back.updates < count) {
+		assert_int_equal(poll(&poll_fd, 1, 60000), 1);
+		front_pump(f);
+	}
+}
+
 static void expect_fault(struct front *f, uint64_t iova, unsigned access, enum viommu_fault_reason reason)
 {
 	struct viommu_fault fault;
@@ -227,18 +254,12 @@ static void test_everything(void **state)
 	struct front *f = *state;
 
 	run(f);
-	assert_int_equal(viommu_detach(f->endpoint, f->inval), 0);
-	viommu_inval_begin(f->inval);
-	front_pump(f);
+	detach(f);
 	assert_int_equal(f->back.last_invalidate.iova, 0);
 	assert_int_equal(f->back.last_invalidate.size, UINT64_MAX);
-	assert_int_equal(poll_inval(f), 0);
 	miss(f, 0x10000, VIOMMU_READ);
 	expect_fault(f, 0x10000, VIOMMU_READ, VIOMMU_FAULT_BLOCKED);
-	assert_int_equal(viommu_attach(f->endpoint, f->domain, f->inval), 0);
-	viommu_inval_begin(f->inval);
-	front_pump(f);
-	assert_int_equal(poll_inval(f), 0);
+	attach(f);
 }
 
 /* A back end that asks while it is asked: its miss is served although its acknowledgement is awaited. */
@@ -565,7 +586,6 @@ static bool may_dma(void *opaque)
 static void test_no_translation_while_dma_is_off(void **state)
 {
 	struct front *f = *state;
-	struct pollfd poll_fd;
 
 	f->config.may_dma = may_dma;
 	front_recreate(f);
@@ -578,25 +598,8 @@ static void test_no_translation_while_dma_is_off(void **state)
 	assert_int_equal(f->back.updates, 0);
 	expect_no_fault(f);
 	dma_allowed = true;
-	poll_fd = (struct pollfd){.fd = viommu_vhu_fd(f->vhu), .events = POLLIN};
-	while (f->back.updates < 2) {
-		assert_int_equal(poll(&poll_fd, 1, 60000), 1);
-		front_pump(f);
-	}
+	wait_for_updates(f, 2);
 	assert_int_equal(f->back.last_update.iova, 0x10000);
-}
-
-static void detach_and_attach(struct front *f)
-{
-	assert_int_equal(viommu_detach(f->endpoint, f->inval), 0);
-	viommu_inval_begin(f->inval);
-	front_pump(f);
-	assert_int_equal(poll_inval(f), 0);
-	assert_int_equal(f->back.updates, 0);
-	assert_int_equal(viommu_attach(f->endpoint, f->domain, f->inval), 0);
-	viommu_inval_begin(f->inval);
-	front_pump(f);
-	assert_int_equal(poll_inval(f), 0);
 }
 
 /*
@@ -619,7 +622,9 @@ static void test_rings_are_told_again(void **state)
 	assert_int_equal(f->back.last_update.iova, 0x10000);
 	assert_int_equal(f->back.last_update.size, 0x6000);
 	f->back.updates = 0;
-	detach_and_attach(f);
+	detach(f);
+	assert_int_equal(f->back.updates, 0);
+	attach(f);
 	assert_int_equal(f->back.updates, 1);
 	/* They move before anybody looks. */
 	front_unmap(f, 0x10000, 0x6000);
@@ -642,7 +647,6 @@ static void test_rings_are_told_again(void **state)
 static void test_rings_are_told_again_when_dma_is_on(void **state)
 {
 	struct front *f = *state;
-	struct pollfd poll_fd;
 
 	f->config.may_dma = may_dma;
 	front_recreate(f);
@@ -653,11 +657,7 @@ static void test_rings_are_told_again_when_dma_is_on(void **state)
 	front_pump(f);
 	assert_int_equal(f->back.updates, 0);
 	dma_allowed = true;
-	poll_fd = (struct pollfd){.fd = viommu_vhu_fd(f->vhu), .events = POLLIN};
-	while (!f->back.updates) {
-		assert_int_equal(poll(&poll_fd, 1, 60000), 1);
-		front_pump(f);
-	}
+	wait_for_updates(f, 1);
 	assert_int_equal(f->back.last_update.iova, 0x10000);
 }
 

@@ -53,41 +53,20 @@ static void act(struct isolated *queue, int result)
 
 typedef int (*step)(struct shadow *shadow, struct vq *vq, struct viommu_section *section);
 
-static struct vq *guest_queue(const struct isolated *queue)
-{
-	return &queue->all->dev->queues[queue->index].vq;
-}
-
-/* If the queue is in use and DMA may be done now, begins it. */
-static bool begin(struct isolated *queue, struct viommu_section *section)
-{
-	struct virtio_dev *dev = queue->all->dev;
-
-	return dev->running && guest_queue(queue)->enabled && !virtio_dma_begin(dev, section);
-}
-
-/* Where no DMA may be done now the guest's kicks come again when it may; what the back end has used waits for them. */
+/*
+ * Where no DMA may be done now the guest's kicks come again when it may, and what the back end has used waits for them; but the next back end
+ * begins with new rings all the same.
+ */
 static int run(struct isolated *queue, step what)
 {
+	struct virtio_dev *dev = queue->all->dev;
+	struct vq *vq = &dev->queues[queue->index].vq;
 	struct viommu_section section;
 	int result;
 
-	if (!begin(queue, &section))
-		return 0;
-	result = what(&queue->shadow, guest_queue(queue), &section);
-	viommu_dma_end(&section);
-	return result;
-}
-
-/* The next back end begins with new rings, whether DMA may be done or not. */
-static int restart(struct isolated *queue)
-{
-	struct viommu_section section;
-	int result;
-
-	if (!begin(queue, &section))
-		return shadow_restart(&queue->shadow, guest_queue(queue), NULL);
-	result = shadow_restart(&queue->shadow, guest_queue(queue), &section);
+	if (!dev->running || !vq->enabled || virtio_dma_begin(dev, &section))
+		return what == shadow_restart ? shadow_restart(&queue->shadow, vq, NULL) : 0;
+	result = what(&queue->shadow, vq, &section);
 	viommu_dma_end(&section);
 	return result;
 }
@@ -132,7 +111,7 @@ void vhu_isolate_started(struct vhu_isolate *isolate)
 void vhu_isolate_lost(struct vhu_isolate *isolate)
 {
 	for (unsigned i = 0; i < isolate->count; i++)
-		act(&isolate->queues[i], restart(&isolate->queues[i]));
+		act(&isolate->queues[i], run(&isolate->queues[i], shadow_restart));
 }
 
 void vhu_isolate_reset(struct vhu_isolate *isolate)

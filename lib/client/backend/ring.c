@@ -45,16 +45,15 @@ static bool place(const struct viommu_backend *backend, uint64_t address, uint64
 	return true;
 }
 
-/* With room for the event fields, virtio 1.2, section 2.7. */
 static bool describe(const struct viommu_backend *backend, const struct vbe_queue *queue,
 		     struct viommu_backend_ring *ring)
 {
 	uint64_t size = queue->size;
 
 	*ring = (struct viommu_backend_ring){.size = queue->size, .base = queue->base, .kick_fd = queue->kick};
-	return place(backend, queue->addr.desc, 16 * size, &ring->desc) &&
-	       place(backend, queue->addr.avail, 6 + 2 * size, &ring->avail) &&
-	       place(backend, queue->addr.used, 6 + 8 * size, &ring->used);
+	return place(backend, queue->addr.desc, vhu_desc_bytes(size), &ring->desc) &&
+	       place(backend, queue->addr.avail, vhu_avail_bytes(size), &ring->avail) &&
+	       place(backend, queue->addr.used, vhu_used_bytes(size), &ring->used);
 }
 
 static bool wanted(const struct viommu_backend *backend, const struct vbe_queue *queue)

@@ -389,9 +389,11 @@ static void on_map(void *opaque, struct viommu_iova first, struct viommu_iova la
 	struct viommu_vhu *vhu = opaque;
 	struct range rest = {first.value, last.value};
 
-	if (range_contains(rest, everything))
+	if (range_contains(rest, everything)) {
 		on_attach(vhu);
-	if (!vhu->config.push_maps || range_contains(rest, everything))
+		return;
+	}
+	if (!vhu->config.push_maps)
 		return;
 	for (unsigned i = 0; i < VHU_PUSHES && push(vhu, &rest); i++)
 		;

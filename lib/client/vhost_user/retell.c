@@ -7,9 +7,6 @@
 
 #include "lib/client/vhost_user/front.h"
 
-/* Parts of a split ring without VIRTIO_F_RING_EVENT_IDX: virtio 1.2, section 2.7. */
-enum { DESC_SIZE = 16, DRIVER_HEAD = 4, DRIVER_ENTRY = 2, DEVICE_HEAD = 4, DEVICE_ENTRY = 8 };
-
 static void add_part_locked(struct viommu_vhu *vhu, struct viommu_iova start, uint64_t size) REQUIRES(vhu->lock)
 {
 	/* A part that wraps is nowhere. */
@@ -24,9 +21,9 @@ void vhu_note_parts(struct viommu_vhu *vhu)
 	for (unsigned i = 0; i < vhu->count; i++) {
 		const struct viommu_vhu_ring *ring = &vhu->rings[i];
 
-		add_part_locked(vhu, ring->desc, (uint64_t)DESC_SIZE * ring->size);
-		add_part_locked(vhu, ring->driver, DRIVER_HEAD + (uint64_t)DRIVER_ENTRY * ring->size);
-		add_part_locked(vhu, ring->device, DEVICE_HEAD + (uint64_t)DEVICE_ENTRY * ring->size);
+		add_part_locked(vhu, ring->desc, vhu_desc_bytes(ring->size));
+		add_part_locked(vhu, ring->driver, vhu_avail_bytes(ring->size));
+		add_part_locked(vhu, ring->device, vhu_used_bytes(ring->size));
 	}
 	lock_drop(&vhu->lock);
 }
