@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=dash
 # Process 1 of the lab: mounts the host's root file system below an overlay, runs the command in it, and hands its
-# output and exit status back over virtio-serial ports 1 (stdout), 2 (stderr) and 3 (status). /job is a directory that
+# output and exit status back over virtio-serial ports 1 (stdout), 2 (stderr) and 3 ("begun", then the status). /job is a directory that
 # lab/run fills: command (a bash script), modules and out (paths), limit (seconds).
 /bin/busybox --install -s /bin
 export PATH=/bin
@@ -137,6 +137,7 @@ set_up_root
 port=$(echo /dev/vport*p1)
 port=${port%1}
 keep_kvm
+echo begun >"${port}3"
 run_command
 [ -z "${out:-}" ] || umount "$out"
 sync
