@@ -187,7 +187,8 @@ void queue_offer(struct queue *queue, uint16_t head)
 {
 	queue->avail[2 + queue->avail_idx % queue->size] = head;
 	queue->avail[1] = ++queue->avail_idx;
-	queue_notify(queue);
+	if (!queue->quiet)
+		queue_notify(queue);
 }
 
 int queue_wait(struct queue *queue)

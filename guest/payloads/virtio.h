@@ -34,6 +34,7 @@ struct queue {
 	volatile struct virtio_desc *desc;
 	volatile uint16_t *avail, *used; /* as they lie in memory: flags, idx, ring */
 	uint16_t avail_idx, used_idx;
+	bool quiet;    /* chains are offered without a notification: they come with the next one */
 	uint32_t back; /* a bit for each head that queue_back() has seen and not told */
 };
 
@@ -67,7 +68,7 @@ enum { Q_SIZE = 24, Q_ENABLE = 28, Q_DESC = 32, Q_AVAIL = 40, Q_USED = 48, Q_RES
 
 void queue_desc(struct queue *queue, unsigned index, uint32_t addr, uint32_t len, uint16_t flags, uint16_t next);
 
-/* Make a chain available and notify. */
+/* Make a chain available and notify, unless it is to be quiet. */
 void queue_offer(struct queue *queue, uint16_t head);
 void queue_notify(const struct queue *queue);
 

@@ -105,7 +105,8 @@ struct viommu_virtio_request {
 
 /*
  * viommu_virtio_submit - handle requests in ring order, with the results that they would have one by one.
- * @requests: stay the library's until they are complete, which they are all together
+ * @requests: the array stays the library's until all of it is complete; what a request points to, until that one is. One that took
+ * nothing away (a map, a probe, one that failed) is complete at once, the others together
  * Returns 0 (complete: every status is written) or -EAGAIN (changes are made, somebody still uses what they, or those of an earlier
  * call, took away: call viommu_virtio_poll() when a hold is released or a section ends, and look which are complete).
  * Errors: -EBUSY (VIOMMU_VIRTIO_BATCHES of them are waiting).

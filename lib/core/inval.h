@@ -85,6 +85,12 @@ static inline struct change *viommu__inval_next(struct viommu_inval *inval)
 	return &inval->work->changes[inval->work->count++];
 }
 
+/* How many changes it has recorded since it was last complete. */
+static inline size_t viommu__inval_changes(const struct viommu_inval *inval)
+{
+	return inval->work->count;
+}
+
 /* work.c: the waiting itself. */
 int work_create(struct viommu *v, size_t room, struct work **out);
 void work_destroy(struct work *work);

@@ -126,6 +126,39 @@ static void test_a_batch_waits_for_its_own_hold_alone(void **state)
 	assert_int_equal(packet_status(&first), VIO_S_OK);
 }
 
+/* Of requests that came together those that took nothing away do not wait for the one that did. */
+static void test_a_map_does_not_wait_for_an_unmap_beside_it(void **state)
+{
+	struct driver *d = *state;
+	struct packet packets[4];
+	struct viommu_virtio_request requests[4];
+	struct viommu_span span;
+	struct viommu_hold hold;
+
+	assert_int_equal(driver_attach(d, 1, ENDPOINT_A), VIO_S_OK);
+	assert_int_equal(driver_map(d, 1, 0, 0xfff, 0, RW), VIO_S_OK);
+	hold_page(d->a, 0, &hold, &span);
+	packet_map(&packets[0], 1, 0x1000, 0x1fff, 0, RW);
+	packet_unmap(&packets[1], 1, 0, 0xfff);
+	packet_map(&packets[2], 1, 0, 0xfff, 0, RW);
+	packet_unmap(&packets[3], 2, 0, 0xfff); /* no such domain */
+	for (unsigned i = 0; i < 4; i++)
+		requests[i] = packets[i].request;
+	assert_int_equal(viommu_virtio_submit(d->dev, requests, 4), -EAGAIN);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(requests[i].complete, i != 1);
+		packets[i].request = requests[i];
+	}
+	assert_int_equal(packet_status(&packets[0]), VIO_S_OK);
+	assert_int_equal(packet_status(&packets[2]), VIO_S_OK);
+	assert_int_equal(packet_status(&packets[3]), VIO_S_NOENT);
+	assert_true(driver_reads(d->a, 0x1000));
+	viommu_dma_release(&hold);
+	assert_int_equal(viommu_virtio_poll(d->dev), 0);
+	assert_true(requests[1].complete);
+	assert_int_equal(packet_status(&packets[1]), VIO_S_OK);
+}
+
 /* A second unmap finds nothing mapped, but says so only when the access that the first one waits for is over. */
 static void test_unmapping_again_waits_as_well(void **state)
 {
@@ -365,6 +398,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_a_batch_gives_what_single_requests_give),
 		CASE(test_a_batch_waits_for_its_own_hold_alone),
+		CASE(test_a_map_does_not_wait_for_an_unmap_beside_it),
 		CASE(test_unmapping_again_waits_as_well),
 		CASE(test_a_hold_that_stays_fails_its_request_alone),
 		CASE(test_bypass_rules_unattached_endpoints),

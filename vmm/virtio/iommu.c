@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The transport of a virtio-iommu (virtio 1.2, section 5.13): requests go to the model in batches, all that wait at a
- * time, so that one invalidation serves many of them. While a batch is pending others are taken, up to a limit: an unmap that waits
- * for a device holds up nobody else.
+ * time, so that one invalidation serves many of them. While a batch is pending others are taken, up to a limit, and what is complete
+ * of a batch is given back before the rest is: an unmap that waits for a device holds up no map.
  */
 #include <errno.h>
 #include <linux/virtio_ids.h>
@@ -27,6 +27,8 @@ struct batch {
 	bool held;
 	struct viommu_hold hold;
 	uint16_t heads[BATCH];
+	bool given[BATCH]; /* back to the driver */
+	unsigned given_count;
 	struct viommu_virtio_request requests[BATCH];
 	struct viommu_span spans[BATCH_SPANS];
 	struct iovec iov[BATCH_SPANS];
@@ -110,6 +112,7 @@ static int add_request(struct virtio_iommu *iommu, struct batch *batch, struct v
 		batch->spans_used = spans_used;
 		return ret;
 	}
+	batch->given[batch->count] = false;
 	batch->heads[batch->count++] = iommu->chain.head;
 	return 0;
 }
@@ -121,7 +124,7 @@ static int collect(struct virtio_iommu *iommu, struct batch *batch, struct viomm
 	/* As long as batches follow each other, a notification tells us nothing. */
 	int ret = vq_ask_kicks(vq, section, false);
 
-	batch->count = batch->spans_used = 0;
+	batch->count = batch->spans_used = batch->given_count = 0;
 	while (!ret && batch->count < vq->size) {
 		ret = vq_pop(vq, section, &iommu->chain);
 		if (ret <= 0)
@@ -155,14 +158,18 @@ static int wait_for_driver(struct virtio_iommu *iommu, struct viommu_section *se
 	return ret;
 }
 
-/* Give a whole batch back: its answers are in the buffers. 1: with an interrupt; 0; or an error of the ring. */
-static int push_batch(struct virtio_iommu *iommu, struct batch *batch, struct viommu_section *section)
+/* Give back what is complete and was not yet: its answers are in the buffers. 1: with an interrupt; 0; or an error of the ring. */
+static int push_complete(struct virtio_iommu *iommu, struct batch *batch, struct viommu_section *section)
 {
 	struct vq *vq = &iommu->dev.queues[VIOMMU_VIRTIO_REQUESTQ].vq;
 	int ret = 0;
 
-	for (unsigned i = 0; i < batch->count && !ret; i++)
+	for (unsigned i = 0; i < batch->count && !ret; i++) {
+		if (batch->given[i] || !batch->requests[i].complete)
+			continue;
+		batch->given[i] = true;
 		ret = vq_push(vq, section, batch->heads[i], batch->requests[i].written);
+	}
 	return ret ? ret : vq_wants_interrupt(vq, section);
 }
 
@@ -174,7 +181,7 @@ static void drop_batch(struct batch *batch)
 	batch->count = 0;
 }
 
-static void finish_batch(struct virtio_iommu *iommu, struct batch *batch)
+static void give_back(struct virtio_iommu *iommu, struct batch *batch)
 {
 	struct viommu_section section;
 	int ret = 0;
@@ -182,18 +189,37 @@ static void finish_batch(struct virtio_iommu *iommu, struct batch *batch)
 	if (iommu->dev.running && iommu->dev.queues[VIOMMU_VIRTIO_REQUESTQ].vq.enabled) {
 		ret = virtio_dma_begin(&iommu->dev, &section);
 		if (!ret) {
-			ret = push_batch(iommu, batch, &section);
+			ret = push_complete(iommu, batch, &section);
 			viommu_dma_end(&section);
 		}
 	}
-	drop_batch(batch);
 	if (ret > 0)
 		virtio_interrupt_queue(&iommu->dev, VIOMMU_VIRTIO_REQUESTQ);
 	else if (ret < 0)
 		virtio_fail(&iommu->dev, "requests cannot be given back");
 }
 
-/* All requests of a batch are complete together. True: a batch is left that is not. */
+static unsigned count_complete(const struct batch *batch)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < batch->count; i++)
+		count += batch->requests[i].complete;
+	return count;
+}
+
+static void finish_batch(struct virtio_iommu *iommu, struct batch *batch)
+{
+	unsigned complete = count_complete(batch);
+
+	if (complete > batch->given_count)
+		give_back(iommu, batch);
+	batch->given_count = complete;
+	if (complete == batch->count)
+		drop_batch(batch);
+}
+
+/* Give back what is complete. True: something is left that is not. */
 static bool finish_complete(struct virtio_iommu *iommu)
 {
 	bool left = false;
@@ -201,7 +227,7 @@ static bool finish_complete(struct virtio_iommu *iommu)
 	for (unsigned i = 0; i < VIOMMU_VIRTIO_BATCHES; i++) {
 		struct batch *batch = &iommu->batches[i];
 
-		if (batch->pending && batch->requests[0].complete)
+		if (batch->pending)
 			finish_batch(iommu, batch);
 		left |= batch->pending;
 	}

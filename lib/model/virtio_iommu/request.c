@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The request queue, section 5.13.6. All requests of a kick change the domains one after the other; then one
- * invalidation waits for all of them, and only then does the driver get any of them back. Meanwhile the next kick's may begin.
+ * invalidation waits for what they took away, and only then does the driver get those back that took something away; the others
+ * it gets back at once. Meanwhile the next kick's may begin.
  */
 #include <errno.h>
 #include <string.h>
@@ -174,9 +175,12 @@ static void begin_batch(struct viommu_virtio *dev, struct vio_batch *batch) REQU
 {
 	dev->inval = batch->inval;
 	for (size_t i = 0; i < batch->count; i++) {
-		batch->requests[i].complete = false;
+		size_t changes = viommu__inval_changes(dev->inval);
+
 		dev->inval->tag = (unsigned)i;
 		perform(dev, &batch->requests[i]);
+		/* What took nothing away has nobody to wait for, and does not wait for who came with it. */
+		batch->requests[i].complete = viommu__inval_changes(dev->inval) == changes;
 	}
 	viommu_inval_begin(batch->inval);
 	batch->pending = true;
