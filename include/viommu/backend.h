@@ -132,6 +132,8 @@ VIOMMU_PUBLIC void viommu_backend_end(struct viommu_backend *backend, struct vio
 /*
  * viommu_backend_prefetch - ask the front end for what is missing of [iova, iova + len), without waiting for any of it: for the
  * buffers behind the one that gave -EAGAIN. Nothing is a fault here. Any thread, inside a burst. @access: as viommu_dma_translate()
+ * A buffer is not given back before all of it that was asked for could be translated: when the front end reads the question the driver
+ * may have unmapped it, and front ends report that as a fault.
  */
 VIOMMU_PUBLIC void viommu_backend_prefetch(struct viommu_backend *backend, struct viommu_section *section,
 					   struct viommu_iova iova, uint64_t len, unsigned access);

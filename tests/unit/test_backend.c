@@ -266,6 +266,36 @@ static void test_prefetch_asks_for_ranges(void **state)
 	assert_false(front_hear(&front, &iotlb));
 }
 
+/*
+ * What is there is not asked for, in the middle of a buffer neither: the buffer may have been used and unmapped when a front end reads it,
+ * and QEMU tells the guest of a fault then.
+ */
+static void test_prefetch_asks_for_what_is_missing_alone(void **state)
+{
+	struct viommu_section section;
+	struct vhu_iotlb iotlb;
+
+	(void)state;
+	/* From an answer for one page of two the back end learns how this front end answers. */
+	assert_int_equal(viommu_backend_begin(front.backend, &section), 0);
+	viommu_backend_prefetch(front.backend, &section, (struct viommu_iova){IOVA}, 2 * PAGE, VIOMMU_READ);
+	viommu_backend_end(front.backend, &section);
+	assert_true(front_hear(&front, &iotlb));
+	assert_int_equal(front_update(&front, IOVA, FRONT_USER, PAGE, VHU_ACCESS_RW), 0);
+
+	assert_int_equal(front_update(&front, IOVA + 2 * PAGE, FRONT_USER + 2 * PAGE, PAGE, VHU_ACCESS_RW), 0);
+	assert_int_equal(viommu_backend_begin(front.backend, &section), 0);
+	viommu_backend_prefetch(front.backend, &section, (struct viommu_iova){IOVA + 8}, 4 * PAGE, VIOMMU_READ);
+	viommu_backend_end(front.backend, &section);
+	for (unsigned page = 1; page <= 4; page++) {
+		if (page == 2)
+			continue;
+		assert_true(front_hear(&front, &iotlb));
+		assert_int_equal(iotlb.iova, IOVA + page * PAGE);
+	}
+	assert_false(front_hear(&front, &iotlb));
+}
+
 /* An invalidation is acknowledged when nobody uses the address any more; what comes meanwhile is done. */
 static void test_invalidation_waits_for_the_burst(void **state)
 {
@@ -509,6 +539,7 @@ int main(void)
 		CASE(test_miss_with_a_bad_answer_is_a_fault),
 		CASE(test_unanswered_miss_is_a_fault),
 		CASE(test_prefetch_asks_for_ranges),
+		CASE(test_prefetch_asks_for_what_is_missing_alone),
 		CASE(test_invalidation_waits_for_the_burst),
 		CASE(test_new_memory_table_makes_entries_go),
 		CASE(test_regions_come_and_go),

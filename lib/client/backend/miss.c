@@ -398,17 +398,6 @@ void vbe_miss_expire(struct viommu_backend *backend)
 	lock_drop(&backend->lock);
 }
 
-/* Ask for what a piece lacks: with one message, or one for each page where the front end answers no more than that. */
-static void want_locked(struct viommu_backend *backend, struct range iova, unsigned access) REQUIRES(backend->lock)
-{
-	while (backend->short_answers && page_of(iova.last) != page_of(iova.first)) {
-		if (!miss_locked(backend, (struct range){iova.first, iova.first | (VBE_PAGE - 1)}, access))
-			return;
-		iova.first = page_of(iova.first) + VBE_PAGE;
-	}
-	miss_locked(backend, iova, access);
-}
-
 /* The first address from *at on, and not beyond `last`, that the shared table does not have. False: it has all. */
 static bool find_hole_shared(struct viommu_backend *backend, uint64_t *at, uint64_t last, unsigned access)
 {
@@ -437,17 +426,48 @@ static bool find_hole(const struct viommu_domain *domain, uint64_t *at, uint64_t
 	return true;
 }
 
+/* The same of both together. False: nothing is missing. */
+static bool find_missing(struct viommu_backend *backend, const struct viommu_domain *domain, uint64_t *at, uint64_t last,
+			 unsigned access)
+{
+	uint64_t before;
+
+	do {
+		before = *at;
+		if (!find_hole_shared(backend, at, last, access) || !find_hole(domain, at, last, access))
+			return false;
+	} while (*at != before);
+	return true;
+}
+
+/*
+ * Ask for what is missing from here on: with one message, or for one page where the front end answers no more than that. Returns the last
+ * address that was asked for; false: too much is asked already.
+ */
+static bool want(struct viommu_backend *backend, struct range iova, unsigned access, uint64_t *last)
+{
+	lock_take(&backend->lock);
+	if (backend->short_answers && page_of(iova.last) != page_of(iova.first))
+		iova.last = iova.first | (VBE_PAGE - 1);
+	const struct vbe_miss *miss = miss_locked(backend, iova, access);
+
+	lock_drop(&backend->lock);
+	*last = iova.last;
+	return miss;
+}
+
+/* Pages that are there are left out: who asks for them, uses them and gives them back before the front end reads it asks for nothing. */
 void viommu_backend_prefetch(struct viommu_backend *backend, struct viommu_section *section, struct viommu_iova iova,
 			     uint64_t len, unsigned access)
 {
 	struct range range;
-	uint64_t at = iova.value;
+	uint64_t last;
 
-	if (!section->domain || !section->domain->walk || !range_from_len(iova.value, len, &range) ||
-	    !find_hole_shared(backend, &at, range.last, access) || !find_hole(section->domain, &at, range.last, access))
+	if (!section->domain || !section->domain->walk || !range_from_len(iova.value, len, &range))
 		return;
-	range.first = at;
-	lock_take(&backend->lock);
-	want_locked(backend, range, access);
-	lock_drop(&backend->lock);
+	while (find_missing(backend, section->domain, &range.first, range.last, access)) {
+		if (!want(backend, range, access, &last) || last == range.last)
+			return;
+		range.first = last + 1;
+	}
 }
