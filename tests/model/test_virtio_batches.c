@@ -91,6 +91,29 @@ static void hold_page(struct viommu_endpoint *endpoint, uint64_t iova, struct vi
 	viommu_dma_end(&section);
 }
 
+/* Endpoint A is attached, its first page is mapped, and somebody holds it. */
+static void hold_first_page(struct driver *d, struct viommu_hold *hold, struct viommu_span *span)
+{
+	assert_int_equal(driver_attach(d, 1, ENDPOINT_A), VIO_S_OK);
+	assert_int_equal(driver_map(d, 1, 0, 0xfff, 0, RW), VIO_S_OK);
+	hold_page(d->a, 0, hold, span);
+}
+
+static int submit_together(struct driver *d, const struct packet *packets, struct viommu_virtio_request *requests,
+			   unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		requests[i] = packets[i].request;
+	return viommu_virtio_submit(d->dev, requests, count);
+}
+
+/* Answers are in the packets already, but for how long they are. */
+static void take_answers(struct packet *packets, const struct viommu_virtio_request *requests, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		packets[i].request = requests[i];
+}
+
 static void submit_pending(struct driver *d, struct packet *packet)
 {
 	assert_int_equal(viommu_virtio_submit(d->dev, &packet->request, 1), -EAGAIN);
@@ -135,20 +158,15 @@ static void test_a_map_does_not_wait_for_an_unmap_beside_it(void **state)
 	struct viommu_span span;
 	struct viommu_hold hold;
 
-	assert_int_equal(driver_attach(d, 1, ENDPOINT_A), VIO_S_OK);
-	assert_int_equal(driver_map(d, 1, 0, 0xfff, 0, RW), VIO_S_OK);
-	hold_page(d->a, 0, &hold, &span);
+	hold_first_page(d, &hold, &span);
 	packet_map(&packets[0], 1, 0x1000, 0x1fff, 0, RW);
 	packet_unmap(&packets[1], 1, 0, 0xfff);
 	packet_map(&packets[2], 1, 0, 0xfff, 0, RW);
 	packet_unmap(&packets[3], 2, 0, 0xfff); /* no such domain */
+	assert_int_equal(submit_together(d, packets, requests, 4), -EAGAIN);
 	for (unsigned i = 0; i < 4; i++)
-		requests[i] = packets[i].request;
-	assert_int_equal(viommu_virtio_submit(d->dev, requests, 4), -EAGAIN);
-	for (unsigned i = 0; i < 4; i++) {
 		assert_int_equal(requests[i].complete, i != 1);
-		packets[i].request = requests[i];
-	}
+	take_answers(packets, requests, 4);
 	assert_int_equal(packet_status(&packets[0]), VIO_S_OK);
 	assert_int_equal(packet_status(&packets[2]), VIO_S_OK);
 	assert_int_equal(packet_status(&packets[3]), VIO_S_NOENT);
@@ -167,9 +185,7 @@ static void test_unmapping_again_waits_as_well(void **state)
 	struct viommu_span span;
 	struct viommu_hold hold;
 
-	assert_int_equal(driver_attach(d, 1, ENDPOINT_A), VIO_S_OK);
-	assert_int_equal(driver_map(d, 1, 0, 0xfff, 0, RW), VIO_S_OK);
-	hold_page(d->a, 0, &hold, &span);
+	hold_first_page(d, &hold, &span);
 	for (unsigned i = 0; i < VIOMMU_VIRTIO_BATCHES; i++) {
 		packet_unmap(&unmaps[i], 1, 0, 0xfff);
 		submit_pending(d, &unmaps[i]);
@@ -190,33 +206,24 @@ static void test_a_hold_that_stays_fails_its_request_alone(void **state)
 	struct driver *d = *state;
 	struct packet packets[3];
 	struct viommu_virtio_request requests[3];
-	struct viommu_section section;
 	struct viommu_span span;
-	struct viommu_hold hold = {0};
+	struct viommu_hold hold;
 	int err;
 
-	assert_int_equal(driver_attach(d, 1, ENDPOINT_A), VIO_S_OK);
+	hold_first_page(d, &hold, &span);
 	assert_int_equal(driver_attach(d, 2, ENDPOINT_B), VIO_S_OK);
-	assert_int_equal(driver_map(d, 1, 0, 0xfff, 0, RW), VIO_S_OK);
 	assert_int_equal(driver_map(d, 2, 0, 0xfff, 0, RW), VIO_S_OK);
-	assert_int_equal(viommu_dma_begin(d->a, &section), 0);
-	assert_int_equal(viommu_dma_translate(&section, (struct viommu_iova){0}, 8, VIOMMU_READ, &span), 0);
-	viommu_dma_hold(&section, &hold, &span, 1);
-	viommu_dma_end(&section);
 
 	packet_map(&packets[0], 1, 0x1000, 0x1fff, 0, RW);
 	packet_unmap(&packets[1], 1, 0, 0xfff);
 	packet_unmap(&packets[2], 2, 0, 0xfff);
-	for (unsigned i = 0; i < 3; i++)
-		requests[i] = packets[i].request;
-	err = viommu_virtio_submit(d->dev, requests, 3);
+	err = submit_together(d, packets, requests, 3);
 	while (err == -EAGAIN) {
 		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 		err = viommu_virtio_poll(d->dev);
 	}
 	assert_int_equal(err, 0);
-	for (unsigned i = 0; i < 3; i++)
-		packets[i].request = requests[i];
+	take_answers(packets, requests, 3);
 	assert_int_equal(packet_status(&packets[0]), VIO_S_OK);
 	assert_int_equal(packet_status(&packets[1]), VIO_S_DEVERR);
 	assert_int_equal(packet_status(&packets[2]), VIO_S_OK);

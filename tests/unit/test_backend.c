@@ -236,33 +236,42 @@ static void test_unanswered_miss_is_a_fault(void **state)
 		assert_true(front_hear(&front, &iotlb));
 }
 
+/* A burst that only asks ahead. */
+static void ask_ahead(uint64_t iova, uint64_t len, unsigned access)
+{
+	struct viommu_section section;
+
+	assert_int_equal(viommu_backend_begin(front.backend, &section), 0);
+	viommu_backend_prefetch(front.backend, &section, (struct viommu_iova){iova}, len, access);
+	viommu_backend_end(front.backend, &section);
+}
+
+static void expect_asked(uint64_t iova)
+{
+	struct vhu_iotlb iotlb;
+
+	assert_true(front_hear(&front, &iotlb));
+	assert_int_equal(iotlb.iova, iova);
+}
+
 /* Later pages are asked for while the first is still missing. */
 static void test_prefetch_asks_for_ranges(void **state)
 {
-	struct viommu_section section;
 	struct vhu_iotlb iotlb;
 
 	(void)state;
 	assert_int_equal(front_update(&front, IOVA, FRONT_USER, PAGE, VHU_ACCESS_RW), 0);
-	assert_int_equal(viommu_backend_begin(front.backend, &section), 0);
-	viommu_backend_prefetch(front.backend, &section, (struct viommu_iova){IOVA}, PAGE, VIOMMU_READ);
-	viommu_backend_prefetch(front.backend, &section, (struct viommu_iova){IOVA + 8}, 4 * PAGE, VIOMMU_READ);
-	viommu_backend_prefetch(front.backend, &section, (struct viommu_iova){IOVA + 0x100000}, PAGE, VIOMMU_WRITE);
-	viommu_backend_end(front.backend, &section);
-	assert_true(front_hear(&front, &iotlb));
-	assert_int_equal(iotlb.iova, IOVA + PAGE);
-	assert_true(front_hear(&front, &iotlb));
-	assert_int_equal(iotlb.iova, IOVA + 0x100000);
+	ask_ahead(IOVA, PAGE, VIOMMU_READ);
+	ask_ahead(IOVA + 8, 4 * PAGE, VIOMMU_READ);
+	ask_ahead(IOVA + 0x100000, PAGE, VIOMMU_WRITE);
+	expect_asked(IOVA + PAGE);
+	expect_asked(IOVA + 0x100000);
 	assert_false(front_hear(&front, &iotlb));
 	/* An answer for one page only: from now on each page is asked for. */
 	assert_int_equal(front_update(&front, IOVA + PAGE, FRONT_USER + PAGE, PAGE, VHU_ACCESS_RW), 0);
-	assert_int_equal(viommu_backend_begin(front.backend, &section), 0);
-	viommu_backend_prefetch(front.backend, &section, (struct viommu_iova){IOVA + 8}, 4 * PAGE, VIOMMU_READ);
-	viommu_backend_end(front.backend, &section);
-	for (unsigned page = 2; page <= 4; page++) {
-		assert_true(front_hear(&front, &iotlb));
-		assert_int_equal(iotlb.iova, IOVA + page * PAGE);
-	}
+	ask_ahead(IOVA + 8, 4 * PAGE, VIOMMU_READ);
+	for (unsigned page = 2; page <= 4; page++)
+		expect_asked(IOVA + page * PAGE);
 	assert_false(front_hear(&front, &iotlb));
 }
 
@@ -272,27 +281,19 @@ static void test_prefetch_asks_for_ranges(void **state)
  */
 static void test_prefetch_asks_for_what_is_missing_alone(void **state)
 {
-	struct viommu_section section;
 	struct vhu_iotlb iotlb;
 
 	(void)state;
 	/* From an answer for one page of two the back end learns how this front end answers. */
-	assert_int_equal(viommu_backend_begin(front.backend, &section), 0);
-	viommu_backend_prefetch(front.backend, &section, (struct viommu_iova){IOVA}, 2 * PAGE, VIOMMU_READ);
-	viommu_backend_end(front.backend, &section);
-	assert_true(front_hear(&front, &iotlb));
+	ask_ahead(IOVA, 2 * PAGE, VIOMMU_READ);
+	expect_asked(IOVA);
 	assert_int_equal(front_update(&front, IOVA, FRONT_USER, PAGE, VHU_ACCESS_RW), 0);
 
 	assert_int_equal(front_update(&front, IOVA + 2 * PAGE, FRONT_USER + 2 * PAGE, PAGE, VHU_ACCESS_RW), 0);
-	assert_int_equal(viommu_backend_begin(front.backend, &section), 0);
-	viommu_backend_prefetch(front.backend, &section, (struct viommu_iova){IOVA + 8}, 4 * PAGE, VIOMMU_READ);
-	viommu_backend_end(front.backend, &section);
-	for (unsigned page = 1; page <= 4; page++) {
-		if (page == 2)
-			continue;
-		assert_true(front_hear(&front, &iotlb));
-		assert_int_equal(iotlb.iova, IOVA + page * PAGE);
-	}
+	ask_ahead(IOVA + 8, 4 * PAGE, VIOMMU_READ);
+	expect_asked(IOVA + PAGE);
+	expect_asked(IOVA + 3 * PAGE);
+	expect_asked(IOVA + 4 * PAGE);
 	assert_false(front_hear(&front, &iotlb));
 }
 
