@@ -427,8 +427,8 @@ static bool find_hole(const struct viommu_domain *domain, uint64_t *at, uint64_t
 }
 
 /* The same of both together. False: nothing is missing. */
-static bool find_missing(struct viommu_backend *backend, const struct viommu_domain *domain, uint64_t *at, uint64_t last,
-			 unsigned access)
+static bool find_missing(struct viommu_backend *backend, const struct viommu_domain *domain, uint64_t *at,
+			 uint64_t last, unsigned access)
 {
 	uint64_t before;
 
