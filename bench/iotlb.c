@@ -6,7 +6,7 @@
 #include "bench/iotlb_pair.h"
 #include "bench/iotlb_vhost.h"
 
-enum { ROUNDS = 1 << 20, CHANGES = 100000, PAGES = 1 << 16, BURST = 64 };
+enum { ROUNDS = 1 << 20, PAGES = 1 << 16, BURST = 64, BURSTS = 1500 };
 
 static volatile uint64_t sink; /* keeps the compiler from dropping what nobody reads */
 
@@ -74,7 +74,7 @@ static double change_ns(struct shared_bench *b, bool map)
 {
 	uint64_t state = BENCH_SEED, ns = 0;
 
-	for (unsigned i = 0; i < CHANGES / BURST; i++) {
+	for (unsigned i = 0; i < BURSTS; i++) {
 		uint64_t first = bench_random(&state) & (PAGES - BURST), start = bench_ns();
 
 		for (uint64_t page = first; page < first + BURST; page++)
@@ -85,7 +85,7 @@ static double change_ns(struct shared_bench *b, bool map)
 			bench_map(b->bench, page);
 		ns += map ? bench_ns() - middle : middle - start;
 	}
-	return (double)ns / (double)(CHANGES / BURST * BURST);
+	return (double)ns / (BURST * BURSTS);
 }
 
 static double map_round(void *opaque)

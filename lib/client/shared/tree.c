@@ -161,7 +161,8 @@ static void put_leaf(struct tree *tree, uint32_t node, unsigned level, uint64_t 
 {
 	uint64_t word = read_slot(tree, node, shared_slot(page, level));
 
-	if (!word || word & SHARED_LEAF) {
+	/* At the last level there are leaves alone. */
+	if (!level || !word || word & SHARED_LEAF) {
 		publish(tree, node, shared_slot(page, level), leaf);
 		return;
 	}

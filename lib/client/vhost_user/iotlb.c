@@ -277,6 +277,16 @@ static int put(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
 	return err == -EFAULT || err == -EACCES ? -EAGAIN : err;
 }
 
+/* By the shared table or, where that does not take it, by a message. */
+static int answer_found(struct viommu_vhu *vhu, const struct vhu_iotlb *miss, struct viommu_run *run, uint64_t before)
+{
+	int err = put(vhu, miss);
+
+	if (err != -ENOSPC)
+		return err;
+	return send_answer(vhu, run, miss->iova, before) ? 0 : -EAGAIN;
+}
+
 /* 0: answered; -ENOENT: is over; -EFAULT, -EACCES: never will be; else it is to be tried again, soon (-EAGAIN) or later (-ECANCELED). */
 static int try_to_answer(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
 {
@@ -287,13 +297,9 @@ static int try_to_answer(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
 		int err = look_up(vhu, miss->iova, miss->access, true, &run);
 
 		if (!err)
-			err = put(vhu, miss);
-		if (err == -EAGAIN)
-			continue;
-		if (err != -ENOSPC)
+			err = answer_found(vhu, miss, &run, before);
+		if (err != -EAGAIN)
 			return err;
-		if (send_answer(vhu, &run, miss->iova, before))
-			return 0;
 	}
 	return -EAGAIN;
 }
