@@ -13,7 +13,7 @@ enum { MEMORY = 64 << 20, LONGEST = 120 };
 static uint32_t run(unsigned count, char *cmdline)
 {
 	const struct run_config config = {
-		.kernel = (char *)PAYLOAD,
+		.kernel = (char *)PAYLOADS "/cpus",
 		.cmdline = cmdline,
 		.cpus = count,
 		.memory.size = MEMORY,
