@@ -2,7 +2,7 @@
 # The few commands that everybody needs; Meson does the building. Each installs the Debian packages that it lacks.
 BUILD ?= build
 
-.PHONY: all demo check bench lint clean
+.PHONY: all demo test check bench lint clean
 
 all:
 	scripts/deps build
@@ -12,6 +12,11 @@ all:
 demo:
 	@scripts/deps build lab && scripts/build $(BUILD) || { echo 'demo: failed: cannot build (see above)'; exit 1; }
 	@scripts/demo $(BUILD)
+
+# Unit and model tests, in less than a minute. T=NAME: one of them (vtd_queue), or those that match a pattern (vtd_*).
+test:
+	@scripts/deps test
+	@scripts/test $(BUILD) $(if $(T),'$(T)')
 
 # Every test. FULL=1: the long forms too.
 check:
