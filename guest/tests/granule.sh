@@ -9,13 +9,13 @@ edu=$(find_edu)
 
 refused()
 {
-	dmesg | grep -q "granule 0x10000 larger than system page size"
+	dmesg | grep -E "$granule_refused" | grep -q 'granule 0x10000 '
 }
 
 modprobe vfio-pci
 echo vfio-pci >"/sys/bus/pci/devices/$edu/driver_override"
 echo "$edu" >/sys/bus/pci/drivers_probe 2>/dev/null || :
 wait_for 5 "line about the granule in the kernel's log" refused
-say "the kernel's log says: $(dmesg | grep 'granule 0x' | tail -n 1 | sed 's/^\[[^]]*\] //')"
+say "the kernel's log says: $(dmesg | grep -E "$granule_refused" | tail -n 1 | sed 's/^\[[^]]*\] //')"
 [ ! -e "/sys/bus/pci/devices/$edu/driver" ] || fail 'a driver has taken the device'
 edu-devmem "$edu" || fail "edu-devmem ended with status $?"

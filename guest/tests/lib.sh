@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=dash
 # What the test scripts share. They run under "sh -eu" with their output on the console.
+. /tests/kernel-log.sh
 
 # The value of viommu.NAME on the kernel command line; empty when there is none.
 parameter()
@@ -70,18 +71,16 @@ bind_vfio()
 	wait_for 5 "/dev/vfio/$group" test -e "/dev/vfio/$group"
 }
 
-fault_line='virtio_iommu.* fault from EP|DMAR: \[.*fault addr'
-
 # How many faults the kernel has reported so far. Both drivers limit their rate to ten lines in five seconds, and VT-d's counts each
 # fault as three.
 faults()
 {
-	dmesg | grep -cE "$fault_line" || :
+	dmesg | grep -cE "$blocked_dma" || :
 }
 
 last_fault()
 {
-	dmesg | grep -E "$fault_line" | tail -n 1
+	dmesg | grep -E "$blocked_dma" | tail -n 1
 }
 
 # expect_fault BEFORE: the kernel has reported one since there were BEFORE

@@ -4,9 +4,8 @@
 # viommu.outages=long: the back end was away for more than the five seconds that Linux lets a card stand still.
 . ./lib.sh
 
-still='NETDEV WATCHDOG|transmit queue .* timed out'
-[ "$(parameter outages)" != long ] || still='no such line'
-bad="$fault_line|DMAR: .*(timeout|Invalidation)|$still|detected stalls|soft lockup|hung_task|blocked for more than|BUG:|WARNING:|Oops|virtio.*(is not a head|bad|broken|id .* out of range)"
+[ "$(parameter outages)" != long ] || still_card='no such line'
+bad="$blocked_dma|$vtd_complaint|$still_card|$hung_task|$stuck_processor|$broken_kernel|$warning|$foul_ring"
 dmesg | grep -E "$bad" | while read -r line; do
 	say "the kernel's log: $line"
 done

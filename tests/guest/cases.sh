@@ -10,7 +10,7 @@ lab_failure()
 	local console
 	for console in "$WORK"/*.console; do
 		[ -e "${console%.console}.status" ] || continue
-		if grep -qE 'rcu: INFO: rcu_preempt detected stalls|watchdog: BUG: soft lockup' "$console"; then
+		if grep -qE "$stuck_processor" "$console"; then
 			echo ': the guest says that a processor is stuck'
 		elif grep -qE '^emulated instructions in a second: [0-9]{4,}' "${console%.console}.stderr"; then
 			echo ': a processor loops in a nested page fault'
@@ -41,9 +41,9 @@ start_servers()
 healthy_kernels()
 {
 	local name found
-	found=$(grep -lE 'BUG: |Oops: |Kernel panic' "$WORK"/*.console 2>/dev/null | head -n 1)
+	found=$(grep -lE "$broken_kernel" "$WORK"/*.console 2>/dev/null | head -n 1)
 	name=$(basename "${found:-none}" .console)
-	check "$1: no guest's kernel has failed" "that of $name has: $(grep -m 1 -hE 'BUG: |Oops: |Kernel panic' "${found:-/dev/null}")" \
+	check "$1: no guest's kernel has failed" "that of $name has: $(grep -m 1 -hE "$broken_kernel" "${found:-/dev/null}")" \
 		test -z "$found"
 }
 

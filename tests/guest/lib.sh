@@ -6,6 +6,8 @@ viommu=$BUILD/vmm/viommu
 kernel=$BUILD/kernel/vmlinuz
 image=$BUILD/guest/image.cpio
 kind=guest
+# shellcheck source=guest/tests/kernel-log.sh
+. "${BASH_SOURCE[0]%/*}/../../guest/tests/kernel-log.sh"
 GUEST_SECONDS=${GUEST_SECONDS:-300}
 
 ok()
@@ -158,6 +160,12 @@ no_fault()
 said()
 {
 	grep -qE "$1" "$WORK/$name.stderr"
+}
+
+# guest_log_has PATTERN: a test in the guest has shown such a line of its kernel's log.
+guest_log_has()
+{
+	grep -qE "^guest: the kernel's log says: .*($1)" "$WORK/$name.console"
 }
 
 # What the guest wrote is what the image holds: every file of the guest's disk test by its checksum.

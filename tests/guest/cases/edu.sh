@@ -5,6 +5,8 @@
 run_guest edu 'iommu.strict=1 viommu.test=edu' --test-device edu,iommu=on
 check 'edu: the guest powers off' "status $status" test "$status" = 0
 check 'edu: allowed, then denied four ways, memory intact, each in the kernel log' 'see the console' guest_passed edu
+check 'edu: its log tells of a write to what was never mapped' 'no line' \
+	guest_log_has "$(blocked_dma_of 00:02.0 write 0x12345000)"
 fault='^viommu: fault: 0000:00:02\.0'
 check 'edu: the monitor tells of a device that was never attached' 'no line' \
 	said "$fault write 0x[0-9a-f]+: not attached \(no domain\)"
