@@ -42,10 +42,29 @@ static void check_widths(void)
 	check_equal("same bytes and words", wrong, 0);
 }
 
+/* A byte is named by the address register, by the port, or by both. */
+static void check_low_bits(void)
+{
+	unsigned wrong = 0;
+
+	for (unsigned reg = 0; reg < 64; reg++) {
+		for (unsigned port = 0; port < 4; port++) {
+			const unsigned first = reg | port;
+
+			outl(PORT_PCI_ADDRESS, port_address(2, reg) | reg % 4);
+			wrong += inb((uint16_t)(PORT_PCI_DATA + port)) != read8(ecam(2) + first);
+			if (port < 3 && first % 2 == 0)
+				wrong += inw((uint16_t)(PORT_PCI_DATA + port)) != read16(ecam(2) + first);
+		}
+		wrong += reg % 4 == 0 && inl(PORT_PCI_DATA) != read32(ecam(2) + reg);
+	}
+	check_equal("the address's low bits select the byte", wrong, 0);
+}
+
 static void check_address_port(void)
 {
 	outl(PORT_PCI_ADDRESS, UINT32_MAX);
-	check_equal("address register: reserved bits stay 0", inl(PORT_PCI_ADDRESS), 0x80fffffc);
+	check_equal("address register: reserved bits stay 0", inl(PORT_PCI_ADDRESS), 0x80ffffff);
 	select(2, 0);
 	outb(PORT_PCI_ADDRESS + 3, 0);
 	outw(PORT_PCI_ADDRESS, 0x55aa);
@@ -66,6 +85,10 @@ static void check_writes(void)
 	select(2, SCRATCH);
 	outb(PORT_PCI_DATA, 0x5a);
 	check_equal("a write by ports is seen by ECAM", read8(ecam(2) + SCRATCH), 0x5a);
+	outl(PORT_PCI_ADDRESS, port_address(2, SCRATCH) | SCRATCH % 4 | 1);
+	outb(PORT_PCI_DATA, 0xa5);
+	check_equal("a read-only byte beside it is another one", read8(ecam(2) + SCRATCH), 0x5a);
+	select(2, SCRATCH);
 	write8(ecam(2) + SCRATCH, old);
 	check_equal("a write by ECAM is seen by ports", inb(PORT_PCI_DATA), old);
 	select(2, PCI_COMMAND);
@@ -91,6 +114,7 @@ void payload(void)
 {
 	check_same_registers();
 	check_widths();
+	check_low_bits();
 	check_address_port();
 	check_writes();
 	check_absent();

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Configuration mechanism #1 (PCI Local Bus 3.0, section 3.2.2.3.2): an address register at 0xcf8 that takes accesses
- * of four bytes only, and a window of four bytes at 0xcfc onto the doubleword that it names. The guest orders the two
- * accesses of its vCPUs; here nothing is needed beyond a register that is written as a whole.
+ * Configuration mechanism #1 (PCI Local Bus 3.0, section 3.2.2.3.2): an address register at 0xcf8 that takes accesses of four bytes only,
+ * and a window of four bytes at 0xcfc onto the doubleword that it names. Bits 1:0 of the address are reserved there. PCs and their
+ * monitors add them to the port by an OR, and programs rely on it: they name a byte in the address and read it at 0xcfc.
+ *
+ * The guest orders the two accesses of its vCPUs; here nothing is needed beyond a register that is written as a whole.
  */
 #include "vmm/pci/internal.h"
 
-enum { ADDRESS = 0, DATA = 4, PORTS = 8 };
+enum { ADDRESS = 0, DATA = 4, PORTS = 8, REGISTERS = 256 };
 
 #define ADDRESS_ENABLE (1u << 31)
-#define ADDRESS_BITS (ADDRESS_ENABLE | 0x00fffffcu)
+#define ADDRESS_BITS (ADDRESS_ENABLE | 0x00ffffffu)
 
 static uint32_t load_address(struct pci_root *root)
 {
@@ -18,14 +20,14 @@ static uint32_t load_address(struct pci_root *root)
 }
 
 /* Does this access go to a function's register, and to which one? */
-static bool decode(uint32_t address, uint64_t offset, unsigned *bus, unsigned *devfn, unsigned *reg)
+static bool decode(uint32_t address, uint64_t offset, unsigned size, unsigned *bus, unsigned *devfn, unsigned *reg)
 {
 	if (offset < DATA || !(address & ADDRESS_ENABLE))
 		return false;
 	*bus = address >> 16 & 0xff;
 	*devfn = address >> 8 & 0xff;
-	*reg = (address & 0xfc) + (unsigned)(offset - DATA);
-	return true;
+	*reg = (address & 0xff) | (unsigned)(offset - DATA);
+	return *reg + size <= REGISTERS;
 }
 
 static uint64_t ports_read(void *opaque, uint64_t offset, unsigned size)
@@ -36,8 +38,9 @@ static uint64_t ports_read(void *opaque, uint64_t offset, unsigned size)
 
 	if (offset == ADDRESS && size == 4)
 		return address;
-	return decode(address, offset, &bus, &devfn, &reg) ? pci_root_config_read(root, bus, devfn, reg, size)
-							   : UINT64_MAX;
+	if (!decode(address, offset, size, &bus, &devfn, &reg))
+		return UINT64_MAX;
+	return pci_root_config_read(root, bus, devfn, reg, size);
 }
 
 static void ports_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
@@ -48,7 +51,7 @@ static void ports_write(void *opaque, uint64_t offset, uint64_t value, unsigned 
 	/* Partner: load_address(). */
 	if (offset == ADDRESS && size == 4)
 		atomic_store_explicit(&root->config_address, (uint32_t)value & ADDRESS_BITS, memory_order_relaxed);
-	else if (decode(load_address(root), offset, &bus, &devfn, &reg))
+	else if (decode(load_address(root), offset, size, &bus, &devfn, &reg))
 		pci_root_config_write(root, bus, devfn, reg, value, size);
 }
 
