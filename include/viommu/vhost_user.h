@@ -116,7 +116,11 @@ struct viommu_vhu_config {
 	 */
 	bool (*wants)(void *opaque, struct viommu_iova iova, unsigned access);
 	bool push_maps;    /* tell the back end what the guest maps before it asks, where the guest tells of it */
-	unsigned reply_ms; /* how long the back end may take to acknowledge an IOTLB message; 0: 5000 */
+	/*
+	 * How long the back end may take to acknowledge an IOTLB message: an invalidation, whatever else it is to
+	 * answer before, and a translation, when it has answered what was before. 0: 5000.
+	 */
+	unsigned reply_ms;
 	/* And to take in the memory table, which may mean to fill all of guest memory; anything else takes a quarter of it. 0: 120 000. */
 	unsigned setup_ms;
 	const struct viommu_vhu_ops *ops;

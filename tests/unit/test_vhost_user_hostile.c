@@ -462,25 +462,118 @@ static void test_acknowledgement_that_never_comes(void **state)
 	assert_int_equal(viommu_inval_poll(f->inval), 0);
 }
 
-/* It comes again each time and makes the guest wait again: not for ever. */
-static void test_who_is_late_again_and_again_is_given_up(void **state)
+/* From one request on there is no answer to anything: answers come in order. */
+static bool silenced;
+
+static bool silent_from(struct back *back, struct channel_message *message)
 {
-	static const struct offence iotlb = {.request = VHU_IOTLB_MSG};
+	(void)back;
+	silenced |= message->header.request == offence->request;
+	return silenced;
+}
+
+/* What begins when the back end is busy with something else that takes it long, and takes its time for that. */
+static void stop_rings(struct front *f)
+{
+	assert_int_equal(viommu_vhu_stop(f->vhu), 0);
+}
+
+static void disable_ring(struct front *f)
+{
+	assert_int_equal(viommu_vhu_enable(f->vhu, 0, false), 0);
+}
+
+static void change_memory(struct front *f)
+{
+	f->back.hook = NULL;
+	assert_int_equal(viommu_vhu_stop(f->vhu), 0);
+	front_pump(f);
+	assert_int_equal(viommu_mem_add(f->v, (struct viommu_gpa){1ull << 32}, VHU_PAGE, f->ram, f->ram_fd, 0), 0);
+	f->back.hook = silent_from;
+	assert_int_equal(front_start(f, 2), 0);
+}
+
+static void test_invalidation_behind_a_slow_answer(void **state)
+{
+	static const struct {
+		struct offence busy;
+		void (*begin)(struct front *f);
+	} slow[] = {
+		{{.request = VHU_GET_VRING_BASE}, stop_rings},
+		{{.request = VHU_SET_VRING_ENABLE}, disable_ring},
+		{{.request = VHU_SET_MEM_TABLE}, change_memory},
+	};
+
+	for (unsigned i = 0; i < sizeof(slow) / sizeof(slow[0]); i++) {
+		struct front *f = *state;
+
+		f->config.reply_ms = 300; /* far from what the others may take: 30 and 120 seconds */
+		front_recreate(f);
+		start(f);
+		front_map(f, 0x200000, 0x1000, 0x40000, 3);
+		offence = &slow[i].busy;
+		f->back.hook = silent_from;
+		slow[i].begin(f);
+		front_pump(f);
+		assert_int_equal(f->lost, 0);
+		assert_true(back_saw(&f->back, offence->request) > 0);
+		front_unmap(f, 0x200000, 0x1000);
+		alarm(10);
+		wait_until_lost(f);
+		alarm(0);
+		assert_string_equal(f->why, "no answer to request 22 within 300 ms");
+		assert_int_equal(viommu_inval_poll(f->inval), 0);
+		silenced = false;
+		f->back.hook = NULL;
+		front_teardown(state);
+		front_setup(state);
+	}
+}
+
+/* An update keeps nobody waiting: it has the time of what is in front of it. */
+static void test_update_behind_a_slow_answer(void **state)
+{
+	static const struct offence busy = {.request = VHU_SET_VRING_ENABLE};
 	struct front *f = *state;
 
+	f->config.reply_ms = 100;
+	f->config.setup_ms = 4000;
+	front_recreate(f);
+	start(f);
+	offence = &busy;
+	f->back.hook = silent_from;
+	disable_ring(f);
+	front_pump(f);
+	back_iotlb(&f->back, VHU_IOTLB_MISS, 0x11000, VIOMMU_READ, 0);
+	wait_until_lost(f);
+	assert_string_equal(f->why, "no answer to request 18 within 1000 ms");
+	silenced = false;
+}
+
+/*
+ * It comes again each time and makes the guest wait again: not for ever. Nor behind something else that it does not
+ * answer.
+ */
+static void be_late_three_times(struct front *f, const struct offence *silence, void (*begin)(struct front *f))
+{
 	f->config.reply_ms = 300;
 	front_recreate(f);
 	start(f);
-	offence = &iotlb;
+	offence = silence;
 	for (unsigned i = 1; i <= 3; i++) {
-		f->back.hook = silent;
+		f->back.hook = silent_from;
 		front_map(f, 0x200000, 0x1000, 0x40000, 3);
+		if (begin)
+			begin(f);
 		front_unmap(f, 0x200000, 0x1000);
 		while (f->lost < i)
 			front_pump(f);
 		assert_int_equal(viommu_inval_poll(f->inval), 0);
 		assert_int_equal(viommu_vhu_stuck(f->vhu), i == 3);
+		silenced = false;
 		f->back.hook = NULL;
+		if (begin)
+			viommu_vhu_enable(f->vhu, 0, true);
 		if (i < 3) {
 			front_connect(f);
 			front_pump(f);
@@ -493,6 +586,22 @@ static void test_who_is_late_again_and_again_is_given_up(void **state)
 	front_connect(f);
 	front_pump(f);
 	assert_true(viommu_vhu_ready(f->vhu));
+}
+
+static void test_who_is_late_again_and_again_is_given_up(void **state)
+{
+	static const struct offence iotlb = {.request = VHU_IOTLB_MSG};
+
+	be_late_three_times(*state, &iotlb, NULL);
+}
+
+static void test_who_is_late_behind_something_else_is_given_up(void **state)
+{
+	static const struct offence enable = {.request = VHU_SET_VRING_ENABLE};
+
+	alarm(60);
+	be_late_three_times(*state, &enable, disable_ring);
+	alarm(0);
 }
 
 /* It reads nothing at all: invalidations do not pile up without bound, and whoever begins them is not held up. */
@@ -575,7 +684,10 @@ int main(void)
 		TEST(test_flood_is_served_in_portions),
 		TEST(test_answer_that_never_comes),
 		TEST(test_acknowledgement_that_never_comes),
+		TEST(test_invalidation_behind_a_slow_answer),
+		TEST(test_update_behind_a_slow_answer),
 		TEST(test_who_is_late_again_and_again_is_given_up),
+		TEST(test_who_is_late_behind_something_else_is_given_up),
 		TEST(test_back_end_that_does_not_read),
 		TEST(test_torn_answer),
 		TEST(test_too_many_regions),

@@ -124,7 +124,8 @@ static void cut(struct viommu_vhu *vhu)
 		epoll_ctl(vhu->epoll, EPOLL_CTL_DEL, vhu->channel.fd, NULL);
 		channel_fini(&vhu->channel);
 	}
-	vhu->open = vhu->iotlb = vhu->owed = vhu->updated = vhu->runs = false;
+	vhu->open = vhu->iotlb = vhu->updated = vhu->runs = false;
+	vhu->owed_ns = 0;
 	vhu->pending_count = vhu->updates = vhu->invals = vhu->untold = 0;
 	memset(vhu->starts, 0, sizeof(vhu->starts));
 	vhu->broken = 0;

@@ -50,7 +50,7 @@ struct vhu_pending {
 	uint32_t request;
 	enum vhu_purpose purpose;
 	uint64_t ticket;   /* VHU_FOR_INVALIDATE */
-	uint64_t since_ns; /* when it was sent */
+	uint64_t since_ns; /* when its time began; 0: when it is sent */
 };
 
 /* One request of a script. */
@@ -105,7 +105,8 @@ struct viommu_vhu {
 	bool updated GUARDED_BY(lock); /* the back end has got an update at this connection */
 	bool runs GUARDED_BY(lock);    /* it has rings and the memory that they are in: maps may be pushed */
 	bool refill GUARDED_BY(lock);  /* the table is to begin anew */
-	bool owed GUARDED_BY(lock);    /* an invalidation of everything, for `asked` */
+	/* An invalidation of everything, for `asked`, is to be sent, and has been waited for since then (0: there is none). */
+	uint64_t owed_ns GUARDED_BY(lock);
 	struct viommu_vhu_stats stats GUARDED_BY(lock);
 
 	/* The back end's own requests. */

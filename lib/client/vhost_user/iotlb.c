@@ -25,15 +25,14 @@ enum { PAGE_SHIFT = 12, PAGE_LAST = (1 << PAGE_SHIFT) - 1 };
 
 static const struct range everything = {0, UINT64_MAX};
 
-static void send_iotlb_locked(struct viommu_vhu *vhu, const struct vhu_iotlb *iotlb, enum vhu_purpose purpose,
-			      uint64_t ticket) REQUIRES(vhu->lock)
+static void send_iotlb_locked(struct viommu_vhu *vhu, const struct vhu_iotlb *iotlb, const struct vhu_pending *pending)
+	REQUIRES(vhu->lock)
 {
 	struct channel_message message = {.header = {.request = VHU_IOTLB_MSG, .flags = VHU_NEED_REPLY}};
 
 	message.iotlb = *iotlb;
 	message.header.size = sizeof(message.iotlb);
-	vhu_send_locked(vhu, &message,
-			&(struct vhu_pending){.request = VHU_IOTLB_MSG, .purpose = purpose, .ticket = ticket});
+	vhu_send_locked(vhu, &message, pending);
 }
 
 static uint64_t *start_of(struct viommu_vhu *vhu, uint64_t page)
@@ -64,23 +63,34 @@ static void forget_starts_locked(struct viommu_vhu *vhu, struct range range) REQ
 			*start_of(vhu, page) = 0;
 }
 
-/* Ticket 0: nobody waits for it. */
-static void send_invalidate_locked(struct viommu_vhu *vhu, struct range range, uint64_t ticket) REQUIRES(vhu->lock)
+/* Ticket 0: nobody waits for it. `since_ns`: when somebody began to; 0: now. */
+static void send_invalidate_locked(struct viommu_vhu *vhu, struct range range, uint64_t ticket, uint64_t since_ns)
+	REQUIRES(vhu->lock)
 {
+	const struct vhu_pending pending = {
+		.request = VHU_IOTLB_MSG, .purpose = VHU_FOR_INVALIDATE, .ticket = ticket, .since_ns = since_ns};
 	/* The length of all there is does not fit: the last byte is of no page that memory could lie in. */
 	uint64_t size = range.last - range.first == UINT64_MAX ? UINT64_MAX : range.last - range.first + 1;
 
 	vhu->stats.invalidations++;
 	forget_starts_locked(vhu, range);
 	send_iotlb_locked(vhu, &(struct vhu_iotlb){.iova = range.first, .size = size, .type = VHU_IOTLB_INVALIDATE},
-			  VHU_FOR_INVALIDATE, ticket);
+			  &pending);
 }
 
 /* One that is asked for: what it takes away of the rings they are told of again. */
-static void invalidate_locked(struct viommu_vhu *vhu, struct range range, uint64_t ticket) REQUIRES(vhu->lock)
+static void invalidate_locked(struct viommu_vhu *vhu, struct range range, uint64_t ticket, uint64_t since_ns)
+	REQUIRES(vhu->lock)
 {
-	send_invalidate_locked(vhu, range, ticket);
+	send_invalidate_locked(vhu, range, ticket, since_ns);
 	vhu_retell_locked(vhu, range);
+}
+
+/* One of everything, as soon as others are answered. */
+static void owe_locked(struct viommu_vhu *vhu) REQUIRES(vhu->lock)
+{
+	if (!vhu->owed_ns)
+		vhu->owed_ns = vhu_now_ns();
 }
 
 /* Begins with the context's lock held. */
@@ -94,10 +104,10 @@ static void on_invalidate(void *opaque, struct viommu_iova first, struct viommu_
 
 	vhu->generation++;
 	vhu->asked = ticket;
-	if (iotlb && (vhu->owed || vhu->invals >= VHU_INVALS))
-		vhu->owed = true;
+	if (iotlb && (vhu->owed_ns || vhu->invals >= VHU_INVALS))
+		owe_locked(vhu);
 	else if (iotlb)
-		invalidate_locked(vhu, (struct range){first.value, last.value}, ticket);
+		invalidate_locked(vhu, (struct range){first.value, last.value}, ticket, 0);
 	if (!iotlb)
 		viommu_client_ack(vhu->client, ticket);
 	lock_drop(&vhu->lock);
@@ -114,9 +124,11 @@ int vhu_iotlb_answer(struct viommu_vhu *vhu, const struct vhu_pending *pending, 
 	if (status)
 		return vhu_fail(vhu, "the back end refuses an invalidation (status %" PRIu64 ")", status);
 	lock_take(&vhu->lock);
-	if (vhu->owed) {
-		vhu->owed = false;
-		invalidate_locked(vhu, everything, vhu->asked);
+	if (vhu->owed_ns) {
+		const uint64_t since_ns = vhu->owed_ns;
+
+		vhu->owed_ns = 0;
+		invalidate_locked(vhu, everything, vhu->asked, since_ns);
 	}
 	lock_drop(&vhu->lock);
 	viommu_client_ack(vhu->client, pending->ticket);
@@ -225,7 +237,7 @@ static void send_update_locked(struct viommu_vhu *vhu, const struct viommu_run *
 					      .user_address = run->gpa.value,
 					      .access = (uint8_t)run->access,
 					      .type = VHU_IOTLB_UPDATE},
-			  VHU_FOR_UPDATE, 0);
+			  &(struct vhu_pending){.request = VHU_IOTLB_MSG, .purpose = VHU_FOR_UPDATE});
 }
 
 /* Leave out what lies outside of `range`, which overlaps the run. */
@@ -248,7 +260,7 @@ static void answer_locked(struct viommu_vhu *vhu, struct viommu_run *run, uint64
 
 		clip(run, (struct range){page << PAGE_SHIFT, UINT64_MAX});
 		if (known)
-			send_invalidate_locked(vhu, (struct range){page << PAGE_SHIFT, iova | PAGE_LAST}, 0);
+			send_invalidate_locked(vhu, (struct range){page << PAGE_SHIFT, iova | PAGE_LAST}, 0, 0);
 		note_start_locked(vhu, page); /* which invalidating has forgotten */
 	}
 	send_update_locked(vhu, run);
@@ -415,9 +427,9 @@ void viommu_vhu_flush(struct viommu_vhu *vhu)
 	if (vhu->refill)
 		vhu_wake_locked(vhu);
 	if (vhu->updated && vhu->invals >= VHU_INVALS)
-		vhu->owed = true;
-	else if (vhu->updated && !vhu->owed)
-		invalidate_locked(vhu, everything, 0);
+		owe_locked(vhu);
+	else if (vhu->updated && !vhu->owed_ns)
+		invalidate_locked(vhu, everything, 0, 0);
 	lock_drop(&vhu->lock);
 }
 

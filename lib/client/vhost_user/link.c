@@ -105,13 +105,35 @@ unsigned vhu_limit_ms(const struct viommu_vhu *vhu, const struct vhu_pending *pe
 	return pending->request == VHU_SET_MEM_TABLE ? vhu->config.setup_ms : vhu->config.setup_ms / 4;
 }
 
-/*
- * Answers come in order, so whoever waits behind one for a script has its time as well; in the list's order deadlines need not be.
- * The first one's is looked at.
- */
 static uint64_t deadline(const struct viommu_vhu *vhu, const struct vhu_pending *pending)
 {
 	return pending->since_ns + (uint64_t)vhu_limit_ms(vhu, pending) * NS_PER_MS;
+}
+
+/* The first invalidation of those pending; NULL: there is none. */
+static const struct vhu_pending *first_inval_locked(const struct viommu_vhu *vhu) REQUIRES(vhu->lock)
+{
+	for (unsigned i = 0; vhu->invals && i < vhu->pending_count; i++) {
+		const struct vhu_pending *pending = &vhu->pending[(vhu->pending_head + i) % VHU_PENDING];
+
+		if (pending->purpose == VHU_FOR_INVALIDATE)
+			return pending;
+	}
+	return NULL;
+}
+
+/*
+ * Whose time is over first; NULL: nothing is pending. Answers come in order, so what waits behind one for a script has
+ * its time as well: the first one's is looked at. But the guest waits for an invalidation, which has its own time
+ * wherever it stands.
+ */
+static const struct vhu_pending *most_urgent_locked(const struct viommu_vhu *vhu) REQUIRES(vhu->lock)
+{
+	const struct vhu_pending *first = &vhu->pending[vhu->pending_head], *inval = first_inval_locked(vhu);
+
+	if (!vhu->pending_count)
+		return NULL;
+	return inval && deadline(vhu, inval) < deadline(vhu, first) ? inval : first;
 }
 
 /* Poll a socket for just what it is wanted for. */
@@ -137,10 +159,11 @@ static void push_locked(struct viommu_vhu *vhu, const struct vhu_pending *pendin
 	struct vhu_pending *place = &vhu->pending[(vhu->pending_head + vhu->pending_count++) % VHU_PENDING];
 
 	*place = *pending;
-	place->since_ns = vhu_now_ns();
+	if (!place->since_ns)
+		place->since_ns = vhu_now_ns();
 	vhu->updates += pending->purpose == VHU_FOR_UPDATE;
 	vhu->invals += pending->purpose == VHU_FOR_INVALIDATE;
-	if (vhu->pending_count == 1)
+	if (vhu->pending_count == 1 || pending->purpose == VHU_FOR_INVALIDATE)
 		arm_locked(vhu, deadline(vhu, place));
 }
 
@@ -170,22 +193,24 @@ bool vhu_take_pending_locked(struct viommu_vhu *vhu, struct vhu_pending *out)
 	vhu->pending_count--;
 	vhu->updates -= out->purpose == VHU_FOR_UPDATE;
 	vhu->invals -= out->purpose == VHU_FOR_INVALIDATE;
-	if (vhu->pending_count)
-		arm_locked(vhu, deadline(vhu, &vhu->pending[vhu->pending_head]));
+	const struct vhu_pending *next = most_urgent_locked(vhu);
+
+	if (next)
+		arm_locked(vhu, deadline(vhu, next));
 	return true;
 }
 
 bool vhu_late_locked(struct viommu_vhu *vhu, struct vhu_pending *out)
 {
-	const struct vhu_pending *first = &vhu->pending[vhu->pending_head];
+	const struct vhu_pending *urgent = most_urgent_locked(vhu);
 
 	vhu->timer_ns = 0;
-	if (!vhu->pending_count)
+	if (!urgent)
 		return false;
-	*out = *first;
-	if (vhu_now_ns() >= deadline(vhu, first))
+	*out = *urgent;
+	if (vhu_now_ns() >= deadline(vhu, urgent))
 		return true;
-	arm_locked(vhu, deadline(vhu, first));
+	arm_locked(vhu, deadline(vhu, urgent));
 	return false;
 }
 
