@@ -45,11 +45,11 @@ bool pci_msix_enabled(const struct pci_dev *dev)
 
 int pci_msix_place(struct pci_dev *dev)
 {
-	struct irq_router *router = irqchip_router(dev->root->config.irqchip);
+	struct irqchip *chip = dev->root->config.irqchip;
 	int ret = 0;
 
 	for (unsigned i = 0; i < dev->msix.count && !ret; i++)
-		ret = irq_route_create(router, dev->devfn, &dev->msix.entries[i].route);
+		ret = irq_route_create(irqchip_router(chip), dev->devfn, &dev->msix.entries[i].route);
 	return ret;
 }
 
