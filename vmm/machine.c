@@ -15,6 +15,7 @@
 #include "vmm/irqchip/irqchip.h"
 #include "vmm/irqchip/route.h"
 #include "vmm/kvm/ram.h"
+#include "vmm/kvm/width.h"
 #include "vmm/machine.h"
 #include "vmm/pci/pci.h"
 #include "vmm/util/bus.h"
@@ -35,6 +36,7 @@ struct machine {
 	struct loop *loop;
 	struct irqchip *irqchip;
 	struct pci_root *pci;
+	uint64_t pci64, pci64_size; /* the window for BARs of 64 bits; a size of 0: none */
 	struct iommu_wiring *wiring;
 	struct quiesce *quiesce;
 	struct serial *serial;
@@ -77,14 +79,6 @@ void machine_interrupt(struct machine *machine)
 	loop_stop(machine->loop);
 }
 
-/* The 64-bit window lies above RAM, at a multiple of its size. */
-static uint64_t pci64_base(const struct ram *ram)
-{
-	uint64_t top = LAYOUT_HIGH_RAM + ram->high_size;
-
-	return (top + LAYOUT_PCI64_SIZE - 1) / LAYOUT_PCI64_SIZE * LAYOUT_PCI64_SIZE;
-}
-
 /* For parts that leave it to us to say what went wrong. */
 static int say(const char *what, int err)
 {
@@ -121,8 +115,14 @@ static void master_off(void *opaque, struct pci_dev *dev)
 
 static int create_pci(struct machine *m)
 {
-	const struct pci_root_config root = {m->mmio, m->pio, m->irqchip, pci64_base(m->ram), master_off, m};
 	const struct iommu_machine wired = {m->ram, m->loop, m->mmio, m->irqchip, control_faults(m->control)};
+	const int bits = kvm_address_bits(m->kvm.sys);
+
+	if (bits < 0)
+		return say("the PCI bus", bits);
+	pci_window64(LAYOUT_HIGH_RAM + m->ram->high_size, (unsigned)bits, &m->pci64, &m->pci64_size);
+
+	const struct pci_root_config root = {m->mmio, m->pio, m->irqchip, m->pci64, m->pci64_size, master_off, m};
 	int err = say("the PCI bus", pci_root_create(&root, &m->pci));
 
 	if (!err)
@@ -240,7 +240,7 @@ static int create_devices(struct machine *m)
 		err = iommu_wiring_add_unit(m->wiring, &env, m->pci);
 	for (unsigned i = 0; i < m->config->device_count && !err; i++)
 		err = add_device(m, &m->config->devices[i], &env);
-	return err;
+	return err ? err : say("the PCI devices", pci_firmware_setup(m->pci));
 }
 
 static int load(struct machine *m)
@@ -248,8 +248,8 @@ static int load(struct machine *m)
 	const struct iommu_config *iommu = &m->config->iommu;
 	struct acpi_config acpi = {
 		.vcpus = m->config->cpus,
-		.pci64 = pci64_base(m->ram),
-		.pci64_size = LAYOUT_PCI64_SIZE,
+		.pci64 = m->pci64,
+		.pci64_size = m->pci64_size,
 		.virtio_iommu_bdf = iommu->kind == IOMMU_VIRTIO ? IOMMU_SLOT << 3 : -1,
 		.dmar = {iommu->kind == IOMMU_INTEL, iommu->intremap, iommu->eim, iommu->intel.device_iotlb},
 	};

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A VT-d unit's registers, and where it is: ACPI 5.2.5 (RSDP), VT-d 8 (DMAR). */
+/* A VT-d unit's registers, and where it is: VT-d 8 (DMAR). */
 #include "vtd.h"
 
+#include "acpi.h"
 #include "payload.h"
 
 enum {
 	PATIENCE = 20000,
-	RSDP_FIRST = 0xe0000,
-	RSDP_LAST = 0xffff0,
-	RSDP_XSDT = 24,
-	HEADER = 36,
 	DMAR_UNITS = 48,
 	DRHD = 0,
 	DRHD_SCOPES = 16,
@@ -18,30 +15,6 @@ enum {
 
 static uint32_t base;
 uint64_t vtd_cap, vtd_ecap;
-
-static bool begins(uint32_t address, const char *text)
-{
-	for (; *text; text++)
-		if (read8(address++) != (uint8_t)*text)
-			return false;
-	return true;
-}
-
-static uint32_t find_dmar(void)
-{
-	uint32_t rsdp = RSDP_FIRST;
-
-	while (rsdp < RSDP_LAST && !begins(rsdp, "RSD PTR "))
-		rsdp += 16;
-	if (rsdp == RSDP_LAST)
-		return 0;
-	const uint32_t xsdt = read32(rsdp + RSDP_XSDT), end = xsdt + read32(xsdt + 4);
-
-	for (uint32_t at = xsdt + HEADER; at < end; at += 8)
-		if (begins(read32(at), "DMAR"))
-			return read32(at);
-	return 0;
-}
 
 /* Does the unit's structure name the function? On its own bus, so the path has one step. */
 static bool names(uint32_t unit, uint16_t source)
@@ -56,7 +29,7 @@ static bool names(uint32_t unit, uint16_t source)
 
 bool vtd_find(uint16_t source)
 {
-	const uint32_t dmar = find_dmar(), end = dmar ? dmar + read32(dmar + 4) : 0;
+	const uint32_t dmar = acpi_find("DMAR"), end = dmar ? dmar + read32(dmar + 4) : 0;
 	uint32_t at = dmar + DMAR_UNITS;
 
 	while (at < end && !(read16(at) == DRHD && names(at, source)))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=dash
 # The processors are there (viommu.cpus=N), and exactly the named devices (viommu.groups=00:02.0,00:03.0, or "none") are
-# in IOMMU groups, each in one of its own.
+# in IOMMU groups, each in one of its own. The kernel leaves every BAR where the monitor has put it, and finds memory decoding on.
 . ./lib.sh
 
 cpus=$(parameter cpus)
@@ -18,4 +18,9 @@ if [ -n "$groups" ]; then
 	count=$(find /sys/kernel/iommu_groups -mindepth 1 -maxdepth 1 | wc -l)
 	expect 'IOMMU groups' "$(echo "$want" | wc -w)" "$count"
 fi
+
+moved=$(dmesg | grep -E "pci [0-9a-f:.]+: .*(can't claim|no space for|failed to assign|BAR [0-9]+.*assigned)" || :)
+expect 'BARs that the kernel moves or refuses' '' "$moved"
+enabled=$(dmesg | grep -E 'enabling device \(0000' || :)
+expect 'devices whose memory decoding was off' '' "$enabled"
 say "kernel $(uname -r), up for $(cut -d ' ' -f 1 /proc/uptime) s"

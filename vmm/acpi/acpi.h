@@ -17,8 +17,8 @@ struct acpi_endpoint {
 
 struct acpi_config {
 	unsigned vcpus;
-	uint64_t pci64; /* window for 64-bit BARs */
-	uint64_t pci64_size;
+	uint64_t pci64;       /* window for 64-bit BARs */
+	uint64_t pci64_size;  /* 0: none */
 	int virtio_iommu_bdf; /* -1: no VIOT */
 	struct acpi_dmar {
 		bool present; /* VT-d: the unit of the endpoints, and with interrupt remapping that of the rest */

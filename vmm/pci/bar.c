@@ -16,9 +16,15 @@ struct window {
 
 static const struct window window32 = {LAYOUT_PCI32, LAYOUT_PCI32 + LAYOUT_PCI32_SIZE - 1};
 
+/* Where BARs of 64 bits are put first, for who cannot address more. The lower half is always left to those that must lie below 4 GiB. */
+static const struct window upper32 = {LAYOUT_PCI32 + LAYOUT_PCI32_SIZE / 2, LAYOUT_PCI32 + LAYOUT_PCI32_SIZE - 1};
+
+/* Without such a window nothing is inside of it. */
 static struct window window64(const struct pci_root *root)
 {
-	return (struct window){root->config.bar64, root->config.bar64 + LAYOUT_PCI64_SIZE - 1};
+	if (!root->config.bar64_size)
+		return (struct window){1, 0};
+	return (struct window){root->config.bar64, root->config.bar64 + root->config.bar64_size - 1};
 }
 
 static bool inside(const struct window *window, uint64_t first, uint64_t size)
@@ -188,20 +194,34 @@ static bool find_conflict(const struct pci_root *root, const struct pci_dev *dev
 	return false;
 }
 
-static int place_bar(const struct pci_root *root, struct pci_bar *bar)
+static int find_place(const struct pci_root *root, const struct pci_bar *bar, const struct window *window,
+		      uint64_t *out)
 {
-	struct window window = bar->is64 ? window64(root) : window32;
-	uint64_t first = window.first, end;
-	unsigned at = bar_register(bar);
+	uint64_t first = window->first, end;
 
 	for (;;) {
 		first = (first + bar->size - 1) & ~(bar->size - 1);
-		if (!inside(&window, first, bar->size))
+		if (!inside(window, first, bar->size))
 			return -ENOSPC;
 		if (!find_conflict(root, bar->dev, first, first + bar->size - 1, &end))
 			break;
 		first = end + 1;
 	}
+	*out = first;
+	return 0;
+}
+
+static int place_bar(const struct pci_root *root, struct pci_bar *bar)
+{
+	const struct window high = window64(root);
+	const unsigned at = bar_register(bar);
+	uint64_t first;
+	int err = find_place(root, bar, bar->is64 ? &upper32 : &window32, &first);
+
+	if (err && bar->is64)
+		err = find_place(root, bar, &high, &first);
+	if (err)
+		return err;
 	bar->home = first;
 	pci_set32(bar->dev->config, at, (uint32_t)first | pci_get32(bar->dev, at));
 	if (bar->is64)

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What firmware leaves in configuration space. There is none here, and programs that start without Linux's care rely on it: each BAR has
+ * its address, and memory decoding is on. Which pin is wired to which GSI stands in the interrupt line register (intx.c).
+ *
+ * Bus mastering stays off. Firmware switches it on for the devices that it boots from and takes it away again before it hands over (UEFI
+ * 2.10, section 7.4.6; a DMA that an earlier owner began would hit the new one's memory), and each driver switches it on for its own.
+ */
+#include <errno.h>
+#include <linux/pci_regs.h>
+
+#include "vmm/pci/internal.h"
+
+enum { WINDOW_MIN_SHIFT = 30 };
+
+void pci_window64(uint64_t top, unsigned bits, uint64_t *first, uint64_t *size)
+{
+	const uint64_t end = 1ull << (bits < LAYOUT_HOST_BITS ? bits : LAYOUT_HOST_BITS);
+
+	for (*size = LAYOUT_PCI64_SIZE; *size >> WINDOW_MIN_SHIFT; *size /= 2) {
+		*first = (top + *size - 1) & ~(*size - 1);
+		if (*first + *size <= end)
+			return;
+	}
+	*first = *size = 0;
+}
+
+/* Do all BARs of the function answer? */
+static bool all_mapped(const struct pci_dev *dev)
+{
+	for (unsigned b = 0; b < PCI_BARS; b++)
+		if (dev->bars[b].size && !dev->bars[b].mapped)
+			return false;
+	return true;
+}
+
+static bool has_bar(const struct pci_dev *dev)
+{
+	for (unsigned b = 0; b < PCI_BARS; b++)
+		if (dev->bars[b].size)
+			return true;
+	return false;
+}
+
+static int enable_memory(struct pci_dev *dev)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&dev->lock);
+	if (has_bar(dev)) {
+		pci_set16(dev->config, PCI_COMMAND, pci_get16(dev, PCI_COMMAND) | PCI_COMMAND_MEMORY);
+		pci_bars_update(dev);
+		err = all_mapped(dev) ? 0 : -ENOMEM;
+	}
+	pthread_mutex_unlock(&dev->lock);
+	return err;
+}
+
+int pci_firmware_setup(struct pci_root *root)
+{
+	int err = 0;
+
+	for (unsigned slot = 0; slot < LAYOUT_PCI_SLOTS && !err; slot++)
+		if (root->slots[slot])
+			err = enable_memory(root->slots[slot]);
+	return err;
+}
