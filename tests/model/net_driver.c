@@ -180,6 +180,25 @@ static void set_queue(struct net_fixture *f, unsigned queue)
 	f->used[queue] = 0;
 }
 
+bool net_accept(struct net_fixture *f, uint64_t features)
+{
+	set_status(f, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
+	for (unsigned i = 0; i < 2; i++) {
+		set_reg(f, VIRTIO_PCI_COMMON_GFSELECT, 4, i);
+		set_reg(f, VIRTIO_PCI_COMMON_GF, 4, (uint32_t)(features >> (32 * i)));
+	}
+	set_status(f, VIRTIO_CONFIG_S_FEATURES_OK);
+	return net_status(f) & VIRTIO_CONFIG_S_FEATURES_OK;
+}
+
+static void run_device(struct net_fixture *f)
+{
+	for (unsigned i = 0; i < net_reg(f, VIRTIO_PCI_COMMON_NUMQ, 2); i++)
+		set_queue(f, i);
+	set_status(f, VIRTIO_CONFIG_S_DRIVER_OK);
+	net_settle(f);
+}
+
 static void start_device(struct net_fixture *f, uint64_t wanted)
 {
 	uint64_t features = 0;
@@ -190,17 +209,9 @@ static void start_device(struct net_fixture *f, uint64_t wanted)
 		set_reg(f, VIRTIO_PCI_COMMON_DFSELECT, 4, i);
 		features |= net_reg(f, VIRTIO_PCI_COMMON_DF, 4) << (32 * i);
 	}
-	features &= wanted | 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_ACCESS_PLATFORM;
-	for (unsigned i = 0; i < 2; i++) {
-		set_reg(f, VIRTIO_PCI_COMMON_GFSELECT, 4, i);
-		set_reg(f, VIRTIO_PCI_COMMON_GF, 4, (uint32_t)(features >> (32 * i)));
-	}
-	set_status(f, VIRTIO_CONFIG_S_FEATURES_OK);
-	assert_true(net_status(f) & VIRTIO_CONFIG_S_FEATURES_OK);
-	for (unsigned i = 0; i < net_reg(f, VIRTIO_PCI_COMMON_NUMQ, 2); i++)
-		set_queue(f, i);
-	set_status(f, VIRTIO_CONFIG_S_DRIVER_OK);
-	net_settle(f);
+	features &= (wanted | 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_ACCESS_PLATFORM) & ~f->without;
+	assert_true(net_accept(f, features));
+	run_device(f);
 }
 
 void net_boot(struct net_fixture *f, unsigned pairs, uint64_t features)

@@ -27,6 +27,7 @@ struct net_fixture {
 	uint8_t *ram;
 	int tap[NET_MAX_PAIRS]; /* our ends */
 	uint16_t used[2 * NET_MAX_PAIRS + 1];
+	uint64_t without; /* what net_boot() leaves out all the same */
 	unsigned faults;
 };
 
@@ -43,6 +44,8 @@ int net_teardown(void **state);
 
 /* Make the device with so many queue pairs, and start it with what is both offered and in `features`. */
 void net_boot(struct net_fixture *f, unsigned pairs, uint64_t features);
+/* Accept just these; did FEATURES_OK stick? */
+bool net_accept(struct net_fixture *f, uint64_t features);
 void net_device_reset(struct net_fixture *f);
 /* Reset one queue, and begin it anew with empty rings. */
 void net_queue_reset_and_enable(struct net_fixture *f, unsigned queue);

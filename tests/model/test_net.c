@@ -439,6 +439,37 @@ static void test_pairs(void **state)
 	expect_attached(1);
 }
 
+/* A driver that knows no ACCESS_PLATFORM works where no IOMMU is in front of the device, and only there. */
+static void test_platform(void **state)
+{
+	const uint64_t version = 1ull << VIRTIO_F_VERSION_1, platform = 1ull << VIRTIO_F_ACCESS_PLATFORM;
+	struct net_fixture *f = *state;
+	uint32_t used;
+	uint64_t address;
+
+	net_boot(f, 1, 0);
+	for (unsigned behind = 0; behind < 2; behind++) {
+		f->pci->behind = behind;
+		net_device_reset(f);
+		assert_int_equal(net_accept(f, version), !behind);
+		net_device_reset(f);
+		assert_true(net_accept(f, version | platform));
+		net_device_reset(f);
+		assert_false(net_accept(f, platform));
+		net_device_reset(f);
+		assert_false(net_accept(f, 0));
+	}
+	f->pci->behind = false;
+	f->without = platform;
+	net_device_reset(f);
+	net_boot(f, 1, 0);
+	memset(f->ram + BUFFERS, 0, SMALL);
+	net_add(f, TX, BUFFERS, SMALL, false);
+	net_kick_queue(f, TX);
+	assert_true(net_used(f, TX, &used, &address));
+	assert_int_equal(address, BUFFERS);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, net_setup, net_teardown)
 
 int main(void)
@@ -454,6 +485,7 @@ int main(void)
 		TEST(test_single_buffers),
 		TEST(test_receive_not_negotiated),
 		TEST(test_transmit),
+		TEST(test_platform),
 		TEST(test_transmit_tap_lost),
 		TEST(test_queue_reset),
 		TEST(test_control),

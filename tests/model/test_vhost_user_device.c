@@ -248,15 +248,21 @@ static int place(struct world *w, struct pci_dev *pci)
 	return pci->ops->placed(pci);
 }
 
-static int make_card(struct world *w, unsigned pairs, bool isolate)
+static int make_card_of(struct world *w, const struct vhost_user_config *config)
 {
 	const struct virtio_env env = {.loop = w->loop};
-	const struct vhost_user_config config = {.socket = w->path, .iommu = true, .queues = pairs, .isolate = isolate};
 	const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
 	struct pci_dev *pci;
 
-	assert_int_equal(vhost_user_net_create(&env, &config, mac, &pci), 0);
+	assert_int_equal(vhost_user_net_create(&env, config, mac, &pci), 0);
+	pci->behind = config->iommu;
 	return place(w, pci);
+}
+
+static int make_card(struct world *w, unsigned pairs, bool isolate)
+{
+	return make_card_of(
+		w, &(struct vhost_user_config){.socket = w->path, .iommu = true, .queues = pairs, .isolate = isolate});
 }
 
 static int make_net(struct world *w, unsigned pairs)
@@ -300,13 +306,13 @@ static uint64_t offered(struct world *w)
 	return features;
 }
 
-/* The driver starts the device with all that is offered. */
-static void boot(struct world *w)
+/* The driver starts the device with some of what is offered. */
+static void boot_with(struct world *w, uint64_t wanted)
 {
 	uint64_t features;
 
 	set(w, VIRTIO_PCI_COMMON_STATUS, 1, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
-	features = offered(w);
+	features = offered(w) & wanted;
 	for (unsigned i = 0; i < 2; i++) {
 		set(w, VIRTIO_PCI_COMMON_GFSELECT, 4, i);
 		set(w, VIRTIO_PCI_COMMON_GF, 4, (uint32_t)(features >> (32 * i)));
@@ -316,6 +322,11 @@ static void boot(struct world *w)
 	for (unsigned i = 0; i < get(w, VIRTIO_PCI_COMMON_NUMQ, 2); i++)
 		set_queue(w, i);
 	set(w, VIRTIO_PCI_COMMON_STATUS, 1, VIRTIO_CONFIG_S_DRIVER_OK);
+}
+
+static void boot(struct world *w)
+{
+	boot_with(w, UINT64_MAX);
 }
 
 static void map_rings(struct world *w)
@@ -355,6 +366,34 @@ static void test_rings_are_handed_over(void **state)
 	run_loop(w);
 	run_loop(w);
 	assert_int_equal(get(w, VIRTIO_ISR, 1), 1);
+}
+
+/*
+ * Where no IOMMU is in front of the card its driver needs no ACCESS_PLATFORM, and may have it all the same: addresses are physical ones
+ * either way, and the back end has no device IOTLB.
+ */
+static void test_without_iommu_there_is_no_iotlb(void **state)
+{
+	const uint64_t platform = 1ull << VIRTIO_F_ACCESS_PLATFORM;
+	struct world *w = *state;
+	struct vhu_region region;
+
+	assert_int_equal(viommu_bypass(w->front->endpoint, w->front->inval), 0);
+	viommu_inval_begin(w->front->inval);
+	assert_int_equal(viommu_inval_poll(w->front->inval), 0);
+	assert_int_equal(make_card_of(w, &(struct vhost_user_config){.socket = w->path, .queues = 1}), 0);
+	for (unsigned round = 0; round < 2; round++) {
+		boot_with(w, round ? ~platform : UINT64_MAX);
+		wait_for(w, &w->enables, 2 * (round + 1));
+		pthread_mutex_lock(&w->lock);
+		region = w->back.memory.regions[0];
+		assert_false(w->back.acked_features & platform);
+		assert_true(w->back.acked_features >> VIRTIO_F_VERSION_1 & 1);
+		assert_int_equal(w->back.addrs[1].desc - region.user_address + region.guest_address, ring(1));
+		pthread_mutex_unlock(&w->lock);
+		set(w, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+		wait_for_status(w, 0xff, 0);
+	}
 }
 
 /* Features that the back end has not are not the device's; its own are not passed on. */
@@ -664,6 +703,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_rings_are_handed_over),
+		TEST(test_without_iommu_there_is_no_iotlb),
 		TEST(test_features_are_both_sides),
 		TEST(test_goes_on_when_the_back_end_is_back),
 		TEST(test_no_connection_while_descriptors_are_closed),

@@ -93,6 +93,7 @@ struct pci_dev {
 	struct pci_root *root;
 	const struct pci_ops *ops;
 	struct viommu_endpoint *endpoint; /* whose DMA this is; set before the device can run */
+	bool behind;                      /* the guest's IOMMU is between it and memory; set likewise */
 	char name[16];                    /* "0000:00:03.0" */
 	uint8_t devfn;
 	pthread_mutex_t lock;

@@ -249,9 +249,13 @@ static int set_ring(struct vhost_link *link, unsigned direction)
 	return err ? err : push_ring(link, vq);
 }
 
+/*
+ * Whatever the driver has accepted, the kernel has a device IOTLB and no other way to memory. A device that no IOMMU is in front of gets
+ * translations of addresses to themselves.
+ */
 static int set_features(struct vhost_link *link)
 {
-	uint64_t features = link->net->features & link->net->kernel_features;
+	uint64_t features = (link->net->features & link->net->kernel_features) | 1ull << VIRTIO_F_ACCESS_PLATFORM;
 
 	if (ioctl(link->fd, VHOST_SET_FEATURES, &features))
 		return -errno;

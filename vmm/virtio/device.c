@@ -19,7 +19,7 @@
 #include "vmm/util/log.h"
 #include "vmm/virtio/internal.h"
 
-#define NEEDED_FEATURES (1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_ACCESS_PLATFORM)
+#define PLATFORM_FEATURES (1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_ACCESS_PLATFORM)
 #define RING_FEATURES (1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_RING_F_EVENT_IDX)
 #define FAIL_LOG_INTERVAL_NS 1000000000ull
 
@@ -29,7 +29,7 @@ uint64_t virtio_offered(struct virtio_dev *dev)
 {
 	uint64_t reset = dev->ops->queue_reset ? 1ull << VIRTIO_F_RING_RESET : 0;
 
-	return dev->ops->features(dev) | NEEDED_FEATURES | dev->ring_features | reset;
+	return dev->ops->features(dev) | PLATFORM_FEATURES | dev->ring_features | reset;
 }
 
 bool virtio_negotiated(const struct virtio_dev *dev, unsigned feature)
@@ -51,12 +51,20 @@ void virtio_clear_registers(struct virtio_dev *dev)
 		virtio_clear_queue(dev, i);
 }
 
+/*
+ * A driver that does not know ACCESS_PLATFORM gives physical addresses (section 6.1): where the guest's IOMMU is in between they are not
+ * what the device takes them for. Elsewhere both are the same, and there are drivers without that feature.
+ */
+static uint64_t needed_features(const struct virtio_dev *dev)
+{
+	return dev->pci.behind ? PLATFORM_FEATURES : 1ull << VIRTIO_F_VERSION_1;
+}
+
 static bool features_acceptable(struct virtio_dev *dev)
 {
-	uint64_t features = dev->driver_features;
+	const uint64_t features = dev->driver_features, needed = needed_features(dev);
 
-	return !dev->unknown_features && !(features & ~virtio_offered(dev)) &&
-	       (features & NEEDED_FEATURES) == NEEDED_FEATURES;
+	return !dev->unknown_features && !(features & ~virtio_offered(dev)) && (features & needed) == needed;
 }
 
 static void ask_reset(struct virtio_dev *dev)

@@ -240,6 +240,7 @@ int iommu_wiring_add_device(struct iommu_wiring *wiring, struct pci_root *root, 
 {
 	int err = add_endpoint(wiring, slot, behind, &dev->endpoint);
 
+	dev->behind = behind;
 	if (!err)
 		err = pci_root_add(root, dev, slot);
 	if (!err)
