@@ -113,9 +113,25 @@ static void master_off(void *opaque, struct pci_dev *dev)
 	quiesce_master_off(m->quiesce, dev);
 }
 
+/* Host bridge and virtio-iommu do not count: they do no DMA that could be translated, or have to do theirs past it. */
+static bool has_others(const struct run_config *config)
+{
+	for (unsigned i = 0; i < config->device_count; i++)
+		if (!config->devices[i].iommu)
+			return true;
+	return false;
+}
+
 static int create_pci(struct machine *m)
 {
-	const struct iommu_machine wired = {m->ram, m->loop, m->mmio, m->irqchip, control_faults(m->control)};
+	const struct iommu_machine wired = {
+		.ram = m->ram,
+		.loop = m->loop,
+		.mmio = m->mmio,
+		.irqchip = m->irqchip,
+		.faults = control_faults(m->control),
+		.others = has_others(m->config),
+	};
 	const int bits = kvm_address_bits(m->kvm.sys);
 
 	if (bits < 0)
@@ -251,7 +267,8 @@ static int load(struct machine *m)
 		.pci64 = m->pci64,
 		.pci64_size = m->pci64_size,
 		.virtio_iommu_bdf = iommu->kind == IOMMU_VIRTIO ? IOMMU_SLOT << 3 : -1,
-		.dmar = {iommu->kind == IOMMU_INTEL, iommu->intremap, iommu->eim, iommu->intel.device_iotlb},
+		.dmar = {iommu->kind == IOMMU_INTEL, iommu->intremap, iommu->eim, iommu->intel.device_iotlb,
+			 has_others(m->config)},
 	};
 	struct boot_config boot = {m->config->kernel, m->config->initrd, m->config->cmdline, 0};
 

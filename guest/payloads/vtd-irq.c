@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Interrupt remapping of a VT-d unit (section 5.1): edu's messages, whose unit is the one of its DMA, and then the IOAPIC's pins, whose
- * unit is the one for everything else. "eim=1": processors have ids of 32 bits. "ir=0": the unit does not remap.
+ * unit is the one for everything else: the same, or another one. "translates=0": that one translates no DMA. "eim=1": processors have ids
+ * of 32 bits. "ir=0": the unit does not remap.
  */
 #include "interrupt.h"
 #include "payload.h"
@@ -233,7 +234,8 @@ static void check_ioapic(bool extended)
 {
 	if (!check("DMAR names the unit of the IOAPIC", vtd_find(VTD_IOAPIC_SOURCE)))
 		return;
-	check_equal("which translates no DMA", (uint32_t)vtd_cap >> 8 & 0x1f, 0);
+	check_equal("which translates DMA, or does not", ((uint32_t)vtd_cap >> 8 & 0x1f) != 0,
+		    parameter("translates", 1));
 	check("its queue", queue_start());
 	check("its interrupt table", irte_start(extended));
 	check_pin();

@@ -21,8 +21,13 @@ struct acpi_config {
 	uint64_t pci64_size;  /* 0: none */
 	int virtio_iommu_bdf; /* -1: no VIOT */
 	struct acpi_dmar {
-		bool present; /* VT-d: the unit of the endpoints, and with interrupt remapping that of the rest */
+		bool present; /* VT-d */
 		bool intremap, eim, ats;
+		/*
+		 * There are functions beside the endpoints: those are named one by one, and with interrupt remapping a second unit
+		 * has the rest. Otherwise the one unit has everything.
+		 */
+		bool others;
 	} dmar;
 	const struct acpi_endpoint *endpoints; /* what VIOT or DMAR puts behind it */
 	size_t endpoint_count;

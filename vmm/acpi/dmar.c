@@ -51,18 +51,34 @@ static void end_unit(struct acpi_buffer *buffer, size_t unit)
 	acpi_set(buffer, unit + DRHD_LENGTH, buffer->used - unit, 2);
 }
 
-static void add_units(struct acpi_buffer *buffer, const struct acpi_config *config)
+static void add_named_unit(struct acpi_buffer *buffer, const struct acpi_config *config)
 {
-	size_t unit = begin_unit(buffer, 0, 0);
+	const size_t unit = begin_unit(buffer, 0, 0);
 
 	for (size_t i = 0; i < config->endpoint_count; i++)
 		add_scope(buffer, SCOPE_ENDPOINT, 0, config->endpoints[i].bdf);
 	end_unit(buffer, unit);
-	if (!config->dmar.intremap)
-		return;
-	unit = begin_unit(buffer, 1, DRHD_INCLUDE_ALL);
-	add_scope(buffer, SCOPE_IOAPIC, LAYOUT_IOAPIC_ID, LAYOUT_IOAPIC_RID);
+}
+
+/* What no unit names is this one's; of that only an IOAPIC may be named (8.3). */
+static void add_unit_of_the_rest(struct acpi_buffer *buffer, const struct acpi_config *config, unsigned index)
+{
+	const size_t unit = begin_unit(buffer, index, DRHD_INCLUDE_ALL);
+
+	if (config->dmar.intremap)
+		add_scope(buffer, SCOPE_IOAPIC, LAYOUT_IOAPIC_ID, LAYOUT_IOAPIC_RID);
 	end_unit(buffer, unit);
+}
+
+static void add_units(struct acpi_buffer *buffer, const struct acpi_config *config)
+{
+	if (!config->dmar.others) {
+		add_unit_of_the_rest(buffer, config, 0);
+		return;
+	}
+	add_named_unit(buffer, config);
+	if (config->dmar.intremap)
+		add_unit_of_the_rest(buffer, config, 1);
 }
 
 static void add_atsr(struct acpi_buffer *buffer)

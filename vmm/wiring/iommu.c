@@ -135,7 +135,7 @@ static int create_virtio(struct iommu_wiring *wiring, const struct iommu_config 
 static int create_model(struct iommu_wiring *wiring, const struct iommu_config *config,
 			const struct iommu_machine *machine)
 {
-	const struct vtd_machine vtd = {machine->loop, machine->mmio, machine->irqchip};
+	const struct vtd_machine vtd = {machine->loop, machine->mmio, machine->irqchip, machine->others};
 
 	switch (config->kind) {
 	case IOMMU_VIRTIO:

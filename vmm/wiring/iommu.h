@@ -33,6 +33,7 @@ struct iommu_machine {
 	struct bus *mmio;
 	struct irqchip *irqchip;
 	struct fault_history *faults; /* told of every fault; may be NULL */
+	bool others;                  /* there will be a device that is not behind the IOMMU */
 };
 
 int iommu_wiring_create(const struct iommu_config *config, const struct iommu_machine *machine,

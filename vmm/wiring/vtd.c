@@ -29,7 +29,8 @@ struct vtd_wiring {
 	struct vtd_machine machine;
 	struct vtd_unit units[LAYOUT_VTD_UNITS];
 	unsigned count;
-	uint32_t behind; /* a bit for each slot: its interrupts are the first unit's, too */
+	uint32_t
+		behind; /* a bit for each slot: its interrupts are the first unit's, too; all others are the last one's */
 	struct irq_remapper remapper;
 	struct loop_work poll_work;
 	int retry_fd;
@@ -206,7 +207,7 @@ int vtd_wiring_create(const struct iommu_config *config, struct viommu *v, const
 		return err;
 	}
 	err = add_unit(wiring, config, v, false);
-	if (!err && config->intremap)
+	if (!err && config->intremap && machine->others)
 		err = add_unit(wiring, config, v, true);
 	if (err) {
 		vtd_wiring_destroy(wiring);
