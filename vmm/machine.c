@@ -397,7 +397,10 @@ enum vm_end machine_run(struct machine *m)
 	int err = control_attach(m->control, &seen);
 
 	if (!err)
+		err = iommu_wiring_guest_begins(m->wiring);
+	if (!err)
 		err = loop_run(m->loop);
+	iommu_wiring_guest_ends(m->wiring);
 	control_detach(m->control);
 	vcpus_stop(m->vcpus);
 	if (err)

@@ -41,6 +41,7 @@ struct virtio_iommu {
 	bool queue_reset_wanted; /* likewise, of the request queue alone */
 	bool resetting;          /* the model is at it */
 	bool waiting;            /* for somebody to let go, in a batch or a reset */
+	bool taken;              /* a driver has been there */
 	struct loop_work events; /* faults wait in the model */
 	struct loop_work more;   /* chains wait in the ring */
 	int retry_fd;            /* timer: poll again */
@@ -317,6 +318,11 @@ static void retry_cb(void *opaque, uint32_t events)
 		go_on(iommu);
 }
 
+bool virtio_iommu_taken(const struct pci_dev *pci)
+{
+	return ((const struct virtio_iommu *)((const char *)pci - offsetof(struct virtio_iommu, dev.pci)))->taken;
+}
+
 void virtio_iommu_progress(struct pci_dev *pci)
 {
 	struct virtio_iommu *iommu = iommu_of((struct virtio_dev *)((char *)pci - offsetof(struct virtio_dev, pci)));
@@ -392,6 +398,7 @@ void virtio_iommu_event(struct pci_dev *pci)
 
 static void iommu_start(struct virtio_dev *dev)
 {
+	iommu_of(dev)->taken = true;
 	viommu_virtio_set_features(iommu_of(dev)->model, dev->driver_features);
 }
 

@@ -187,5 +187,7 @@ int virtio_iommu_create(const struct virtio_env *env, struct viommu_virtio *mode
 void virtio_iommu_event(struct pci_dev *dev);
 /* A hold was released on the I/O thread: a request may be complete now. */
 void virtio_iommu_progress(struct pci_dev *dev);
+/* Has a driver ever started it? I/O thread. */
+bool virtio_iommu_taken(const struct pci_dev *dev);
 
 #endif

@@ -15,9 +15,13 @@
 #include "vmm/virtio/virtio.h"
 #include "vmm/wiring/iommu.h"
 #include "vmm/wiring/vtd.h"
+#include "vmm/wiring/waiting.h"
 
 /* Linux waits for a VT-d command for ten seconds, and longer for everything else. */
 enum { DEADLINE_MS = 5000 };
+
+/* So long a guest may take to load its driver before the operator is told that its devices wait. */
+enum { DRIVER_MS = 60000 };
 
 struct iommu_wiring {
 	struct viommu *v;
@@ -35,6 +39,8 @@ struct iommu_wiring {
 	_Atomic uint32_t failed;                   /* a bit for each slot */
 	struct loop *loop;
 	struct loop_work fail_work;
+	bool boot_bypass;        /* nobody waits for a driver */
+	struct waiting *waiting; /* while the guest runs, where somebody does; or NULL */
 };
 
 static void log_line(void *opaque, const char *line)
@@ -167,6 +173,7 @@ int iommu_wiring_create(const struct iommu_config *config, const struct iommu_ma
 	}
 	wiring->faults = machine->faults;
 	wiring->loop = machine->loop;
+	wiring->boot_bypass = config->bypass;
 	wiring->fail_work = (struct loop_work){.run = fail_devices, .opaque = wiring};
 	err = viommu_inval_create(wiring->v, &wiring->inval);
 	if (!err)
@@ -261,6 +268,42 @@ int iommu_wiring_add_unit(struct iommu_wiring *wiring, const struct virtio_env *
 	else
 		wiring->unit = unit;
 	return err;
+}
+
+static bool unit_taken(const void *opaque)
+{
+	const struct iommu_wiring *wiring = opaque;
+
+	return wiring->vtd ? vtd_wiring_taken(wiring->vtd) : virtio_iommu_taken(wiring->unit);
+}
+
+#define NO_DRIVER                                                                                                      \
+	" behind the virtio-iommu, which no driver of the guest has taken; where its kernel has the driver as a "      \
+	"module, the initrd needs virtio-iommu"
+#define NOT_TRANSLATED " all memory: the guest has not switched VT-d's translation on (Linux: intel_iommu=on)"
+
+/* Behind VT-d nothing is held up before the guest switches translation on: it is not confined, and that is what is told. */
+int iommu_wiring_guest_begins(struct iommu_wiring *wiring)
+{
+	const struct waiting_config config = {
+		.loop = wiring->loop,
+		.after_ms = DRIVER_MS,
+		.taken = unit_taken,
+		.opaque = wiring,
+		.devices = (unsigned)wiring->behind_count,
+		.one = wiring->vtd ? "device with iommu=on reaches" NOT_TRANSLATED : "device waits" NO_DRIVER,
+		.several = wiring->vtd ? "devices with iommu=on reach" NOT_TRANSLATED : "devices wait" NO_DRIVER,
+	};
+
+	return wiring->boot_bypass || !wiring->behind_count ? 0 : waiting_create(&config, &wiring->waiting);
+}
+
+void iommu_wiring_guest_ends(struct iommu_wiring *wiring)
+{
+	if (wiring->waiting)
+		waiting_end(wiring->waiting);
+	waiting_destroy(wiring->waiting);
+	wiring->waiting = NULL;
 }
 
 struct viommu *iommu_wiring_context(const struct iommu_wiring *wiring)

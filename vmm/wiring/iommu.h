@@ -47,6 +47,13 @@ int iommu_wiring_add_unit(struct iommu_wiring *wiring, const struct virtio_env *
 int iommu_wiring_add_device(struct iommu_wiring *wiring, struct pci_root *root, struct pci_dev *dev, unsigned slot,
 			    bool behind);
 
+/*
+ * The guest runs between these two: where devices are behind the IOMMU and no driver of the guest takes it, the operator is told once.
+ * Loop thread, while the loop does not run. Errors: as waiting_create().
+ */
+int iommu_wiring_guest_begins(struct iommu_wiring *wiring);
+void iommu_wiring_guest_ends(struct iommu_wiring *wiring);
+
 /* What stands behind the IOMMU, for the VIOT and DMAR tables; returns how many. */
 size_t iommu_wiring_endpoints(const struct iommu_wiring *wiring, const struct acpi_endpoint **out);
 

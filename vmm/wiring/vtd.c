@@ -2,6 +2,7 @@
 #include "vmm/wiring/vtd.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -16,6 +17,9 @@
 #include "vmm/util/bus.h"
 #include "vmm/util/loop.h"
 
+/* The global command register, and its bit that switches translation on (11.4.4). */
+enum { GCMD = 0x18, GCMD_TE_SHIFT = 31 };
+
 /* While something is pending: sections end within microseconds, disks may take their time. */
 enum { RETRY_FIRST_NS = 20000, RETRY_LAST_NS = 5000000 };
 
@@ -29,8 +33,9 @@ struct vtd_wiring {
 	struct vtd_machine machine;
 	struct vtd_unit units[LAYOUT_VTD_UNITS];
 	unsigned count;
-	uint32_t
-		behind; /* a bit for each slot: its interrupts are the first unit's, too; all others are the last one's */
+	/* A bit for each slot: its interrupts are the first unit's, too. All others are the last one's. */
+	uint32_t behind;
+	_Atomic bool taken; /* the guest has switched translation on */
 	struct irq_remapper remapper;
 	struct loop_work poll_work;
 	int retry_fd;
@@ -138,6 +143,9 @@ static void registers_write(void *opaque, uint64_t offset, uint64_t value, unsig
 {
 	const struct vtd_unit *unit = opaque;
 
+	if (offset == GCMD && value >> GCMD_TE_SHIFT & 1 && unit == unit->wiring->units)
+		atomic_store_explicit(&unit->wiring->taken, true,
+				      memory_order_relaxed); /* nothing else depends on it */
 	viommu_vtd_write(unit->model, offset, value, size);
 }
 
@@ -243,6 +251,11 @@ int vtd_wiring_manage(struct vtd_wiring *wiring, struct viommu_endpoint *endpoin
 	if (!err)
 		wiring->behind |= 1u << (viommu_endpoint_id(endpoint) >> 3);
 	return err;
+}
+
+bool vtd_wiring_taken(const struct vtd_wiring *wiring)
+{
+	return atomic_load_explicit(&wiring->taken, memory_order_relaxed);
 }
 
 void vtd_wiring_stats(struct vtd_wiring *wiring, struct viommu_vtd_stats *out)

@@ -41,6 +41,9 @@ int vtd_wiring_manage(struct vtd_wiring *wiring, struct viommu_endpoint *endpoin
 /* Something that an invalidation may wait for is over. Loop thread. */
 void vtd_wiring_progress(struct vtd_wiring *wiring);
 
+/* Has the guest ever switched translation on? Any thread. */
+bool vtd_wiring_taken(const struct vtd_wiring *wiring);
+
 /* Of all units together. */
 void vtd_wiring_stats(struct vtd_wiring *wiring, struct viommu_vtd_stats *out);
 
