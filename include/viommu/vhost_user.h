@@ -17,8 +17,9 @@
  * The back end learns no host address: what the protocol calls user addresses are guest-physical ones.
  *
  * Thread rules: all functions belong to one thread at a time; callbacks come from viommu_vhu_serve(), or where it says so, and may call
- * everything but viommu_vhu_serve() and viommu_vhu_destroy(). Invalidations may begin on any thread. Descriptors that back ends send are
- * closed on a thread of the library, one in the process, all signals blocked: a peer decides how long that takes.
+ * everything but viommu_vhu_serve() and viommu_vhu_destroy(). Invalidations may begin on any thread. Descriptors that
+ * back ends send are closed on a thread of the library, one for each front end while there are some, all signals
+ * blocked: a peer decides how long that takes, and costs itself the connection.
  */
 #ifndef VIOMMU_VHOST_USER_H
 #define VIOMMU_VHOST_USER_H
@@ -115,7 +116,7 @@ struct viommu_vhu_config {
 	 * the time that a miss is read: that is no fault. Asked in a section, on the thread that serves. NULL: always.
 	 */
 	bool (*wants)(void *opaque, struct viommu_iova iova, unsigned access);
-	bool push_maps;    /* tell the back end what the guest maps before it asks, where the guest tells of it */
+	bool push_maps; /* tell the back end what the guest maps before it asks, where the guest tells of it */
 	/*
 	 * How long the back end may take to acknowledge an IOTLB message: an invalidation, whatever else it is to
 	 * answer before, and a translation, when it has answered what was before. 0: 5000.

@@ -10,23 +10,25 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LEAVE_TRIES = 200, LEAVE_PAUSE_NS = 100000 };
-
-struct reaper_account {
-	_Atomic unsigned references; /* the owner, and each descriptor */
-};
+enum { SETTLE_TRIES = 200, SETTLE_PAUSE_NS = 100000 };
 
 struct job {
 	struct job *next;
-	struct reaper_account *account;
 	int fd;
 };
 
-/* The process's one reaper. Its jobs are done one after the other: one that does not end keeps those behind it, which wait for nobody. */
+struct reaper_account {
+	_Atomic unsigned references; /* the owner, and its thread */
+	_Atomic unsigned unclosed;
+	/* Guarded by `lock`. */
+	struct job *first, **last;
+	unsigned thread; /* the `process` whose thread is at it; 0: none */
+};
+
+/* For a few instructions at a time, whatever the accounts' threads wait for. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t more = PTHREAD_COND_INITIALIZER;
-static struct job *first, **last = &first;
-static bool running;
+/* Guarded by `lock`: counts forks, for a child has none of its parent's threads. */
+static unsigned process = 1;
 
 static void release(struct reaper_account *account)
 {
@@ -35,58 +37,62 @@ static void release(struct reaper_account *account)
 		free(account);
 }
 
-static struct job *next_job(void)
+/* NULL: there is nothing left to do, and from now on the account has no thread. */
+static struct job *next_job(struct reaper_account *account)
 {
 	pthread_mutex_lock(&lock);
-	while (!first)
-		pthread_cond_wait(&more, &lock);
-	struct job *job = first;
+	struct job *job = account->first;
 
-	first = job->next;
-	if (!first)
-		last = &first;
+	if (job)
+		account->first = job->next;
+	else
+		account->thread = 0;
+	if (!account->first)
+		account->last = &account->first;
 	pthread_mutex_unlock(&lock);
 	return job;
 }
 
 static void *reap(void *opaque)
 {
-	(void)opaque;
-	for (;;) {
-		struct job *job = next_job();
+	struct reaper_account *account = opaque;
+	struct job *job;
 
+	while ((job = next_job(account))) {
 		close(job->fd);
-		release(job->account);
 		free(job);
+		/* Release: who sees that it is closed finds its number free. */
+		atomic_fetch_sub_explicit(&account->unclosed, 1, memory_order_release);
 	}
+	release(account);
 	return NULL;
 }
 
-/* The child has no such thread; what it was to close are copies. */
+/* What the parent's threads were to close are copies in the child. */
 static void forget(void)
 {
 	pthread_mutex_init(&lock, NULL);
-	pthread_cond_init(&more, NULL);
-	running = false;
+	process++;
+}
+
+static void watch_forks(void)
+{
+	pthread_atfork(NULL, NULL, forget);
 }
 
 /* Signals are for the embedder's threads. */
-static bool start_locked(void)
+static bool start(struct reaper_account *account)
 {
-	static bool watching;
 	sigset_t all, before;
 	pthread_attr_t attributes;
 	pthread_t thread;
 
-	if (!watching)
-		pthread_atfork(NULL, NULL, forget);
-	watching = true;
 	if (pthread_attr_init(&attributes))
 		return false;
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	bool started = !pthread_create(&thread, &attributes, reap, NULL);
+	bool started = !pthread_create(&thread, &attributes, reap, account);
 
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attributes);
@@ -95,45 +101,50 @@ static bool start_locked(void)
 
 int reaper_open(struct reaper_account **out)
 {
-	struct reaper_account *account = malloc(sizeof(*account));
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct reaper_account *account = calloc(1, sizeof(*account));
 
 	if (!account)
 		return -ENOMEM;
+	pthread_once(&once, watch_forks);
 	atomic_init(&account->references, 1);
+	account->last = &account->first;
 	*out = account;
 	return 0;
 }
 
 unsigned reaper_unclosed(const struct reaper_account *account)
 {
-	return atomic_load_explicit(&account->references, memory_order_relaxed) - 1;
+	return atomic_load_explicit(&account->unclosed, memory_order_acquire);
+}
+
+void reaper_settle(struct reaper_account *account)
+{
+	const struct timespec pause = {.tv_nsec = SETTLE_PAUSE_NS};
+
+	for (unsigned i = 0; i < SETTLE_TRIES && reaper_unclosed(account); i++)
+		nanosleep(&pause, NULL);
 }
 
 void reaper_leave(struct reaper_account *account)
 {
-	const struct timespec pause = {.tv_nsec = LEAVE_PAUSE_NS};
-
 	if (!account)
 		return;
-	for (unsigned i = 0; i < LEAVE_TRIES && reaper_unclosed(account); i++)
-		nanosleep(&pause, NULL);
+	reaper_settle(account);
 	release(account);
 }
 
-static bool hand_over(struct job *job)
+/* True: the account had no thread of this process, and is to get one. */
+static bool add(struct reaper_account *account, struct job *job)
 {
 	pthread_mutex_lock(&lock);
-	if (!running)
-		running = start_locked();
-	if (running) {
-		*last = job;
-		last = &job->next;
-		pthread_cond_signal(&more);
-	}
-	bool taken = running;
+	const bool idle = account->thread != process;
 
+	*account->last = job;
+	account->last = &job->next;
+	account->thread = process;
 	pthread_mutex_unlock(&lock);
-	return taken;
+	return idle;
 }
 
 void reaper_close(struct reaper_account *account, int fd)
@@ -144,11 +155,11 @@ void reaper_close(struct reaper_account *account, int fd)
 		close(fd);
 		return;
 	}
-	*job = (struct job){.account = account, .fd = fd};
-	atomic_fetch_add_explicit(&account->references, 1, memory_order_relaxed);
-	if (hand_over(job))
+	*job = (struct job){.fd = fd};
+	atomic_fetch_add_explicit(&account->unclosed, 1, memory_order_relaxed);
+	if (!add(account, job))
 		return;
-	close(fd);
-	release(account);
-	free(job);
+	atomic_fetch_add_explicit(&account->references, 1, memory_order_relaxed);
+	if (!start(account))
+		reap(account);
 }

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Descriptors that take long to be closed keep nobody waiting, and are counted. */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "lib/client/channel.h"
 #include "lib/client/reaper.h"
 #include "tests/test.h"
 #include "tests/unit/lingering.h"
 
-enum { LINGER_S = 2, ALARM_S = 60 };
+enum { LINGER_S = 2, LONG_S = 30, ALARM_S = 60 };
 
 static void wait_for(const struct reaper_account *account, unsigned unclosed)
 {
@@ -66,6 +69,92 @@ static void test_an_account_can_be_left(void **state)
 	close(other);
 }
 
+/* One peer's takes its time; what others have sent is closed meanwhile, also where it comes later. */
+static void test_no_account_waits_for_another(void **state)
+{
+	struct reaper_account *slow, *quick[8];
+	int other, pair[2];
+
+	(void)state;
+	assert_int_equal(reaper_open(&slow), 0);
+	reaper_close(slow, lingering(LONG_S, &other));
+	for (unsigned i = 0; i < 8; i++) {
+		assert_int_equal(reaper_open(&quick[i]), 0);
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+		reaper_close(quick[i], pair[0]);
+		reaper_close(quick[i], pair[1]);
+	}
+	for (unsigned i = 0; i < 8; i++) {
+		wait_for(quick[i], 0);
+		reaper_leave(quick[i]);
+	}
+	assert_int_equal(reaper_unclosed(slow), 1);
+	close(other); /* with bytes unread: a reset, which ends the lingering */
+	wait_for(slow, 0);
+	reaper_leave(slow);
+}
+
+static unsigned count_threads(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	unsigned count = 0;
+
+	while (readdir(dir))
+		count++;
+	closedir(dir);
+	return count;
+}
+
+/* It has a thread while there is something to do, and no longer. */
+static void test_an_idle_account_has_no_thread(void **state)
+{
+	const unsigned before = count_threads();
+	struct reaper_account *account;
+	int other;
+
+	(void)state;
+	assert_int_equal(reaper_open(&account), 0);
+	assert_int_equal(count_threads(), before);
+	reaper_close(account, lingering(LONG_S, &other));
+	assert_int_equal(count_threads(), before + 1);
+	for (unsigned i = 0; i < 100; i++)
+		reaper_close(account, dup(STDERR_FILENO));
+	assert_int_equal(count_threads(), before + 1);
+	close(other);
+	wait_for(account, 0);
+	while (count_threads() != before)
+		poll(NULL, 0, 1);
+	reaper_leave(account);
+}
+
+/* A child has none of its parent's threads, and makes its own. */
+static void test_an_account_of_a_child(void **state)
+{
+	struct reaper_account *account;
+	int other, status, fd = lingering(LONG_S, &other);
+
+	(void)state;
+	assert_int_equal(reaper_open(&account), 0);
+	reaper_close(account, fd);
+	while (fcntl(fd, F_GETFD) >= 0) /* the number goes first: the parent's thread is at it */
+		poll(NULL, 0, 1);
+	pid_t child = fork();
+
+	if (!child) {
+		alarm(ALARM_S);
+		close(other);
+		reaper_close(account, dup(STDERR_FILENO));
+		while (reaper_unclosed(account) > 1) /* one of these is the parent's affair */
+			poll(NULL, 0, 1);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	close(other);
+	wait_for(account, 0);
+	reaper_leave(account);
+}
+
 static void send_fds(int to, const int *fds, unsigned count)
 {
 	struct vhu_header header = {VHU_GET_FEATURES, VHU_VERSION, 0};
@@ -117,6 +206,9 @@ int main(void)
 		cmocka_unit_test(test_it_is_closed),
 		cmocka_unit_test(test_nobody_waits),
 		cmocka_unit_test(test_an_account_can_be_left),
+		cmocka_unit_test(test_no_account_waits_for_another),
+		cmocka_unit_test(test_an_idle_account_has_no_thread),
+		cmocka_unit_test(test_an_account_of_a_child),
 		cmocka_unit_test(test_messages_with_such_descriptors),
 	};
 

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tests/unit/lingering.h"
 #include "tests/unit/vhu_front.h"
 
 /* One thing that a back end does wrong in place of an answer. */
@@ -649,6 +650,98 @@ static void test_torn_answer(void **state)
 	assert_string_equal(f->why, "no answer to request 1 within 30 ms");
 }
 
+/* Other ends of what hostile answers carry, so that it lingers. */
+enum { LINGER_S = 30, OTHERS = 128 };
+static int others[OTHERS];
+static unsigned other_count;
+
+static bool give_lingering(struct back *back, struct channel_message *message)
+{
+	const struct vhu_inflight inflight = {.mmap_size = 4096};
+	struct channel_message reply = {.header = message->header, .fd_count = 1};
+
+	if (message->header.request != VHU_GET_INFLIGHT_FD)
+		return false;
+	reply.header.flags = VHU_REPLY;
+	reply.inflight = inflight;
+	reply.header.size = sizeof(inflight);
+	assert_true(other_count < OTHERS);
+	reply.fds[0] = lingering(LINGER_S, &others[other_count++]);
+	channel_send(&back->channel, &reply);
+	channel_close_fds(&reply);
+	return true;
+}
+
+/* A guest that resets its device again and again helps: what cannot be closed is bounded within a connection, too. */
+static void test_descriptors_that_cannot_be_closed(void **state)
+{
+	struct front *f = *state;
+
+	f->config.exact = true;
+	front_recreate(f);
+	start(f);
+	viommu_vhu_stop(f->vhu);
+	front_pump(f);
+	f->back.hook = give_lingering;
+	while (!f->lost) {
+		assert_int_equal(front_start(f, 2), 0);
+		front_pump(f);
+		viommu_vhu_stop(f->vhu);
+		front_pump(f);
+	}
+	assert_string_equal(f->why, "what the back end has sent cannot be closed");
+	assert_in_range(other_count, 9, 80);
+	assert_true(viommu_vhu_crowded(f->vhu));
+	f->back.hook = NULL;
+	while (other_count)
+		close(others[--other_count]);
+	while (viommu_vhu_crowded(f->vhu))
+		usleep(1000);
+	front_connect(f);
+	front_pump(f);
+	assert_true(viommu_vhu_ready(f->vhu));
+}
+
+/* Of two back ends one is hostile: the other comes back as often as it likes. */
+static void test_one_back_end_is_not_in_the_way_of_another(void **state)
+{
+	struct front *f = *state;
+	struct viommu_vhu *bad;
+	struct back back;
+	const unsigned before = f->ready;
+
+	f->config.exact = true;
+	front_recreate(f);
+	start(f);
+	viommu_vhu_stop(f->vhu);
+	front_pump(f);
+	f->back.hook = give_lingering;
+	assert_int_equal(front_start(f, 2), 0);
+	front_pump(f);
+	viommu_vhu_stop(f->vhu);
+	front_pump(f);
+	assert_int_equal(other_count, 1);
+	bad = f->vhu;
+	back = f->back;
+	f->back = (struct back){0};
+	assert_int_equal(viommu_vhu_create(&f->config, &f->vhu), 0);
+	for (unsigned i = 0; i < 30; i++) {
+		alarm(10);
+		while (viommu_vhu_crowded(f->vhu))
+			usleep(1000);
+		front_connect(f);
+		front_pump(f);
+		assert_true(viommu_vhu_ready(f->vhu));
+		viommu_vhu_disconnect(f->vhu);
+	}
+	alarm(0);
+	assert_int_equal(f->ready, before + 31);
+	viommu_vhu_destroy(bad);
+	back_close(&back);
+	while (other_count)
+		close(others[--other_count]);
+}
+
 static void test_too_many_regions(void **state)
 {
 	struct front *f = *state;
@@ -690,6 +783,8 @@ int main(void)
 		TEST(test_who_is_late_behind_something_else_is_given_up),
 		TEST(test_back_end_that_does_not_read),
 		TEST(test_torn_answer),
+		TEST(test_descriptors_that_cannot_be_closed),
+		TEST(test_one_back_end_is_not_in_the_way_of_another),
 		TEST(test_too_many_regions),
 	};
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/client/reaper.h"
 #include "lib/client/vhost_user/front.h"
 
 static int dispatch(struct viommu_vhu *vhu, struct channel_message *message)
@@ -27,6 +28,13 @@ static int dispatch(struct viommu_vhu *vhu, struct channel_message *message)
 	return vhu_iotlb_answer(vhu, &pending, message->u64);
 }
 
+/* Closing is quick, unless the back end sees to it that it is not. */
+static void check_unclosed(struct viommu_vhu *vhu)
+{
+	if (reaper_unclosed(vhu->account) > VHU_UNCLOSED_MOST)
+		vhu_fail(vhu, "what the back end has sent cannot be closed");
+}
+
 void vhu_receive(struct viommu_vhu *vhu)
 {
 	struct channel_message message;
@@ -45,6 +53,7 @@ void vhu_receive(struct viommu_vhu *vhu)
 		} else {
 			dispatch(vhu, &message);
 			channel_close_fds(&message);
+			check_unclosed(vhu);
 		}
 	}
 }

@@ -27,10 +27,11 @@ enum {
 	VHU_TRIES = 8,      /* translations of one miss at a time, when invalidations keep coming */
 	VHU_LATE = 3,       /* times that a back end may be too late in a minute, before it is given up */
 	VHU_LATE_MS = 60000,
-	VHU_UNCLOSED = 8,   /* descriptors of earlier back ends that are not closed yet, for a new connection */
-	VHU_FAULTS = 256,   /* faults a second that the back end's requests may cause */
-	VHU_WRITES = 16,    /* writes to the configuration that wait */
-	VHU_LOG_LINES = 10, /* a connection */
+	VHU_UNCLOSED = 8,       /* descriptors of earlier back ends that are not closed yet, for a new connection */
+	VHU_UNCLOSED_MOST = 64, /* beyond, a connection ends */
+	VHU_FAULTS = 256,       /* faults a second that the back end's requests may cause */
+	VHU_WRITES = 16,        /* writes to the configuration that wait */
+	VHU_LOG_LINES = 10,     /* a connection */
 	VHU_WHY = 160,
 	VHU_REPLY_MS = 5000,
 	VHU_SETUP_MS = 120000,
