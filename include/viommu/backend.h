@@ -30,6 +30,7 @@ extern "C" {
 #endif
 
 struct viommu_backend;
+struct viommu_backend_peer;
 
 /* The most queues that a back end may have. */
 enum { VIOMMU_BACKEND_QUEUES = 64 };
@@ -60,7 +61,10 @@ struct viommu_backend_ops {
 	int (*config_set)(void *opaque, uint32_t offset, const void *buffer, uint32_t len);
 	/* The MTU that the front end's user wants. -errno: refused. NULL: not offered. */
 	int (*set_mtu)(void *opaque, uint64_t mtu);
-	/* A line for the operator, without a newline; about ten in five seconds at most. Any thread. NULL: nobody reads them. */
+	/*
+	 * A line for the operator, without a newline; about ten in five seconds at most, of all connections of a peer.
+	 * Any thread. NULL: nobody reads them.
+	 */
 	void (*log)(void *opaque, const char *line);
 };
 
@@ -79,6 +83,8 @@ struct viommu_backend_config {
 	/* Log what bursts translate for writing, where a front end that migrates its guest wants that (LOG_SHMFD). Not for holds either. */
 	bool dirty_log;
 	uint64_t table_bytes; /* of the device IOTLB; at the bound it is emptied. 0: 64 MiB */
+	/* Who may connect again, as often as it likes: its connections share their bounds. NULL: this one is all there is. */
+	struct viommu_backend_peer *peer;
 };
 
 /* Counters since the connection began. They only grow. */
@@ -91,9 +97,27 @@ struct viommu_backend_stats {
 };
 
 /*
+ * viommu_backend_peer_create - what outlives the connections of those that share a listening socket: how many lines they
+ * have caused, and the descriptors that they have sent and that are not closed yet. To close one takes as long as its
+ * sender likes: that is done on a thread of the library, one for each peer while there are some. Any thread.
+ * Errors: -ENOMEM.
+ */
+VIOMMU_PUBLIC int viommu_backend_peer_create(struct viommu_backend_peer **out);
+
+/* viommu_backend_peer_destroy - after its connections; what is not closed yet will be. NULL is allowed. Any thread. */
+VIOMMU_PUBLIC void viommu_backend_peer_destroy(struct viommu_backend_peer *peer);
+
+/*
+ * viommu_backend_peer_crowded - is more of what earlier connections sent still to be closed than a new one may add to?
+ * Then viommu_backend_create() says -EAGAIN: ask before accepting one. Any thread.
+ */
+VIOMMU_PUBLIC bool viommu_backend_peer_crowded(const struct viommu_backend_peer *peer);
+
+/*
  * viommu_backend_create - serve a connection.
  * @fd: a connected Unix stream socket; the back end's from here on, also where this fails
- * Errors: -EINVAL (config), -ENOMEM, -EMFILE and the like, those of viommu_event_setup() (event.h).
+ * Errors: -EINVAL (config), -ENOMEM, -EMFILE and the like, -EAGAIN (the peer is crowded), those of viommu_event_setup()
+ *         (event.h).
  */
 VIOMMU_PUBLIC int viommu_backend_create(int fd, const struct viommu_backend_config *config,
 					struct viommu_backend **out);
@@ -110,7 +134,7 @@ VIOMMU_PUBLIC int viommu_backend_fd(const struct viommu_backend *backend);
 /*
  * viommu_backend_serve - do what there is to do, a bounded part of it (the descriptor stays readable).
  * Returns 0, or the connection is over, and destroy is all that is left: -EPIPE (closed by the front end), -EPROTO (it broke the
- * protocol; a line says how), -ENOMEM and other errors of the system.
+ * protocol, or what it sent cannot be closed; a line says how), -ENOMEM and other errors of the system.
  */
 VIOMMU_PUBLIC int viommu_backend_serve(struct viommu_backend *backend);
 

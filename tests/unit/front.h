@@ -30,6 +30,7 @@ struct front {
 	struct viommu_backend *backend;
 	struct front_queue queues[FRONT_QUEUES];
 	unsigned retries;
+	unsigned miss_ms;
 	uint64_t features;
 	uint8_t config[64];
 	char line[256]; /* that was logged last */
@@ -45,6 +46,10 @@ void front_disconnect(struct front *front);
 
 /* A connection with nothing said yet. @miss_ms: viommu_backend_config.miss_ms */
 void front_open(struct front *front, unsigned miss_ms);
+/* One of a peer's. */
+void front_open_of(struct front *front, unsigned miss_ms, struct viommu_backend_peer *peer);
+/* Only the back end, over a connected socket, which becomes its own. */
+int front_create(struct front *front, int fd, struct viommu_backend_peer *peer);
 void front_close(struct front *front);
 
 /* Features, protocol features, back-end channel, memory table; behind an IOMMU unless features say otherwise. */

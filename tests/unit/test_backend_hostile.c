@@ -6,14 +6,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "tests/test.h"
 #include "tests/unit/front.h"
+#include "tests/unit/lingering.h"
 
-enum { PAGE = FRONT_PAGE, IOVA = 0x40000, DESCRIPTORS = 256, RANDOM_MESSAGES = 3000 };
+enum { PAGE = FRONT_PAGE, IOVA = 0x40000, DESCRIPTORS = 256, RANDOM_MESSAGES = 3000, LINGER_S = 30, ALARM_S = 100 };
 
 static struct front front;
 static unsigned descriptors; /* open before a test */
@@ -40,7 +42,8 @@ static int close_front(void **state)
 {
 	(void)state;
 	front_close(&front);
-	assert_int_equal(count_descriptors(), descriptors);
+	while (count_descriptors() != descriptors) /* what a peer sent is closed on another thread */
+		usleep(1000);
 	return 0;
 }
 
@@ -343,6 +346,120 @@ static void test_front_channel_that_is_not_read(void **state)
 	assert_int_equal(front.served, -ENOBUFS);
 }
 
+/* A socket that lingers, and behind it as many other descriptors as it likes. */
+static void send_unclosable(unsigned *sent, int *other)
+{
+	uint64_t index = 0;
+	int fd = eventfd(0, 0);
+
+	front_send(&front, VHU_SET_VRING_ERR, 0, &index, sizeof(index), &fd, 1);
+	close(fd);
+	fd = lingering(LINGER_S, other);
+	front_send(&front, VHU_SET_VRING_CALL, 0, &index, sizeof(index), &fd, 1); /* refused, as it is no eventfd */
+	close(fd);
+	for (*sent = 0; *sent < 1000; ++*sent) {
+		fd = eventfd(0, EFD_NONBLOCK);
+		front_send(&front, VHU_SET_VRING_ERR, 0, &index, sizeof(index), &fd, 1);
+		close(fd);
+		if (*sent % 16 == 15)
+			front_serve(&front);
+		if (front.served)
+			return;
+		if (*sent > 100)
+			usleep(5000);
+	}
+}
+
+static void test_descriptors_that_cannot_be_closed(void **state)
+{
+	unsigned sent, open;
+	int other;
+
+	(void)state;
+	send_unclosable(&sent, &other);
+	open = count_descriptors();
+	while (!front.served) { /* it has a second */
+		usleep(10000);
+		front_serve(&front);
+	}
+	assert_int_equal(front.served, -EPROTO);
+	assert_string_equal(front.line, "the front end has sent descriptors that cannot be closed");
+	assert_in_range(open, descriptors, descriptors + 100);
+	viommu_backend_destroy(front.backend);
+	front.backend = NULL;
+	close(other);
+	while (count_descriptors() > descriptors + 3) /* the front end's own */
+		usleep(1000);
+}
+
+/* While it waits for that it does not keep its thread busy, also where the front end has gone. */
+static void test_waiting_for_closes_is_not_busy(void **state)
+{
+	struct pollfd poll_fd = {.fd = viommu_backend_fd(front.backend), .events = POLLIN};
+	unsigned sent, rounds = 0;
+	int other;
+
+	(void)state;
+	send_unclosable(&sent, &other);
+	shutdown(front.fd, SHUT_RDWR);
+	for (front.served = 0; !front.served; rounds++) {
+		assert_int_equal(poll(&poll_fd, 1, 10000), 1);
+		front.served = viommu_backend_serve(front.backend);
+	}
+	assert_true(rounds < 3000); /* in one second at most */
+	close(other);
+	while (viommu_backend_destroy(front.backend), front.backend = NULL, count_descriptors() > descriptors + 3)
+		usleep(1000);
+}
+
+/* To connect again lifts no bound: neither of descriptors, nor of lines. */
+static void test_peer_that_connects_again(void **state)
+{
+	unsigned lines = 0, sent, connections = 0;
+	struct viommu_backend_peer *peer;
+	time_t begin = time(NULL);
+	int other;
+
+	close_front(state);
+	assert_int_equal(viommu_backend_peer_create(&peer), 0);
+	for (unsigned i = 0; i < 500; i++) {
+		const struct vhu_header header = {VHU_GET_FEATURES, 7, 0};
+
+		while (viommu_backend_peer_crowded(peer))
+			usleep(100);
+		front_open_of(&front, 60000, peer);
+		assert_int_equal(send(front.fd, &header, sizeof(header), 0), sizeof(header));
+		front_serve(&front);
+		assert_int_equal(front.served, -EPROTO);
+		lines += front.lines;
+		front_close(&front);
+	}
+	/* Ten in five seconds. */
+	assert_in_range(lines, 1, 10 * (2 + (uint64_t)(time(NULL) - begin) / 5));
+
+	front_open_of(&front, 60000, peer);
+	front_setup(&front, FRONT_PLATFORM);
+	send_unclosable(&sent, &other);
+	front_close(&front);
+	while (viommu_backend_peer_crowded(peer) && connections < 3) {
+		int pair[2];
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+		assert_int_equal(front_create(&front, pair[0], peer), -EAGAIN);
+		close(pair[1]);
+		connections++;
+	}
+	assert_int_equal(connections, 3);
+	close(other);
+	while (viommu_backend_peer_crowded(peer))
+		usleep(1000);
+	front_open_of(&front, 60000, peer);
+	front_setup(&front, FRONT_PLATFORM);
+	front_close(&front);
+	viommu_backend_peer_destroy(peer);
+	open_front(state);
+}
+
 /* Nothing of a seed's random messages may do harm; what is said of them does not matter. */
 static void random_message(unsigned *seed)
 {
@@ -397,8 +514,12 @@ int main(void)
 		CASE(test_lines_are_bounded),
 		CASE(test_back_channel_that_is_not_read),
 		CASE(test_front_channel_that_is_not_read),
+		CASE(test_descriptors_that_cannot_be_closed),
+		CASE(test_waiting_for_closes_is_not_busy),
+		CASE(test_peer_that_connects_again),
 		CASE(test_random_messages),
 	};
 
+	alarm(ALARM_S);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,7 +17,6 @@
 #include "lib/client/reaper.h"
 
 enum { DEFAULT_QUEUE_SIZE = 1024, QUEUE_SIZE_MAX = 32768, DEFAULT_MISS_MS = 60000, NS_PER_MS = 1000000 };
-enum { LOG_LINES = 10, LOG_WINDOW_SECONDS = 5 };
 enum { MESSAGES_PER_ROUND = 32, LINE_MAX_BYTES = 256, PENDING_NS = NS_PER_MS };
 
 uint64_t vbe_now(void)
@@ -28,22 +27,12 @@ uint64_t vbe_now(void)
 	return (uint64_t)now.tv_sec * 1000 * NS_PER_MS + (uint64_t)now.tv_nsec;
 }
 
-/* Peers can be wrong as often as they like. Several threads may get one or two lines more through. */
-static bool may_log(struct viommu_backend *backend)
-{
-	uint64_t window = vbe_now() / (LOG_WINDOW_SECONDS * 1000ull * NS_PER_MS);
-
-	if (atomic_exchange_explicit(&backend->log_window, window, memory_order_relaxed) != window)
-		atomic_store_explicit(&backend->logged, 0, memory_order_relaxed);
-	return atomic_fetch_add_explicit(&backend->logged, 1, memory_order_relaxed) < LOG_LINES;
-}
-
 void vbe_log(struct viommu_backend *backend, const char *format, ...)
 {
 	char line[LINE_MAX_BYTES];
 	va_list args;
 
-	if (!backend->config.ops->log || !may_log(backend))
+	if (!backend->config.ops->log || !vbe_peer_may_log(backend->peer))
 		return;
 	va_start(args, format);
 	vsnprintf(line, sizeof(line), format, args);
@@ -151,6 +140,28 @@ static void set_config(struct viommu_backend *backend, const struct viommu_backe
 		backend->config.miss_ms = DEFAULT_MISS_MS;
 }
 
+static int set_peer(struct viommu_backend *backend)
+{
+	int err = 0;
+
+	backend->peer = backend->config.peer;
+	backend->own_peer = !backend->peer;
+	if (backend->own_peer)
+		err = viommu_backend_peer_create(&backend->peer);
+	if (!err)
+		backend->account = backend->peer->account;
+	return err;
+}
+
+/* Of a connection that is over nothing is left, as far as that depends on us. */
+static void leave_peer(struct viommu_backend *backend)
+{
+	if (backend->own_peer)
+		viommu_backend_peer_destroy(backend->peer);
+	else
+		reaper_settle(backend->account);
+}
+
 static struct viommu_backend *alloc(int fd, const struct viommu_backend_config *config)
 {
 	struct viommu_backend *backend = calloc(1, sizeof(*backend));
@@ -160,18 +171,18 @@ static struct viommu_backend *alloc(int fd, const struct viommu_backend_config *
 	set_config(backend, config);
 	if (lock_init(&backend->lock))
 		goto err_backend;
-	if (reaper_open(&backend->account))
+	if (set_peer(backend))
 		goto err_lock;
 	if (channel_init(&backend->front, fd, backend->account))
-		goto err_account;
+		goto err_peer;
 	backend->epoll_fd = backend->timer_fd = backend->wake_fd = backend->log_event = -1;
 	backend->tasks_end = &backend->tasks;
 	for (unsigned i = 0; i < VIOMMU_BACKEND_QUEUES; i++)
 		vbe_queue_init(&backend->queues[i]);
 	return backend;
 
-err_account:
-	reaper_leave(backend->account);
+err_peer:
+	leave_peer(backend);
 err_lock:
 	lock_fini(&backend->lock);
 err_backend:
@@ -188,19 +199,25 @@ static void release(struct viommu_backend *backend)
 		channel_fini(&backend->back);
 	channel_fini(&backend->front);
 	close_fds(backend);
-	reaper_leave(backend->account);
+	leave_peer(backend);
 	lock_fini(&backend->lock);
 	free(backend);
 }
 
 int viommu_backend_create(int fd, const struct viommu_backend_config *config, struct viommu_backend **out)
 {
-	struct viommu_backend *backend = acceptable(config) ? alloc(fd, config) : NULL;
-	int err;
+	struct viommu_backend *backend = NULL;
+	int err = acceptable(config) ? 0 : -EINVAL;
 
-	if (!backend) {
+	if (!err && config->peer && viommu_backend_peer_crowded(config->peer))
+		err = -EAGAIN;
+	if (!err) {
+		backend = alloc(fd, config);
+		err = backend ? 0 : -ENOMEM;
+	}
+	if (err) {
 		close(fd);
-		return acceptable(config) ? -ENOMEM : -EINVAL;
+		return err;
 	}
 	err = viommu_event_setup();
 	if (!err)
@@ -259,13 +276,35 @@ static void drain(struct viommu_backend *backend)
 	(void)n;
 }
 
-/* While too many answers are outstanding nothing more is read. */
+/* While too many answers are outstanding, or too much is to be closed, nothing more is read. */
+static bool may_receive(const struct viommu_backend *backend)
+{
+	return backend->task_count < VBE_TASKS && reaper_unclosed(backend->account) <= VBE_UNCLOSED;
+}
+
+/* Closing is quick, unless the front end sees to it that it is not. */
+static int check_unclosed(struct viommu_backend *backend)
+{
+	const uint64_t now = vbe_now();
+
+	if (reaper_unclosed(backend->account) <= VBE_UNCLOSED) {
+		backend->stalled_ns = 0;
+		return 0;
+	}
+	if (!backend->stalled_ns)
+		backend->stalled_ns = now;
+	if (now - backend->stalled_ns < (uint64_t)VBE_UNCLOSED_MS * NS_PER_MS)
+		return 0;
+	vbe_log(backend, "the front end has sent descriptors that cannot be closed");
+	return -EPROTO;
+}
+
 static int receive(struct viommu_backend *backend)
 {
 	struct channel_message message;
 	int err = 0;
 
-	for (unsigned i = 0; !err && i < MESSAGES_PER_ROUND && backend->task_count < VBE_TASKS; i++) {
+	for (unsigned i = 0; !err && i < MESSAGES_PER_ROUND && may_receive(backend); i++) {
 		err = channel_receive(&backend->front, &message);
 		if (err == -EPROTO)
 			vbe_log(backend, "the front end sends what is no vhost-user message");
@@ -274,13 +313,14 @@ static int receive(struct viommu_backend *backend)
 		err = vbe_message(backend, &message);
 		channel_close_fds(&message);
 	}
-	return err == -EAGAIN ? 0 : err;
+	return err && err != -EAGAIN ? err : check_unclosed(backend);
 }
 
 /* What the front channel waits for, and when to look again by ourselves. */
 static void await(struct viommu_backend *backend)
 {
-	uint32_t events = backend->task_count < VBE_TASKS ? EPOLLIN : 0;
+	/* While nothing is read, that it has hung up is told once, and not again and again. */
+	uint32_t events = backend->task_count < VBE_TASKS && !backend->stalled_ns ? EPOLLIN : EPOLLET;
 
 	if (channel_unsent(&backend->front))
 		events |= EPOLLOUT;
@@ -290,7 +330,7 @@ static void await(struct viommu_backend *backend)
 		epoll_ctl(backend->epoll_fd, EPOLL_CTL_MOD, backend->front.fd, &event);
 		backend->front_events = events;
 	}
-	if (!atomic_load_explicit(&backend->pending, memory_order_relaxed))
+	if (!backend->stalled_ns && !atomic_load_explicit(&backend->pending, memory_order_relaxed))
 		return;
 	lock_take(&backend->lock);
 	vbe_timer_locked(backend, vbe_now() + PENDING_NS);

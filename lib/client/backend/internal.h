@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The inside of a vhost-user back end: backend.c its life, message.c the protocol, task.c what is answered later, memory.c the front end's
- * memory, iotlb.c what it says of translations, miss.c what it is asked, ring.c the queues, log.c what was written.
+ * memory, iotlb.c what it says of translations, miss.c what it is asked, ring.c the queues, log.c what was written,
+ * peer.c what outlives the connection.
  *
  * The device IOTLB is a walked domain (lib/core/walk.h): its tree keeps what UPDATE brought, and the walk of what is not in it asks.
  * Serving thread only, but for what `lock` guards. Lock order: the core's locks come after it.
@@ -17,6 +18,11 @@
 #include "lib/core/inval.h"
 
 enum { VBE_PAGE = 4096, VBE_REGIONS = 64, VBE_MISSES = 128, VBE_TASKS = 64, VBE_SPARE_INVALS = 4 };
+/*
+ * Descriptors that are not closed yet: no more messages are read, and after a while the connection is over; for a new
+ * connection.
+ */
+enum { VBE_UNCLOSED = 64, VBE_UNCLOSED_MS = 1000, VBE_UNCLOSED_BEFORE = 8 };
 
 struct vbe_burst;
 struct vbe_log;
@@ -69,12 +75,21 @@ struct vbe_queue {
 	bool untold;            /* likewise: interrupted while there was no `call` */
 };
 
+struct viommu_backend_peer {
+	struct reaper_account *account; /* of descriptors that front ends send */
+	_Atomic uint64_t log_window;    /* the stretch of time in which `logged` lines were written */
+	_Atomic unsigned logged;
+};
+
 struct viommu_backend {
 	struct viommu_backend_config config;
+	struct viommu_backend_peer *peer;
+	bool own_peer; /* nobody else's */
 	struct viommu *v;
 	struct viommu_endpoint *endpoint;
 	struct viommu_domain *domain;
-	struct reaper_account *account; /* of descriptors that the front end sends */
+	struct reaper_account *account; /* the peer's */
+	uint64_t stalled_ns;            /* too many descriptors are not closed since then; 0: they are few */
 	struct channel front;
 	int epoll_fd, timer_fd, wake_fd;
 	uint32_t front_events;
@@ -82,8 +97,6 @@ struct viommu_backend {
 	bool has_features;
 	uint8_t status;
 	bool said_refused;
-	_Atomic uint64_t log_window; /* the stretch of time in which `logged` lines were written */
-	_Atomic unsigned logged;
 	struct vbe_region regions[VBE_REGIONS];
 	unsigned region_count;
 	struct vbe_task *tasks, **tasks_end;
@@ -119,6 +132,9 @@ uint64_t vbe_now(void);
 void vbe_log(struct viommu_backend *backend, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Serve at this time at the latest. */
 void vbe_timer_locked(struct viommu_backend *backend, uint64_t ns) REQUIRES(backend->lock);
+
+/* peer.c: may there be a line more now? Any thread; several may get one or two more through. */
+bool vbe_peer_may_log(struct viommu_backend_peer *peer);
 
 /* message.c: do what a message says. Errors end the connection. */
 int vbe_message(struct viommu_backend *backend, struct channel_message *message);
