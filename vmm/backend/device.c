@@ -20,6 +20,13 @@
 
 enum { MTU_MIN = 68, MTU_MAX = 65535, POLL_NS = 200000 };
 
+bool net_backend_may_log(void)
+{
+	static struct log_limit limit;
+
+	return vmm_log_may(&limit);
+}
+
 static struct net_backend *device_of(struct net_card *card)
 {
 	return (struct net_backend *)((char *)card - offsetof(struct net_backend, card));
@@ -47,7 +54,7 @@ static void set_features(void *opaque, uint64_t features)
 	uint64_t settled = net_settled(features | NET_BIT(CTRL_VQ));
 
 	card->features = card->rx_features = settled;
-	if (net_set_offloads(card, net_guest_offloads(settled)))
+	if (net_set_offloads(card, net_guest_offloads(settled)) && net_backend_may_log())
 		vmm_log("%s: the tap refuses offloads that it had", card->name);
 }
 
@@ -190,7 +197,8 @@ static void retry(void *opaque)
 static void log_line(void *opaque, const char *line)
 {
 	(void)opaque;
-	vmm_log("%s", line);
+	if (net_backend_may_log())
+		vmm_log("%s", line);
 }
 
 static const struct viommu_backend_ops backend_ops = {
@@ -220,7 +228,7 @@ static int ring_unreachable(struct net_backend *device, struct net_backend_queue
 	timerfd_settime(device->again.fd, 0, &second, NULL);
 	if (!queue->unreachable) {
 		viommu_backend_error(device->connection, index_of(queue));
-		if (vmm_log_may(&device->limit))
+		if (net_backend_may_log())
 			vmm_log("queue %u: the ring cannot be reached", index_of(queue));
 	}
 	queue->unreachable = true;
@@ -269,7 +277,7 @@ static void broken(struct net_card *card, unsigned index, int error)
 	struct net_backend *device = device_of(card);
 
 	device->queues[index].broken = true;
-	if (vmm_log_may(&device->limit))
+	if (net_backend_may_log())
 		vmm_log("queue %u: the ring is broken: %s", index, strerror(-error));
 	viommu_backend_error(device->connection, index);
 }
@@ -313,7 +321,9 @@ int net_backend_init(struct net_backend *device, struct loop *loop, const char *
 		device->queues[i].kick.fd = -1;
 		device->pairs[i / NET_PAIR_QUEUES].vqs[i % NET_PAIR_QUEUES] = &device->queues[i].vq;
 	}
-	ret = add_timer(device, &device->again, look_again);
+	ret = viommu_backend_peer_create(&device->peer);
+	if (!ret)
+		ret = add_timer(device, &device->again, look_again);
 	if (ret)
 		return ret;
 	ret = add_timer(device, &device->poll, poll_queues);
@@ -328,6 +338,7 @@ void net_backend_fini(struct net_backend *device)
 	close(device->again.fd);
 	loop_remove(device->card.loop, &device->poll);
 	close(device->poll.fd);
+	viommu_backend_peer_destroy(device->peer);
 }
 
 static void serve(void *opaque, uint32_t events)
@@ -353,6 +364,7 @@ int net_backend_connect(struct net_backend *device, int fd)
 		.queue_size = VQ_MAX_SIZE,
 		.shared_table = true,
 		.dirty_log = true,
+		.peer = device->peer,
 	};
 	int err = viommu_backend_create(fd, &config, &device->connection);
 
@@ -366,6 +378,11 @@ int net_backend_connect(struct net_backend *device, int fd)
 		device->connection = NULL;
 	}
 	return err;
+}
+
+bool net_backend_crowded(const struct net_backend *device)
+{
+	return viommu_backend_peer_crowded(device->peer);
 }
 
 void net_backend_disconnect(struct net_backend *device)

@@ -25,23 +25,30 @@ struct net_backend_queue {
 
 struct net_backend {
 	struct net_card card;
+	struct viommu_backend_peer *peer;  /* whoever connects */
 	struct viommu_backend *connection; /* NULL: there is none */
 	struct loop_watch watch, again;    /* the connection; the time to look for rings again */
 	struct loop_watch poll;            /* the time to look at queues that nobody kicks */
 	/* The connection is over: 0, the front end has closed it, or why. It may be closed from here. */
 	void (*over)(void *opaque, int error);
 	void *opaque;
-	struct log_limit limit;
 	struct net_backend_queue queues[NET_PAIR_QUEUES * NET_MAX_PAIRS];
 	struct net_pair pairs[NET_MAX_PAIRS];
 };
+
+/* For what front ends can have the log say: a limit of the program's. */
+bool net_backend_may_log(void);
 
 /* Open the tap. -errno after a line in the log. `over` and `opaque` are set before. */
 int net_backend_init(struct net_backend *device, struct loop *loop, const char *tap, unsigned pairs);
 void net_backend_fini(struct net_backend *device);
 
-/* Serve a connected socket, which is taken; one at a time. -errno. */
+/*
+ * Serve a connected socket, which is taken; one at a time. -errno. While it is crowded with what earlier ones have left,
+ * none can be served.
+ */
 int net_backend_connect(struct net_backend *device, int fd);
+bool net_backend_crowded(const struct net_backend *device);
 void net_backend_disconnect(struct net_backend *device);
 
 #endif

@@ -14,6 +14,7 @@
 
 #include "vmm/backend/device.h"
 #include "vmm/backend/listen.h"
+#include "vmm/util/listener.h"
 #include "vmm/util/log.h"
 
 enum { STATUS_OK = 0, STATUS_UNUSABLE = 2, STATUS_FAILED = 4 };
@@ -28,7 +29,7 @@ struct server {
 	struct options options;
 	struct loop *loop;
 	int listen_fd;
-	struct loop_watch watch;
+	struct listener listener;
 	struct net_backend device;
 	int status;
 };
@@ -126,60 +127,39 @@ static int parse(int argc, char **argv, struct options *options)
 	return options->tap ? -1 : unusable("--tap NAME is missing");
 }
 
-static void take_connection(void *opaque, uint32_t events);
-
-static int await_connection(void)
-{
-	server.watch = (struct loop_watch){.fd = server.listen_fd, .ready = take_connection};
-	return loop_add(server.loop, &server.watch, EPOLLIN);
-}
-
-static void fail(const char *what, int error)
-{
-	vmm_log("%s: %s", what, strerror(-error));
-	server.status = STATUS_FAILED;
-	loop_stop(server.loop);
-}
-
 /* A front end that breaks the rules has had its line in the log. */
 static void connection_over(void *opaque, int error)
 {
-	int err;
-
 	(void)opaque;
-	if (vmm_log_may(&server.device.limit))
+	if (net_backend_may_log())
 		vmm_log("the front end has gone%s%s", error ? ": " : "", error ? strerror(-error) : "");
 	if (server.options.once || server.device.card.tap_gone) {
 		server.status = server.device.card.tap_gone ? STATUS_FAILED : STATUS_OK;
 		loop_stop(server.loop);
-		return;
 	}
-	err = await_connection();
-	if (err)
-		fail("epoll", err);
 }
 
-static void take_connection(void *opaque, uint32_t events)
+static void take_connection(void *opaque, int fd)
 {
-	int err, fd = accept4(server.listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int err = net_backend_connect(&server.device, fd);
 
 	(void)opaque;
-	(void)events;
-	if (fd < 0) {
-		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-			fail("accept", -errno);
+	if (!net_backend_may_log())
 		return;
-	}
-	err = net_backend_connect(&server.device, fd);
-	if (err) {
-		if (vmm_log_may(&server.device.limit))
-			vmm_log("a front end cannot be served: %s", strerror(-err));
-		return;
-	}
-	loop_remove(server.loop, &server.watch);
-	if (vmm_log_may(&server.device.limit))
+	if (err)
+		vmm_log("a front end cannot be served: %s", strerror(-err));
+	else
 		vmm_log("a front end has come");
 }
+
+/* One at a time; who comes meanwhile waits. */
+static bool may_come(void *opaque)
+{
+	(void)opaque;
+	return !server.device.connection && !net_backend_crowded(&server.device);
+}
+
+static const struct listener_ops listener_ops = {.accepted = take_connection, .ready = may_come};
 
 static void end_cb(int signal)
 {
@@ -214,13 +194,14 @@ static void catch_signals(void)
 
 static int run(void)
 {
-	int err = await_connection();
+	int err = listener_start(&server.listener, server.loop);
 
 	if (!err)
 		err = loop_run(server.loop);
-	if (err)
-		fail("epoll", err);
-	return server.status;
+	if (!err)
+		return server.status;
+	vmm_log("epoll: %s", strerror(-err));
+	return STATUS_FAILED;
 }
 
 int main(int argc, char **argv)
@@ -238,8 +219,13 @@ int main(int argc, char **argv)
 		return STATUS_UNUSABLE;
 	if (listen_at(server.options.socket, &server.listen_fd))
 		return STATUS_UNUSABLE;
+	if (listener_init(&server.listener, server.listen_fd, server.options.socket, &listener_ops, NULL)) {
+		unlink(server.options.socket);
+		return unusable("there are no file descriptors");
+	}
 	catch_signals();
 	status = run();
+	listener_fini(&server.listener);
 	net_backend_fini(&server.device);
 	close(server.listen_fd);
 	unlink(server.options.socket);

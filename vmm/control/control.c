@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,18 +24,23 @@ static int spare_open(void)
 	return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* No descriptor is left for this client, and epoll would tell of it for ever: take it, and hang up. */
-static void turn_away(struct control *control)
+/* No descriptor is left for this client, who need not wait for one: take it, and hang up. */
+static bool turn_away(void *opaque)
 {
-	if (control->spare_fd < 0)
-		return;
-	close(control->spare_fd);
+	struct control *control = opaque;
 
-	const int fd = accept4(control->socket.fd, NULL, NULL, SOCK_CLOEXEC);
+	if (control->spare_fd >= 0) {
+		close(control->spare_fd);
 
-	if (fd >= 0)
-		close(fd);
+		const int fd = accept4(control->socket.fd, NULL, NULL, SOCK_CLOEXEC);
+
+		if (fd >= 0)
+			close(fd);
+		control->spare_fd = spare_open();
+		return fd >= 0;
+	}
 	control->spare_fd = spare_open();
+	return false;
 }
 
 static void refuse(int fd)
@@ -49,20 +53,17 @@ static void refuse(int fd)
 	close(fd);
 }
 
-/* One client a call: epoll says so if there are more. */
-static void accept_ready(void *opaque, uint32_t events)
+static void accepted(void *opaque, int fd)
 {
 	struct control *control = opaque;
-	const int fd = accept4(control->socket.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	(void)events;
-	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
-		turn_away(control);
-	else if (fd >= 0 && control->client_count == CONTROL_CLIENTS_MAX)
+	if (control->client_count == CONTROL_CLIENTS_MAX)
 		refuse(fd);
-	else if (fd >= 0)
+	else
 		control_client_add(control, fd);
 }
+
+static const struct listener_ops listener_ops = {.accepted = accepted, .crowded = turn_away};
 
 int control_create(const struct run_config *config, struct control **out)
 {
@@ -75,8 +76,14 @@ int control_create(const struct run_config *config, struct control **out)
 	}
 	control->config = config;
 	control->start_ns = monotonic_ns();
+	error = listener_init(&control->listener, control->socket.fd, "--control", &listener_ops, control);
+	if (error) {
+		vmm_log("--control: %s", strerror(-error));
+		control_socket_close(&control->socket);
+		free(control);
+		return error;
+	}
 	control->spare_fd = spare_open();
-	control->watch = (struct loop_watch){control->socket.fd, accept_ready, control};
 	fault_history_init(&control->faults);
 	*out = control;
 	return 0;
@@ -88,6 +95,7 @@ void control_destroy(struct control *control)
 		return;
 	while (control->clients)
 		control_client_remove(control->clients);
+	listener_fini(&control->listener);
 	control_socket_close(&control->socket);
 	if (control->spare_fd >= 0)
 		close(control->spare_fd);
@@ -100,7 +108,7 @@ int control_attach(struct control *control, const struct control_machine *machin
 	if (!control)
 		return 0;
 
-	const int error = loop_add(machine->loop, &control->watch, EPOLLIN);
+	const int error = listener_start(&control->listener, machine->loop);
 
 	if (error) {
 		vmm_log("--control: %s", strerror(-error));
@@ -121,7 +129,7 @@ void control_detach(struct control *control)
 		return;
 	for (struct control_client *client = control->clients; client; client = control_client_next(client))
 		control_client_detach(client);
-	loop_remove(control->machine.loop, &control->watch);
+	listener_stop(&control->listener);
 	control->machine = (struct control_machine){0};
 }
 

@@ -9,7 +9,7 @@
 
 #include "vmm/control/control.h"
 #include "vmm/control/history.h"
-#include "vmm/util/loop.h"
+#include "vmm/util/listener.h"
 
 enum { CONTROL_LINE_MAX = 64 << 10, CONTROL_CLIENTS_MAX = 16 };
 
@@ -32,7 +32,7 @@ struct control {
 	bool stopped;
 	struct control_socket socket;
 	int spare_fd; /* given up for a moment to accept, and turn away, a client when descriptors are used up */
-	struct loop_watch watch;
+	struct listener listener;
 	struct control_client *clients;
 	unsigned client_count;
 	struct fault_history faults;

@@ -49,8 +49,9 @@ bool vmm_log_may(struct log_limit *limit)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (now.tv_sec / LIMIT_SECONDS != limit->window)
-		limit->lines = 0;
-	limit->window = now.tv_sec / LIMIT_SECONDS;
-	return limit->lines++ < LIMIT_LINES;
+	const int64_t window = now.tv_sec / LIMIT_SECONDS + 1; /* 0 is none */
+
+	if (atomic_exchange_explicit(&limit->window, window, memory_order_relaxed) != window)
+		atomic_store_explicit(&limit->lines, 0, memory_order_relaxed);
+	return atomic_fetch_add_explicit(&limit->lines, 1, memory_order_relaxed) < LIMIT_LINES;
 }

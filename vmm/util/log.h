@@ -3,6 +3,7 @@
 #ifndef VMM_LOG_H
 #define VMM_LOG_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -11,13 +12,16 @@ void vmm_log_name(const char *name);
 
 void vmm_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* For lines that a peer can cause as often as it likes: ten in five seconds. All zero at first; one thread at a time. */
+/*
+ * For lines that a guest or a peer can cause as often as it likes: ten in five seconds. One for each kind of line, and
+ * static: what is made anew with a connection, a device or a guest would begin anew with it. All zero at first.
+ */
 struct log_limit {
-	int64_t window; /* the stretch of time in which so many lines were told */
-	unsigned lines;
+	_Atomic int64_t window; /* the stretch of time in which so many lines were told */
+	_Atomic unsigned lines;
 };
 
-/* May there be another one now? */
+/* May there be another one now? Any thread; several may get one or two more through. */
 bool vmm_log_may(struct log_limit *limit);
 
 #endif
