@@ -3,8 +3,11 @@
 #include <endian.h>
 #include <errno.h>
 #include <linux/virtio_config.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "tests/model/net_driver.h"
 #include "vmm/virtio/internal.h"
@@ -470,6 +473,44 @@ static void test_platform(void **state)
 	assert_int_equal(address, BUFFERS);
 }
 
+static unsigned count_lines(int fd)
+{
+	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+	unsigned count = 0;
+	char byte;
+
+	while (poll(&poll_fd, 1, 0) == 1 && read(fd, &byte, 1) == 1)
+		count += byte == '\n';
+	return count;
+}
+
+/* A guest that restarts has its devices made anew, and the limit of their lines must not be. */
+static void test_lines_of_guests_one_after_the_other(void **state)
+{
+	const time_t begin = time(NULL);
+	int lines[2], saved = dup(STDERR_FILENO);
+	unsigned said;
+
+	assert_int_equal(pipe(lines), 0);
+	dup2(lines[1], STDERR_FILENO);
+	for (unsigned i = 0; i < 200; i++) {
+		struct net_fixture *f = *state;
+
+		net_boot(f, 1, everything);
+		virtio_fail(&f->net->dev, "broken by a test");
+		net_teardown(state);
+		net_setup(state);
+	}
+	net_boot(*state, 1, everything);
+	dup2(saved, STDERR_FILENO);
+	said = count_lines(lines[0]);
+	close(lines[0]);
+	close(lines[1]);
+	close(saved);
+	/* Ten in five seconds. */
+	assert_in_range(said, 1, 10 * (2 + (uint64_t)(time(NULL) - begin) / 5));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, net_setup, net_teardown)
 
 int main(void)
@@ -489,6 +530,7 @@ int main(void)
 		TEST(test_transmit_tap_lost),
 		TEST(test_queue_reset),
 		TEST(test_control),
+		TEST(test_lines_of_guests_one_after_the_other),
 		TEST(test_pairs),
 	};
 

@@ -54,7 +54,6 @@ struct irq_router {
 	pthread_mutex_t lock; /* guards the list: routes with a message; taken before a route's own lock */
 	struct irq_route *first;
 	atomic_bool binds_due; /* a route waits for the commit after which its eventfd may be bound */
-	atomic_bool error_said;
 	_Atomic uint64_t changed, resolved, invalidations, blocked;
 };
 

@@ -52,7 +52,10 @@ void irq_route_bind_fd(struct irq_route *route)
 	if (!error)
 		error = kvm_irq_bind(route->router->vm, (unsigned)route->gsi, route->fd, true);
 	if (error) {
-		vmm_log("KVM refuses an irqfd: %s; interrupts go the long way", strerror(-error));
+		static struct log_limit limit;
+
+		if (vmm_log_may(&limit))
+			vmm_log("KVM refuses an irqfd: %s; interrupts go the long way", strerror(-error));
 		route->unbindable = true;
 	}
 	route->bound = !error;

@@ -47,8 +47,9 @@ void irq_router_commit(struct irq_router *router)
 {
 	const bool binds_due = atomic_exchange(&router->binds_due, false); /* partner: irq_route_update_fd() */
 	const int error = routes_commit(&router->table);
+	static struct log_limit limit = {.most = 1};
 
-	if (error && !atomic_exchange(&router->error_said, true))
+	if (error && vmm_log_may(&limit))
 		vmm_log("KVM refuses an interrupt route: %s; interrupts may be lost", strerror(-error));
 	if (binds_due)
 		bind_all(router);

@@ -113,6 +113,15 @@ static enum vm_end serve_failure(const struct vcpu *vcpu)
 	return VM_END_ERROR;
 }
 
+/* KVM has reset the vCPU on AMD by now, so where it was is not known. A guest may do it as often as it likes. */
+static void log_triple_fault(const struct vcpu *vcpu)
+{
+	static struct log_limit limit;
+
+	if (vmm_log_may(&limit))
+		vmm_log("vCPU %u: triple fault; the guest is reset", vcpu->id);
+}
+
 static enum vm_end serve_exit(struct vcpu *vcpu)
 {
 	switch (vcpu->run->exit_reason) {
@@ -128,8 +137,8 @@ static enum vm_end serve_exit(struct vcpu *vcpu)
 	case KVM_EXIT_INTR:
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 		return VM_END_NONE;
-	case KVM_EXIT_SHUTDOWN: /* KVM has reset the vCPU on AMD by now, so where it was is not known */
-		vmm_log("vCPU %u: triple fault; the guest is reset", vcpu->id);
+	case KVM_EXIT_SHUTDOWN:
+		log_triple_fault(vcpu);
 		return VM_END_RESET;
 	case KVM_EXIT_SYSTEM_EVENT:
 		return serve_system_event(vcpu);

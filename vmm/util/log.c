@@ -53,5 +53,6 @@ bool vmm_log_may(struct log_limit *limit)
 
 	if (atomic_exchange_explicit(&limit->window, window, memory_order_relaxed) != window)
 		atomic_store_explicit(&limit->lines, 0, memory_order_relaxed);
-	return atomic_fetch_add_explicit(&limit->lines, 1, memory_order_relaxed) < LIMIT_LINES;
+	return atomic_fetch_add_explicit(&limit->lines, 1, memory_order_relaxed) <
+	       (limit->most ? limit->most : LIMIT_LINES);
 }

@@ -17,6 +17,7 @@ void vmm_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * static: what is made anew with a connection, a device or a guest would begin anew with it. All zero at first.
  */
 struct log_limit {
+	unsigned most;          /* lines in five seconds; 0: 10 */
 	_Atomic int64_t window; /* the stretch of time in which so many lines were told */
 	_Atomic unsigned lines;
 };

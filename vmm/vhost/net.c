@@ -97,6 +97,15 @@ static int open_links(struct vhost_net *net)
 	return err;
 }
 
+/* Its user can take them from the tap while the guest starts its driver again and again. */
+static void log_offloads(const struct virtio_dev *dev)
+{
+	static struct log_limit limit;
+
+	if (vmm_log_may(&limit))
+		vmm_log("%s: the tap refuses offloads that it had", dev->pci.name);
+}
+
 /* Section 5.1.2: without MQ the control queue is the third, whatever the device has. */
 static void net_start(struct virtio_dev *dev)
 {
@@ -105,7 +114,7 @@ static void net_start(struct virtio_dev *dev)
 	net->features = net_settled(dev->driver_features);
 	net->control_queue = VHOST_LINK_QUEUES * (net->features & BIT(MQ) ? net->link_count : 1);
 	if (tap_set_offloads(net->links[0].tap_fd, net_tap_offloads(net->features)))
-		vmm_log("%s: the tap refuses offloads that it had", dev->pci.name);
+		log_offloads(dev);
 	if (open_links(net) || vhost_net_use(net, 1))
 		vhost_net_fail(net, "the kernel cannot start its queues");
 }

@@ -17,6 +17,9 @@
 
 enum { RETRY_MS = 100, REPLY_MS = 4500, FIRST_MS = 30000, NS_PER_MS = 1000000 };
 
+/* Back ends may come and go as often as they like. */
+static struct log_limit limit;
+
 static int say(const struct vhu_session *session, const char *problem)
 {
 	vmm_log("%s vhost-user=%s: %s", session->what, session->path, problem);
@@ -99,7 +102,7 @@ static void on_ready(void *opaque)
 {
 	struct vhu_session *session = opaque;
 
-	if (session->down && vmm_log_may(&session->limit))
+	if (session->down && vmm_log_may(&limit))
 		vmm_log("%s vhost-user=%s: connected again", session->what, session->path);
 	session->down = false;
 	session->why[0] = 0;
@@ -138,7 +141,7 @@ static void on_lost(void *opaque, const char *why)
 	snprintf(session->why, sizeof(session->why), "%s", why);
 	if (!session->retrying) /* not connected for the first time yet: who waits for it says so */
 		return;
-	if (!told && vmm_log_may(&session->limit))
+	if (!told && vmm_log_may(&limit))
 		vmm_log("%s vhost-user=%s: %s; trying to connect again", session->what, session->path, why);
 	session->down = true;
 	session->ops->lost(session->opaque);
@@ -151,7 +154,7 @@ static void on_log(void *opaque, const char *line)
 {
 	struct vhu_session *session = opaque;
 
-	if (vmm_log_may(&session->limit))
+	if (vmm_log_may(&limit))
 		vmm_log("%s vhost-user=%s: %s", session->what, session->path, line);
 }
 

@@ -8,7 +8,6 @@
 
 #include <viommu/viommu.h>
 
-#include "vmm/util/log.h"
 #include "vmm/util/loop.h"
 
 struct vhu_session_ops {
@@ -32,8 +31,7 @@ struct vhu_session {
 	void *opaque;
 	void (*progress)(void *opaque); /* an invalidation may be complete now; may be NULL */
 	void *progress_opaque;
-	char why[160];          /* told last */
-	struct log_limit limit; /* a back end may come and go as often as it likes */
+	char why[160]; /* told last */
 };
 
 /* Before there is a machine: is there a socket? -errno after a line. */

@@ -370,6 +370,15 @@ static void init_requests(struct virtio_blk *blk)
 	}
 }
 
+/* A guest that restarts again and again has its disks made each time. */
+static void log_unlocked(const char *path, int error)
+{
+	static struct log_limit limit;
+
+	if (vmm_log_may(&limit))
+		vmm_log("disk %s: it cannot be locked against other programs: %s", path, strerror(error));
+}
+
 static int blk_init(struct virtio_blk *blk, const struct virtio_env *env, const struct virtio_disk_config *config)
 {
 	int ret = blk_image_open(&blk->image, config->path, config->readonly);
@@ -377,8 +386,7 @@ static int blk_init(struct virtio_blk *blk, const struct virtio_env *env, const 
 	if (ret)
 		return ret;
 	if (blk->image.unlocked)
-		vmm_log("disk %s: it cannot be locked against other programs: %s", config->path,
-			strerror(-blk->image.unlocked));
+		log_unlocked(config->path, -blk->image.unlocked);
 	blk->env = *env;
 	blk->kick_work = (struct loop_work){.run = kick_again, .opaque = blk};
 	init_requests(blk);

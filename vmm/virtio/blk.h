@@ -49,9 +49,8 @@ struct virtio_blk {
 	struct loop_work submit_work; /* the kernel could not take what we submitted: try again */
 	struct loop_work kick_work;   /* more chains than one burst */
 	struct loop_work cancel_work; /* steps are in the way of an invalidation */
-	struct log_limit limit;
-	unsigned in_flight; /* requests in the kernel's hands */
-	int write_flags;    /* RWF_DSYNC for a driver that knows no FLUSH: its writes are stable when they end */
+	unsigned in_flight;           /* requests in the kernel's hands */
+	int write_flags; /* RWF_DSYNC for a driver that knows no FLUSH: its writes are stable when they end */
 	bool resetting;
 	unsigned taken[VIRTIO_MAX_QUEUES]; /* requests of each queue that are not given back */
 	uint32_t queue_resets;             /* a bit for each queue that the driver resets */

@@ -38,6 +38,7 @@ static void cancel(struct blk_request *request)
  */
 static void cancel_in_the_way(void *opaque)
 {
+	static struct log_limit limit;
 	struct virtio_blk *blk = opaque;
 	unsigned count = 0;
 
@@ -49,7 +50,7 @@ static void cancel_in_the_way(void *opaque)
 		cancel(request);
 		count++;
 	}
-	if (count && vmm_log_may(&blk->limit))
+	if (count && vmm_log_may(&limit))
 		vmm_log("%s: %u requests keep an unmap waiting, and are to be ended", blk->dev.pci.name, count);
 }
 

@@ -21,7 +21,6 @@
 
 #define PLATFORM_FEATURES (1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_ACCESS_PLATFORM)
 #define RING_FEATURES (1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_RING_F_EVENT_IDX)
-#define FAIL_LOG_INTERVAL_NS 1000000000ull
 
 enum { VENDOR_VIRTIO = 0x1af4, DEVICE_BASE = 0x1040, SUBSYSTEM = 0x1100, ISR_QUEUE = 1, ISR_CONFIG = 2 };
 
@@ -187,17 +186,13 @@ void virtio_config_changed(struct virtio_dev *dev)
 	pthread_mutex_unlock(&dev->pci.lock);
 }
 
-static void log_failure(struct virtio_dev *dev, const char *why)
+/* Of all devices, and of all guests one after the other. */
+static void log_failure(const struct virtio_dev *dev, const char *why)
 {
-	struct timespec now;
-	uint64_t ns;
+	static struct log_limit limit;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	ns = (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
-	if (dev->fail_logged_ns && ns - dev->fail_logged_ns < FAIL_LOG_INTERVAL_NS)
-		return;
-	dev->fail_logged_ns = ns;
-	vmm_log("%s: %s; the device needs a reset", dev->pci.name, why);
+	if (vmm_log_may(&limit))
+		vmm_log("%s: %s; the device needs a reset", dev->pci.name, why);
 }
 
 void virtio_fail(struct virtio_dev *dev, const char *why)

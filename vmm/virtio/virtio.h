@@ -99,7 +99,6 @@ struct virtio_dev {
 	uint8_t cfg_capability;
 	/* I/O thread only. */
 	bool running; /* between start and reset or failure */
-	uint64_t fail_logged_ns;
 	struct virtio_queue queues[VIRTIO_MAX_QUEUES];
 	struct loop_work start_work, reset_work, queue_work;
 };

@@ -45,8 +45,12 @@ struct iommu_wiring {
 
 static void log_line(void *opaque, const char *line)
 {
+	/* The library's own limit, and its lines about what it leaves out, begin anew with each guest. */
+	static struct log_limit limit = {.most = 20};
+
 	(void)opaque;
-	vmm_log("%s", line);
+	if (vmm_log_may(&limit))
+		vmm_log("%s", line);
 }
 
 static void note_fault(void *opaque, const struct viommu_fault *fault)
