@@ -104,7 +104,7 @@ int net_teardown(void **state)
 	struct net_fixture *f = *state;
 
 	if (f->pci) {
-		for (unsigned i = 0; i < f->net->card.pair_count; i++)
+		for (unsigned i = 0; f->net && i < f->net->card.pair_count; i++)
 			close(fake_tap.peer[i]);
 		f->pci->ops->destroy(f->pci);
 	}
@@ -199,10 +199,12 @@ static void run_device(struct net_fixture *f)
 	net_settle(f);
 }
 
-static void start_device(struct net_fixture *f, uint64_t wanted)
+void net_start_device(struct net_fixture *f, uint64_t wanted)
 {
 	uint64_t features = 0;
 
+	f->pci->endpoint = f->endpoint;
+	pci_config_write(f->pci, PCI_COMMAND, PCI_COMMAND_MASTER, 2);
 	memset(f->ram + RINGS, 0, BUFFERS - RINGS);
 	set_status(f, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
 	for (unsigned i = 0; i < 2; i++) {
@@ -221,12 +223,10 @@ void net_boot(struct net_fixture *f, unsigned pairs, uint64_t features)
 
 	if (!f->pci) {
 		assert_int_equal(virtio_net_create(&env, "tap", pairs, mac, &f->pci), 0);
-		f->pci->endpoint = f->endpoint;
 		f->net = (struct virtio_net *)((char *)f->pci - offsetof(struct virtio_net, dev.pci));
 		memcpy(f->tap, fake_tap.peer, sizeof(f->tap));
-		pci_config_write(f->pci, PCI_COMMAND, PCI_COMMAND_MASTER, 2);
 	}
-	start_device(f, features);
+	net_start_device(f, features);
 }
 
 void net_device_reset(struct net_fixture *f)

@@ -76,7 +76,7 @@ int blk_image_open(struct blk_image *image, const char *path, bool readonly)
 	/* Not to wait for who writes into a FIFO; later this flag would keep io_uring from waiting for a file. */
 	int flags = (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC, err;
 
-	*image = (struct blk_image){.fd = open(path, flags | O_NONBLOCK), .readonly = readonly};
+	*image = (struct blk_image){.path = path, .fd = open(path, flags | O_NONBLOCK), .readonly = readonly};
 	if (image->fd < 0) {
 		err = -errno;
 		vmm_log("disk %s: %s", path, strerror(-err));

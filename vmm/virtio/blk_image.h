@@ -9,6 +9,7 @@
 enum { BLK_SECTOR = 512 };
 
 struct blk_image {
+	const char *path; /* the caller's, for lines */
 	int fd;
 	uint64_t sectors;
 	bool block_device;
@@ -20,7 +21,7 @@ struct blk_image {
 };
 
 /*
- * Open and lock it: as its only user, or where it is only read as one of several that do. 0, or -errno after one line that says
+ * Open and lock it; the path is not copied: as its only user, or where it is only read as one of several that do. 0, or -errno after one line that says
  * what is wrong; -EBUSY: another program has it.
  */
 int blk_image_open(struct blk_image *image, const char *path, bool readonly);

@@ -134,14 +134,35 @@ static void release(struct blk_request *request)
 	request->held = false;
 }
 
+/* The guest sees an error of its disk; what is wrong with the host's file only the host's operator can know, and mend. */
+static void log_failure(const struct virtio_blk *blk, const struct blk_request *request, int result)
+{
+	static struct log_limit limit;
+	const char *path = blk->image.path, *what = request->to_guest ? "reading" : "writing";
+	const unsigned long long offset = request->file_start + request->done;
+
+	if (!vmm_log_may(&limit))
+		return;
+	if (request->flush)
+		vmm_log("disk %s: flushing: %s", path, strerror(-result));
+	else if (result < 0)
+		vmm_log("disk %s: %s at offset %llu: %s", path, what, offset, strerror(-result));
+	else
+		vmm_log("disk %s: %s at offset %llu: the file has become shorter", path, what, offset);
+}
+
 /* Take note of a completion. True: there is more to do; otherwise the request is finished. */
 static bool complete(struct virtio_blk *blk, struct blk_request *request, int result)
 {
+	const bool cancelled = request->cancelled;
+
 	release(request);
 	if (result == -EINTR || result == -EAGAIN)
 		return true;
 	/* Nothing moved though there is data: the file has become shorter than the disk. */
 	if (result < 0 || (!request->flush && result == 0)) {
+		if (!cancelled || result != -ECANCELED)
+			log_failure(blk, request, result);
 		blk_io_finish(blk, request, VIRTIO_BLK_S_IOERR);
 		return false;
 	}
