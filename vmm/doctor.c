@@ -56,8 +56,10 @@ static void check_kvm(struct finding *f)
 	const enum kvm_speed speed = kvm_measure_speed(f->detail, sizeof(f->detail));
 	const int fd = kvm_open();
 
-	f->state = speed == KVM_NATIVE ? "ok" : speed == KVM_SLOW ? "slow" : "no";
-	f->hint = speed == KVM_NATIVE ? NULL : "run guests in the lab: lab/run";
+	f->state = speed == KVM_NATIVE || speed == KVM_BUSY ? "ok" : speed == KVM_SLOW ? "slow" : "no";
+	f->hint = speed == KVM_NATIVE ? NULL
+		  : speed == KVM_BUSY ? "guests start, but take their time"
+				      : "run guests in the lab: lab/run";
 	if (fd < 0)
 		f->hint = kvm_open_hint(fd);
 	else

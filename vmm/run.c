@@ -62,13 +62,17 @@ static void die_of_signal(void)
 static int check_kvm(bool is_linux)
 {
 	char detail[128];
+	const enum kvm_speed speed = is_linux ? kvm_measure_speed(detail, sizeof(detail))
+				     : kvm_runs_guests(detail, sizeof(detail)) ? KVM_NATIVE
+									       : KVM_ABSENT;
 
-	switch (kvm_measure_speed(detail, sizeof(detail))) {
+	switch (speed) {
 	case KVM_NATIVE:
 		return 0;
+	case KVM_BUSY:
+		vmm_log("/dev/kvm may be slow here (%s): the guest is started all the same", detail);
+		return 0;
 	case KVM_SLOW:
-		if (!is_linux)
-			return 0;
 		vmm_log("/dev/kvm only emulates here (%s): Linux cannot boot on it; run this inside the lab: "
 			"lab/run -- viommu run ...",
 			detail);
