@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "vmm/boot/boot.h"
 #include "vmm/check.h"
@@ -20,25 +21,38 @@
 
 enum { STATUS_OK = 0, STATUS_UNUSABLE = 2, STATUS_FAILED = 4 };
 
-/* For the signal handler. */
+enum { AGAIN_MS = 1000 };
+
+/* For the signal handler, which any thread may run, and several at once. */
 static struct machine *_Atomic current;
 static volatile sig_atomic_t caught;
+static _Atomic int64_t caught_ms; /* when; 0: no signal has come */
 
-static void handle_signals(void (*handler)(int number))
+static int64_t now_ms(void)
 {
-	const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-	struct sigaction action = {.sa_handler = handler};
+	struct timespec now;
 
-	for (unsigned i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		sigaction(numbers[i], &action, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + 1;
 }
 
-/* The first one asks for an orderly end. Whatever hangs then, the kernel lets the next one end us at once. */
+/*
+ * The first one asks for an orderly end. Whatever hangs then, one that comes a second later ends us at once; what comes
+ * earlier is the same wish again, as timeout(1) sends it to the process and to its group.
+ */
 static void on_signal(int number)
 {
 	struct machine *machine = atomic_load(&current);
+	const int64_t now = now_ms();
+	int64_t first = 0;
 
-	handle_signals(SIG_DFL);
+	if (!atomic_compare_exchange_strong(&caught_ms, &first, now)) {
+		if (now - first < AGAIN_MS)
+			return;
+		signal(number, SIG_DFL);
+		raise(number);
+		return;
+	}
 	terminal_restore(); /* nobody would do it later, and Ctrl-C is a signal again */
 	caught = number;
 	if (machine)
@@ -47,7 +61,11 @@ static void on_signal(int number)
 
 static void catch_signals(void)
 {
-	handle_signals(on_signal);
+	const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction action = {.sa_handler = on_signal};
+
+	for (unsigned i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		sigaction(numbers[i], &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
 }
 
