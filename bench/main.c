@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* `viommu bench`: the library's benchmarks. */
 #include <errno.h>
-#include <getopt.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "bench/baseline.h"
 #include "bench/bench.h"
+#include "vmm/util/file.h"
+#include "vmm/util/log.h"
+#include "vmm/util/options.h"
 
 static const struct {
 	const char *name;
@@ -38,7 +41,7 @@ static int find(const char *name)
 	for (unsigned i = 0; i < BENCHES; i++)
 		if (!strcmp(benches[i].name, name))
 			return (int)i;
-	fprintf(stderr, "viommu: bench: there is no '%s' (try: viommu bench --help)\n", name);
+	vmm_log("bench: there is no '%s' (try: viommu bench --help)", name);
 	return -1;
 }
 
@@ -48,44 +51,92 @@ static void run(unsigned bench)
 	bench_table();
 }
 
-static int open_json(const char *path)
+static FILE *open_json(const char *path)
 {
-	FILE *file = path ? fopen(path, "we") : stdout;
+	const int fd = file_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666, FILE_REGULAR | FILE_STREAM);
+	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
 
-	if (!file) {
-		fprintf(stderr, "viommu: bench: %s: %s\n", path, strerror(errno));
-		return -errno;
+	if (file)
+		fcntl(fd, F_SETFL, 0); /* a reader that is slow is waited for */
+	else
+		vmm_log("bench: --json=%s: %s", path, file_error(fd));
+	return file;
+}
+
+static int close_json(FILE *file, const char *path)
+{
+	const bool lost = ferror(file);
+
+	if (!fclose(file) && !lost)
+		return 0;
+	vmm_log("bench: --json=%s cannot be written to: %s", path, lost ? "not all of it was taken" : strerror(errno));
+	return STATUS_USAGE;
+}
+
+struct request {
+	bool json, help;
+	const char *path; /* of --json=FILE, or NULL */
+	unsigned count;
+	unsigned benches[BENCHES];
+};
+
+static int take_bench(struct request *request, const char *name)
+{
+	const int found = find(name);
+
+	for (unsigned i = 0; i < request->count; i++) {
+		if ((int)request->benches[i] != found)
+			continue;
+		vmm_log("bench: '%s' is given twice: give it once", name);
+		return -EINVAL;
 	}
-	bench_json(file); /* open to the end of the process */
+	if (found < 0)
+		return -EINVAL;
+	request->benches[request->count++] = (unsigned)found;
+	return 0;
+}
+
+static int parse(struct request *request, int argc, char **argv)
+{
+	enum { JSON, HELP };
+	static const struct option_spec specs[] = {
+		[JSON] = {"json", OPTION_ATTACHED, false, false},
+		[HELP] = {"help", OPTION_ALONE, false, false},
+	};
+	struct options words = {.command = "viommu bench", .specs = specs, .count = 2, .argc = argc, .argv = argv};
+	const char *word;
+	int option;
+
+	while ((option = options_next(&words, &word)) != OPTIONS_END) {
+		if (option == JSON) {
+			request->json = true;
+			request->path = word;
+		} else if (option == HELP) {
+			request->help = true;
+		} else if (option != OPTIONS_WORD || take_bench(request, word)) {
+			return -EINVAL;
+		}
+	}
 	return 0;
 }
 
 int bench_main(int argc, char **argv)
 {
-	static const struct option options[] = {{"json", 2, NULL, 'j'}, {"help", 0, NULL, 'h'}, {0}};
-	int option;
+	struct request request = {0};
+	FILE *json = NULL;
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option == 'h') {
-			help();
-			return 0;
-		}
-		if (option != 'j') {
-			fprintf(stderr, "viommu: bench: unknown option '%s' (try: viommu bench --help)\n",
-				argv[optind - 1]);
-			return STATUS_USAGE;
-		}
-		if (open_json(optarg))
-			return STATUS_USAGE;
+	if (parse(&request, argc, argv))
+		return STATUS_USAGE;
+	if (request.help) {
+		help();
+		return 0;
 	}
-	for (int i = optind; i < argc; i++)
-		if (find(argv[i]) < 0)
-			return STATUS_USAGE;
+	if (request.path && !(json = open_json(request.path)))
+		return STATUS_USAGE;
+	if (request.json)
+		bench_json(json ? json : stdout);
 	baseline_check();
-	for (unsigned i = 0; optind == argc && i < BENCHES; i++)
-		run(i);
-	for (int i = optind; i < argc; i++)
-		run((unsigned)find(argv[i]));
-	return 0;
+	for (unsigned i = 0; i < (request.count ? request.count : BENCHES); i++)
+		run(request.count ? request.benches[i] : i);
+	return json ? close_json(json, request.path) : 0;
 }

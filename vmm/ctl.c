@@ -3,7 +3,6 @@
 #include "vmm/ctl.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -16,6 +15,7 @@
 
 #include "vmm/control/show.h"
 #include "vmm/util/log.h"
+#include "vmm/util/options.h"
 
 enum { STATUS_OK = 0, STATUS_UNUSABLE = 2, STATUS_FAILED = 4 };
 enum { ANSWER_MAX = 1 << 20, ANSWER_SECONDS = 30 };
@@ -72,28 +72,39 @@ static int find_command(const char *name, const struct ctl_command **out)
 	return -EINVAL;
 }
 
-static int parse(struct ctl_request *request, int argc, char **argv)
+static int take_word(struct ctl_request *request, const struct options *words, const char *word)
 {
-	static const struct option options[] = {{"json", 0, NULL, 'j'}, {"help", 0, NULL, 'h'}, {0}};
-	int option;
-
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option == '?') {
-			vmm_log("ctl: unknown option '%s' (try: viommu ctl --help)", argv[optind - 1]);
-			return -EINVAL;
-		}
-		request->json |= option == 'j';
-		request->help |= option == 'h';
-	}
 	if (request->help)
 		return 0;
-	if (argc - optind != 2) {
-		vmm_log("ctl: a socket and one command are wanted (try: viommu ctl --help)");
-		return -EINVAL;
+	if (request->command)
+		return options_unexpected(words, word);
+	if (request->path)
+		return find_command(word, &request->command);
+	request->path = word;
+	return 0;
+}
+
+static int parse(struct ctl_request *request, int argc, char **argv)
+{
+	enum { JSON, HELP };
+	static const struct option_spec specs[] = {
+		[JSON] = {"json", OPTION_ALONE, false, false},
+		[HELP] = {"help", OPTION_ALONE, false, false},
+	};
+	struct options words = {.command = "viommu ctl", .specs = specs, .count = 2, .argc = argc, .argv = argv};
+	const char *word;
+	int option, err = 0;
+
+	while (!err && (option = options_next(&words, &word)) != OPTIONS_END) {
+		request->json |= option == JSON;
+		request->help |= option == HELP;
+		err = option == OPTIONS_WORD ? take_word(request, &words, word) : option == OPTIONS_BAD ? -EINVAL : 0;
 	}
-	request->path = argv[optind];
-	return find_command(argv[optind + 1], &request->command);
+	if (!err && !request->command && !request->help) {
+		vmm_log("ctl: a socket and one command are wanted (try: viommu ctl --help)");
+		err = -EINVAL;
+	}
+	return err;
 }
 
 static int refuse(const char *path, int error)
@@ -107,8 +118,10 @@ static int connect_to(const char *path)
 	const struct timeval limit = {.tv_sec = ANSWER_SECONDS};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 
-	if (strlen(path) >= sizeof(address.sun_path))
-		return refuse(path, ENAMETOOLONG);
+	if (!*path || strlen(path) >= sizeof(address.sun_path)) {
+		vmm_log("ctl: '%s': the path of a socket has 1 to 107 characters", path);
+		return -EINVAL;
+	}
 	memcpy(address.sun_path, path, strlen(path));
 
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -202,5 +215,5 @@ int ctl_main(int argc, char **argv)
 	const int status = talk(fd, &request);
 
 	close(fd);
-	return fflush(stdout) ? STATUS_FAILED : status;
+	return status;
 }

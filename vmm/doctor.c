@@ -18,6 +18,7 @@
 
 #include "vmm/kvm/open.h"
 #include "vmm/kvm/speed.h"
+#include "vmm/util/options.h"
 
 enum { DETAIL_MAX = 160 };
 
@@ -228,24 +229,33 @@ static void look(bool json)
 
 		checks[i].check(&finding);
 		(json ? print_json : print_text)(checks[i].name, &finding);
+		fflush(stdout); /* some take their time */
 	}
-	fflush(stdout);
 }
 
 int doctor_main(int argc, char **argv)
 {
-	const char *option = argc > 1 ? argv[1] : NULL;
+	enum { JSON, HELP, STATUS_USAGE = 2 };
+	static const struct option_spec specs[] = {
+		[JSON] = {"json", OPTION_ALONE, false, false},
+		[HELP] = {"help", OPTION_ALONE, false, false},
+	};
+	struct options words = {.command = "viommu doctor", .specs = specs, .count = 2, .argc = argc, .argv = argv};
+	bool given[2] = {false};
+	const char *word;
+	int option;
 
-	if (option && !strcmp(option, "--help") && argc == 2) {
-		printf("usage: viommu doctor [--json]\n"
-		       "A line for each thing that viommu can use: NAME: ok|slow|no: DETAIL\n");
-		return 0;
-	}
-	if (argc > 2 || (option && strcmp(option, "--json") != 0)) {
-		fprintf(stderr, "viommu: doctor: unknown argument %s; see viommu doctor --help\n",
-			argc > 2 ? argv[2] : option);
-		return 2;
-	}
-	look(option);
+	while ((option = options_next(&words, &word)) >= 0)
+		given[option] = true;
+	if (option == OPTIONS_WORD)
+		options_unexpected(&words, word);
+	if (option != OPTIONS_END)
+		return STATUS_USAGE;
+	if (given[HELP])
+		puts("usage: viommu doctor [--json]\n\n"
+		     "A line for each thing that viommu can use: NAME: ok|slow|no: DETAIL\n\n"
+		     "  --json   one JSON object a line\n  --help   this text");
+	else
+		look(given[JSON]);
 	return 0;
 }

@@ -8,6 +8,8 @@
 #include "vmm/doctor.h"
 #include "vmm/run.h"
 #include "vmm/util/log.h"
+#include "vmm/util/options.h"
+#include "vmm/util/streams.h"
 
 static int help_main(int argc, char **argv);
 
@@ -27,8 +29,17 @@ enum { COMMANDS = sizeof(commands) / sizeof(commands[0]), STATUS_USAGE = 2 };
 
 static int help_main(int argc, char **argv)
 {
-	(void)argc;
-	(void)argv;
+	static const struct option_spec specs[] = {{"help", OPTION_ALONE, false, false}};
+	struct options words = {.command = "viommu", .specs = specs, .count = 1, .argc = argc, .argv = argv};
+	const char *word;
+	int option;
+
+	while ((option = options_next(&words, &word)) >= 0)
+		;
+	if (option == OPTIONS_WORD)
+		options_unexpected(&words, word);
+	if (option != OPTIONS_END)
+		return STATUS_USAGE;
 	puts("usage: viommu COMMAND [OPTION...]\n\n"
 	     "A KVM virtual machine monitor in which every device can sit behind a virtual IOMMU.\n\ncommands:");
 	for (unsigned i = 0; i < COMMANDS; i++)
@@ -37,7 +48,7 @@ static int help_main(int argc, char **argv)
 	return 0;
 }
 
-int main(int argc, char **argv)
+static int run_command(int argc, char **argv)
 {
 	if (argc < 2) {
 		vmm_log("which command? (try: viommu help)");
@@ -50,4 +61,9 @@ int main(int argc, char **argv)
 			return commands[i].main(argc - 1, argv + 1);
 	vmm_log("unknown command '%s' (try: viommu help)", name);
 	return STATUS_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	return streams_open() ? streams_finish(run_command(argc, argv)) : STATUS_USAGE;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Command lines for VT-d units: what is the default, what belongs together, and what does not. */
+/* Command lines: VT-d units, numbers, and what may be given how often. */
 #include "tests/test.h"
 
 #include <errno.h>
@@ -100,13 +100,82 @@ static void test_what_does_not_fit_is_refused(void **state)
 	}
 }
 
+static void test_numbers_are_decimal(void **state)
+{
+	static const char *const wrong[] = {
+		"--cpus 010",
+		"--cpus 0x10",
+		"--cpus +1",
+		"--cpus -1",
+		"--cpus 1k",
+		"--cpus 4294967297",
+		"--cpus 0",
+		"--memory size=010M",
+		"--memory size=+1M",
+		"--memory size=0x10M",
+		"--test-device edu,addr=011",
+		"--test-device edu,addr=0x10",
+		"--test-device edu,addr=+5",
+		"--iommu virtio,page-size-mask=010000",
+		"--iommu virtio,resv=010000-020000",
+		"--net tap=a,mac=-2:54:00:00:00:01",
+		"--net tap=a,mac=2:54:0:0:0:1",
+		"--net tap=a,mac=00:00:00:00:00:00",
+	};
+	struct run_config config;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		assert_int_equal(parse(&config, wrong[i]), -EINVAL);
+		config_fini(&config);
+	}
+	assert_int_equal(parse(&config,
+			       "--cpus 10 --memory size=10M --test-device edu,addr=11 --net "
+			       "tap=a,mac=0a:54:00:0F:00:01 --iommu virtio,page-size-mask=0x10000,resv=0-65535,"
+			       "resv=0x20000-0x2ffff"),
+			 0);
+	assert_int_equal(config.cpus, 10);
+	assert_int_equal(config.memory.size, 10 << 20);
+	assert_int_equal(config.devices[0].slot, 11);
+	assert_memory_equal(config.devices[1].mac, "\x0a\x54\x00\x0f\x00\x01", 6);
+	assert_int_equal(config.iommu.page_size_mask, 0x10000);
+	assert_int_equal(config.iommu.resv.range[0].last, 65535);
+	assert_int_equal(config.iommu.resv.range[1].first, 0x20000);
+	config_fini(&config);
+}
+
+/* But devices, which are as many as were asked for; and a command line may be empty. */
+static void test_options_are_given_once(void **state)
+{
+	static const char *const wrong[] = {
+		"--kernel other",
+		"--cpus 1 --cpus 1",
+		"--iommu virtio --iommu intel",
+		"--serial none --serial=stdio",
+		"--no-reboot --no-reboot",
+		"--cmdline a --cmdline b",
+	};
+	struct run_config config;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		assert_int_equal(parse(&config, wrong[i]), -EINVAL);
+		config_fini(&config);
+	}
+	assert_int_equal(
+		parse(&config, "--disk path=a --disk=path=b --rng --rng iommu=on --rng=addr=9 --rng --cmdline="), 0);
+	assert_int_equal(config.device_count, 6);
+	assert_int_equal(config.devices[4].slot, 9);
+	assert_string_equal(config.cmdline, "");
+	config_fini(&config);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_intel_has_its_defaults),
-		cmocka_unit_test(test_intel_takes_its_keys),
-		cmocka_unit_test(test_eim_follows_intremap),
-		cmocka_unit_test(test_what_does_not_fit_is_refused),
+		cmocka_unit_test(test_intel_has_its_defaults), cmocka_unit_test(test_intel_takes_its_keys),
+		cmocka_unit_test(test_eim_follows_intremap),   cmocka_unit_test(test_what_does_not_fit_is_refused),
+		cmocka_unit_test(test_numbers_are_decimal),    cmocka_unit_test(test_options_are_given_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* viommu-net-backend: a network device for other programs' guests, over vhost-user. */
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -16,17 +15,20 @@
 #include "vmm/backend/listen.h"
 #include "vmm/util/listener.h"
 #include "vmm/util/log.h"
+#include "vmm/util/number.h"
+#include "vmm/util/options.h"
+#include "vmm/util/streams.h"
 
 enum { STATUS_OK = 0, STATUS_UNUSABLE = 2, STATUS_FAILED = 4 };
 
-struct options {
+struct request {
 	const char *socket, *tap;
 	unsigned queues;
-	bool once;
+	bool once, help, version;
 };
 
 struct server {
-	struct options options;
+	struct request request;
 	struct loop *loop;
 	int listen_fd;
 	struct listener listener;
@@ -35,6 +37,8 @@ struct server {
 };
 
 static struct server server;
+
+enum { SOCKET, TAP, QUEUES, ONCE, HELP, VERSION, OPTIONS };
 
 static const char help[] =
 	"Usage: viommu-net-backend --socket SOCK --tap NAME [--queues N] [--once]\n"
@@ -67,64 +71,63 @@ static int unusable(const char *what)
 	return STATUS_UNUSABLE;
 }
 
-static bool parse_queues(const char *text, unsigned *queues)
+static int take_option(struct request *request, int option, const char *value)
 {
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
+	switch (option) {
+	case SOCKET:
+		request->socket = value;
+		return 0;
+	case TAP:
+		request->tap = value;
+		return 0;
+	case QUEUES:
+		return number_option("queues", value, 1, NET_MAX_PAIRS, &request->queues);
+	case ONCE:
+		request->once = true;
+		return 0;
+	case HELP:
+		request->help = true;
+		return 0;
+	case VERSION:
+		request->version = true;
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
 
-	*queues = (unsigned)value;
-	return *text >= '1' && *text <= '9' && !*end && value <= NET_MAX_PAIRS;
+static int read_options(int argc, char **argv, struct request *request)
+{
+	static const struct option_spec specs[OPTIONS] = {
+		[SOCKET] = {"socket", OPTION_VALUE, false, false}, [TAP] = {"tap", OPTION_VALUE, false, false},
+		[QUEUES] = {"queues", OPTION_VALUE, false, false}, [ONCE] = {"once", OPTION_ALONE, false, false},
+		[HELP] = {"help", OPTION_ALONE, false, false},     [VERSION] = {"version", OPTION_ALONE, false, false},
+	};
+	struct options words = {
+		.command = "viommu-net-backend", .specs = specs, .count = OPTIONS, .argc = argc, .argv = argv};
+	const char *value;
+	int option, err = 0;
+
+	*request = (struct request){.queues = 1};
+	while (!err && (option = options_next(&words, &value)) >= 0)
+		err = take_option(request, option, value);
+	if (!err && option == OPTIONS_WORD)
+		options_unexpected(&words, value);
+	return err || option == OPTIONS_END ? err : -EINVAL;
 }
 
 /* -1: go on; else the status to end with. */
-static int parse(int argc, char **argv, struct options *options)
+static int parse(int argc, char **argv, struct request *request)
 {
-	static const struct option known[] = {
-		{"socket", required_argument, NULL, 's'},
-		{"tap", required_argument, NULL, 't'},
-		{"queues", required_argument, NULL, 'q'},
-		{"once", no_argument, NULL, 'o'},
-		{"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'v'},
-		{NULL, 0, NULL, 0},
-	};
-	char line[256];
-
-	*options = (struct options){.queues = 1};
-	for (int option; (option = getopt_long(argc, argv, "+:", known, NULL)) != -1;) {
-		switch (option) {
-		case 's':
-			options->socket = optarg;
-			break;
-		case 't':
-			options->tap = optarg;
-			break;
-		case 'q':
-			if (!parse_queues(optarg, &options->queues))
-				return unusable("--queues needs a number from 1 to 8");
-			break;
-		case 'o':
-			options->once = true;
-			break;
-		case 'h':
-			fputs(help, stdout);
-			return STATUS_OK;
-		case 'v':
-			puts("viommu-net-backend " VIOMMU_VERSION);
-			return STATUS_OK;
-		default:
-			snprintf(line, sizeof(line), option == ':' ? "%.200s needs a value" : "%.200s is no option",
-				 argv[optind - 1]);
-			return unusable(line);
-		}
+	if (read_options(argc, argv, request))
+		return STATUS_UNUSABLE;
+	if (request->help || request->version) {
+		fputs(request->help ? help : "viommu-net-backend " VIOMMU_VERSION "\n", stdout);
+		return streams_finish(STATUS_OK);
 	}
-	if (optind < argc) {
-		snprintf(line, sizeof(line), "%.200s is no option", argv[optind]);
-		return unusable(line);
-	}
-	if (!options->socket)
+	if (!request->socket)
 		return unusable("--socket SOCK is missing");
-	return options->tap ? -1 : unusable("--tap NAME is missing");
+	return request->tap ? -1 : unusable("--tap NAME is missing");
 }
 
 /* A front end that breaks the rules has had its line in the log. */
@@ -133,7 +136,7 @@ static void connection_over(void *opaque, int error)
 	(void)opaque;
 	if (net_backend_may_log())
 		vmm_log("the front end has gone%s%s", error ? ": " : "", error ? strerror(-error) : "");
-	if (server.options.once || server.device.card.tap_gone) {
+	if (server.request.once || server.device.card.tap_gone) {
 		server.status = server.device.card.tap_gone ? STATUS_FAILED : STATUS_OK;
 		loop_stop(server.loop);
 	}
@@ -209,15 +212,17 @@ int main(int argc, char **argv)
 	int status;
 
 	vmm_log_name("viommu-net-backend");
-	status = parse(argc, argv, &server.options);
+	if (!streams_open())
+		return STATUS_UNUSABLE;
+	status = parse(argc, argv, &server.request);
 	if (status >= 0)
 		return status;
 	if (loop_create(&server.loop))
 		return unusable("there is no memory, or there are no file descriptors");
 	server.device.over = connection_over;
-	if (net_backend_init(&server.device, server.loop, server.options.tap, server.options.queues))
+	if (net_backend_init(&server.device, server.loop, server.request.tap, server.request.queues))
 		return STATUS_UNUSABLE;
-	if (listen_at(server.options.socket, &server.listen_fd))
+	if (listen_at(server.request.socket, &server.listen_fd))
 		return STATUS_UNUSABLE;
 	if (listener_init(&server.listener, server.listen_fd, server.options.socket, &listener_ops, NULL)) {
 		unlink(server.options.socket);
@@ -228,7 +233,7 @@ int main(int argc, char **argv)
 	listener_fini(&server.listener);
 	net_backend_fini(&server.device);
 	close(server.listen_fd);
-	unlink(server.options.socket);
+	unlink(server.request.socket);
 	loop_destroy(server.loop);
 	return status;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +7,8 @@
 #include "vmm/config/config.h"
 #include "vmm/config/keyval.h"
 #include "vmm/util/log.h"
+#include "vmm/util/number.h"
+#include "vmm/util/options.h"
 
 enum { FIRST_SLOT = 2, DEFAULT_MEMORY = 512 << 20, MEMORY_ALIGN = 4096, KEYS = 12, MAX_QUEUE_PAIRS = 8 };
 
@@ -17,7 +18,8 @@ enum { DISK_QUEUES_MAX = 8, DISK_QUEUES = 4 };
 /* One option of the command line. */
 struct option_def {
 	const char *name;
-	int argument; /* true, false, or optional_argument: what follows is the argument unless it is an option */
+	enum option_argument argument;
+	bool repeats, may_be_empty;
 	int (*take)(struct run_config *config, const struct option_def *def, const char *text);
 	size_t offset;           /* plain strings: where they go */
 	enum device_kind device; /* device options */
@@ -34,9 +36,7 @@ static int take_string(struct run_config *config, const struct option_def *def, 
 
 static int take_cpus(struct run_config *config, const struct option_def *def, const char *text)
 {
-	const struct key keys[] = {{NULL, KEY_NUMBER, 0, 1, LAYOUT_MAX_VCPUS, true}};
-
-	return keyval_parse(def->name, text, keys, 1, &config->cpus);
+	return number_option(def->name, text, 1, LAYOUT_MAX_VCPUS, &config->cpus);
 }
 
 static int check_memory(const struct ram_config *memory)
@@ -194,20 +194,20 @@ static int take_help(struct run_config *config, const struct option_def *def, co
 }
 
 static const struct option_def options[] = {
-	{"kernel", true, take_string, offsetof(struct run_config, kernel), 0},
-	{"initrd", true, take_string, offsetof(struct run_config, initrd), 0},
-	{"cmdline", true, take_string, offsetof(struct run_config, cmdline), 0},
-	{"cpus", true, take_cpus, 0, 0},
-	{"memory", true, take_memory, 0, 0},
-	{"iommu", true, take_iommu, 0, 0},
-	{"disk", true, take_device, 0, DEVICE_DISK},
-	{"net", true, take_device, 0, DEVICE_NET},
-	{"rng", optional_argument, take_device, 0, DEVICE_RNG},
-	{"test-device", true, take_device, 0, DEVICE_EDU},
-	{"control", true, take_string, offsetof(struct run_config, control), 0},
-	{"serial", true, take_serial, 0, 0},
-	{"no-reboot", false, take_no_reboot, 0, 0},
-	{"help", false, take_help, 0, 0},
+	{"kernel", OPTION_VALUE, false, false, take_string, offsetof(struct run_config, kernel), 0},
+	{"initrd", OPTION_VALUE, false, false, take_string, offsetof(struct run_config, initrd), 0},
+	{"cmdline", OPTION_VALUE, false, true, take_string, offsetof(struct run_config, cmdline), 0},
+	{"cpus", OPTION_VALUE, false, false, take_cpus, 0, 0},
+	{"memory", OPTION_VALUE, false, false, take_memory, 0, 0},
+	{"iommu", OPTION_VALUE, false, false, take_iommu, 0, 0},
+	{"disk", OPTION_VALUE, true, false, take_device, 0, DEVICE_DISK},
+	{"net", OPTION_VALUE, true, false, take_device, 0, DEVICE_NET},
+	{"rng", OPTION_MAY, true, false, take_device, 0, DEVICE_RNG},
+	{"test-device", OPTION_VALUE, true, false, take_device, 0, DEVICE_EDU},
+	{"control", OPTION_VALUE, false, false, take_string, offsetof(struct run_config, control), 0},
+	{"serial", OPTION_VALUE, false, false, take_serial, 0, 0},
+	{"no-reboot", OPTION_ALONE, false, false, take_no_reboot, 0, 0},
+	{"help", OPTION_ALONE, false, false, take_help, 0, 0},
 };
 
 enum { OPTIONS = sizeof(options) / sizeof(options[0]) };
@@ -220,37 +220,23 @@ const char *config_device_name(enum device_kind kind)
 	return "unknown";
 }
 
-/* getopt knows an argument that may be left out only behind "="; here it may stand apart, like all others. */
-static const char *argument_of(const struct option_def *def, int argc, char **argv)
-{
-	if (optarg || def->argument != optional_argument)
-		return optarg;
-	return optind < argc && argv[optind][0] != '-' ? argv[optind++] : "";
-}
-
 static int parse_options(struct run_config *config, int argc, char **argv)
 {
-	struct option longs[OPTIONS + 1] = {0};
+	struct option_spec specs[OPTIONS];
+	struct options words = {.command = "viommu run", .specs = specs, .count = OPTIONS, .argc = argc, .argv = argv};
+	const char *value;
 	int index, err = 0;
 
-	for (unsigned i = 0; i < OPTIONS; i++)
-		longs[i] = (struct option){options[i].name, options[i].argument, NULL, (int)i};
-	opterr = 0;
-	optind = 1;
-	while (!err && (index = getopt_long(argc, argv, "+:", longs, NULL)) != -1) {
-		if (index == '?' || index == ':') {
-			vmm_log(index == ':' ? "%s: an argument is missing"
-					     : "unknown option '%s' (try: viommu run --help)",
-				argv[optind - 1]);
-			return -EINVAL;
-		}
-		err = options[index].take(config, &options[index], argument_of(&options[index], argc, argv));
+	for (unsigned i = 0; i < OPTIONS; i++) {
+		const struct option_def *def = &options[i];
+
+		specs[i] = (struct option_spec){def->name, def->argument, def->repeats, def->may_be_empty};
 	}
-	if (!err && optind < argc) {
-		vmm_log("unexpected argument '%s' (try: viommu run --help)", argv[optind]);
-		err = -EINVAL;
-	}
-	return err;
+	while (!err && (index = options_next(&words, &value)) >= 0)
+		err = options[index].take(config, &options[index], value ? value : "");
+	if (!err && index == OPTIONS_WORD)
+		options_unexpected(&words, value);
+	return err || index == OPTIONS_END ? err : -EINVAL;
 }
 
 static bool slot_taken(const struct run_config *config, unsigned slot, const struct device_config *but)
@@ -365,7 +351,7 @@ int config_parse(struct run_config *config, int argc, char **argv)
 
 	if (!chosen)
 		config->iommu.kind = IOMMU_NONE;
-	if (config->help)
+	if (!err && config->help)
 		fputs(config_help, stdout);
 	if (err || config->help)
 		return err;

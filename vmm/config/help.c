@@ -61,6 +61,8 @@ const char config_help[] =
 	"  --no-reboot                end with status 0 where the guest reboots, instead of starting it again\n"
 	"  --help                     this text\n"
 	"\n"
+	"Options are written out, and given once but for devices; numbers are decimal.\n"
+	"\n"
 	"Exit status: 0 the guest powered off; 2 arguments or host cannot be used; 4 the monitor failed;\n"
 	"(2 * V + 1) & 255 the guest wrote V to port 0xf4.\n"
 	"\n"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,6 +7,7 @@
 
 #include "vmm/config/keyval.h"
 #include "vmm/util/log.h"
+#include "vmm/util/number.h"
 
 enum { KEYS_MAX = 32 };
 
@@ -33,54 +35,23 @@ static int parse_switch(const char *text, void *at)
 static int parse_size(const char *text, void *at)
 {
 	static const char units[] = "KMGT";
-	char *end;
+	uint64_t value;
+	const char *end = number_scan(text, &value);
+	const char *unit = end && *end ? strchr(units, *end) : NULL;
+	const unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
 
-	errno = 0;
-	if (*text < '0' || *text > '9')
+	if (!end || (*end && (!unit || end[1])) || !value || value > UINT64_MAX >> shift)
 		return -EINVAL;
-	unsigned long long value = strtoull(text, &end, 10);
-	const char *unit = *end ? strchr(units, *end) : NULL;
-	unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
-
-	if (errno || (*end && (!unit || end[1])) || !value || value > UINT64_MAX >> shift)
-		return -EINVAL;
-	*(uint64_t *)at = (uint64_t)value << shift;
+	*(uint64_t *)at = value << shift;
 	return 0;
-}
-
-static int parse_number(const char *text, const struct key *key, void *at)
-{
-	char *end;
-
-	errno = 0;
-	if (*text < '0' || *text > '9')
-		return -EINVAL;
-	unsigned long value = strtoul(text, &end, 0);
-
-	if (errno || *end || value < key->min || value > key->max)
-		return -EINVAL;
-	*(unsigned *)at = (unsigned)value;
-	return 0;
-}
-
-/* A number in front of `text`; *end is what follows it. */
-static int parse_digits(const char *text, char **end, uint64_t *out)
-{
-	const bool hex = *text == '0' && (text[1] | 0x20) == 'x';
-
-	errno = 0;
-	if (*text < '0' || *text > '9')
-		return -EINVAL;
-	*out = strtoull(text, end, hex ? 16 : 10);
-	return errno ? -EINVAL : 0;
 }
 
 static int parse_word(const char *text, void *at)
 {
 	uint64_t value;
-	char *end;
+	const char *end = number_scan_word(text, &value);
 
-	if (parse_digits(text, &end, &value) || *end || !value)
+	if (!end || *end || !value)
 		return -EINVAL;
 	*(uint64_t *)at = value;
 	return 0;
@@ -90,10 +61,10 @@ static int parse_range(const char *text, const struct key *key, void *at)
 {
 	struct key_ranges *ranges = at;
 	struct key_range range;
-	char *end;
+	const char *dash = number_scan_word(text, &range.first);
+	const char *end = dash && *dash == '-' ? number_scan_word(dash + 1, &range.last) : NULL;
 
-	if (parse_digits(text, &end, &range.first) || *end != '-' || parse_digits(end + 1, &end, &range.last) || *end ||
-	    range.first > range.last)
+	if (!end || *end || range.first > range.last)
 		return -EINVAL;
 	if (ranges->count == key->max)
 		return -E2BIG;
@@ -101,16 +72,22 @@ static int parse_range(const char *text, const struct key *key, void *at)
 	return 0;
 }
 
+/* Two digits each: sscanf() would take a sign or blanks in place of one. */
 static int parse_mac(const char *text, void *at)
 {
-	uint8_t *mac = at, value[6];
-	int used = 0;
+	enum { BYTES = 6, WIDTH = 3 };
+	uint8_t value[BYTES], all = 0;
 
-	if (sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &value[0], &value[1], &value[2], &value[3], &value[4],
-		   &value[5], &used) != 6 ||
-	    text[used] || value[0] & 1)
+	for (unsigned i = 0; i < BYTES; i++, text += WIDTH) {
+		if (!isxdigit((unsigned char)text[0]) || !isxdigit((unsigned char)text[1]) ||
+		    text[2] != (i + 1 < BYTES ? ':' : 0))
+			return -EINVAL;
+		value[i] = (uint8_t)strtoul(text, NULL, 16);
+		all |= value[i];
+	}
+	if (value[0] & 1 || !all)
 		return -EINVAL;
-	memcpy(mac, value, sizeof(value));
+	memcpy(at, value, sizeof(value));
 	return 0;
 }
 
@@ -124,7 +101,7 @@ static int parse_value(const char *text, const struct key *key, void *at)
 	case KEY_SIZE:
 		return parse_size(text, at);
 	case KEY_NUMBER:
-		return parse_number(text, key, at);
+		return number_parse(text, key->min, key->max, at);
 	case KEY_MAC:
 		return parse_mac(text, at);
 	case KEY_WORD:
@@ -145,14 +122,31 @@ static void complain(const char *option, const char *value, const struct key *ke
 		[KEY_WORD] = "a number such as 0x1000, and not 0,",
 		[KEY_RANGES] = "a range such as 0x1000-0x1fff",
 	};
-	const char *name = key->name ? key->name : "the first word";
+	const char *name = key->name;
 
-	if (key->kind == KEY_NUMBER)
-		vmm_log("--%s: %s=%s: a number from %u to %u is wanted", option, name, value, key->min, key->max);
+	if (!name)
+		vmm_log("--%s: its first word is empty (try: viommu run --help)", option);
+	else if (key->kind == KEY_NUMBER)
+		vmm_log("--%s: %s=%s: a number from %u to %u is wanted%s", option, name, value, key->min, key->max,
+			number_hint(value));
 	else if (err == -E2BIG)
 		vmm_log("--%s: %s=%s: at most %u of them are possible", option, name, value, key->max);
 	else
-		vmm_log("--%s: %s=%s: %s is wanted", option, name, value, wanted[key->kind]);
+		vmm_log("--%s: %s=%s: %s is wanted%s", option, name, value, wanted[key->kind],
+			key->kind == KEY_SIZE ? number_hint(value) : "");
+}
+
+/* A key that does not exist: all that do. */
+static void complain_of_key(const char *option, const char *element, const struct key *keys, size_t count)
+{
+	char names[256] = "";
+	size_t used = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (keys[i].name && used < sizeof(names))
+			used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", used ? ", " : "",
+						 keys[i].name);
+	vmm_log("--%s: unknown key '%s'; there are: %s", option, element, names);
 }
 
 /* The key that an element names, and its value. A bare word belongs to the key without name, if it comes first. */
@@ -176,11 +170,11 @@ static int parse_element(const char *option, char *element, const struct key *ke
 	const struct key *key = find_key(keys, count, element, first, &value);
 
 	if (!key) {
-		vmm_log("--%s: unknown key '%s' (try: viommu run --help)", option, element);
+		complain_of_key(option, element, keys, count);
 		return -EINVAL;
 	}
 	if (seen[key - keys] && key->kind != KEY_RANGES) {
-		vmm_log("--%s: '%s' is given twice", option, key->name ? key->name : value);
+		vmm_log("--%s: '%s' is given twice: give it once", option, key->name ? key->name : value);
 		return -EINVAL;
 	}
 	seen[key - keys] = true;
@@ -195,7 +189,8 @@ static int check_required(const char *option, const struct key *keys, size_t cou
 {
 	for (size_t i = 0; i < count; i++) {
 		if (keys[i].required && !seen[i]) {
-			vmm_log("--%s: '%s' is missing", option, keys[i].name ? keys[i].name : "a first word");
+			vmm_log("--%s: '%s' is missing (try: viommu run --help)", option,
+				keys[i].name ? keys[i].name : "a first word");
 			return -EINVAL;
 		}
 	}

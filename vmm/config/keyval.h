@@ -14,8 +14,8 @@ enum key_kind {
 	KEY_STRING, /* char *: freed by the owner */
 	KEY_SWITCH, /* bool: on or off */
 	KEY_SIZE,   /* uint64_t: bytes with K, M, G or T behind; not 0 */
-	KEY_NUMBER, /* unsigned: decimal or 0x, min..max */
-	KEY_MAC,    /* uint8_t[6]: aa:bb:cc:dd:ee:ff, not multicast */
+	KEY_NUMBER, /* unsigned: decimal, min..max */
+	KEY_MAC,    /* uint8_t[6]: aa:bb:cc:dd:ee:ff, neither multicast nor all zero */
 	KEY_WORD,   /* uint64_t: decimal or 0x; not 0 */
 	KEY_RANGES, /* struct key_ranges: FIRST-LAST, closed, decimal or 0x; may be given several times */
 };

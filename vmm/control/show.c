@@ -5,16 +5,11 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "vmm/util/log.h"
+
 enum { CELL_MAX = 4096 };
 
 /* Names come from command lines and may hold anything; a terminal gets printable characters. */
-static void make_printable(char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			*text = '?';
-}
-
 static const char *cell(const json_t *value, char *buffer, size_t size)
 {
 	switch (json_typeof(value)) {
@@ -34,7 +29,7 @@ static const char *cell(const json_t *value, char *buffer, size_t size)
 	default:
 		return "-";
 	}
-	make_printable(buffer);
+	log_make_printable(buffer);
 	return buffer;
 }
 
@@ -94,10 +89,13 @@ void show_members(const json_t *answer)
 
 	json_object_foreach((json_t *)answer, key, value)
 	{
-		char buffer[CELL_MAX];
+		char buffer[CELL_MAX], name[CELL_MAX];
 
-		if (value != devices)
-			printf("%-24s  %s\n", key, cell(value, buffer, sizeof(buffer)));
+		if (value == devices)
+			continue;
+		snprintf(name, sizeof(name), "%s", key);
+		log_make_printable(name);
+		printf("%-24s  %s\n", name, cell(value, buffer, sizeof(buffer)));
 	}
 	if (json_array_size(devices)) {
 		putchar('\n');

@@ -10,7 +10,11 @@
 /* "viommu" unless another program says so, before there are threads; not copied, at most 60 bytes. */
 void vmm_log_name(const char *name);
 
+/* Control characters become '?', and a line of more than 1 KiB loses its middle: names come from anywhere. */
 void vmm_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The same for what goes to standard output: a terminal gets no escape sequences of others. */
+void log_make_printable(char *text);
 
 /*
  * For lines that a guest or a peer can cause as often as it likes: ten in five seconds. One for each kind of line, and

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Files that options name: opened without waiting, and only where they are of a kind that can be used. */
+#ifndef VMM_FILE_H
+#define VMM_FILE_H
+
+#include <sys/types.h>
+
+enum file_kinds {
+	FILE_REGULAR = 1, /* but none that the kernel makes up as it is read, in /proc and the like */
+	FILE_BLOCK = 2,
+	FILE_STREAM = 4, /* a terminal, /dev/null or /dev/full, or a FIFO; for writing, one that somebody reads */
+};
+
+/*
+ * open(), and with O_NONBLOCK set. Returns the file descriptor, or -errno; -EMEDIUMTYPE: a file of another kind, which
+ * was not opened.
+ */
+int file_open(const char *path, int flags, mode_t mode, unsigned kinds);
+
+/* The error of file_open() in words. */
+const char *file_error(int error);
+
+#endif
