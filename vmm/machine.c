@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +43,7 @@ struct machine {
 	struct exit_port *exit_port;
 	struct vcpu_entry entry;
 	struct vcpu_set *vcpus; /* while it runs */
-	int serial_fd;          /* of a file, or -1 */
+	int serial_fd;          /* of a file, or -1; not ours */
 	/* The first reason to stop, an enum vm_end, and above it the exit port's value. One word: the first one wins. */
 	_Atomic uint64_t end;
 };
@@ -156,11 +155,6 @@ static int create_serial(struct machine *m)
 		in = STDIN_FILENO;
 		out = STDOUT_FILENO;
 	} else if (m->config->serial == SERIAL_FILE) {
-		m->serial_fd = open(m->config->serial_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-		if (m->serial_fd < 0) {
-			vmm_log("--serial: %s: %s", m->config->serial_path, strerror(errno));
-			return -errno;
-		}
 		out = m->serial_fd;
 	}
 	return serial_create(m->pio, m->irqchip, m->loop, in, out, &m->serial);
@@ -278,16 +272,16 @@ static int load(struct machine *m)
 	return err ? err : boot_load(m->ram, &boot, &m->entry);
 }
 
-int machine_create(const struct run_config *config, struct ram *ram, struct control *control, struct machine **out)
+int machine_create(const struct run_config *config, const struct machine_host *host, struct machine **out)
 {
 	struct machine *m = calloc(1, sizeof(*m));
 
 	if (!m)
 		return -ENOMEM;
 	m->config = config;
-	m->ram = ram;
-	m->control = control;
-	m->serial_fd = -1;
+	m->ram = host->ram;
+	m->control = host->control;
+	m->serial_fd = host->serial_fd;
 	m->kvm.sys = m->kvm.vm = -1;
 	int err = create_base(m);
 
@@ -325,8 +319,6 @@ void machine_destroy(struct machine *m)
 		power_destroy(m->power);
 	if (m->serial)
 		serial_destroy(m->serial);
-	if (m->serial_fd >= 0)
-		close(m->serial_fd);
 	if (m->irqchip)
 		irqchip_destroy(m->irqchip);
 	if (m->loop)

@@ -10,8 +10,15 @@ struct machine;
 struct ram;
 struct run_config;
 
-/* Build all of it, ready to run. `control` may be NULL. One line is logged on an error. */
-int machine_create(const struct run_config *config, struct ram *ram, struct control *control, struct machine **out);
+/* What the machines of one `viommu run` have in common. */
+struct machine_host {
+	struct ram *ram;
+	struct control *control; /* or NULL */
+	int serial_fd;           /* of --serial file=, or -1 */
+};
+
+/* Build all of it, ready to run. One line is logged on an error. */
+int machine_create(const struct run_config *config, const struct machine_host *host, struct machine **out);
 
 /*
  * Free it, after machine_drain() has returned 0 where it ran. machine_abandon() shows what the guest has still printed and leaves

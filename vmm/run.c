@@ -12,6 +12,7 @@
 #include "vmm/check.h"
 #include "vmm/config/config.h"
 #include "vmm/control/control.h"
+#include "vmm/device/serial_file.h"
 #include "vmm/device/terminal.h"
 #include "vmm/kvm/ram.h"
 #include "vmm/kvm/speed.h"
@@ -123,15 +124,24 @@ static int reboot_status(const struct run_config *config, bool clean)
 	return STATUS_FAILED;
 }
 
+/* What lives as long as the program. */
+struct host {
+	struct control *control; /* or NULL */
+	struct ram ram;
+	struct serial_file serial;
+};
+
 /* One life of the guest. Returns the exit status, or -1: it reboots. */
-static int run_once(const struct run_config *config, struct ram *ram, struct control *control, bool first)
+static int run_once(const struct run_config *config, struct host *host, bool first)
 {
+	const struct machine_host lent = {&host->ram, host->control, host->serial.fd};
 	struct machine *machine;
 	uint32_t value;
 
-	if (machine_create(config, ram, control, &machine))
+	if (machine_create(config, &lent, &machine))
 		return first ? STATUS_UNUSABLE : STATUS_FAILED;
-	ram_keep(ram);
+	ram_keep(&host->ram);
+	serial_file_keep(&host->serial);
 	atomic_store(&current, machine);
 	enum vm_end end = caught ? VM_END_NONE : machine_run(machine);
 
@@ -152,21 +162,23 @@ static int run_once(const struct run_config *config, struct ram *ram, struct con
 }
 
 /* Everything that can be wrong is found here, the cheap things first, and before there is a VM. */
-static int prepare(const struct run_config *config, struct control **control, struct ram *ram)
+static int prepare(const struct run_config *config, struct host *host)
 {
 	bool is_linux;
 	int err = boot_check(config->kernel, config->initrd, &is_linux);
 
 	if (!err)
 		err = check_devices(config);
+	if (!err && config->serial == SERIAL_FILE)
+		err = serial_file_open(&host->serial, config->serial_path);
 	if (!err && config->control)
-		err = control_create(config, control);
+		err = control_create(config, &host->control);
 	if (!err)
-		err = ram_init_config(ram, &config->memory);
+		err = ram_init_config(&host->ram, &config->memory);
 	return err ? err : check_kvm(is_linux);
 }
 
-static int run_to_end(const struct run_config *config, struct control *control, struct ram *ram)
+static int run_to_end(const struct run_config *config, struct host *host)
 {
 	bool first = true;
 	int status;
@@ -174,24 +186,24 @@ static int run_to_end(const struct run_config *config, struct control *control, 
 	if (config->serial == SERIAL_STDIO)
 		terminal_raw();
 	do {
-		status = run_once(config, ram, control, first);
+		status = run_once(config, host, first);
 		first = false;
-	} while (status < 0 && !caught && !control_stopped(control));
+	} while (status < 0 && !caught && !control_stopped(host->control));
 	terminal_restore();
 	return status < 0 ? STATUS_OK : status;
 }
 
 static int run(const struct run_config *config)
 {
-	struct control *control = NULL;
-	struct ram ram = {.fd = -1};
+	struct host host = {.ram.fd = -1, .serial.fd = -1};
 	int status = STATUS_UNUSABLE;
 
 	catch_signals();
-	if (!prepare(config, &control, &ram))
-		status = run_to_end(config, control, &ram);
-	ram_fini(&ram);
-	control_destroy(control); /* last: `viommu ctl stop` waits for it */
+	if (!prepare(config, &host))
+		status = run_to_end(config, &host);
+	ram_fini(&host.ram);
+	serial_file_close(&host.serial);
+	control_destroy(host.control); /* last: `viommu ctl stop` waits for it */
 	if (caught)
 		die_of_signal();
 	return status;

@@ -275,7 +275,7 @@ static void test_duplicate_devices_and_too_many(void **state)
 static void test_memory_files(void **state)
 {
 	(void)state;
-	REFUSED("Is a directory", KERNEL, "--memory", "size=1M,file=/tmp");
+	REFUSED("not a regular file", KERNEL, "--memory", "size=1M,file=/tmp");
 	REFUSED("more than size=", KERNEL, "--memory", "size=512K,file=disk");
 	REFUSED("hugetlbfs", KERNEL, "--memory", "size=2M,hugepages=on,file=text");
 	REFUSED("pages", KERNEL, "--memory", "size=8T,hugepages=on");

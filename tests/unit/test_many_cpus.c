@@ -28,7 +28,7 @@ static uint32_t run(unsigned count, char *cmdline)
 		skip();
 	alarm(LONGEST);
 	assert_int_equal(ram_init(&ram, MEMORY), 0);
-	assert_int_equal(machine_create(&config, &ram, NULL, &machine), 0);
+	assert_int_equal(machine_create(&config, &(struct machine_host){&ram, NULL, -1}, &machine), 0);
 	assert_int_equal(machine_run(machine), VM_END_EXIT);
 	value = machine_exit_value(machine);
 	machine_destroy(machine);

@@ -224,8 +224,8 @@ int main(int argc, char **argv)
 		return STATUS_UNUSABLE;
 	if (listen_at(server.request.socket, &server.listen_fd))
 		return STATUS_UNUSABLE;
-	if (listener_init(&server.listener, server.listen_fd, server.options.socket, &listener_ops, NULL)) {
-		unlink(server.options.socket);
+	if (listener_init(&server.listener, server.listen_fd, server.request.socket, &listener_ops, NULL)) {
+		unlink(server.request.socket);
 		return unusable("there are no file descriptors");
 	}
 	catch_signals();

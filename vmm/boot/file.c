@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vmm/util/file.h"
 #include "vmm/util/log.h"
 
 int boot_file_open(struct boot_file *file, const char *path)
@@ -15,18 +16,16 @@ int boot_file_open(struct boot_file *file, const char *path)
 	int error;
 
 	file->path = path;
-	/* O_NONBLOCK: a FIFO must be refused, not waited for. */
-	file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	file->fd = file_open(path, O_RDONLY, 0, FILE_REGULAR);
+	if (file->fd == -EMEDIUMTYPE) {
+		vmm_log("%s is not a regular file, or one of the kernel's own", path);
+		return -EINVAL;
+	}
 	if (file->fd < 0 || fstat(file->fd, &status)) {
-		error = errno;
+		error = file->fd < 0 ? -file->fd : errno;
 		vmm_log("cannot open %s: %s", path, strerror(error));
 		boot_file_close(file);
 		return -error;
-	}
-	if (!S_ISREG(status.st_mode)) {
-		vmm_log("%s is not a regular file", path);
-		boot_file_close(file);
-		return -EINVAL;
 	}
 	file->size = (uint64_t)status.st_size;
 	return 0;

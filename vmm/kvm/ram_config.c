@@ -12,6 +12,7 @@
 
 #include "vmm/kvm/hugepages.h"
 #include "vmm/kvm/ram.h"
+#include "vmm/util/file.h"
 #include "vmm/util/log.h"
 
 struct ram_file {
@@ -35,13 +36,16 @@ static unsigned long long mib(uint64_t size)
 /* Whether it is new is known only where it is made exclusively. */
 static int open_file(struct ram_file *file)
 {
-	const int flags = O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-
-	file->fd = open(file->path, flags | O_CREAT | O_EXCL, 0600);
+	file->fd = file_open(file->path, O_RDWR | O_CREAT | O_EXCL, 0600, FILE_REGULAR);
 	file->made = file->fd >= 0;
-	if (file->fd < 0 && errno == EEXIST)
-		file->fd = open(file->path, flags);
-	return file->fd < 0 ? complain(file->path, errno) : 0;
+	if (file->fd == -EEXIST)
+		file->fd = file_open(file->path, O_RDWR, 0600, FILE_REGULAR);
+	if (file->fd >= 0)
+		return 0;
+	if (file->fd != -EMEDIUMTYPE)
+		return complain(file->path, -file->fd);
+	vmm_log("--memory: %s is not a regular file, or one of the kernel's own", file->path);
+	return -EINVAL;
 }
 
 /* A larger file holds something that we would cut off, so it is probably the wrong one. */
@@ -51,10 +55,6 @@ static int check_file(struct ram_file *file, uint64_t size)
 
 	if (fstat(file->fd, &status))
 		return complain(file->path, errno);
-	if (!S_ISREG(status.st_mode)) {
-		vmm_log("--memory: %s is not a regular file", file->path);
-		return -EINVAL;
-	}
 	if ((uint64_t)status.st_size > size) {
 		vmm_log("--memory: %s has %llu MiB already, more than size=: remove it, or name another file",
 			file->path, mib((uint64_t)status.st_size));

@@ -9,6 +9,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "vmm/util/file.h"
 #include "vmm/util/log.h"
 
 static int set_lock(int fd, short type)
@@ -40,12 +41,8 @@ static int measure(struct blk_image *image, const char *path)
 	struct stat stat;
 	off_t size;
 
-	if (fstat(image->fd, &stat) || (!S_ISREG(stat.st_mode) && !S_ISBLK(stat.st_mode))) {
-		vmm_log("disk %s: neither a file nor a block device", path);
-		return -EINVAL;
-	}
 	size = lseek(image->fd, 0, SEEK_END);
-	if (size < BLK_SECTOR) {
+	if (fstat(image->fd, &stat) || size < BLK_SECTOR) {
 		vmm_log("disk %s: not a file of at least %d bytes", path, BLK_SECTOR);
 		return -EINVAL;
 	}
@@ -73,16 +70,16 @@ static bool keeps_promise(int fd)
 
 int blk_image_open(struct blk_image *image, const char *path, bool readonly)
 {
-	/* Not to wait for who writes into a FIFO; later this flag would keep io_uring from waiting for a file. */
-	int flags = (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC, err;
+	int fd = file_open(path, readonly ? O_RDONLY : O_RDWR, 0, FILE_REGULAR | FILE_BLOCK), err;
 
-	*image = (struct blk_image){.path = path, .fd = open(path, flags | O_NONBLOCK), .readonly = readonly};
-	if (image->fd < 0) {
-		err = -errno;
-		vmm_log("disk %s: %s", path, strerror(-err));
-		return err;
+	*image = (struct blk_image){.path = path, .fd = fd, .readonly = readonly};
+	if (fd < 0) {
+		vmm_log("disk %s: %s", path,
+			fd == -EMEDIUMTYPE ? "neither a file nor a block device, or one of the kernel's own"
+					   : strerror(-fd));
+		return fd;
 	}
-	fcntl(image->fd, F_SETFL, 0);
+	fcntl(fd, F_SETFL, 0); /* O_NONBLOCK would keep io_uring from waiting for a file */
 	err = measure(image, path);
 	image->may_wait = !image->block_device && !keeps_promise(image->fd);
 	if (!err)

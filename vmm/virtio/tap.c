@@ -17,7 +17,11 @@ static int refuse(const char *name, unsigned queues, int error)
 {
 	const char *multi = queues > 1 ? " multi_queue" : "";
 
-	if (error == ENODEV)
+	if (error == EILSEQ)
+		vmm_log("net %s: no interface can have this name: 1 to %d bytes are wanted, without '/', ':' and "
+			"blanks",
+			name, IFNAMSIZ - 1);
+	else if (error == ENODEV)
 		vmm_log("net %s: no such interface; make it: ip tuntap add dev %s mode tap%s && ip link set %s up",
 			name, name, multi, name);
 	else if (error == EPERM || error == EACCES)
@@ -72,10 +76,19 @@ static int open_queue(const char *name, unsigned queues, int *out)
 	return error;
 }
 
+/* As the kernel sees names. */
+static bool is_possible(const char *name)
+{
+	return *name && strlen(name) < IFNAMSIZ && strcmp(name, ".") && strcmp(name, "..") &&
+	       !name[strcspn(name, "/: \t\n\v\f\r")];
+}
+
 int tap_open(const char *name, unsigned queues, int *fds)
 {
+	if (!is_possible(name))
+		return refuse(name, queues, EILSEQ);
 	/* TUNSETIFF would make a new interface, which nothing else is connected to. */
-	if (!*name || strlen(name) >= IFNAMSIZ || !if_nametoindex(name))
+	if (!if_nametoindex(name))
 		return refuse(name, queues, ENODEV);
 	for (unsigned i = 0; i < queues; i++) {
 		int error = open_queue(name, queues, &fds[i]);

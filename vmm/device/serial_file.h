@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where --serial file= goes: opened once, before there is a VM, and kept while the guest reboots, so that whoever reads
+ * it sees no end in between.
+ */
+#ifndef VMM_SERIAL_FILE_H
+#define VMM_SERIAL_FILE_H
+
+#include <stdbool.h>
+
+struct serial_file {
+	const char *path;
+	int fd;    /* or -1 */
+	bool made; /* by us: to be removed on an error */
+};
+
+/* 0, or -errno after one line. Never waits. */
+int serial_file_open(struct serial_file *file, const char *path);
+
+/* From now on the guest may have written to it: it stays. */
+void serial_file_keep(struct serial_file *file);
+void serial_file_close(struct serial_file *file);
+
+#endif
