@@ -9,7 +9,7 @@ enum { PATIENCE = 40000 };
 extern const char ap_begin[], ap_end[];
 void ap_main(void);
 
-static volatile uint32_t ap_alive = AP_NONE, taken_by = AP_NONE;
+static volatile uint32_t ap_alive = AP_NONE, taken_by = AP_NONE, memory_type;
 
 static void note_processor(unsigned index)
 {
@@ -19,6 +19,7 @@ static void note_processor(unsigned index)
 
 void ap_main(void)
 {
+	memory_type = (uint32_t)read_msr(MSR_MTRR_DEF_TYPE);
 	x2apic_enable();
 	interrupts_init();
 	ap_alive = x2apic_id();
@@ -57,4 +58,9 @@ void ap_forget(void)
 uint32_t ap_taker(void)
 {
 	return wait_for(&taken_by);
+}
+
+uint32_t ap_memory_type(void)
+{
+	return memory_type;
 }

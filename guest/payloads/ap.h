@@ -15,4 +15,7 @@ uint32_t ap_start(uint32_t id);
 uint32_t ap_taker(void);
 void ap_forget(void);
 
+/* What its IA32_MTRR_DEF_TYPE was when it started. */
+uint32_t ap_memory_type(void);
+
 #endif

@@ -35,6 +35,7 @@ void payload(void)
 	const uint32_t id = parameter("cpu", 1);
 
 	check_equal("the processor starts and knows its id", ap_start(id), id);
+	check_equal("its caches are on: MTRR default type", ap_memory_type(), MTRR_ON_WRITE_BACK);
 	x2apic_send(id, BY_PROCESSOR);
 	check("an interrupt from here comes", wait_interrupts(BY_PROCESSOR, 1));
 	check_equal("it is taken by that processor", ap_taker(), id);

@@ -43,19 +43,6 @@ static bool by_msr;
 
 void handle_vector(uint32_t vector, uint32_t eip);
 
-static uint64_t read_msr(uint32_t msr)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
-	return (uint64_t)high << 32 | low;
-}
-
-static void write_msr(uint32_t msr, uint64_t value)
-{
-	__asm__ volatile("wrmsr" : : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)) : "memory");
-}
-
 static void lapic_write(unsigned reg, uint32_t value)
 {
 	if (by_msr)

@@ -63,6 +63,22 @@ IO_ACCESSORS(b, uint8_t)
 IO_ACCESSORS(w, uint16_t)
 IO_ACCESSORS(l, uint32_t)
 
+static inline uint64_t read_msr(uint32_t msr)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
+	return (uint64_t)high << 32 | low;
+}
+
+static inline void write_msr(uint32_t msr, uint64_t value)
+{
+	__asm__ volatile("wrmsr" : : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)) : "memory");
+}
+
+/* What firmware leaves there: MTRRs on, everything write-back. */
+enum { MSR_MTRR_DEF_TYPE = 0x2ff, MTRR_ON_WRITE_BACK = 0x806 };
+
 /* Device memory: accesses of just this size, at any alignment. */
 #define MMIO_ACCESSORS(bits, suffix, constraint)                                                                       \
 	static inline uint##bits##_t read##bits(uint32_t address)                                                      \

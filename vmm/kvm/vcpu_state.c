@@ -24,6 +24,10 @@ enum {
 	SELECTOR_DATA = 0x18,
 	MISC_ENABLE = 0x1a0,
 	MISC_ENABLE_FAST_STRING = 1 << 0,
+	/* Section 12.11.2.1. No range has another type than this. */
+	MTRR_DEF_TYPE = 0x2ff,
+	MTRR_ENABLE = 1 << 11,
+	MTRR_WRITE_BACK = 6,
 	LAPIC_LVT_LINT0 = 0x350,
 	LAPIC_LVT_LINT1 = 0x360,
 	LAPIC_EXTINT = 7 << 8,
@@ -93,15 +97,15 @@ int vcpu_set_entry(int vcpu, const struct vcpu_entry *entry)
 	return 0;
 }
 
-/* Firmware leaves them on, and kernels look at the bit. Processors without the MSR do without it. */
-static void set_fast_strings(int vcpu)
+/* A processor without the MSR does without it. */
+static void set_msr(int vcpu, uint32_t index, uint64_t value)
 {
 	union {
 		struct kvm_msrs head;
 		uint8_t room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
 	} msrs = {.head.nmsrs = 1};
 
-	msrs.head.entries[0] = (struct kvm_msr_entry){.index = MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING};
+	msrs.head.entries[0] = (struct kvm_msr_entry){.index = index, .data = value};
 	ioctl(vcpu, KVM_SET_MSRS, &msrs);
 }
 
@@ -114,7 +118,12 @@ int vcpu_set_defaults(int vcpu)
 {
 	struct kvm_lapic_state lapic;
 
-	set_fast_strings(vcpu);
+	/*
+	 * Kernels look whether firmware has left these on: fast string operations, and caches (without, Linux uses no
+	 * PAT).
+	 */
+	set_msr(vcpu, MISC_ENABLE, MISC_ENABLE_FAST_STRING);
+	set_msr(vcpu, MTRR_DEF_TYPE, MTRR_ENABLE | MTRR_WRITE_BACK);
 	if (ioctl(vcpu, KVM_GET_LAPIC, &lapic))
 		return -errno;
 	lapic_write(&lapic, LAPIC_LVT_LINT0, LAPIC_EXTINT);
