@@ -4,11 +4,14 @@
 #include "payload.h"
 
 enum {
+	LAPIC_VERSION = 0x30,
+	LAPIC_VERSION_DIRECTED_EOI = 1 << 24,
 	LAPIC_TASK = 0x80,
 	LAPIC_EOI = 0xb0,
 	LAPIC_LOGICAL = 0xd0,
 	LAPIC_SPURIOUS = 0xf0,
 	LAPIC_ENABLE = 1 << 8,
+	LAPIC_DIRECTED_EOI = 1 << 12,
 	SPURIOUS_VECTOR = 0xff,
 	MSR_APIC_BASE = 0x1b,
 	APIC_BASE_X2APIC = 1 << 10,
@@ -130,6 +133,14 @@ void interrupts_init(void)
 	lapic_write(LAPIC_TASK, 0);
 	lapic_write(LAPIC_SPURIOUS, LAPIC_ENABLE | SPURIOUS_VECTOR);
 	__asm__ volatile("sti");
+}
+
+bool lapic_direct_eoi(void)
+{
+	if (!(read32(LAPIC + LAPIC_VERSION) & LAPIC_VERSION_DIRECTED_EOI))
+		return false;
+	lapic_write(LAPIC_SPURIOUS, LAPIC_DIRECTED_EOI | LAPIC_ENABLE | SPURIOUS_VECTOR);
+	return true;
 }
 
 static void ioapic_write(unsigned reg, uint32_t value)

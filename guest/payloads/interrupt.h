@@ -11,7 +11,10 @@
 /* How often each vector came. */
 extern volatile uint32_t interrupts[VECTORS];
 
-/* How many NMIs came that were waited for: each must be announced. There is but one, as nobody returns from it by IRET. */
+/*
+ * How many NMIs came that were waited for: each must be announced. There is but one, as nobody returns from it by
+ * IRET.
+ */
 extern volatile uint32_t nmis, nmis_expected;
 
 /* Called by the handler of a vector before its EOI; may be NULL. */
@@ -22,6 +25,9 @@ void interrupts_init(void);
 
 /* Its logical id, flat, of 8 bits; where ids have 32 bits the hardware makes it of the id (processor 0: 1). */
 void lapic_set_logical(uint8_t id);
+
+/* From now on only ioapic_end() ends a level interrupt. false: this local APIC (not an x2APIC) does not know that. */
+bool lapic_direct_eoi(void);
 
 /* This processor's local APIC takes ids of 32 bits and is reached by MSRs from now on; all processors alike. */
 void x2apic_enable(void);
@@ -49,8 +55,8 @@ void ioapic_end(uint8_t vector);
 bool wait_interrupts(unsigned index, uint32_t count);
 
 /*
- * Has a level interrupt come so often, and then no more? One more is let pass: a KVM that interprets under load now and then does an
- * instruction twice, and an EOI that is done twice lets the next one come before its time.
+ * Has a level interrupt come so often, and then no more? One more is let pass: a KVM that interprets under load now
+ * and then does an instruction twice, and an EOI that is done twice lets the next one come before its time.
  */
 bool interrupts_stop_at(unsigned index, uint32_t count);
 

@@ -12,6 +12,9 @@
 #include "vmm/layout.h"
 #include "vmm/util/log.h"
 
+/* Of KVM_CAP_X2APIC_API since 2026; older headers lack it. */
+#define X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST (1ull << 2)
+
 /* What we cannot do without, and how to name it to a person. */
 static const struct {
 	int capability;
@@ -38,14 +41,24 @@ static int check_capabilities(int vm)
 	return 0;
 }
 
+/* KVM says which flags it has only once it knows who has the IOAPIC. */
+static void enable_x2apic(struct kvm *kvm)
+{
+	const int offered = ioctl(kvm->vm, KVM_CHECK_EXTENSION, KVM_CAP_X2APIC_API);
+	const uint64_t wide = KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
+	const uint64_t suppress = offered > 0 ? (uint64_t)offered & X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST : 0;
+	struct kvm_enable_cap x2apic = {.cap = KVM_CAP_X2APIC_API, .args = {wide | suppress}};
+
+	if (offered <= 0 || ioctl(kvm->vm, KVM_ENABLE_CAP, &x2apic))
+		return;
+	kvm->wide_ids = true;
+	kvm->directed_eoi = suppress != 0;
+}
+
 /* Local APICs in the kernel, the IOAPIC with its reserved routes here. */
 static int enable_split_irqchip(struct kvm *kvm)
 {
 	struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args = {LAYOUT_IOAPIC_PINS}};
-	struct kvm_enable_cap x2apic = {
-		.cap = KVM_CAP_X2APIC_API,
-		.args = {KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK},
-	};
 
 	if (ioctl(kvm->vm, KVM_ENABLE_CAP, &split)) {
 		const int error = errno;
@@ -53,8 +66,7 @@ static int enable_split_irqchip(struct kvm *kvm)
 		vmm_log("KVM refuses a split interrupt controller: %s", strerror(error));
 		return -error;
 	}
-	kvm->wide_ids =
-		ioctl(kvm->vm, KVM_CHECK_EXTENSION, KVM_CAP_X2APIC_API) > 0 && !ioctl(kvm->vm, KVM_ENABLE_CAP, &x2apic);
+	enable_x2apic(kvm);
 	return 0;
 }
 
@@ -62,8 +74,7 @@ int kvm_init(struct kvm *kvm)
 {
 	int error;
 
-	kvm->slots = 0;
-	kvm->vm = -1;
+	*kvm = (struct kvm){.vm = -1};
 	kvm->sys = kvm_open();
 	if (kvm->sys < 0) {
 		vmm_log("cannot use /dev/kvm: %s; %s", strerror(-kvm->sys), kvm_open_hint(kvm->sys));

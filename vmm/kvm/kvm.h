@@ -13,8 +13,9 @@ struct irqchip;
 struct kvm {
 	int sys; /* /dev/kvm */
 	int vm;
-	unsigned slots; /* memory slots in use */
-	bool wide_ids;  /* messages may have destinations of 32 bits: more CPUs than LAYOUT_XAPIC_VCPUS */
+	unsigned slots;    /* memory slots in use */
+	bool wide_ids;     /* messages may have destinations of 32 bits: more CPUs than LAYOUT_XAPIC_VCPUS */
+	bool directed_eoi; /* KVM tells of no EOI that the guest keeps from the IOAPIC (SPIV bit 12) */
 };
 
 /* Open /dev/kvm, check what is needed, make a VM with split irqchip. One line is logged on an error. */

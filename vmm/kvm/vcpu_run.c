@@ -10,6 +10,8 @@
 #include "vmm/util/bus.h"
 #include "vmm/util/log.h"
 
+enum { LAPIC_SPIV = 0xf0, LAPIC_SPIV_DIRECTED_EOI = 1 << 12 };
+
 static uint64_t load_value(const uint8_t *from, unsigned size)
 {
 	uint64_t value = 0;
@@ -68,6 +70,21 @@ static void serve_mmio(struct vcpu *vcpu)
 		value = bus_read(mmio, address + done, size);
 		memcpy(run->mmio.data + done, &value, size);
 	}
+}
+
+/*
+ * The local APIC's EOI reaches the IOAPIC unless the guest has switched that off, to end level interrupts by the
+ * IOAPIC's own register (Intel SDM volume 3, section 11.8.5). Older KVMs offer the switch and ignore it.
+ */
+static void serve_eoi(const struct vcpu *vcpu)
+{
+	struct kvm_lapic_state lapic;
+	uint32_t spurious = 0;
+
+	if (!vcpu->config->kvm->directed_eoi && !ioctl(vcpu->fd, KVM_GET_LAPIC, &lapic))
+		memcpy(&spurious, lapic.regs + LAPIC_SPIV, sizeof(spurious));
+	if (!(spurious & LAPIC_SPIV_DIRECTED_EOI))
+		irq_eoi(vcpu->config->irqchip, vcpu->run->eoi.vector);
 }
 
 static unsigned long long current_rip(const struct vcpu *vcpu)
@@ -132,7 +149,7 @@ static enum vm_end serve_exit(struct vcpu *vcpu)
 		serve_mmio(vcpu);
 		return VM_END_NONE;
 	case KVM_EXIT_IOAPIC_EOI:
-		irq_eoi(vcpu->config->irqchip, vcpu->run->eoi.vector);
+		serve_eoi(vcpu);
 		return VM_END_NONE;
 	case KVM_EXIT_INTR:
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
