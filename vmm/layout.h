@@ -40,11 +40,12 @@
 
 /* I/O ports. */
 #define LAYOUT_PORT_SERIAL 0x3f8u
-#define LAYOUT_PORT_EXIT 0xf4u    /* four ports */
-#define LAYOUT_PORT_PCI 0xcf8u    /* configuration address and data */
-#define LAYOUT_PORT_SLEEP 0x600u  /* ACPI sleep control register */
-#define LAYOUT_PORT_STATUS 0x601u /* ACPI sleep status register */
-#define LAYOUT_PORT_RESET 0x602u  /* ACPI reset register */
+#define LAYOUT_PORT_EXIT 0xf4u      /* four ports */
+#define LAYOUT_PORT_PCI 0xcf8u      /* configuration address and data */
+#define LAYOUT_PORT_SLEEP 0x600u    /* ACPI sleep control register */
+#define LAYOUT_PORT_STATUS 0x601u   /* ACPI sleep status register */
+#define LAYOUT_PORT_RESET 0x602u    /* ACPI reset register */
+#define LAYOUT_PORT_PM_TIMER 0x608u /* four ports */
 #define LAYOUT_SLEEP_S5 5u
 #define LAYOUT_RESET_VALUE 1u
 

@@ -40,6 +40,7 @@ struct machine {
 	struct quiesce *quiesce;
 	struct serial *serial;
 	struct power *power;
+	struct pm_timer *pm_timer;
 	struct exit_port *exit_port;
 	struct vcpu_entry entry;
 	struct vcpu_set *vcpus; /* while it runs */
@@ -292,6 +293,8 @@ int machine_create(const struct run_config *config, const struct machine_host *h
 	if (!err)
 		err = power_create(m->pio, machine_end, m, &m->power);
 	if (!err)
+	if (!err)
+		err = pm_timer_create(m->pio, &m->pm_timer);
 		err = exit_port_create(m->pio, machine_exit, m, &m->exit_port);
 	if (!err)
 		err = create_devices(m);
@@ -316,6 +319,8 @@ void machine_destroy(struct machine *m)
 	if (m->exit_port)
 		exit_port_destroy(m->exit_port);
 	if (m->power)
+	if (m->pm_timer)
+		pm_timer_destroy(m->pm_timer);
 		power_destroy(m->power);
 	if (m->serial)
 		serial_destroy(m->serial);

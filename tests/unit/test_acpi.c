@@ -91,6 +91,25 @@ static const uint8_t *find_dsdt(const struct ram *ram, uint64_t rsdp)
 	return table_at(ram, number(fadt + 140, 8));
 }
 
+/* ACPI 6.5, table 5.9 and section 5.2.3.2: both addresses say a double word in I/O space. Of 24 bits: flag 8 is off. */
+static void test_fadt_has_the_power_management_timer(void **state)
+{
+	const uint8_t *fadt;
+	struct ram ram;
+	uint64_t rsdp;
+
+	(void)state;
+	build(&ram, 2, &rsdp);
+	fadt = find_table(&ram, rsdp, "FACP");
+	assert_non_null(fadt);
+	assert_int_equal(number(fadt + 76, 4), LAYOUT_PORT_PM_TIMER);
+	assert_int_equal(fadt[91], 4);
+	assert_int_equal(number(fadt + 112, 4) & 1 << 8, 0);
+	assert_int_equal(number(fadt + 208, 4), 1 | 32 << 8 | 3 << 24);
+	assert_int_equal(number(fadt + 212, 8), LAYOUT_PORT_PM_TIMER);
+	ram_fini(&ram);
+}
+
 static void test_tables_have_their_sums(void **state)
 {
 	struct ram ram;
@@ -337,6 +356,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tables_have_their_sums),
+		cmocka_unit_test(test_fadt_has_the_power_management_timer),
 		cmocka_unit_test(test_processors_have_entries_for_their_ids),
 		cmocka_unit_test(test_dmar_has_the_units_and_what_belongs_to_them),
 		cmocka_unit_test(test_viot_has_a_range_always),

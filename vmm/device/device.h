@@ -26,6 +26,11 @@ struct power;
 int power_create(struct bus *pio, void (*end)(void *opaque, enum vm_end why), void *opaque, struct power **out);
 void power_destroy(struct power *power);
 
+/* The ACPI power management timer, at LAYOUT_PORT_PM_TIMER. */
+struct pm_timer;
+int pm_timer_create(struct bus *pio, struct pm_timer **out);
+void pm_timer_destroy(struct pm_timer *timer);
+
 /* A write to LAYOUT_PORT_EXIT calls end(value) from a vCPU's thread. */
 struct exit_port;
 int exit_port_create(struct bus *pio, void (*end)(void *opaque, uint32_t value), void *opaque, struct exit_port **out);

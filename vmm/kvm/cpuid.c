@@ -14,7 +14,7 @@
 enum {
 	ENTRIES_FIRST_TRY = 128,
 	ENTRIES_MAX = 1024,
-	ENTRIES_SPARE = 6, /* what add_topology() may add */
+	ENTRIES_SPARE = 7, /* what add_topology() and add_timing() may add */
 	LEAF1_ECX_X2APIC = 1 << 21,
 	LEAF1_ECX_TSC_DEADLINE = 1 << 24,
 	LEAF1_EDX_HTT = 1 << 28,
@@ -25,10 +25,13 @@ enum {
 	BYTE_MAX = 255, /* classic leaves count CPUs in so many bits; software asks the topology leaves beyond */
 	CORES_MAX = 63,
 	KVM_EXTENDED_DESTINATIONS = 1 << 15,
+	APIC_BUS_KHZ = 1000000, /* KVM's local APIC timers count nanoseconds */
 };
 
 #define LEAF1_ECX_HYPERVISOR (1u << 31)
+#define LEAF_HYPERVISOR 0x40000000u
 #define LEAF_KVM_FEATURES 0x40000001u
+#define LEAF_TIMING 0x40000010u
 #define LEAF_AMD_FEATURES 0x80000001u
 #define LEAF_AMD_SIZES 0x80000008u
 #define LEAF_AMD_TOPOLOGY 0x8000001eu
@@ -99,6 +102,28 @@ static void add_topology(struct kvm_cpuid2 *cpuid, uint32_t leaf, const struct p
 	add_level(cpuid, leaf, thread);
 	add_level(cpuid, leaf, core);
 	add_level(cpuid, leaf, end);
+}
+
+/*
+ * How fast the TSC and the local APIC's timer are, for kernels without kvmclock: they could measure neither
+ * but by the PM timer. The leaf is VMware's, and others read it under any hypervisor whose leaves reach so far.
+ */
+static void add_timing(struct kvm_cpuid2 *cpuid, int vcpu)
+{
+	const int tsc_khz = ioctl(vcpu, KVM_GET_TSC_KHZ, 0);
+
+	if (tsc_khz <= 0)
+		return;
+	for (unsigned i = 0; i < cpuid->nent; i++) {
+		struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
+
+		if (entry->function == LEAF_TIMING)
+			return;
+		if (entry->function == LEAF_HYPERVISOR && entry->eax < LEAF_TIMING)
+			entry->eax = LEAF_TIMING;
+	}
+	cpuid->entries[cpuid->nent++] =
+		(struct kvm_cpuid_entry2){.function = LEAF_TIMING, .eax = (uint32_t)tsc_khz, .ebx = APIC_BUS_KHZ};
 }
 
 static uint32_t at_most(uint32_t value, uint32_t limit)
@@ -188,6 +213,7 @@ int vcpu_set_cpuid(const struct kvm *kvm, int vcpu, unsigned id, unsigned count)
 		add_topology(cpuid, LEAF_TOPOLOGY, &place);
 	if (last_leaf >= LEAF_TOPOLOGY_V2)
 		add_topology(cpuid, LEAF_TOPOLOGY_V2, &place);
+	add_timing(cpuid, vcpu);
 	error = ioctl(vcpu, KVM_SET_CPUID2, cpuid) ? -errno : 0;
 	free(cpuid);
 	return error;
