@@ -25,17 +25,19 @@
 
 #define LAYOUT_PCI64_SIZE (1ull << 36) /* BARs of 64 bits: the first multiple of this above RAM */
 
-/* Below 1 MiB: what the boot code leaves there. */
+/* Below 1 MiB: what the boot code leaves there for a bzImage. ELF kernels have all of it where they leave room. */
 #define LAYOUT_GDT 0x500ull
 #define LAYOUT_BOOT_PARAMS 0x7000ull
 #define LAYOUT_PAGE_TABLES 0x9000ull
 #define LAYOUT_PAGE_TABLES_SIZE 0x6000ull
 #define LAYOUT_CMDLINE 0x20000ull
 #define LAYOUT_CMDLINE_MAX 2048u
+/* From here to 1 MiB nothing is the kernel's. */
 #define LAYOUT_EBDA 0x9fc00ull
 #define LAYOUT_ACPI 0xe0000ull /* RSDP first, then all tables */
 #define LAYOUT_ACPI_SIZE 0x1fff0ull
 #define LAYOUT_RESET_VECTOR 0xffff0ull /* 16 bytes of code that reset the machine */
+#define LAYOUT_LOW_END 0x100000ull
 #define LAYOUT_KERNEL 0x1000000ull
 
 /* I/O ports. */

@@ -265,7 +265,8 @@ static int load(struct machine *m)
 		.dmar = {iommu->kind == IOMMU_INTEL, iommu->intremap, iommu->eim, iommu->intel.device_iotlb,
 			 has_others(m->config)},
 	};
-	struct boot_config boot = {m->config->kernel, m->config->initrd, m->config->cmdline, 0};
+	struct boot_config boot = {m->config->kernel, m->config->initrds, m->config->initrd_count, m->config->cmdline,
+				   0};
 
 	acpi.endpoint_count = iommu_wiring_endpoints(m->wiring, &acpi.endpoints);
 	int err = say("the ACPI tables (is there a MiB of memory?)", acpi_build(m->ram, &acpi, &boot.acpi_rsdp));
@@ -293,8 +294,8 @@ int machine_create(const struct run_config *config, const struct machine_host *h
 	if (!err)
 		err = power_create(m->pio, machine_end, m, &m->power);
 	if (!err)
-	if (!err)
 		err = pm_timer_create(m->pio, &m->pm_timer);
+	if (!err)
 		err = exit_port_create(m->pio, machine_exit, m, &m->exit_port);
 	if (!err)
 		err = create_devices(m);
@@ -318,9 +319,9 @@ void machine_destroy(struct machine *m)
 		iommu_wiring_destroy(m->wiring);
 	if (m->exit_port)
 		exit_port_destroy(m->exit_port);
-	if (m->power)
 	if (m->pm_timer)
 		pm_timer_destroy(m->pm_timer);
+	if (m->power)
 		power_destroy(m->power);
 	if (m->serial)
 		serial_destroy(m->serial);

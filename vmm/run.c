@@ -164,8 +164,9 @@ static int run_once(const struct run_config *config, struct host *host, bool fir
 /* Everything that can be wrong is found here, the cheap things first, and before there is a VM. */
 static int prepare(const struct run_config *config, struct host *host)
 {
+	const struct boot_config boot = {config->kernel, config->initrds, config->initrd_count, config->cmdline, 0};
 	bool is_linux;
-	int err = boot_check(config->kernel, config->initrd, &is_linux);
+	int err = boot_check(&boot, &is_linux);
 
 	if (!err)
 		err = check_devices(config);

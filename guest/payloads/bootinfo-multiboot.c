@@ -15,7 +15,31 @@ struct module {
 	uint32_t start, end, string, reserved;
 };
 
-struct boot boot = {.cmdline = ""};
+struct boot boot = {.name = "", .cmdline = ""};
+
+/* What follows the first word, which is a file's name, and ends there from now on. */
+static const char *cut_name(char *text)
+{
+	while (*text && *text != ' ')
+		text++;
+	if (*text)
+		*text++ = 0;
+	return text;
+}
+
+static void read_modules(const struct info *info)
+{
+	const struct module *module = (const struct module *)info->mods_addr;
+
+	boot.modules = info->mods_count;
+	for (unsigned i = 0; i < boot.modules && i < MODULES_MAX; i++, module++)
+		boot.module[i] = (struct module_range){
+			.address = module->start,
+			.size = module->end - module->start,
+			.name = (const char *)module->string,
+			.arguments = cut_name((char *)module->string),
+		};
+}
 
 static void read_map(const struct info *info)
 {
@@ -39,14 +63,9 @@ void bootinfo_read(void)
 
 	if (entry_state.eax != 0x2badb002 || (info->flags & WANTED) != WANTED)
 		return;
-	boot.cmdline = (const char *)info->cmdline;
-	boot.modules = info->mods_count;
-	if (boot.modules) {
-		const struct module *module = (const struct module *)info->mods_addr;
-
-		boot.module = module->start;
-		boot.module_size = module->end - module->start;
-	}
+	boot.name = (const char *)info->cmdline;
+	boot.cmdline = cut_name((char *)info->cmdline);
+	read_modules(info);
 	read_map(info);
 	/* mem_upper counts from 1 MiB to the first hole: the map's third range has to say the same. */
 	boot.valid = info->mem_lower == boot.map[0].size / 1024 && info->mem_upper == boot.map[2].size / 1024;

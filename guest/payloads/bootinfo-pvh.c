@@ -19,7 +19,21 @@ struct map_entry {
 	uint32_t type, reserved;
 };
 
-struct boot boot = {.cmdline = ""};
+struct boot boot = {.name = "", .cmdline = ""};
+
+static void read_modules(const struct start_info *start)
+{
+	const struct module *module = (const struct module *)(uint32_t)start->modules;
+
+	boot.modules = start->module_count;
+	for (unsigned i = 0; i < boot.modules && i < MODULES_MAX; i++, module++)
+		boot.module[i] = (struct module_range){
+			.address = (uint32_t)module->address,
+			.size = (uint32_t)module->size,
+			.name = "",
+			.arguments = module->cmdline ? (const char *)(uint32_t)module->cmdline : "",
+		};
+}
 
 void bootinfo_read(void)
 {
@@ -30,13 +44,7 @@ void bootinfo_read(void)
 		return;
 	boot.cmdline = (const char *)(uint32_t)start->cmdline;
 	boot.rsdp = (uint32_t)start->rsdp;
-	boot.modules = start->module_count;
-	if (boot.modules) {
-		const struct module *module = (const struct module *)(uint32_t)start->modules;
-
-		boot.module = (uint32_t)module->address;
-		boot.module_size = (uint32_t)module->size;
-	}
+	read_modules(start);
 	map = (const struct map_entry *)(uint32_t)start->map;
 	for (; boot.map_count < start->map_count && boot.map_count < MAP_MAX; boot.map_count++, map++)
 		boot.map[boot.map_count] = (struct map_range){map->address, map->size, map->type};

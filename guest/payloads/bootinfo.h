@@ -6,18 +6,24 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { MAP_MAX = 16, MAP_RAM = 1 };
+enum { MAP_MAX = 16, MAP_RAM = 1, MODULES_MAX = 4 };
 
 struct map_range {
 	uint64_t address, size;
 	uint32_t type;
 };
 
+/* Names of files come with Multiboot only; else they are empty. */
+struct module_range {
+	uint32_t address, size;
+	const char *name, *arguments;
+};
+
 struct boot {
 	bool valid; /* the loader's magic numbers and versions are right */
-	const char *cmdline;
-	unsigned modules;
-	uint32_t module, module_size; /* the first one */
+	const char *name, *cmdline;
+	unsigned modules; /* how many there are, and the first ones */
+	struct module_range module[MODULES_MAX];
 	unsigned map_count;
 	struct map_range map[MAP_MAX];
 	uint32_t rsdp; /* 0: not told */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "vmm/boot/boot.h"
+#include "vmm/boot/initrd.h"
 #include "vmm/kvm/kvm.h"
 #include "vmm/kvm/ram.h"
 #include "vmm/layout.h"
@@ -156,7 +157,8 @@ static int try_check(const void *bytes, size_t size, bool *is_linux)
 {
 	char path[64];
 	const int fd = make_file(bytes, size, path);
-	const int error = boot_check(path, NULL, is_linux);
+	const struct boot_config config = {.kernel = path, .cmdline = ""};
+	const int error = boot_check(&config, is_linux);
 
 	close(fd);
 	return error;
@@ -171,6 +173,43 @@ static int try_load(const void *bytes, size_t size, struct ram *ram, struct vcpu
 
 	close(fd);
 	return error;
+}
+
+/* With initrds of these contents, "" being an empty file; `arguments` may be NULL, or hold NULL. */
+static int try_initrds(const void *bytes, size_t size, struct ram *ram, unsigned count, const char *const *contents,
+		       const char *const *arguments, struct vcpu_entry *entry)
+{
+	char path[64], paths[BOOT_INITRDS_MAX][64];
+	struct boot_initrd initrds[BOOT_INITRDS_MAX];
+	const int fd = make_file(bytes, size, path);
+	const struct boot_config config = {.kernel = path, .initrds = initrds, .initrd_count = count, .cmdline = "one"};
+	int fds[BOOT_INITRDS_MAX], error;
+	bool is_linux;
+
+	for (unsigned i = 0; i < count; i++) {
+		fds[i] = make_file(contents[i], strlen(contents[i]), paths[i]);
+		initrds[i] = (struct boot_initrd){paths[i], arguments ? (char *)arguments[i] : NULL};
+	}
+	error = boot_check(&config, &is_linux);
+	if (!error)
+		error = boot_load(ram, &config, entry);
+	for (unsigned i = 0; i < count; i++)
+		close(fds[i]);
+	close(fd);
+	return error;
+}
+
+static uint32_t word_at(const struct ram *ram, uint64_t address)
+{
+	uint32_t word;
+
+	memcpy(&word, ram->base + address, sizeof(word));
+	return word;
+}
+
+static const char *text_at(const struct ram *ram, uint64_t address)
+{
+	return (const char *)ram->base + address;
 }
 
 /* It is refused, in one line with these words. */
@@ -200,7 +239,12 @@ static void assert_loaded(const struct ram *ram)
 	assert_memory_equal(ram->base + KERNEL, code, CODE_SIZE);
 	assert_memory_equal(ram->base + KERNEL + CODE_SIZE, zeros, BSS_SIZE);
 	assert_int_equal(ram->base[KERNEL + CODE_SIZE + BSS_SIZE], 0xa5);
-	assert_string_equal((char *)ram->base + LAYOUT_CMDLINE, "one two");
+}
+
+/* Where Multiboot has its command line: the fifth word. */
+static const char *multiboot_cmdline(const struct ram *ram, const struct vcpu_entry *entry)
+{
+	return text_at(ram, word_at(ram, entry->rbx + 16));
 }
 
 static void test_multiboot_starts_in_flat_mode(void **state)
@@ -220,7 +264,10 @@ static void test_multiboot_starts_in_flat_mode(void **state)
 	assert_int_equal(entry.rip, KERNEL + 8);
 	assert_int_equal(entry.rax, 0x2badb002);
 	/* Flags: memory, command line, modules, map, loader's name. */
-	assert_int_equal(*(uint32_t *)(ram.base + entry.rbx), 1 | 1 << 2 | 1 << 3 | 1 << 6 | 1 << 9);
+	assert_int_equal(word_at(&ram, entry.rbx), 1 | 1 << 2 | 1 << 3 | 1 << 6 | 1 << 9);
+	/* Kernels skip the first word, as other loaders put the image's name there. */
+	assert_ptr_equal(strstr(multiboot_cmdline(&ram, &entry), "/proc/self/fd/"), multiboot_cmdline(&ram, &entry));
+	assert_string_equal(strchr(multiboot_cmdline(&ram, &entry), ' '), " one two");
 	ram_fini(&ram);
 }
 
@@ -242,35 +289,68 @@ static void test_pvh_starts_in_flat_mode(void **state)
 	assert_loaded(&ram);
 	assert_true(entry.flat32);
 	assert_int_equal(entry.rip, KERNEL + 4);
-	assert_int_equal(*(uint32_t *)(ram.base + entry.rbx), 0x336ec578);
+	assert_int_equal(word_at(&ram, entry.rbx), 0x336ec578);
+	assert_string_equal(text_at(&ram, word_at(&ram, entry.rbx + 24)), "one two");
 	ram_fini(&ram);
 }
 
-static void test_module_lies_above_the_kernel(void **state)
+static const char *const contents[] = {"a module", "", "another one"};
+static const char *const strings[] = {NULL, "of=three", "with its own words"};
+
+/* Each on a page of its own behind the kernel, in order, as other loaders have them; an empty one, too. */
+static void test_multiboot_modules_have_strings(void **state)
 {
 	const struct image32 image = make_multiboot();
-	const char text[] = "a module";
-	char kernel[64], module[64];
-	const int kernel_fd = make_file(&image, sizeof(image), kernel);
-	const int module_fd = make_file(text, sizeof(text), module);
-	const struct boot_config config = {.kernel = kernel, .initrd = module, .cmdline = "one two"};
+	uint64_t end = KERNEL + CODE_SIZE + BSS_SIZE;
 	struct vcpu_entry entry;
 	struct ram ram;
 
 	(void)state;
 	make_dirty_ram(&ram);
-	assert_int_equal(boot_load(&ram, &config, &entry), 0);
+	assert_int_equal(try_initrds(&image, sizeof(image), &ram, 3, contents, strings, &entry), 0);
+	assert_loaded(&ram);
+	assert_int_equal(word_at(&ram, entry.rbx + 20), 3);
+	for (unsigned i = 0; i < 3; i++) {
+		const uint64_t module = word_at(&ram, entry.rbx + 24) + i * 16ull;
+		const uint32_t start = word_at(&ram, module);
+		const char *string = text_at(&ram, word_at(&ram, module + 8));
 
-	const uint32_t *info = (const uint32_t *)(ram.base + entry.rbx);
-	const uint32_t *list = (const uint32_t *)(ram.base + info[6]);
-
-	assert_int_equal(info[5], 1);
-	assert_int_equal(list[0], RAM_SIZE - 4096);
-	assert_int_equal(list[1], list[0] + sizeof(text));
-	assert_string_equal((char *)ram.base + list[0], text);
+		assert_true(start >= end && start % 4096 == 0);
+		end = word_at(&ram, module + 4);
+		assert_int_equal(end - start, strlen(contents[i]));
+		assert_memory_equal(ram.base + start, contents[i], end - start);
+		assert_ptr_equal(strstr(string, "/proc/self/fd/"), string);
+		if (strings[i])
+			assert_string_equal(strchr(string, ' ') + 1, strings[i]);
+		else
+			assert_null(strchr(string, ' '));
+	}
 	ram_fini(&ram);
-	close(kernel_fd);
-	close(module_fd);
+}
+
+/* A PVH kernel that is no Linux, likewise; a module's string is its arguments. */
+static void test_pvh_modules_have_strings(void **state)
+{
+	const struct image32 image = make_pvh32();
+	struct vcpu_entry entry;
+	struct ram ram;
+
+	(void)state;
+	make_dirty_ram(&ram);
+	assert_int_equal(try_initrds(&image, sizeof(image), &ram, 3, contents, strings, &entry), 0);
+	assert_int_equal(word_at(&ram, entry.rbx + 12), 3);
+	for (unsigned i = 0; i < 3; i++) {
+		const uint64_t module = word_at(&ram, entry.rbx + 16) + i * 32ull;
+		const uint32_t string = word_at(&ram, module + 16);
+
+		assert_int_equal(word_at(&ram, module + 8), strlen(contents[i]));
+		assert_memory_equal(ram.base + word_at(&ram, module), contents[i], strlen(contents[i]));
+		if (strings[i])
+			assert_string_equal(text_at(&ram, string), strings[i]);
+		else
+			assert_int_equal(string, 0);
+	}
+	ram_fini(&ram);
 }
 
 static void test_refused_multiboot(void **state)
@@ -326,16 +406,87 @@ static void test_refused_elf(void **state)
 
 static void test_refused_places(void **state)
 {
-	static const uint32_t places[] = {
-		LAYOUT_GDT,  LAYOUT_BOOT_PARAMS - 8, LAYOUT_PAGE_TABLES, LAYOUT_CMDLINE + 2047, LAYOUT_EBDA,
-		LAYOUT_ACPI, LAYOUT_RESET_VECTOR};
+	static const uint32_t places[] = {LAYOUT_EBDA - CODE_SIZE - BSS_SIZE + 1, LAYOUT_EBDA, LAYOUT_ACPI,
+					  LAYOUT_RESET_VECTOR, 0xfffff};
 	struct image32 image = make_multiboot();
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		image.segments[0].p_paddr = places[i];
-		assert_refused(&image, sizeof(image), "used for booting");
+		assert_refused(&image, sizeof(image), "639 KiB");
 	}
+}
+
+/* A segment of these bytes in all, of which CODE_SIZE are in the file. */
+static void load_at(struct image32 *image, uint32_t address, uint32_t size)
+{
+	image->segments[0].p_paddr = address;
+	image->segments[0].p_memsz = size;
+}
+
+/* All of it is where the file says, and nothing that the kernel is told lies over it: what would, would not be zero. */
+static void assert_untouched(const struct ram *ram, uint32_t address, uint32_t size)
+{
+	for (uint32_t i = 0; i < size; i++)
+		if (ram->base[address + i] != (i < CODE_SIZE ? 0x90 : 0))
+			fail_msg("0x%x of a kernel at 0x%x is written over", i, address);
+}
+
+/* Wherever the kernel lies, what it is told lies beside it. */
+static void test_boot_information_goes_where_the_kernel_leaves_room(void **state)
+{
+	static const struct {
+		uint32_t address, size;
+	} places[] = {
+		{LAYOUT_GDT - 8, 256},
+		{LAYOUT_BOOT_PARAMS, 0x2000},
+		{LAYOUT_BOOT_PARAMS - 8, 64},
+		{LAYOUT_PAGE_TABLES, 0x6000},
+		{0xffff, 0x20000},
+		{LAYOUT_CMDLINE + 2040, 64},
+		{0, LAYOUT_EBDA},
+		{0x1000, LAYOUT_EBDA - 0x1000},
+		{LAYOUT_BOOT_PARAMS, LAYOUT_EBDA - LAYOUT_BOOT_PARAMS},
+		{0x100000, RAM_SIZE - 0x100000},
+	};
+	struct image32 image = make_multiboot(), pvh = make_pvh32();
+	struct vcpu_entry entry;
+	struct ram ram;
+
+	(void)state;
+	make_dirty_ram(&ram);
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		load_at(&image, places[i].address, places[i].size);
+		assert_int_equal(try_load(&image, sizeof(image), &ram, &entry), 0);
+		assert_untouched(&ram, places[i].address, places[i].size);
+		assert_string_equal(strchr(multiboot_cmdline(&ram, &entry), ' '), " one two");
+		load_at(&pvh, places[i].address, places[i].size);
+		pvh.notes[1].value[0] = places[i].address + 4;
+		assert_int_equal(try_load(&pvh, sizeof(pvh), &ram, &entry), 0);
+		assert_untouched(&ram, places[i].address, places[i].size);
+		assert_string_equal(text_at(&ram, word_at(&ram, entry.rbx + 24)), "one two");
+	}
+	ram_fini(&ram);
+}
+
+/* There is none where two segments take everything. */
+static void test_no_room_for_boot_information(void **state)
+{
+	struct image32 image = make_multiboot();
+	struct vcpu_entry entry;
+	struct ram ram;
+
+	(void)state;
+	make_dirty_ram(&ram);
+	load_at(&image, 0, LAYOUT_EBDA);
+	image.segments[1] = image.segments[0];
+	image.segments[1].p_paddr = 0x100000;
+	image.segments[1].p_memsz = RAM_SIZE - 0x100000;
+	log_lines = 0;
+	assert_int_equal(try_load(&image, sizeof(image), &ram, &entry), -EFBIG);
+	assert_int_equal(log_lines, 1);
+	assert_non_null(strstr(log_text, "no room"));
+	ram_fini(&ram);
 }
 
 static void test_kernel_beyond_ram(void **state)
@@ -368,15 +519,15 @@ static void test_what_is_no_kernel(void **state)
 	assert_refused("\177ELF", 4, "cut off");
 	assert_refused(zeros, sizeof(zeros), "neither");
 	log_lines = 0;
-	assert_int_equal(boot_check("/nonexistent/kernel", NULL, &is_linux), -ENOENT);
-	assert_int_equal(boot_check("/", NULL, &is_linux), -EINVAL);
+	assert_int_equal(boot_check(&(struct boot_config){.kernel = "/nonexistent/kernel"}, &is_linux), -ENOENT);
+	assert_int_equal(boot_check(&(struct boot_config){.kernel = "/"}, &is_linux), -EINVAL);
 	assert_int_equal(log_lines, 2);
 }
 
 /* The smallest bzImage: five sectors of set-up, and a kernel behind them. */
-static void make_bzimage(uint8_t bytes[BZIMAGE_SIZE])
+static struct setup_header make_header(void)
 {
-	struct setup_header header = {
+	return (struct setup_header){
 		.setup_sects = 4,
 		.syssize = BZIMAGE_KERNEL / 16,
 		.boot_flag = 0xaa55,
@@ -390,9 +541,19 @@ static void make_bzimage(uint8_t bytes[BZIMAGE_SIZE])
 		.pref_address = KERNEL,
 		.init_size = 4 * BZIMAGE_KERNEL,
 	};
+}
 
+static void make_bzimage_of(uint8_t bytes[BZIMAGE_SIZE], const struct setup_header *header)
+{
 	memset(bytes, 0x90, BZIMAGE_SIZE);
-	memcpy(bytes + BZIMAGE_HEADER, &header, sizeof(header));
+	memcpy(bytes + BZIMAGE_HEADER, header, sizeof(*header));
+}
+
+static void make_bzimage(uint8_t bytes[BZIMAGE_SIZE])
+{
+	const struct setup_header header = make_header();
+
+	make_bzimage_of(bytes, &header);
 }
 
 static void test_bzimage_starts_in_long_mode(void **state)
@@ -411,7 +572,220 @@ static void test_bzimage_starts_in_long_mode(void **state)
 	assert_false(entry.flat32);
 	assert_int_equal(entry.rip, KERNEL + 0x200);
 	assert_int_equal(entry.rsi, LAYOUT_BOOT_PARAMS);
+	assert_string_equal(text_at(&ram, LAYOUT_CMDLINE), "one two");
 	ram_fini(&ram);
+}
+
+static const struct boot_params *params_of(const struct ram *ram)
+{
+	return (const struct boot_params *)(ram->base + LAYOUT_BOOT_PARAMS);
+}
+
+/* Archives begin at multiples of four, with zeros between them. */
+static void assert_one_initrd(const struct ram *ram, uint64_t address, uint64_t size)
+{
+	static const char wanted[] = "abcde\0\0\0fgh";
+
+	assert_int_equal(size, sizeof(wanted) - 1);
+	assert_int_equal(address, RAM_SIZE - 4096);
+	assert_memory_equal(ram->base + address, wanted, size);
+	assert_int_equal(ram->base[address + size], 0xa5);
+}
+
+static void test_initrds_of_linux_are_one(void **state)
+{
+	static const char *const parts[] = {"abcde", "", "fgh"};
+	const struct image64 pvh = make_pvh64();
+	uint8_t bytes[BZIMAGE_SIZE];
+	struct vcpu_entry entry;
+	struct ram ram;
+
+	(void)state;
+	make_bzimage(bytes);
+	make_dirty_ram(&ram);
+	assert_int_equal(try_initrds(bytes, sizeof(bytes), &ram, 3, parts, NULL, &entry), 0);
+	assert_one_initrd(&ram, params_of(&ram)->hdr.ramdisk_image, params_of(&ram)->hdr.ramdisk_size);
+	memset(ram.base, 0xa5, RAM_SIZE);
+	assert_int_equal(try_initrds(&pvh, sizeof(pvh), &ram, 3, parts, NULL, &entry), 0);
+	assert_int_equal(word_at(&ram, entry.rbx + 12), 1);
+
+	const uint64_t module = word_at(&ram, entry.rbx + 16);
+
+	assert_one_initrd(&ram, word_at(&ram, module), word_at(&ram, module + 8));
+	ram_fini(&ram);
+}
+
+/* The last one begins where RAM ends. */
+static void test_an_empty_initrd_at_the_end_of_ram(void **state)
+{
+	char page[4097];
+	const char *const parts[] = {page, ""};
+	uint8_t bytes[BZIMAGE_SIZE];
+	struct vcpu_entry entry;
+	struct ram ram;
+
+	(void)state;
+	memset(page, 'x', sizeof(page) - 1);
+	page[4096] = 0;
+	make_bzimage(bytes);
+	make_dirty_ram(&ram);
+	assert_int_equal(try_initrds(bytes, sizeof(bytes), &ram, 2, parts, NULL, &entry), 0);
+	assert_int_equal(params_of(&ram)->hdr.ramdisk_image, RAM_SIZE - 4096);
+	assert_int_equal(params_of(&ram)->hdr.ramdisk_size, 4096);
+	assert_memory_equal(ram.base + RAM_SIZE - 4096, page, 4096);
+	ram_fini(&ram);
+}
+
+static void test_linux_takes_no_arguments_of_an_initrd(void **state)
+{
+	static const char *const parts[] = {"abc", "def"};
+	static const char *const arguments[] = {NULL, "quiet"};
+	const struct image64 pvh = make_pvh64();
+	uint8_t bytes[BZIMAGE_SIZE];
+	struct vcpu_entry entry;
+	struct ram ram;
+
+	(void)state;
+	make_bzimage(bytes);
+	make_dirty_ram(&ram);
+	log_lines = 0;
+	assert_int_equal(try_initrds(bytes, sizeof(bytes), &ram, 2, parts, arguments, &entry), -EINVAL);
+	assert_int_equal(log_lines, 1);
+	assert_non_null(strstr(log_text, "'quiet'"));
+	assert_int_equal(try_initrds(&pvh, sizeof(pvh), &ram, 2, parts, arguments, &entry), -EINVAL);
+	assert_int_equal(log_lines, 2);
+	ram_fini(&ram);
+}
+
+/* What is beyond initrd_addr_max is for a kernel that says so; then 64 bits say where. All memory but the last page is the kernel's. */
+static void test_initrd_above_4_gib(void **state)
+{
+	static const char *const parts[] = {"above"};
+	struct setup_header header = make_header();
+	uint8_t bytes[BZIMAGE_SIZE];
+	struct vcpu_entry entry;
+	struct ram ram;
+
+	(void)state;
+	header.init_size = (uint32_t)(LAYOUT_LOW_RAM_MAX - KERNEL);
+	make_bzimage_of(bytes, &header);
+	assert_int_equal(ram_init(&ram, LAYOUT_LOW_RAM_MAX + (1 << 20)), 0);
+	log_lines = 0;
+	assert_int_equal(try_initrds(bytes, sizeof(bytes), &ram, 1, parts, NULL, &entry), -EFBIG);
+	assert_int_equal(log_lines, 1);
+	assert_non_null(strstr(log_text, "0x7fffffff only"));
+	header.xloadflags |= XLF_CAN_BE_LOADED_ABOVE_4G;
+	make_bzimage_of(bytes, &header);
+	assert_int_equal(try_initrds(bytes, sizeof(bytes), &ram, 1, parts, NULL, &entry), 0);
+	assert_int_equal(params_of(&ram)->hdr.ramdisk_image, (1 << 20) - 4096);
+	assert_int_equal(params_of(&ram)->ext_ramdisk_image, 1);
+	assert_int_equal(params_of(&ram)->hdr.ramdisk_size, 5);
+	assert_int_equal(params_of(&ram)->ext_ramdisk_size, 0);
+	assert_memory_equal(ram.base + ram.size - 4096, parts[0], 5);
+	ram_fini(&ram);
+}
+
+#define GIB (1ull << 30)
+
+/* A kernel at 16 MiB that needs 64 MiB, as Linux has it, with so much memory in all. */
+static uint64_t place(bool anywhere, uint64_t memory, uint64_t size)
+{
+	const struct kernel kernel = {
+		.kind = KERNEL_BZIMAGE,
+		.is_linux = true,
+		.end = 80 << 20,
+		.initrd_last = 0x7fffffff,
+		.initrd_anywhere = anywhere,
+		.bzimage = {.address = 16 << 20, .run_size = 64 << 20},
+	};
+	const uint64_t low = memory < LAYOUT_LOW_RAM_MAX ? memory : LAYOUT_LOW_RAM_MAX;
+	const struct ram ram = {.size = memory, .low_size = low, .high_size = memory - low};
+	struct boot_room room;
+	uint64_t address;
+
+	room_init(&room, &ram);
+	kernel_take_room(&kernel, &room);
+	return initrd_place(&kernel, &room, size, &address) ? address : 0;
+}
+
+static void test_places_of_an_initrd(void **state)
+{
+	(void)state;
+	assert_true(place(false, GIB, 4097) == GIB - 8192);
+	assert_true(place(false, 4 * GIB, 1 * GIB) == 1 * GIB);
+	assert_true(place(false, 8 * GIB, 2 * GIB) == 0);
+	assert_true(place(true, 8 * GIB, 1 * GIB) == 1 * GIB);
+	/* Between 2 and 3 GiB there is RAM, too. */
+	assert_true(place(true, 8 * GIB, 2 * GIB) == 1 * GIB);
+	assert_true(place(true, 8 * GIB, 3 * GIB) == 6 * GIB);
+	assert_true(place(true, 8 * GIB, 5 * GIB) == 4 * GIB);
+	assert_true(place(true, 8 * GIB, 5 * GIB + 1) == 0);
+	assert_true(place(true, 8 * GIB, UINT64_MAX) == 0);
+	assert_true(place(true, 2 * GIB, 2 * GIB - (80 << 20)) == 80 << 20);
+	assert_true(place(true, 2 * GIB, 2 * GIB - (80 << 20) + 1) == 0);
+}
+
+/* More memory is asked for only where it helps. A sparse file: its pages are never read. */
+static void test_the_line_about_an_initrd_that_is_too_big(void **state)
+{
+	uint8_t bytes[BZIMAGE_SIZE];
+	char kernel[64], big[64];
+	struct boot_initrd initrd = {.file = big};
+	const struct boot_config config = {.kernel = kernel, .initrds = &initrd, .initrd_count = 1, .cmdline = ""};
+	struct vcpu_entry entry;
+	struct ram ram;
+
+	(void)state;
+	make_bzimage(bytes);
+	const int kernel_fd = make_file(bytes, sizeof(bytes), kernel), big_fd = make_file("", 0, big);
+
+	make_dirty_ram(&ram);
+	assert_int_equal(ftruncate(big_fd, 4 << 20), 0);
+	assert_int_equal(boot_load(&ram, &config, &entry), -EFBIG);
+	assert_non_null(strstr(log_text, "(5 MiB) does not fit beside the kernel: give the guest more memory"));
+	assert_int_equal(ftruncate(big_fd, 3ll << 30), 0);
+	assert_int_equal(boot_load(&ram, &config, &entry), -EFBIG);
+	assert_non_null(
+		strstr(log_text, "(3073 MiB) does not fit: this kernel takes it from 0x101000 to 0x7fffffff only"));
+	ram_fini(&ram);
+	close(kernel_fd);
+	close(big_fd);
+}
+
+/* Against the definition, for ranges that are taken at random: the place is free, and there is no better one. */
+static void test_room_is_the_lowest_and_the_highest(void **state)
+{
+	enum { PAGES = 64, PAGE = 4096 };
+	const struct ram ram = {.size = PAGES * PAGE, .low_size = PAGES * PAGE};
+	uint32_t random = 1;
+
+	(void)state;
+	for (unsigned round = 0; round < 2000; round++) {
+		struct boot_room room = {0};
+		uint64_t taken = 0, low = 0, high = 0;
+
+		for (unsigned i = 0; i < round % 20; i++) {
+			random = random * 1664525 + 1013904223;
+			const unsigned first = random >> 8 & 63, count = 1 + (random >> 16 & 3);
+
+			/* Not always on page boundaries. */
+			room_take(&room, first * PAGE + (random >> 24), count * PAGE - (random >> 24));
+			for (unsigned page = first; page < first + count && page < PAGES; page++)
+				taken |= 1ull << page;
+		}
+		const unsigned pages = 1 + round % 7;
+		int lowest = -1, highest = -1;
+
+		for (unsigned page = 0; page + pages <= PAGES; page++) {
+			if (taken >> page & ((1ull << pages) - 1))
+				continue;
+			lowest = lowest < 0 ? (int)page : lowest;
+			highest = (int)page;
+		}
+		assert_int_equal(room_lowest(&room, 0, ram.size - 1, pages * PAGE - 5, &low), lowest >= 0);
+		assert_int_equal(room_highest(&room, 0, ram.size - 1, pages * PAGE - 5, &high), highest >= 0);
+		assert_true(lowest < 0 || (low == (uint64_t)lowest * PAGE && high == (uint64_t)highest * PAGE));
+	}
 }
 
 /* All or nothing: it boots, or there is an error in one line. */
@@ -465,13 +839,23 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_multiboot_starts_in_flat_mode),
 		cmocka_unit_test(test_pvh_starts_in_flat_mode),
-		cmocka_unit_test(test_module_lies_above_the_kernel),
+		cmocka_unit_test(test_multiboot_modules_have_strings),
+		cmocka_unit_test(test_pvh_modules_have_strings),
 		cmocka_unit_test(test_refused_multiboot),
 		cmocka_unit_test(test_refused_elf),
 		cmocka_unit_test(test_refused_places),
+		cmocka_unit_test(test_boot_information_goes_where_the_kernel_leaves_room),
+		cmocka_unit_test(test_no_room_for_boot_information),
 		cmocka_unit_test(test_kernel_beyond_ram),
 		cmocka_unit_test(test_what_is_no_kernel),
 		cmocka_unit_test(test_bzimage_starts_in_long_mode),
+		cmocka_unit_test(test_initrds_of_linux_are_one),
+		cmocka_unit_test(test_an_empty_initrd_at_the_end_of_ram),
+		cmocka_unit_test(test_linux_takes_no_arguments_of_an_initrd),
+		cmocka_unit_test(test_initrd_above_4_gib),
+		cmocka_unit_test(test_places_of_an_initrd),
+		cmocka_unit_test(test_the_line_about_an_initrd_that_is_too_big),
+		cmocka_unit_test(test_room_is_the_lowest_and_the_highest),
 		cmocka_unit_test(test_damaged_files),
 	};
 

@@ -69,6 +69,22 @@ static void test_eim_follows_intremap(void **state)
 	config_fini(&config);
 }
 
+/* The first comma ends the file's name; the rest is for the kernel. */
+static void test_initrds_keep_their_order_and_arguments(void **state)
+{
+	struct run_config config;
+
+	(void)state;
+	assert_int_equal(parse(&config, "--initrd one --initrd two,a=b,c --initrd one"), 0);
+	assert_int_equal(config.initrd_count, 3);
+	assert_string_equal(config.initrds[0].file, "one");
+	assert_null(config.initrds[0].arguments);
+	assert_string_equal(config.initrds[1].file, "two");
+	assert_string_equal(config.initrds[1].arguments, "a=b,c");
+	assert_string_equal(config.initrds[2].file, "one");
+	config_fini(&config);
+}
+
 static void test_what_does_not_fit_is_refused(void **state)
 {
 	static const char *const lines[] = {
@@ -90,6 +106,8 @@ static void test_what_does_not_fit_is_refused(void **state)
 		"--iommu virtio --test-device edu,iommu=on,ats=on",
 		"--test-device edu,iommu=on,ats=on",
 		"--test-device edu,ats=on",
+		"--initrd one,",
+		"--initrd ,two",
 	};
 	struct run_config config;
 
@@ -173,9 +191,13 @@ static void test_options_are_given_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_intel_has_its_defaults), cmocka_unit_test(test_intel_takes_its_keys),
-		cmocka_unit_test(test_eim_follows_intremap),   cmocka_unit_test(test_what_does_not_fit_is_refused),
-		cmocka_unit_test(test_numbers_are_decimal),    cmocka_unit_test(test_options_are_given_once),
+		cmocka_unit_test(test_intel_has_its_defaults),
+		cmocka_unit_test(test_intel_takes_its_keys),
+		cmocka_unit_test(test_eim_follows_intremap),
+		cmocka_unit_test(test_initrds_keep_their_order_and_arguments),
+		cmocka_unit_test(test_what_does_not_fit_is_refused),
+		cmocka_unit_test(test_numbers_are_decimal),
+		cmocka_unit_test(test_options_are_given_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

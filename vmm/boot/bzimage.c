@@ -82,7 +82,8 @@ int bzimage_decode(struct bzimage *image, const struct boot_file *file)
 		return boot_file_refuse(file, wrong);
 	image->address = image->header.pref_address;
 	image->run_size = image->header.init_size > image->size ? image->header.init_size : image->size;
-	image->entry = image->address + ENTRY_64;
+	image->is64 = image->header.xloadflags & XLF_KERNEL_64;
+	image->entry = image->address + (image->is64 ? ENTRY_64 : 0);
 	return 0;
 }
 

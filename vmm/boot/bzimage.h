@@ -4,6 +4,7 @@
 #define VMM_BZIMAGE_H
 
 #include <asm/bootparam.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "vmm/boot/file.h"
@@ -15,6 +16,7 @@ struct bzimage {
 	struct setup_header header;
 	uint64_t offset, size;      /* of the protected-mode kernel in the file */
 	uint64_t address, run_size; /* where it goes, and what it needs from there on before it looks at E820 */
+	bool is64; /* it has a 64-bit entry point, and that one is used; else it begins in 32-bit protected mode */
 	uint64_t entry;
 };
 

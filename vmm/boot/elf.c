@@ -8,16 +8,6 @@
 #include "vmm/kvm/ram.h"
 #include "vmm/layout.h"
 
-/* What boot code writes before the kernel runs: no segment may lie there. Closed ranges. */
-static const struct {
-	uint64_t first, last;
-} reserved[] = {
-	{LAYOUT_GDT, LAYOUT_GDT + 0xff},
-	{LAYOUT_BOOT_PARAMS, LAYOUT_PAGE_TABLES + LAYOUT_PAGE_TABLES_SIZE - 1},
-	{LAYOUT_CMDLINE, LAYOUT_CMDLINE + LAYOUT_CMDLINE_MAX - 1},
-	{LAYOUT_EBDA, LAYOUT_RESET_VECTOR + 15},
-};
-
 int elf_recognise(const struct boot_file *file, bool *is_elf)
 {
 	char magic[SELFMAG];
@@ -99,11 +89,11 @@ static Elf64_Phdr widen_segment(const Elf32_Phdr *from)
 	};
 }
 
+/* ACPI tables and the like; all else is placed around the kernel. */
 static const char *check_place(uint64_t first, uint64_t last)
 {
-	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
-		if (first <= reserved[i].last && last >= reserved[i].first)
-			return "a segment lies over low memory that is used for booting";
+	if (first < LAYOUT_LOW_END && last >= LAYOUT_EBDA)
+		return "a segment lies between 639 KiB and 1 MiB, where there is no RAM for it";
 	return NULL;
 }
 

@@ -59,15 +59,11 @@ int entry_prepare(struct ram *ram, struct vcpu_entry *entry)
 	return 0;
 }
 
-int entry_prepare_flat(struct ram *ram, struct vcpu_entry *entry)
+void entry_prepare_flat(void *gdt, uint64_t address, struct vcpu_entry *entry)
 {
-	void *gdt = ram_at(ram, LAYOUT_GDT, sizeof(flat_gdt));
-
-	if (!gdt)
-		return -EFBIG;
+	static_assert(sizeof(flat_gdt) == ENTRY_FLAT_GDT_SIZE, "the caller's room");
 	memcpy(gdt, flat_gdt, sizeof(flat_gdt));
-	*entry = (struct vcpu_entry){.flat32 = true, .gdt = LAYOUT_GDT, .gdt_size = sizeof(flat_gdt)};
-	return 0;
+	*entry = (struct vcpu_entry){.flat32 = true, .gdt = address, .gdt_size = sizeof(flat_gdt)};
 }
 
 int entry_add_reset_vector(struct ram *ram)

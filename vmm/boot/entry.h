@@ -3,14 +3,20 @@
 #ifndef VMM_ENTRY_H
 #define VMM_ENTRY_H
 
+#include <stdint.h>
+
 struct ram;
 struct vcpu_entry;
 
 /* 64-bit: write a GDT and page tables that map the first 4 GiB to themselves; fill entry but its registers. -EFBIG. */
 int entry_prepare(struct ram *ram, struct vcpu_entry *entry);
 
-/* 32-bit protected mode without paging: the same with a GDT alone. */
-int entry_prepare_flat(struct ram *ram, struct vcpu_entry *entry);
+/*
+ * 32-bit protected mode without paging: write a GDT into so many bytes of guest memory at this GPA; fill entry
+ * likewise.
+ */
+enum { ENTRY_FLAT_GDT_SIZE = 32 };
+void entry_prepare_flat(void *gdt, uint64_t address, struct vcpu_entry *entry);
 
 /*
  * Code where a PC's reset vector is, for kernels that restart by a jump there: Linux does so on a hardware-reduced

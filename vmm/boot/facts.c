@@ -8,8 +8,6 @@
 #include "vmm/layout.h"
 #include "vmm/util/log.h"
 
-#define MIB 0x100000ull
-
 /* The range is [first, end). */
 static void add(struct boot_facts *facts, uint64_t first, uint64_t end, uint32_t type)
 {
@@ -22,24 +20,16 @@ void facts_fill_map(struct boot_facts *facts, const struct ram *ram)
 	facts->map_count = 0;
 	add(facts, 0, LAYOUT_EBDA, BOOT_MAP_RAM);
 	/* EBDA, video memory, ROMs: the ACPI tables are among them. */
-	add(facts, LAYOUT_EBDA, MIB, BOOT_MAP_RESERVED);
-	add(facts, MIB, ram->low_size, BOOT_MAP_RAM);
+	add(facts, LAYOUT_EBDA, LAYOUT_LOW_END, BOOT_MAP_RESERVED);
+	add(facts, LAYOUT_LOW_END, ram->low_size, BOOT_MAP_RAM);
 	add(facts, LAYOUT_ECAM, LAYOUT_ECAM + LAYOUT_ECAM_SIZE, BOOT_MAP_RESERVED);
 	add(facts, LAYOUT_HIGH_RAM, LAYOUT_HIGH_RAM + ram->high_size, BOOT_MAP_RAM);
 }
 
-int facts_write_cmdline(const struct boot_facts *facts, struct ram *ram, uint32_t kernel_max)
+int facts_check_cmdline(const struct boot_facts *facts, size_t limit)
 {
-	const size_t len = strlen(facts->cmdline);
-	char *target = ram_at(ram, LAYOUT_CMDLINE, LAYOUT_CMDLINE_MAX);
-	size_t limit = LAYOUT_CMDLINE_MAX - 1;
-
-	if (kernel_max < limit)
-		limit = kernel_max;
-	if (!target || len > limit) {
-		vmm_log("the command line is longer than %zu characters", limit);
-		return -EFBIG;
-	}
-	memcpy(target, facts->cmdline, len + 1);
-	return 0;
+	if (strlen(facts->cmdline) <= limit)
+		return 0;
+	vmm_log("the command line is longer than %zu characters", limit);
+	return -EFBIG;
 }

@@ -3,7 +3,10 @@
 #ifndef VMM_BOOT_FACTS_H
 #define VMM_BOOT_FACTS_H
 
+#include <stddef.h>
 #include <stdint.h>
+
+#include "vmm/boot/boot.h"
 
 struct ram;
 
@@ -15,10 +18,18 @@ struct boot_map_entry {
 	uint32_t type;
 };
 
+/* An initrd, or a module. Strings are never NULL, but may be empty. */
+struct boot_module {
+	uint64_t address, size; /* GPA */
+	const char *file, *arguments;
+};
+
 struct boot_facts {
-	const char *cmdline;          /* it also lies at LAYOUT_CMDLINE */
-	uint64_t initrd, initrd_size; /* GPA; size 0: none */
-	uint64_t acpi_rsdp;           /* GPA */
+	const char *kernel;  /* its file's name */
+	const char *cmdline; /* without that name */
+	uint64_t acpi_rsdp;  /* GPA */
+	struct boot_module modules[BOOT_INITRDS_MAX];
+	unsigned module_count; /* Linux: at most one */
 	struct boot_map_entry map[BOOT_MAP_MAX];
 	unsigned map_count;
 };
@@ -26,7 +37,7 @@ struct boot_facts {
 /* The memory map, in ascending order. */
 void facts_fill_map(struct boot_facts *facts, const struct ram *ram);
 
-/* Write the command line to LAYOUT_CMDLINE. -EFBIG (logged): longer than what the kernel takes, or than the room. */
-int facts_write_cmdline(const struct boot_facts *facts, struct ram *ram, uint32_t kernel_max);
+/* -EFBIG (logged): the command line is longer than this, without its terminating zero. */
+int facts_check_cmdline(const struct boot_facts *facts, size_t limit);
 
 #endif

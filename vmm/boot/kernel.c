@@ -6,6 +6,7 @@
 
 #include "vmm/boot/multiboot.h"
 #include "vmm/boot/pvh.h"
+#include "vmm/layout.h"
 
 static int decode_bzimage(struct kernel *kernel, const struct boot_file *file)
 {
@@ -18,7 +19,12 @@ static int decode_bzimage(struct kernel *kernel, const struct boot_file *file)
 	kernel->entry = kernel->bzimage.entry;
 	kernel->end = kernel->bzimage.address + kernel->bzimage.run_size;
 	kernel->initrd_last = kernel->bzimage.header.initrd_addr_max;
-	kernel->cmdline_max = kernel->bzimage.header.cmdline_size;
+	/* Where the kernel says so: the limit is for the sake of old loaders, and the protocol has 64 bits. */
+	kernel->initrd_anywhere =
+		kernel->bzimage.is64 && kernel->bzimage.header.xloadflags & XLF_CAN_BE_LOADED_ABOVE_4G;
+	kernel->cmdline_max = LAYOUT_CMDLINE_MAX - 1;
+	if (kernel->bzimage.header.cmdline_size < kernel->cmdline_max)
+		kernel->cmdline_max = kernel->bzimage.header.cmdline_size;
 	return 0;
 }
 
@@ -59,6 +65,9 @@ static int decode_pvh(struct kernel *kernel, const struct boot_file *file, enum 
 		return boot_file_refuse(file, "its PVH entry point is in no segment");
 	kernel->kind = KERNEL_PVH;
 	kernel->is_linux = pvh_is_linux(&kernel->elf, file);
+	/* It cuts off what is longer. */
+	if (kernel->is_linux)
+		kernel->cmdline_max = LAYOUT_CMDLINE_MAX - 1;
 	return 0;
 }
 
@@ -73,9 +82,12 @@ static int decode_elf(struct kernel *kernel, const struct boot_file *file)
 	if (error)
 		return error;
 	kernel->end = elf_end(&kernel->elf);
-	/* Module addresses have 32 bits in Multiboot, and 32-bit code is what runs first in both. */
+	/*
+	 * Module addresses have 32 bits in Multiboot. PVH has 64, but 32-bit code runs first, and Linux cuts them
+	 * off.
+	 */
 	kernel->initrd_last = UINT32_MAX;
-	kernel->cmdline_max = UINT32_MAX;
+	kernel->cmdline_max = SIZE_MAX;
 	if (multiboot == MULTIBOOT_FOUND)
 		return decode_multiboot(kernel, file, flags);
 	return decode_pvh(kernel, file, multiboot);
@@ -97,4 +109,15 @@ int kernel_load(const struct kernel *kernel, const struct boot_file *file, struc
 {
 	return kernel->kind == KERNEL_BZIMAGE ? bzimage_load(&kernel->bzimage, file, ram)
 					      : elf_load(&kernel->elf, file, ram);
+}
+
+void kernel_take_room(const struct kernel *kernel, struct boot_room *room)
+{
+	if (kernel->kind == KERNEL_BZIMAGE) {
+		room_take(room, kernel->bzimage.address, kernel->bzimage.run_size);
+		return;
+	}
+	for (unsigned i = 0; i < kernel->elf.count; i++)
+		if (kernel->elf.segments[i].load)
+			room_take(room, kernel->elf.segments[i].address, kernel->elf.segments[i].size);
 }

@@ -2,7 +2,6 @@
 #include "vmm/boot/multiboot.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -67,13 +66,7 @@ struct map_entry {
 
 static_assert(sizeof(struct map_entry) == 24, "section 3.3");
 
-/* All that the kernel is given in one piece. */
-struct area {
-	struct info info;
-	struct module module;
-	struct map_entry map[BOOT_MAP_MAX];
-	char loader[8];
-};
+static const char loader_name[] = "viommu";
 
 int multiboot_find(const struct boot_file *file, enum multiboot_header *found, uint32_t *flags)
 {
@@ -109,41 +102,64 @@ const char *multiboot_check(uint32_t flags)
 	return NULL;
 }
 
-static uint32_t address_of(size_t offset)
+size_t multiboot_size(const struct boot_facts *facts)
 {
-	return (uint32_t)(LAYOUT_BOOT_PARAMS + offset);
+	size_t size = area_item_size(sizeof(struct info)) +
+		      area_item_size(facts->module_count * sizeof(struct module)) +
+		      area_item_size(facts->map_count * sizeof(struct map_entry)) +
+		      area_words_size(facts->kernel, facts->cmdline) + area_words_size(loader_name, "");
+
+	for (unsigned i = 0; i < facts->module_count; i++)
+		size += area_words_size(facts->modules[i].file, facts->modules[i].arguments);
+	return size;
 }
 
-static void fill_info(struct info *info, const struct boot_facts *facts, const struct ram *ram)
+static uint32_t add_modules(struct boot_area *area, const struct boot_facts *facts)
 {
-	info->flags = INFO_MEMORY | INFO_CMDLINE | INFO_MODULES | INFO_MAP | INFO_LOADER_NAME;
-	info->mem_lower = (uint32_t)(LAYOUT_EBDA / KIB);
-	info->mem_upper = ram->low_size > MIB ? (uint32_t)((ram->low_size - MIB) / KIB) : 0;
-	info->cmdline = (uint32_t)LAYOUT_CMDLINE;
-	info->mods_count = facts->initrd_size ? 1 : 0;
-	info->mods_addr = address_of(offsetof(struct area, module));
-	info->mmap_length = facts->map_count * (uint32_t)sizeof(struct map_entry);
-	info->mmap_addr = address_of(offsetof(struct area, map));
-	info->boot_loader_name = address_of(offsetof(struct area, loader));
+	uint64_t address;
+	struct module *modules = area_add(area, facts->module_count * sizeof(*modules), &address);
+
+	for (unsigned i = 0; i < facts->module_count; i++) {
+		const struct boot_module *from = &facts->modules[i];
+
+		modules[i] = (struct module){
+			.start = (uint32_t)from->address,
+			.end = (uint32_t)(from->address + from->size),
+			.string = (uint32_t)area_add_words(area, from->file, from->arguments),
+		};
+	}
+	return (uint32_t)address;
 }
 
-int multiboot_write(struct ram *ram, const struct boot_facts *facts)
+static uint32_t add_map(struct boot_area *area, const struct boot_facts *facts)
 {
-	struct area *area = ram_at(ram, LAYOUT_BOOT_PARAMS, sizeof(*area));
+	uint64_t address;
+	struct map_entry *map = area_add(area, facts->map_count * sizeof(*map), &address);
 
-	if (!area)
-		return -EFBIG;
-	memset(area, 0, sizeof(*area));
-	fill_info(&area->info, facts, ram);
-	area->module.start = (uint32_t)facts->initrd;
-	area->module.end = (uint32_t)(facts->initrd + facts->initrd_size);
 	for (unsigned i = 0; i < facts->map_count; i++)
-		area->map[i] = (struct map_entry){
+		map[i] = (struct map_entry){
 			.size = sizeof(struct map_entry) - sizeof(uint32_t),
 			.address = facts->map[i].address,
 			.len = facts->map[i].size,
 			.type = facts->map[i].type,
 		};
-	memcpy(area->loader, "viommu", sizeof("viommu"));
-	return 0;
+	return (uint32_t)address;
+}
+
+uint64_t multiboot_write(struct boot_area *area, const struct boot_facts *facts, const struct ram *ram)
+{
+	uint64_t address;
+	struct info *info = area_add(area, sizeof(*info), &address);
+
+	info->flags = INFO_MEMORY | INFO_CMDLINE | INFO_MODULES | INFO_MAP | INFO_LOADER_NAME;
+	info->mem_lower = (uint32_t)(LAYOUT_EBDA / KIB);
+	info->mem_upper = ram->low_size > MIB ? (uint32_t)((ram->low_size - MIB) / KIB) : 0;
+	/* Its first word is the image, as other loaders have it: kernels skip it. */
+	info->cmdline = (uint32_t)area_add_words(area, facts->kernel, facts->cmdline);
+	info->mods_count = facts->module_count;
+	info->mods_addr = add_modules(area, facts);
+	info->mmap_length = facts->map_count * (uint32_t)sizeof(struct map_entry);
+	info->mmap_addr = add_map(area, facts);
+	info->boot_loader_name = (uint32_t)area_add_words(area, loader_name, "");
+	return address;
 }

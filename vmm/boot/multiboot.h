@@ -3,9 +3,10 @@
 #ifndef VMM_MULTIBOOT_H
 #define VMM_MULTIBOOT_H
 
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+#include "vmm/boot/area.h"
 #include "vmm/boot/facts.h"
 #include "vmm/boot/file.h"
 
@@ -22,7 +23,8 @@ int multiboot_find(const struct boot_file *file, enum multiboot_header *found, u
 /* NULL, or what it is in these flags that cannot be had here. */
 const char *multiboot_check(uint32_t flags);
 
-/* Write the information structure (section 3.3) and what it points to at LAYOUT_BOOT_PARAMS. -EFBIG: no RAM there. */
-int multiboot_write(struct ram *ram, const struct boot_facts *facts);
+/* The information structure (section 3.3) and what it points to: how much that is, and writing it; its address. */
+size_t multiboot_size(const struct boot_facts *facts);
+uint64_t multiboot_write(struct boot_area *area, const struct boot_facts *facts, const struct ram *ram);
 
 #endif

@@ -3,13 +3,12 @@
 #ifndef VMM_PARAMS_H
 #define VMM_PARAMS_H
 
-#include <asm/bootparam.h>
-#include <stdint.h>
+#include "vmm/boot/bzimage.h"
 
 struct ram;
 struct boot_facts;
 
 /* Write boot_params, with the header that the kernel's file has, at LAYOUT_BOOT_PARAMS. -EFBIG: no RAM there. */
-int params_write(struct ram *ram, const struct setup_header *header, const struct boot_facts *facts);
+int params_write(struct ram *ram, const struct bzimage *image, const struct boot_facts *facts);
 
 #endif

@@ -4,11 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stddef.h>
 #include <string.h>
-
-#include "vmm/kvm/ram.h"
-#include "vmm/layout.h"
 
 #define START_MAGIC 0x336ec578u /* "xEn3" with the high bit of the E set */
 
@@ -38,13 +34,6 @@ struct map_entry {
 	uint32_t type, reserved;
 };
 
-/* All that the kernel is given in one piece. */
-struct area {
-	struct start_info start;
-	struct module module;
-	struct map_entry map[BOOT_MAP_MAX];
-};
-
 int pvh_find_entry(const struct elf *elf, const struct boot_file *file, uint64_t *entry)
 {
 	uint32_t len;
@@ -67,29 +56,56 @@ bool pvh_is_linux(const struct elf *elf, const struct boot_file *file)
 	       !strncmp(name, "linux", sizeof(name));
 }
 
-int pvh_write(struct ram *ram, const struct boot_facts *facts)
+/* The start info's own items come first, then the strings. A module's is its arguments, as Xen has it. */
+size_t pvh_size(const struct boot_facts *facts)
 {
-	struct area *area = ram_at(ram, LAYOUT_BOOT_PARAMS, sizeof(*area));
+	size_t size = area_item_size(sizeof(struct start_info)) +
+		      area_item_size(facts->module_count * sizeof(struct module)) +
+		      area_item_size(facts->map_count * sizeof(struct map_entry)) + area_words_size(facts->cmdline, "");
 
-	if (!area)
-		return -EFBIG;
-	memset(area, 0, sizeof(*area));
-	area->start = (struct start_info){
+	for (unsigned i = 0; i < facts->module_count; i++)
+		size += area_words_size(facts->modules[i].arguments, "");
+	return size;
+}
+
+static uint64_t add_modules(struct boot_area *area, const struct boot_facts *facts)
+{
+	uint64_t address;
+	struct module *modules = area_add(area, facts->module_count * sizeof(*modules), &address);
+
+	for (unsigned i = 0; i < facts->module_count; i++) {
+		const struct boot_module *from = &facts->modules[i];
+		const uint64_t string = *from->arguments ? area_add_words(area, from->arguments, "") : 0;
+
+		modules[i] = (struct module){from->address, from->size, string, 0};
+	}
+	return facts->module_count ? address : 0;
+}
+
+static uint64_t add_map(struct boot_area *area, const struct boot_facts *facts)
+{
+	uint64_t address;
+	struct map_entry *map = area_add(area, facts->map_count * sizeof(*map), &address);
+
+	for (unsigned i = 0; i < facts->map_count; i++)
+		map[i] = (struct map_entry){facts->map[i].address, facts->map[i].size, facts->map[i].type, 0};
+	return address;
+}
+
+uint64_t pvh_write(struct boot_area *area, const struct boot_facts *facts)
+{
+	uint64_t address;
+	struct start_info *start = area_add(area, sizeof(*start), &address);
+
+	*start = (struct start_info){
 		.magic = START_MAGIC,
 		.version = START_VERSION,
-		.module_count = facts->initrd_size ? 1 : 0,
-		.modules = facts->initrd_size ? LAYOUT_BOOT_PARAMS + offsetof(struct area, module) : 0,
-		.cmdline = LAYOUT_CMDLINE,
+		.module_count = facts->module_count,
+		.modules = add_modules(area, facts),
+		.cmdline = area_add_words(area, facts->cmdline, ""),
 		.rsdp = facts->acpi_rsdp,
-		.map = LAYOUT_BOOT_PARAMS + offsetof(struct area, map),
+		.map = add_map(area, facts),
 		.map_count = facts->map_count,
 	};
-	area->module.address = facts->initrd;
-	area->module.size = facts->initrd_size;
-	for (unsigned i = 0; i < facts->map_count; i++) {
-		const struct boot_map_entry *from = &facts->map[i];
-
-		area->map[i] = (struct map_entry){from->address, from->size, from->type, 0};
-	}
-	return 0;
+	return address;
 }

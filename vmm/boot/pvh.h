@@ -4,12 +4,12 @@
 #define VMM_PVH_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+#include "vmm/boot/area.h"
 #include "vmm/boot/elf.h"
 #include "vmm/boot/facts.h"
-
-struct ram;
 
 /* The physical address of the entry point, from its note. -ENOENT: it has none; those of boot_file_read(). */
 int pvh_find_entry(const struct elf *elf, const struct boot_file *file, uint64_t *entry);
@@ -17,7 +17,8 @@ int pvh_find_entry(const struct elf *elf, const struct boot_file *file, uint64_t
 /* Does a note say that it is Linux? */
 bool pvh_is_linux(const struct elf *elf, const struct boot_file *file);
 
-/* Write the start info and what it points to at LAYOUT_BOOT_PARAMS. -EFBIG: no RAM there. */
-int pvh_write(struct ram *ram, const struct boot_facts *facts);
+/* The start info and what it points to: how much that is, and writing it; its address. */
+size_t pvh_size(const struct boot_facts *facts);
+uint64_t pvh_write(struct boot_area *area, const struct boot_facts *facts);
 
 #endif

@@ -34,6 +34,30 @@ static int take_string(struct run_config *config, const struct option_def *def, 
 	return *out ? 0 : -ENOMEM;
 }
 
+/* FILE[,ARGUMENTS] */
+static int take_initrd(struct run_config *config, const struct option_def *def, const char *text)
+{
+	const size_t len = strcspn(text, ",");
+
+	if (config->initrd_count == BOOT_INITRDS_MAX) {
+		vmm_log("--%s: given more than %d times", def->name, BOOT_INITRDS_MAX);
+		return -EINVAL;
+	}
+	if (!len || (text[len] && !text[len + 1])) {
+		vmm_log("--%s: '%s': FILE or FILE,ARGUMENTS is wanted", def->name, text);
+		return -EINVAL;
+	}
+	struct boot_initrd *initrd = &config->initrds[config->initrd_count++];
+
+	initrd->file = strndup(text, len);
+	if (!initrd->file)
+		return -ENOMEM;
+	if (!text[len])
+		return 0;
+	initrd->arguments = strdup(text + len + 1);
+	return initrd->arguments ? 0 : -ENOMEM;
+}
+
 static int take_cpus(struct run_config *config, const struct option_def *def, const char *text)
 {
 	return number_option(def->name, text, 1, LAYOUT_MAX_VCPUS, &config->cpus);
@@ -195,7 +219,7 @@ static int take_help(struct run_config *config, const struct option_def *def, co
 
 static const struct option_def options[] = {
 	{"kernel", OPTION_VALUE, false, false, take_string, offsetof(struct run_config, kernel), 0},
-	{"initrd", OPTION_VALUE, false, false, take_string, offsetof(struct run_config, initrd), 0},
+	{"initrd", OPTION_VALUE, true, false, take_initrd, 0, 0},
 	{"cmdline", OPTION_VALUE, false, true, take_string, offsetof(struct run_config, cmdline), 0},
 	{"cpus", OPTION_VALUE, false, false, take_cpus, 0, 0},
 	{"memory", OPTION_VALUE, false, false, take_memory, 0, 0},
@@ -364,8 +388,11 @@ void config_fini(struct run_config *config)
 		free(config->devices[i].name);
 		free(config->devices[i].socket);
 	}
+	for (unsigned i = 0; i < config->initrd_count; i++) {
+		free(config->initrds[i].file);
+		free(config->initrds[i].arguments);
+	}
 	free(config->kernel);
-	free(config->initrd);
 	free(config->cmdline);
 	free(config->serial_path);
 	free(config->memory.file);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/boot/boot.h"
 #include "vmm/config/iommu.h"
 #include "vmm/kvm/ram.h"
 #include "vmm/layout.h"
@@ -31,7 +32,9 @@ struct device_config {
 enum serial_kind { SERIAL_STDIO, SERIAL_FILE, SERIAL_NONE };
 
 struct run_config {
-	char *kernel, *initrd, *cmdline;
+	char *kernel, *cmdline;
+	struct boot_initrd initrds[BOOT_INITRDS_MAX];
+	unsigned initrd_count;
 	unsigned cpus;
 	struct ram_config memory;
 	struct iommu_config iommu;
