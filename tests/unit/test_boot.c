@@ -576,6 +576,29 @@ static void test_bzimage_starts_in_long_mode(void **state)
 	ram_fini(&ram);
 }
 
+/* boot.rst, 32-bit boot protocol: at the beginning of the kernel, RSI points to the parameters, RBX is 0. */
+static void test_bzimage_without_64_bits_starts_in_flat_mode(void **state)
+{
+	struct setup_header header = make_header();
+	uint8_t bytes[BZIMAGE_SIZE];
+	struct vcpu_entry entry;
+	struct ram ram;
+
+	(void)state;
+	header.xloadflags = 0;
+	make_bzimage_of(bytes, &header);
+	make_dirty_ram(&ram);
+	assert_int_equal(try_load(bytes, sizeof(bytes), &ram, &entry), 0);
+	assert_true(entry.flat32);
+	assert_int_equal(entry.rip, KERNEL);
+	assert_int_equal(entry.rsi, LAYOUT_BOOT_PARAMS);
+	assert_int_equal(entry.rbx, 0);
+	assert_int_equal(entry.gdt, LAYOUT_GDT);
+	assert_true(*(uint64_t *)(ram.base + LAYOUT_GDT + 0x10) == 0x00cf9b000000ffff);
+	assert_int_equal(((struct boot_params *)(ram.base + LAYOUT_BOOT_PARAMS))->hdr.code32_start, KERNEL);
+	ram_fini(&ram);
+}
+
 static const struct boot_params *params_of(const struct ram *ram)
 {
 	return (const struct boot_params *)(ram->base + LAYOUT_BOOT_PARAMS);
@@ -849,6 +872,7 @@ int main(void)
 		cmocka_unit_test(test_kernel_beyond_ram),
 		cmocka_unit_test(test_what_is_no_kernel),
 		cmocka_unit_test(test_bzimage_starts_in_long_mode),
+		cmocka_unit_test(test_bzimage_without_64_bits_starts_in_flat_mode),
 		cmocka_unit_test(test_initrds_of_linux_are_one),
 		cmocka_unit_test(test_an_empty_initrd_at_the_end_of_ram),
 		cmocka_unit_test(test_linux_takes_no_arguments_of_an_initrd),

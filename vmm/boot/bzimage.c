@@ -41,8 +41,6 @@ static const char *check_header(const struct setup_header *header)
 		return "its boot protocol is older than 2.12 (Linux 3.8)";
 	if (!(header->loadflags & LOADED_HIGH))
 		return "it wants to run below 1 MiB";
-	if (!(header->xloadflags & XLF_KERNEL_64))
-		return "it has no 64-bit entry point";
 	if (header->pref_address % 4096 || header->pref_address < LOWEST_ADDRESS)
 		return "its preferred address makes no sense";
 	return NULL;
