@@ -22,4 +22,4 @@ register 0x80 0x40000
 register 0x88 0x12346000
 register 0x90 16
 register 0x98 3
-expect_fault "$before"
+expect_fault "$before" "$(blocked_dma_of "${edu#0000:}" write 0x12346000)"

@@ -78,22 +78,23 @@ faults()
 	dmesg | grep -cE "$blocked_dma" || :
 }
 
-last_fault()
+# new_fault BEFORE PATTERN: the first one like that since there were BEFORE
+new_fault()
 {
-	dmesg | grep -E "$blocked_dma" | tail -n 1
+	dmesg | grep -E "$blocked_dma" | tail -n +$(($1 + 1)) | grep -m 1 -E "$2"
 }
 
-# expect_fault BEFORE: the kernel has reported one since there were BEFORE
+is_logged()
+{
+	[ -n "$(new_fault "$1" "$2")" ]
+}
+
+# expect_fault BEFORE PATTERN: the kernel has reported one, or does so within a few seconds
 expect_fault()
 {
 	if [ "$(parameter faults)" = off ]; then
 		return
 	fi
-	wait_for 5 "fault in the kernel's log" more_faults "$1"
-	say "the kernel's log says: $(last_fault | sed 's/^\[[^]]*\] //')"
-}
-
-more_faults()
-{
-	[ "$(faults)" -gt "$1" ]
+	wait_for 5 "fault like \"$2\" in the kernel's log" is_logged "$1" "$2"
+	say "the kernel's log says: $(new_fault "$1" "$2" | sed 's/^\[[^]]*\] //')"
 }

@@ -16,7 +16,7 @@ edu_guest()
 	check "$1: the guest powers off" "status $status" test "$status" = 0
 	check "$1: allowed, then denied four ways, memory intact, each in the kernel log" 'see the console' guest_passed edu-domain edu
 	check "$1: DMAR tells of a DMA in the kernel's own domain" 'no line' told "$3" write 0x12346000
-	check "$1: DMAR tells of a device without context" 'no line' told "$4" read '0x[0-9a-f]+'
+	check "$1: DMAR tells of a device without context" 'no line' told "$4" write '0x[0-9a-f]+'
 	check "$1: DMAR tells of a read after unmap" 'no line' told "$5" read 0x10000000
 	check "$1: DMAR tells of a write to a read-only mapping" 'no line' told "$6" write 0x10000000
 	check "$1: DMAR tells of a write to what was never mapped" 'no line' told "$6" write 0x12345000
