@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
-# Packages of this Debian release and of its backports suite, downloaded without touching apt's own state and without any
-# right but writing to one directory. Whoever sources this has $work, an empty directory, and says die().
+# Packages of this Debian release, of its backports suite, or of another suite at the same sites, downloaded without
+# touching apt's own state and without any right but writing to one directory. Whoever sources this has $work, an empty
+# directory, and says die(). Where $archived is set, suites may be older than their files say they are good for: nobody
+# signs those of old releases anew. Signatures are checked all the same.
 
 # The configured source with the site $1, in its own format and with its own keyring, for suite $2 only.
 source_for()
@@ -85,7 +87,8 @@ private_apt()
 	"$tool" -c "$work/apt.conf" -o "Dir::Etc::sourcelist=$work/site.list" -o "Dir::Etc::sourceparts=$work/parts" \
 		-o "Dir::State=$work/state" -o "Dir::State::Lists=$work/state/lists" -o "Dir::State::status=$work/status" \
 		-o "Dir::Cache=$work/cache" -o APT::Sandbox::User= -o Acquire::Languages=none -o Acquire::Retries=3 \
-		-o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false "$@"
+		-o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false \
+		${archived:+-o Acquire::Check-Valid-Until=false} "$@"
 }
 
 # open_suite SITE SUITE: after it, private_apt sees that suite and nothing else.
@@ -97,30 +100,33 @@ open_suite()
 	if [[ -e $work/site.sources ]]; then
 		mv "$work/site.sources" "$work/parts/"
 	fi
-	private_apt apt-get update -qq >"$work/log" 2>&1
+	private_apt apt-get update -qq >>"$work/log" 2>&1
 }
 
 # download_packages NAME...: into $work
 download_packages()
 {
-	(cd "$work" && private_apt apt-get download -qq "$@") >"$work/log" 2>&1
+	(cd "$work" && private_apt apt-get download -qq "$@") >>"$work/log" 2>&1
 }
 
-# try_suites FUNCTION: calls it with each suite open, backports first, until it succeeds.
+# try_suites FUNCTION [SUITE]...: calls it with each suite open until it succeeds. Without a SUITE those of this
+# release, backports first.
 try_suites()
 {
-	local release site suite
+	local release site suite function=$1
+	shift
 	# shellcheck disable=SC1091
 	release=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 	[[ -n $release ]] || die 'this system has no release name: not a Debian release'
-	for suite in "$release-backports" "$release"; do
+	(($#)) || set -- "$release-backports" "$release"
+	for suite; do
 		for site in $(sites); do
-			if open_suite "$site" "$suite" && "$1"; then
+			if open_suite "$site" "$suite" && "$function"; then
 				return
 			fi
 		done
 	done
-	die "no configured source offers it: $(grep -h '^[EW]:' "$work/log" 2>/dev/null | tail -n 1)"
+	die "no configured source offers it in $*: $(grep -h '^E:' "$work/log" 2>/dev/null | head -n 1)"
 }
 
 unpack_packages()
