@@ -10,19 +10,26 @@
 #	DMAR: [DMA Write] Request device [00:04.0] PASID ffffffff fault addr 12345000 [fault reason 05] ...	5.10
 #	DMAR: [DMA Write NO_PASID] Request device [0x00:0x04.0] fault addr 0x12345000 [fault reason 0x05] ...	5.14
 #	DMAR: [DMA Write NO_PASID] Request device [00:04.0] fault addr 0x12345000 [fault reason 0x05] ...	5.15
-#	DMAR: [DMA Write NO_PASID] Request device [0000:00:04.0] fault addr 0x12345000 [fault reason 0x05] ...	7.3
+#	DMAR: [DMA Write NO_PASID] Request device [0000:00:04.0] fault addr 0x12345000 [fault reason 0x05] ...	7.2
 request_of_vtd='DMAR: \[DMA (Read|Write)[^]]*\] Request device \[[0-9a-fx:.]+\] .*fault addr'
 blocked_dma="virtio_iommu .*fault from EP [0-9]+|$request_of_vtd"
 
 # What VT-d's driver says when anything at all went wrong.
 vtd_complaint='DMAR: .*( fault|timeout|[Ee]rror|Invalidation)'
 
+# DMA is unmapped at once.
+strict_mode='DMAR: Disable batched IOTLB flush|DMA domain TLB invalidation policy: strict mode'
+
 # A processor that is stuck, the lab's fault as a rule.
 stuck_processor='rcu: INFO: rcu_[a-z]+ (self-)?detected (expedited )?stall|watchdog: BUG: soft lockup'
 
-# The kernel's own failures. Before 6.10 an exception that nobody handles has no "Oops" in its line, only its number.
+# The kernel's own failures. In older ones an exception that nobody handles has no "Oops" in its line, only its number.
 broken_kernel='BUG: |Oops|Kernel panic|: [0-9a-f]{4} \[#[0-9]+\]'
 warning='WARNING: '
+
+# One that means nothing: Linux takes a processor offline as it stops it, for a power-off or a panic, but its scheduler
+# knows nothing of that, and what the last processor wakes it may still send there. It does so on any machine.
+stopped_cpu='WARNING: .*native_smp_send_reschedule'
 
 # A network card, and a process, that stand still.
 still_card='NETDEV WATCHDOG|transmit queue .* timed out'
