@@ -20,6 +20,9 @@ vtd_complaint='DMAR: .*( fault|timeout|[Ee]rror|Invalidation)'
 # DMA is unmapped at once.
 strict_mode='DMAR: Disable batched IOTLB flush|DMA domain TLB invalidation policy: strict mode'
 
+# A VT-d unit whose CAP.SAGAW is 0.
+idle_unit='DMAR: dmar[0-9]+: No supported address widths'
+
 # A processor that is stuck, the lab's fault as a rule.
 stuck_processor='rcu: INFO: rcu_[a-z]+ (self-)?detected (expedited )?stall|watchdog: BUG: soft lockup'
 

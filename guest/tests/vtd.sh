@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=dash
 # What Linux made of the VT-d units, by its own words: viommu.ir=x2apic|xapic|off, viommu.domain=TYPE of every group,
-# viommu.levels=3|4|5 at most, viommu.scalable=on|off, viommu.ats=SLOT,... or none. No fault: to be run last.
+# viommu.levels=3|4|5 at most, viommu.scalable=on|off, viommu.ats=SLOT,... or none; viommu.idle=N units translate
+# nothing (default 0: older systems turn all of VT-d off then). No fault: to be run last.
 . ./lib.sh
 
 kernel_says()
@@ -13,6 +14,8 @@ kernel_says()
 check_remapping()
 {
 	kernel_says 'DMAR: Intel(R) Virtualization Technology for Directed I/O'
+	idle=$(parameter idle)
+	expect 'units that translate nothing' "${idle:-0}" "$(dmesg | grep -cE "$idle_unit" || :)"
 	for group in /sys/kernel/iommu_groups/*; do
 		expect "domain of group ${group##*/}" "$(parameter domain)" "$(cat "$group/type")"
 	done
