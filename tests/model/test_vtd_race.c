@@ -23,7 +23,8 @@ enum {
 	ACTORS = 3,
 	DEADLINE_MS = 60000,
 	TAKES = 100,
-	FULL_TAKES = 10000
+	FULL_TAKES = 10000,
+	ARRIVALS = 64,
 };
 enum { USABLE = 0x5a, GONE = 0xa5, AW_48 = 2, PAGE = 3, DEVICE = 3 };
 
@@ -295,11 +296,64 @@ static void test_the_same_with_tables_that_walks_write_to(void **state)
 	run(true);
 }
 
+static bool bypasses(const struct race *race, struct viommu_endpoint *device)
+{
+	struct viommu_section section;
+	struct viommu_span span;
+
+	assert_int_equal(viommu_dma_begin(device, &section), 0);
+	int err = viommu_dma_translate(&section, (struct viommu_iova){VTD_DATA}, BYTES, VIOMMU_READ, &span);
+
+	viommu_dma_end(&section);
+	return !err && span.host == race->d->ram + VTD_DATA;
+}
+
+static void *reset_main(void *opaque)
+{
+	struct race *race = opaque;
+
+	while (!atomic_load(&race->stop)) {
+		viommu_vtd_reset(race->d->unit);
+		atomic_fetch_add(&race->served, 1);
+		sched_yield();
+	}
+	return NULL;
+}
+
+/* A reset goes through the list of the unit's devices: ThreadSanitizer sees whether that changes meanwhile. */
+static void test_devices_come_while_another_thread_resets_the_unit(void **state)
+{
+	struct race race = {.d = vtd_driver_create_patient(&(struct viommu_vtd_config){0}, DEADLINE_MS)};
+	struct viommu_endpoint *devices[ARRIVALS];
+	pthread_t resets;
+
+	(void)state;
+	pthread_create(&resets, NULL, reset_main, &race);
+	for (unsigned i = 0; i < ARRIVALS; i++) {
+		unsigned before = atomic_load(&race.served);
+
+		assert_int_equal(viommu_endpoint_add(race.d->v, VTD_C + 1 + i, "late", &devices[i]), 0);
+		assert_int_equal(viommu_vtd_manage(race.d->unit, devices[i]), 0);
+		while (atomic_load(&race.served) == before)
+			sched_yield();
+	}
+	atomic_store(&race.stop, true);
+	pthread_join(resets, NULL);
+	for (unsigned i = 0; i < ARRIVALS; i++)
+		assert_true(bypasses(&race, devices[i]));
+	viommu_vtd_destroy(race.d->unit);
+	race.d->unit = NULL;
+	for (unsigned i = 0; i < ARRIVALS; i++)
+		assert_int_equal(viommu_endpoint_remove(devices[i]), 0);
+	vtd_driver_destroy(race.d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nobody_uses_what_the_guest_was_told_is_gone),
 		cmocka_unit_test(test_the_same_with_tables_that_walks_write_to),
+		cmocka_unit_test(test_devices_come_while_another_thread_resets_the_unit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

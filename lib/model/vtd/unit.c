@@ -218,7 +218,7 @@ void viommu_vtd_destroy(struct viommu_vtd *unit)
 	free(unit);
 }
 
-static size_t room(const struct viommu_vtd *unit)
+static size_t room(const struct viommu_vtd *unit) REQUIRES(unit->lock)
 {
 	size_t count = SPARE_CHANGES;
 
@@ -231,12 +231,9 @@ static size_t room(const struct viommu_vtd *unit)
  * With room for everything that one command or descriptor can name, so that performing it cannot fail: a new root, translation
  * switched, and the change of domain that goes with it.
  */
-int viommu_vtd_manage(struct viommu_vtd *unit, struct viommu_endpoint *endpoint)
+static int manage_locked(struct viommu_vtd *unit, struct viommu_endpoint *endpoint) REQUIRES(unit->lock)
 {
 	struct vtd_endpoint *managed;
-
-	if (unit->config.irq_only || viommu_endpoint_id(endpoint) > UINT16_MAX)
-		return -EINVAL;
 	int err = viommu__inval_room(unit->inval, room(unit));
 
 	if (!err)
@@ -248,6 +245,17 @@ int viommu_vtd_manage(struct viommu_vtd *unit, struct viommu_endpoint *endpoint)
 	managed->next = unit->endpoints;
 	unit->endpoints = managed;
 	return 0;
+}
+
+int viommu_vtd_manage(struct viommu_vtd *unit, struct viommu_endpoint *endpoint)
+{
+	if (unit->config.irq_only || viommu_endpoint_id(endpoint) > UINT16_MAX)
+		return -EINVAL;
+	lock_take(&unit->lock);
+	int err = manage_locked(unit, endpoint);
+
+	lock_drop(&unit->lock);
+	return err;
 }
 
 static void begin(struct viommu_vtd *unit, enum vtd_operation operation) REQUIRES(unit->lock)
