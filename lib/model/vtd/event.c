@@ -8,35 +8,36 @@
 #define CAUSES (VTD_FSTS_PFO | VTD_FSTS_PPF | VTD_FSTS_IQE | VTD_FSTS_ICE | VTD_FSTS_ITE | VTD_FSTS_PRO)
 
 struct event {
-	enum vtd_register status, control, data, address, upper;
+	enum vtd_event_register status, control, data, address, upper;
 	uint64_t causes;
 };
 
-static const struct event fault_event = {REG_FSTS, REG_FECTL, REG_FEDATA, REG_FEADDR, REG_FEUADDR, CAUSES};
-static const struct event completion_event = {REG_ICS, REG_IECTL, REG_IEDATA, REG_IEADDR, REG_IEUADDR, VTD_ICS_IWC};
+static const struct event fault_event = {EVENT_FSTS, EVENT_FECTL, EVENT_FEDATA, EVENT_FEADDR, EVENT_FEUADDR, CAUSES};
+static const struct event completion_event = {EVENT_ICS,    EVENT_IECTL,   EVENT_IEDATA,
+					      EVENT_IEADDR, EVENT_IEUADDR, VTD_ICS_IWC};
 
 static void send_unless_masked(struct viommu_vtd *unit, const struct event *event) REQUIRES(unit->event_lock)
 {
-	uint64_t *control = &unit->regs[event->control];
+	uint64_t *control = &unit->event_regs[event->control];
 
 	if (!(*control & VTD_EVENT_IP) || *control & VTD_EVENT_IM)
 		return;
 	*control &= ~VTD_EVENT_IP;
-	unit->config.interrupt(unit->config.opaque,
-			       (struct viommu_irq_message){
-				       .address = unit->regs[event->address] | unit->regs[event->upper] << 32,
-				       .data = (uint32_t)unit->regs[event->data],
-			       });
+	unit->config.interrupt(unit->config.opaque, (struct viommu_irq_message){
+							    .address = unit->event_regs[event->address] |
+								       unit->event_regs[event->upper] << 32,
+							    .data = (uint32_t)unit->event_regs[event->data],
+						    });
 }
 
 static void raise(struct viommu_vtd *unit, const struct event *event, uint64_t cause) REQUIRES(unit->event_lock)
 {
-	bool first = !(unit->regs[event->status] & event->causes);
+	bool first = !(unit->event_regs[event->status] & event->causes);
 
-	unit->regs[event->status] |= cause;
+	unit->event_regs[event->status] |= cause;
 	if (!first)
 		return;
-	unit->regs[event->control] |= VTD_EVENT_IP;
+	unit->event_regs[event->control] |= VTD_EVENT_IP;
 	send_unless_masked(unit, event);
 }
 
@@ -62,7 +63,7 @@ void vtd_event_complete(struct viommu_vtd *unit)
 bool vtd_event_status(struct viommu_vtd *unit, uint64_t status)
 {
 	lock_take(&unit->event_lock);
-	bool set = unit->regs[REG_FSTS] & status;
+	bool set = unit->event_regs[EVENT_FSTS] & status;
 
 	lock_drop(&unit->event_lock);
 	return set;
@@ -70,8 +71,8 @@ bool vtd_event_status(struct viommu_vtd *unit, uint64_t status)
 
 static void settle(struct viommu_vtd *unit, const struct event *event) REQUIRES(unit->event_lock)
 {
-	if (!(unit->regs[event->status] & event->causes))
-		unit->regs[event->control] &= ~VTD_EVENT_IP;
+	if (!(unit->event_regs[event->status] & event->causes))
+		unit->event_regs[event->control] &= ~VTD_EVENT_IP;
 	send_unless_masked(unit, event);
 }
 
@@ -80,9 +81,9 @@ void vtd_event_settle_locked(struct viommu_vtd *unit)
 	settle(unit, &fault_event);
 }
 
-void vtd_event_written(struct viommu_vtd *unit, enum vtd_register reg)
+void vtd_event_written(struct viommu_vtd *unit, enum vtd_event_register reg)
 {
 	lock_take(&unit->event_lock);
-	settle(unit, reg == REG_FSTS || reg == REG_FECTL ? &fault_event : &completion_event);
+	settle(unit, reg == EVENT_FSTS || reg == EVENT_FECTL ? &fault_event : &completion_event);
 	lock_drop(&unit->event_lock);
 }

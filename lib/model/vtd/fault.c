@@ -33,7 +33,7 @@ static void fill(struct viommu_vtd *unit, unsigned index, const struct vtd_fault
 static void record(struct viommu_vtd *unit, const struct vtd_fault *fault) REQUIRES(unit->event_lock)
 {
 	unsigned index = unit->next_record;
-	uint64_t *status = &unit->regs[REG_FSTS];
+	uint64_t *status = &unit->event_regs[EVENT_FSTS];
 
 	if (*status & VTD_FSTS_PFO || collapses(unit, fault->source)) {
 		unit->lost++;
@@ -84,7 +84,7 @@ void vtd_record_write(struct viommu_vtd *unit, unsigned offset, uint32_t value)
 	for (unsigned i = 0; i < VTD_RECORDS; i++)
 		any |= pending(unit, i);
 	if (!any)
-		unit->regs[REG_FSTS] &= ~VTD_FSTS_PPF;
+		unit->event_regs[EVENT_FSTS] &= ~VTD_FSTS_PPF;
 	vtd_event_settle_locked(unit);
 	lock_drop(&unit->event_lock);
 }

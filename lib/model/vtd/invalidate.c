@@ -6,7 +6,7 @@
  */
 #include <errno.h>
 
-#include "lib/model/vtd/tables.h"
+#include "lib/model/vtd/unit.h"
 
 /* More is not collected: a guest that never waits for its invalidations does not fill our memory. */
 enum { CHANGES_MAX = 1024 };
@@ -35,11 +35,11 @@ static bool concerned(struct vtd_endpoint *endpoint, const struct scope *scope)
 	return match;
 }
 
-static int make_room(struct viommu_vtd *unit, struct viommu_inval *inval)
+static int make_room(struct viommu_vtd *unit, struct viommu_inval *inval) REQUIRES(unit->lock)
 {
 	size_t endpoints = 0, count = inval->work->count;
 
-	for (const struct vtd_endpoint *endpoint = vtd_endpoints(unit); endpoint; endpoint = endpoint->next)
+	for (const struct vtd_endpoint *endpoint = unit->endpoints; endpoint; endpoint = endpoint->next)
 		endpoints++;
 	if (count > CHANGES_MAX + VTD_CHANGES_PER_ENDPOINT * endpoints)
 		return -ENOMEM;
@@ -66,11 +66,11 @@ static void drop_context(struct vtd_endpoint *endpoint, struct viommu_inval *inv
 	restore(endpoint, inval);
 }
 
-static int drop(struct viommu_vtd *unit, struct viommu_inval *inval, const struct scope *scope)
+static int drop(struct viommu_vtd *unit, struct viommu_inval *inval, const struct scope *scope) REQUIRES(unit->lock)
 {
 	int err = make_room(unit, inval);
 
-	for (struct vtd_endpoint *endpoint = vtd_endpoints(unit); endpoint && !err; endpoint = endpoint->next)
+	for (struct vtd_endpoint *endpoint = unit->endpoints; endpoint && !err; endpoint = endpoint->next)
 		if (concerned(endpoint, scope))
 			drop_context(endpoint, inval);
 	return err;
@@ -88,11 +88,11 @@ static bool may_ask(struct vtd_endpoint *endpoint)
 
 /* spare_ats: clients behind ATS have invalidations of their own (6.5.2.5). */
 static int evict(struct viommu_vtd *unit, struct viommu_inval *inval, const struct scope *scope, struct range range,
-		 bool spare_ats)
+		 bool spare_ats) REQUIRES(unit->lock)
 {
 	int err = make_room(unit, inval);
 
-	for (struct vtd_endpoint *endpoint = vtd_endpoints(unit); endpoint && !err; endpoint = endpoint->next)
+	for (struct vtd_endpoint *endpoint = unit->endpoints; endpoint && !err; endpoint = endpoint->next)
 		if (concerned(endpoint, scope))
 			err = viommu__domain_evict(endpoint->space, range, spare_ats && may_ask(endpoint), inval);
 	return err;
@@ -182,7 +182,7 @@ int vtd_set_translation(struct viommu_vtd *unit, struct viommu_inval *inval, boo
 
 	if (!err)
 		err = make_room(unit, inval);
-	for (struct vtd_endpoint *endpoint = vtd_endpoints(unit); endpoint && !err; endpoint = endpoint->next)
+	for (struct vtd_endpoint *endpoint = unit->endpoints; endpoint && !err; endpoint = endpoint->next)
 		err = set_one(endpoint, inval, on);
 	return err;
 }

@@ -14,8 +14,9 @@
  *   context.c     root and context tables; scalable.c: those of scalable mode, and PASID tables
  *   walk.c        a miss: context, then page tables (lib/fmt)
  *
- * Locks: `lock` (the register file and everything that software drives) -> vtd_endpoint.lock -> the core's; `event_lock` is innermost,
- * for faults come out of sections. None of them is held while anybody is waited for.
+ * Lock order: viommu_vtd.lock (the register file and everything that software drives) -> the core's locks.
+ * vtd_endpoint.lock, irq_lock and event_lock are innermost, each taken alone: walks, interrupts and faults need them, and
+ * come from anywhere, also out of sections. None of them is held while anybody is waited for.
  */
 #ifndef LIB_MODEL_VTD_MODEL_H
 #define LIB_MODEL_VTD_MODEL_H
@@ -48,7 +49,7 @@ struct vtd_endpoint {
 	struct viommu_domain *space; /* walked; attached while translation is on */
 	struct vtd_endpoint *next;
 	uint16_t source;
-	bool translating GUARDED_BY(unit->lock); /* or bypassing */
+	bool translating; /* or bypassing; the unit's lock guards it */
 	struct spin lock;
 	struct vtd_context context GUARDED_BY(lock);
 };
@@ -78,33 +79,6 @@ uint64_t vtd_cap(const struct viommu_vtd *unit);
 uint64_t vtd_ecap(const struct viommu_vtd *unit);
 unsigned vtd_host_bits(const struct viommu_vtd *unit);
 struct viommu *vtd_core(struct viommu_vtd *unit);
-struct vtd_endpoint *vtd_endpoints(struct viommu_vtd *unit); /* list; does not change while the guest runs */
-
-/*
- * invalidate.c: each takes effect at once for new accesses and adds what must be waited for to `inval`. With the unit's lock held. 0 or
- * -ENOMEM (nothing is known to have been done: the caller makes it a global one, or fails the descriptor).
- */
-enum vtd_granularity { VTD_GLOBAL = 1, VTD_DOMAIN = 2, VTD_DEVICE = 3, VTD_PAGE = 3 };
-
-/* The most that one command adds: evicted twice, switched, and the domain that it had failed in; one to spare. */
-enum { VTD_CHANGES_PER_ENDPOINT = 5 };
-
-int vtd_invalidate_context(struct viommu_vtd *unit, struct viommu_inval *inval, unsigned granularity, uint16_t did,
-			   uint16_t source, unsigned function_mask);
-/* VTD_PAGE: 2^am pages from address. */
-int vtd_invalidate_iotlb(struct viommu_vtd *unit, struct viommu_inval *inval, unsigned granularity, uint16_t did,
-			 uint64_t address, unsigned am);
-/* Types 6 and 7 of scalable mode; granularities as in C.7's descriptors. */
-int vtd_invalidate_pasid_iotlb(struct viommu_vtd *unit, struct viommu_inval *inval, bool page, uint16_t did,
-			       uint32_t pasid, uint64_t address, unsigned am);
-int vtd_invalidate_pasid_cache(struct viommu_vtd *unit, struct viommu_inval *inval, unsigned granularity, uint16_t did,
-			       uint32_t pasid);
-/* Types 3 and 8: the device TLB of one endpoint. */
-int vtd_invalidate_device_tlb(struct viommu_vtd *unit, struct viommu_inval *inval, uint16_t source, uint64_t first,
-			      uint64_t last);
-/* GCMD.TE: translation on or off for all endpoints; SRTP: everything that came from the old root goes. */
-int vtd_invalidate_all(struct viommu_vtd *unit, struct viommu_inval *inval);
-int vtd_set_translation(struct viommu_vtd *unit, struct viommu_inval *inval, bool on);
 
 /* Endpoint set-up for viommu_vtd_manage() and back: the walked domain, the fault sink; it bypasses from then on. */
 int vtd_endpoint_create(struct viommu_vtd *unit, struct viommu_endpoint *endpoint, struct viommu_inval *inval,

@@ -7,15 +7,18 @@
 
 enum { HALF = 4 };
 
+/* What a write does besides. TRIGGER: its bits stay set until the work is done, and vtd_advance() looks for them. */
+enum effect { NOTHING, COMMAND, TRIGGER, EVENT };
+
 struct row {
 	uint16_t offset;
 	uint8_t size;
-	bool event;      /* guarded by event_lock */
+	bool event;      /* `reg` is an enum vtd_event_register */
 	bool write_only; /* reads as 0 */
-	enum vtd_register reg;
-	uint64_t reset, writable, clearable; /* clearable: by writing 1 */
-	void (*written)(struct viommu_vtd *unit, const struct row *row, unsigned half, uint32_t value);
-	uint64_t (*read)(const struct viommu_vtd *unit); /* instead of reg */
+	unsigned reg;    /* enum vtd_register */
+	enum effect effect;
+	uint64_t reset, writable, clearable;             /* clearable: by writing 1 */
+	uint64_t (*read)(const struct viommu_vtd *unit); /* instead of reg: what never changes */
 };
 
 static uint64_t read_version(const struct viommu_vtd *unit)
@@ -39,71 +42,38 @@ static uint64_t read_zero(const struct viommu_vtd *unit)
 	return 0;
 }
 
-static void go_on(struct viommu_vtd *unit)
-{
-	if (vtd_advance(unit) && unit->config.pending)
-		unit->config.pending(unit->config.opaque);
-}
-
-static void command_written(struct viommu_vtd *unit, const struct row *row, unsigned half, uint32_t value)
-{
-	(void)row;
-	(void)half;
-	unit->next_command = value;
-	unit->command_waits = true;
-	go_on(unit);
-}
-
-/* The triggers are bits that stay set until the work is done: vtd_advance() looks for them. */
-static void trigger_written(struct viommu_vtd *unit, const struct row *row, unsigned half, uint32_t value)
-{
-	(void)row;
-	(void)half;
-	(void)value;
-	go_on(unit);
-}
-
-static void event_written(struct viommu_vtd *unit, const struct row *row, unsigned half, uint32_t value)
-{
-	(void)half;
-	(void)value;
-	vtd_event_written(unit, row->reg);
-	if (row->reg == REG_FSTS) /* a queue that had stopped may go on */
-		go_on(unit);
-}
-
 #define EVENT_UPPER VTD_MASK(31, 0)
 
 static const struct row rows[] = {
 	{VTD_VER, 4, .read = read_version},
 	{VTD_CAP, 8, .read = read_cap},
 	{VTD_ECAP, 8, .read = read_ecap},
-	{VTD_GCMD, 4, .read = read_zero, .written = command_written},
+	{VTD_GCMD, 4, .read = read_zero, .effect = COMMAND},
 	{VTD_GSTS, 4, .reg = REG_GSTS},
 	{VTD_RTADDR, 8, .reg = REG_RTADDR, .writable = VTD_RTADDR_TABLE | VTD_RTADDR_TTM},
-	{VTD_CCMD, 8, .reg = REG_CCMD, .writable = VTD_MASK(63, 61) | VTD_MASK(33, 0), .written = trigger_written},
-	{VTD_FSTS, 4, .event = true, .reg = REG_FSTS,
-	 .clearable = VTD_FSTS_PFO | VTD_FSTS_IQE | VTD_FSTS_ICE | VTD_FSTS_ITE, .written = event_written},
-	{VTD_FECTL, 4, .event = true, .reg = REG_FECTL, .reset = VTD_EVENT_IM, .writable = VTD_EVENT_IM,
-	 .written = event_written},
-	{VTD_FEDATA, 4, .event = true, .reg = REG_FEDATA, .writable = VTD_MASK(31, 0)},
-	{VTD_FEADDR, 4, .event = true, .reg = REG_FEADDR, .writable = VTD_MASK(31, 2)},
-	{VTD_FEUADDR, 4, .event = true, .reg = REG_FEUADDR, .writable = EVENT_UPPER},
+	{VTD_CCMD, 8, .reg = REG_CCMD, .writable = VTD_MASK(63, 61) | VTD_MASK(33, 0), .effect = TRIGGER},
+	{VTD_FSTS, 4, .event = true, .reg = EVENT_FSTS,
+	 .clearable = VTD_FSTS_PFO | VTD_FSTS_IQE | VTD_FSTS_ICE | VTD_FSTS_ITE, .effect = EVENT},
+	{VTD_FECTL, 4, .event = true, .reg = EVENT_FECTL, .reset = VTD_EVENT_IM, .writable = VTD_EVENT_IM,
+	 .effect = EVENT},
+	{VTD_FEDATA, 4, .event = true, .reg = EVENT_FEDATA, .writable = VTD_MASK(31, 0)},
+	{VTD_FEADDR, 4, .event = true, .reg = EVENT_FEADDR, .writable = VTD_MASK(31, 2)},
+	{VTD_FEUADDR, 4, .event = true, .reg = EVENT_FEUADDR, .writable = EVENT_UPPER},
 	{VTD_PMEN, 4, .read = read_zero},
 	{VTD_IQH, 8, .reg = REG_IQH},
-	{VTD_IQT, 8, .reg = REG_IQT, .writable = VTD_IQ_POINTER, .written = trigger_written},
+	{VTD_IQT, 8, .reg = REG_IQT, .writable = VTD_IQ_POINTER, .effect = TRIGGER},
 	{VTD_IQA, 8, .reg = REG_IQA, .writable = VTD_IQA_BASE | VTD_IQA_DW | VTD_IQA_QS},
-	{VTD_ICS, 4, .event = true, .reg = REG_ICS, .clearable = VTD_ICS_IWC, .written = event_written},
-	{VTD_IECTL, 4, .event = true, .reg = REG_IECTL, .reset = VTD_EVENT_IM, .writable = VTD_EVENT_IM,
-	 .written = event_written},
-	{VTD_IEDATA, 4, .event = true, .reg = REG_IEDATA, .writable = VTD_MASK(31, 0)},
-	{VTD_IEADDR, 4, .event = true, .reg = REG_IEADDR, .writable = VTD_MASK(31, 2)},
-	{VTD_IEUADDR, 4, .event = true, .reg = REG_IEUADDR, .writable = EVENT_UPPER},
+	{VTD_ICS, 4, .event = true, .reg = EVENT_ICS, .clearable = VTD_ICS_IWC, .effect = EVENT},
+	{VTD_IECTL, 4, .event = true, .reg = EVENT_IECTL, .reset = VTD_EVENT_IM, .writable = VTD_EVENT_IM,
+	 .effect = EVENT},
+	{VTD_IEDATA, 4, .event = true, .reg = EVENT_IEDATA, .writable = VTD_MASK(31, 0)},
+	{VTD_IEADDR, 4, .event = true, .reg = EVENT_IEADDR, .writable = VTD_MASK(31, 2)},
+	{VTD_IEUADDR, 4, .event = true, .reg = EVENT_IEUADDR, .writable = EVENT_UPPER},
 	{VTD_IQERCD, 8, .reg = REG_IQERCD},
 	{VTD_IRTA, 8, .reg = REG_IRTA, .writable = VTD_IRTA_BASE | VTD_IRTA_EIME | VTD_IRTA_S},
 	{VTD_IVA, 8, .write_only = true, .reg = REG_IVA, .writable = VTD_MASK(63, 12) | VTD_MASK(6, 0)},
 	{VTD_IOTLB, 8, .reg = REG_IOTLB, .writable = VTD_BIT(63) | VTD_MASK(61, 60) | VTD_MASK(49, 32),
-	 .written = trigger_written},
+	 .effect = TRIGGER},
 };
 
 enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
@@ -144,10 +114,8 @@ static bool in_records(uint64_t offset)
 	return offset >= VTD_FRCD && offset - VTD_FRCD < VTD_RECORDS * VTD_FRCD_SIZE;
 }
 
-static uint64_t row_value(struct viommu_vtd *unit, const struct row *row)
+static uint64_t row_value(struct viommu_vtd *unit, const struct row *row) REQUIRES(unit->lock)
 {
-	uint64_t value;
-
 	if (row->read)
 		return row->read(unit);
 	if (row->write_only)
@@ -155,12 +123,13 @@ static uint64_t row_value(struct viommu_vtd *unit, const struct row *row)
 	if (!row->event)
 		return unit->regs[row->reg];
 	lock_take(&unit->event_lock);
-	value = unit->regs[row->reg];
+	uint64_t value = unit->event_regs[row->reg];
+
 	lock_drop(&unit->event_lock);
 	return value;
 }
 
-static uint32_t read_half(struct viommu_vtd *unit, uint64_t offset)
+static uint32_t read_half(struct viommu_vtd *unit, uint64_t offset) REQUIRES(unit->lock)
 {
 	const struct row *row = find_row(offset);
 
@@ -169,16 +138,55 @@ static uint32_t read_half(struct viommu_vtd *unit, uint64_t offset)
 	return row ? (uint32_t)(row_value(unit, row) >> 8 * (offset - row->offset)) : 0;
 }
 
-static void store(struct viommu_vtd *unit, const struct row *row, unsigned shift, uint32_t value)
+/* What a register holds when half of it has been written. */
+static uint64_t changed(const struct viommu_vtd *unit, const struct row *row, uint64_t now, unsigned shift,
+			uint32_t value)
 {
 	uint64_t half = (uint64_t)UINT32_MAX << shift, bits = (uint64_t)value << shift;
-	uint64_t change = writable(unit, row) & half, *reg = &unit->regs[row->reg];
+	uint64_t change = writable(unit, row) & half;
 
-	*reg = (*reg & ~change) | (bits & change);
-	*reg &= ~(bits & row->clearable);
+	return ((now & ~change) | (bits & change)) & ~(bits & row->clearable);
 }
 
-static void write_half(struct viommu_vtd *unit, uint64_t offset, uint32_t value)
+static void store(struct viommu_vtd *unit, const struct row *row, unsigned shift, uint32_t value) REQUIRES(unit->lock)
+{
+	if (!row->event) {
+		unit->regs[row->reg] = changed(unit, row, unit->regs[row->reg], shift, value);
+		return;
+	}
+	lock_take(&unit->event_lock);
+	unit->event_regs[row->reg] = changed(unit, row, unit->event_regs[row->reg], shift, value);
+	lock_drop(&unit->event_lock);
+}
+
+static void go_on(struct viommu_vtd *unit) REQUIRES(unit->lock)
+{
+	if (vtd_advance(unit) && unit->config.pending)
+		unit->config.pending(unit->config.opaque);
+}
+
+static void take_effect(struct viommu_vtd *unit, const struct row *row, uint32_t value) REQUIRES(unit->lock)
+{
+	switch (row->effect) {
+	case NOTHING:
+		break;
+	case COMMAND:
+		unit->next_command = value;
+		unit->command_waits = true;
+		go_on(unit);
+		break;
+	case TRIGGER:
+		go_on(unit);
+		break;
+	case EVENT:
+		vtd_event_written(unit, row->reg);
+		if (row->reg == EVENT_FSTS) /* a queue that had stopped may go on */
+			go_on(unit);
+		break;
+	}
+}
+
+static void write_half(struct viommu_vtd *unit, uint64_t offset, uint32_t value) REQUIRES(unit->lock)
 {
 	const struct row *row = find_row(offset);
 
@@ -188,16 +196,9 @@ static void write_half(struct viommu_vtd *unit, uint64_t offset, uint32_t value)
 	}
 	if (!row)
 		return;
-	unsigned shift = 8 * (unsigned)(offset - row->offset);
-
-	if (row->event)
-		lock_take(&unit->event_lock);
 	if (!row->read)
-		store(unit, row, shift, value);
-	if (row->event)
-		lock_drop(&unit->event_lock);
-	if (row->written)
-		row->written(unit, row, shift / 32, value);
+		store(unit, row, 8 * (unsigned)(offset - row->offset), value);
+	take_effect(unit, row, value);
 }
 
 static bool valid(uint64_t offset, unsigned size)
@@ -233,11 +234,11 @@ void viommu_vtd_write(struct viommu_vtd *unit, uint64_t offset, uint64_t value, 
 void vtd_registers_reset(struct viommu_vtd *unit)
 {
 	lock_take(&unit->event_lock);
-	for (unsigned i = 0; i < REGISTERS; i++)
-		unit->regs[i] = 0;
-	for (unsigned i = 0; i < ROWS; i++)
-		if (rows[i].reset)
-			unit->regs[rows[i].reg] = rows[i].reset;
+	for (const struct row *row = rows; row < rows + ROWS; row++)
+		if (row->event)
+			unit->event_regs[row->reg] = row->reset;
+		else if (!row->read)
+			unit->regs[row->reg] = row->reset;
 	lock_drop(&unit->event_lock);
 	vtd_records_reset(unit);
 }

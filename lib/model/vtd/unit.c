@@ -61,11 +61,6 @@ struct viommu *vtd_core(struct viommu_vtd *unit)
 	return unit->v;
 }
 
-struct vtd_endpoint *vtd_endpoints(struct viommu_vtd *unit)
-{
-	return unit->endpoints;
-}
-
 struct vtd_root vtd_root_get(struct viommu_vtd *unit)
 {
 	/* Acquire: partner of the release where SRTP latches it; what the table says is read after it. */
@@ -105,7 +100,7 @@ static void swallow(void *opaque, const struct viommu_fault *fault)
 }
 
 /* A requester id has 16 bits; the units have ids beyond. */
-static int add_reader(struct viommu_vtd *unit)
+static int add_reader(struct viommu_vtd *unit) NO_OTHER_THREAD
 {
 	uint32_t id = FIRST_READER;
 	int err;
@@ -125,7 +120,7 @@ static int add_reader(struct viommu_vtd *unit)
 	return err;
 }
 
-static void remove_reader(struct viommu_vtd *unit)
+static void remove_reader(struct viommu_vtd *unit) NO_OTHER_THREAD
 {
 	viommu_detach(unit->reader, unit->inval);
 	complete(unit->inval);
@@ -138,11 +133,12 @@ static void timed_out(void *opaque, unsigned tag)
 {
 	struct viommu_vtd *unit = opaque;
 
+	lock_is_held(&unit->lock);
 	if (tag)
 		unit->regs[REG_IQERCD] = (uint64_t)tag << VTD_IQERCD_ITE_SHIFT;
 }
 
-static int create_parts(struct viommu_vtd *unit)
+static int create_parts(struct viommu_vtd *unit) NO_OTHER_THREAD
 {
 	int err = viommu_inval_create(unit->v, &unit->inval);
 
@@ -157,6 +153,15 @@ static int create_parts(struct viommu_vtd *unit)
 	return 0;
 }
 
+static void release(struct viommu_vtd *unit) NO_OTHER_THREAD
+{
+	viommu_inval_destroy(unit->queue.inval);
+	viommu_inval_destroy(unit->inval);
+	lock_fini(&unit->event_lock);
+	lock_fini(&unit->lock);
+	free(unit);
+}
+
 int viommu_vtd_create(struct viommu *v, const struct viommu_vtd_config *config, struct viommu_vtd **out)
 {
 	struct viommu_vtd *unit = calloc(1, sizeof(*unit));
@@ -167,34 +172,29 @@ int viommu_vtd_create(struct viommu *v, const struct viommu_vtd_config *config, 
 	unit->config = *config;
 	int err = settle_config(&unit->config);
 
-	if (err)
-		goto err_free;
+	if (err) {
+		free(unit);
+		return err;
+	}
 	unit->cap = capabilities(&unit->config);
 	unit->ecap = extended_capabilities(&unit->config);
 	lock_init(&unit->lock);
 	lock_init(&unit->event_lock);
 	spin_init(&unit->irq_lock);
 	err = create_parts(unit);
-	if (err)
-		goto err_parts;
+	if (err) {
+		release(unit);
+		return err;
+	}
 	lock_take(&unit->lock);
 	vtd_registers_reset(unit);
 	lock_drop(&unit->lock);
 	*out = unit;
 	return 0;
-
-err_parts:
-	viommu_inval_destroy(unit->queue.inval);
-	viommu_inval_destroy(unit->inval);
-	lock_fini(&unit->event_lock);
-	lock_fini(&unit->lock);
-err_free:
-	free(unit);
-	return err;
 }
 
 /* What is pending ends by itself: nobody holds anything any more, or the deadline passes. */
-void viommu_vtd_destroy(struct viommu_vtd *unit)
+void viommu_vtd_destroy(struct viommu_vtd *unit) NO_OTHER_THREAD
 {
 	if (!unit)
 		return;
@@ -211,11 +211,7 @@ void viommu_vtd_destroy(struct viommu_vtd *unit)
 		vtd_endpoint_destroy(endpoint);
 	}
 	remove_reader(unit);
-	viommu_inval_destroy(unit->queue.inval);
-	viommu_inval_destroy(unit->inval);
-	lock_fini(&unit->event_lock);
-	lock_fini(&unit->lock);
-	free(unit);
+	release(unit);
 }
 
 static size_t room(const struct viommu_vtd *unit) REQUIRES(unit->lock)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The unit itself, for the files of its register side: registers, command, queue, event, fault, irq, unit. */
+/* The unit itself, for the files of its register side and for what its registers invalidate. */
 #ifndef LIB_MODEL_VTD_UNIT_H
 #define LIB_MODEL_VTD_UNIT_H
 
@@ -21,18 +21,22 @@ enum vtd_register {
 	REG_IRTA,
 	REG_IVA,
 	REG_IOTLB,
-	/* Guarded by event_lock. */
-	REG_FSTS,
-	REG_FECTL,
-	REG_FEDATA,
-	REG_FEADDR,
-	REG_FEUADDR,
-	REG_ICS,
-	REG_IECTL,
-	REG_IEDATA,
-	REG_IEADDR,
-	REG_IEUADDR,
 	REGISTERS,
+};
+
+/* Those of the unit's own interrupts, and their causes. */
+enum vtd_event_register {
+	EVENT_FSTS,
+	EVENT_FECTL,
+	EVENT_FEDATA,
+	EVENT_FEADDR,
+	EVENT_FEUADDR,
+	EVENT_ICS,
+	EVENT_IECTL,
+	EVENT_IEDATA,
+	EVENT_IEADDR,
+	EVENT_IEUADDR,
+	EVENT_REGISTERS,
 };
 
 /* What the unit is doing that software waits for in a register. */
@@ -59,10 +63,10 @@ struct viommu_vtd {
 	struct viommu_vtd_config config;
 	uint64_t cap, ecap;             /* never change */
 	struct viommu_endpoint *reader; /* bypasses: by it the unit reaches its own structures in memory */
-	struct vtd_endpoint *endpoints;
 
-	struct lock lock;
-	uint64_t regs[REGISTERS] GUARDED_BY(lock); /* but for those of event_lock */
+	struct lock lock; /* lock order: model.h */
+	struct vtd_endpoint *endpoints GUARDED_BY(lock);
+	uint64_t regs[REGISTERS] GUARDED_BY(lock);
 	enum vtd_operation operation GUARDED_BY(lock);
 	unsigned granularity GUARDED_BY(lock);   /* of OPERATION_CONTEXT and OPERATION_IOTLB; 0: refused */
 	uint32_t command GUARDED_BY(lock);       /* what OPERATION_COMMAND does to GSTS when complete: bits to set */
@@ -77,10 +81,11 @@ struct viommu_vtd {
 
 	_Atomic uint64_t root; /* RTADDR as SRTP latched it */
 
-	struct spin irq_lock;
+	struct spin irq_lock; /* taken last, alone */
 	struct ir_table irq_table GUARDED_BY(irq_lock);
 
-	struct lock event_lock; /* innermost */
+	struct lock event_lock; /* likewise; its holder may call config.interrupt() */
+	uint64_t event_regs[EVENT_REGISTERS] GUARDED_BY(event_lock);
 	struct {
 		uint64_t low, high;
 	} records[VTD_RECORDS] GUARDED_BY(event_lock);
@@ -118,7 +123,7 @@ bool vtd_wait_valid(const struct viommu_vtd *unit, const uint64_t words[4]);
 /* event.c: a bit of FSTS is set, IWC is set; an event register was written; is one of these bits set? They take event_lock. */
 void vtd_event_fault(struct viommu_vtd *unit, uint64_t status);
 void vtd_event_complete(struct viommu_vtd *unit);
-void vtd_event_written(struct viommu_vtd *unit, enum vtd_register reg);
+void vtd_event_written(struct viommu_vtd *unit, enum vtd_event_register reg);
 bool vtd_event_status(struct viommu_vtd *unit, uint64_t status);
 void vtd_event_fault_locked(struct viommu_vtd *unit, uint64_t status) REQUIRES(unit->event_lock);
 /* Software has cleared a fault record. */
@@ -128,6 +133,32 @@ void vtd_event_settle_locked(struct viommu_vtd *unit) REQUIRES(unit->event_lock)
 uint32_t vtd_record_read(struct viommu_vtd *unit, unsigned offset);
 void vtd_record_write(struct viommu_vtd *unit, unsigned offset, uint32_t value);
 void vtd_records_reset(struct viommu_vtd *unit);
+
+/*
+ * invalidate.c: each takes effect at once for new accesses and adds what must be waited for to `inval`. 0 or -ENOMEM
+ * (nothing is known to have been done: the caller makes it a global one, or fails the descriptor).
+ */
+enum vtd_granularity { VTD_GLOBAL = 1, VTD_DOMAIN = 2, VTD_DEVICE = 3, VTD_PAGE = 3 };
+
+/* The most that one command adds: evicted twice, switched, and the domain that it had failed in; one to spare. */
+enum { VTD_CHANGES_PER_ENDPOINT = 5 };
+
+int vtd_invalidate_context(struct viommu_vtd *unit, struct viommu_inval *inval, unsigned granularity, uint16_t did,
+			   uint16_t source, unsigned function_mask) REQUIRES(unit->lock);
+/* VTD_PAGE: 2^am pages from address. */
+int vtd_invalidate_iotlb(struct viommu_vtd *unit, struct viommu_inval *inval, unsigned granularity, uint16_t did,
+			 uint64_t address, unsigned am) REQUIRES(unit->lock);
+/* Types 6 and 7 of scalable mode; granularities as in C.7's descriptors. */
+int vtd_invalidate_pasid_iotlb(struct viommu_vtd *unit, struct viommu_inval *inval, bool page, uint16_t did,
+			       uint32_t pasid, uint64_t address, unsigned am) REQUIRES(unit->lock);
+int vtd_invalidate_pasid_cache(struct viommu_vtd *unit, struct viommu_inval *inval, unsigned granularity, uint16_t did,
+			       uint32_t pasid) REQUIRES(unit->lock);
+/* Types 3 and 8: the device TLB of one endpoint. */
+int vtd_invalidate_device_tlb(struct viommu_vtd *unit, struct viommu_inval *inval, uint16_t source, uint64_t first,
+			      uint64_t last) REQUIRES(unit->lock);
+/* GCMD.TE: translation on or off for all endpoints; SRTP: everything that came from the old root goes. */
+int vtd_invalidate_all(struct viommu_vtd *unit, struct viommu_inval *inval) REQUIRES(unit->lock);
+int vtd_set_translation(struct viommu_vtd *unit, struct viommu_inval *inval, bool on) REQUIRES(unit->lock);
 
 /* irq.c: latch IRTA; IRE and CFI; entries were invalidated; what was announced takes effect. */
 void vtd_irq_latch(struct viommu_vtd *unit) REQUIRES(unit->lock);
