@@ -43,7 +43,7 @@ static void free_waiting(struct channel_waiting *waiting)
 	free(waiting);
 }
 
-void channel_fini(struct channel *channel)
+void channel_fini(struct channel *channel) NO_OTHER_THREAD
 {
 	while (channel->first) {
 		struct channel_waiting *next = channel->first->next;

@@ -48,8 +48,8 @@ struct channel {
 	/* The message that is coming in, and how many of its bytes are there. */
 	struct channel_message in;
 	size_t received;
-	struct lock lock;
-	struct channel_waiting *first, *last GUARDED_BY(lock); /* what the socket has not taken */
+	struct lock lock; /* innermost: whoever sends may hold any other */
+	struct channel_waiting *first GUARDED_BY(lock), *last GUARDED_BY(lock); /* what the socket has not taken */
 	unsigned waiting GUARDED_BY(lock);
 	int error GUARDED_BY(lock); /* sending has failed for good */
 };

@@ -19,7 +19,7 @@ static int alloc_parts(struct viommu *v)
 	return viommu__domain_create_identity(v, 0, &v->bypass);
 }
 
-static void free_parts(struct viommu *v)
+static void free_parts(struct viommu *v) NO_OTHER_THREAD
 {
 	free(v->endpoints);
 	free(v->sections.slots);

@@ -25,12 +25,8 @@ static void unlink_locked(struct viommu *v, struct viommu_domain *domain) REQUIR
 		v->domains = domain->next;
 }
 
-static int create(struct viommu *v, const struct viommu_domain *kind, struct viommu_domain **out)
+static void init(struct viommu *v, const struct viommu_domain *kind, struct viommu_domain *domain) NO_OTHER_THREAD
 {
-	struct viommu_domain *domain = calloc(1, sizeof(*domain));
-
-	if (!domain)
-		return -ENOMEM;
 	domain->v = v;
 	domain->id = kind->id;
 	domain->identity = kind->identity;
@@ -40,7 +36,15 @@ static int create(struct viommu *v, const struct viommu_domain *kind, struct vio
 	spin_init(&domain->lock);
 	lock_init(&domain->holds_lock);
 	table_init(&domain->table, v->config.domain_table_bytes);
+}
 
+static int create(struct viommu *v, const struct viommu_domain *kind, struct viommu_domain **out)
+{
+	struct viommu_domain *domain = calloc(1, sizeof(*domain));
+
+	if (!domain)
+		return -ENOMEM;
+	init(v, kind, domain);
 	lock_take(&v->lock);
 	domain->index = index_get(&v->domain_indices);
 	if (domain->index) {
@@ -79,6 +83,15 @@ static void await_release(struct viommu_domain *domain)
 	lock_drop(&domain->holds_lock);
 }
 
+/* The domain is unlinked, so no other thread counts in it; the context's counts are under its lock. */
+static void bequeath_locked(struct viommu *v, const struct viommu_domain *domain) REQUIRES(v->lock) NO_OTHER_THREAD
+{
+	v->gone_walks += domain->walks;
+	v->gone_maps += domain->maps;
+	if (!domain->walk)
+		v->gone_unmaps += domain->unmaps + domain->table.mappings; /* what was mapped goes too */
+}
+
 static void domain_free(struct viommu_domain *domain)
 {
 	struct viommu *v = domain->v;
@@ -89,10 +102,7 @@ static void domain_free(struct viommu_domain *domain)
 	atomic_store_explicit(&v->by_index[domain->index], NULL, memory_order_relaxed);
 	index_put(&v->domain_indices, domain->index);
 	atomic_fetch_sub_explicit(&v->doomed, 1, memory_order_relaxed);
-	v->gone_walks += domain->walks;
-	v->gone_maps += domain->maps;
-	if (!domain->walk)
-		v->gone_unmaps += domain->unmaps + domain->table.mappings; /* what was mapped goes too */
+	bequeath_locked(v, domain);
 	lock_drop(&v->lock);
 	table_fini(&domain->table);
 	lock_fini(&domain->holds_lock);

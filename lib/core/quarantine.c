@@ -187,7 +187,7 @@ void quarantine_poll(struct viommu *v)
 	lock_drop(&v->quarantine_lock);
 }
 
-void quarantine_drop(struct viommu *v)
+void quarantine_drop(struct viommu *v) NO_OTHER_THREAD
 {
 	while (v->quarantine) {
 		struct work *work = v->quarantine;

@@ -277,6 +277,12 @@ static void test_destruction_ends_the_waiting(void **state)
 	world_close(&w);
 }
 
+/* The table as the reader sees it. */
+static const struct shared_header *table_of(const struct world *w) NO_OTHER_THREAD
+{
+	return w->shared->tree.table;
+}
+
 /* A node that a reader may still walk is not used for anything else. */
 static void test_nodes_are_used_again_when_readers_have_left(void **state)
 {
@@ -286,14 +292,14 @@ static void test_nodes_are_used_again_when_readers_have_left(void **state)
 	(void)state;
 	world_open(&w, SHARED_TABLE_MIN);
 	assert_int_equal(world_map(&w, 5, 1, 9, RW), 0);
-	uint64_t root = w.shared->tree.table->root;
+	uint64_t root = table_of(&w)->root;
 
 	viommu_shared_enter(w.view, 0, &reader);
 	assert_int_equal(world_begin_unmap(&w, 5, 1), 0);
 	for (unsigned i = 0; i < 8; i++)
 		assert_int_equal(world_map(&w, (i + 1) * LEVEL_1, 1, 7, RW), 0);
 	for (uint64_t node = 0; node < PAGE / 8; node++)
-		assert_int_equal(*(uint64_t *)((uint8_t *)w.shared->tree.table + root + 8 * node), 0);
+		assert_int_equal(*(const uint64_t *)((const uint8_t *)table_of(&w) + root + 8 * node), 0);
 	assert_int_equal(world_stats(&w).bytes, (8 + 3) * PAGE);
 	viommu_shared_leave(&reader);
 	assert_int_equal(viommu_shared_poll(w.shared), 0);

@@ -162,7 +162,7 @@ static void leave_peer(struct viommu_backend *backend)
 		reaper_settle(backend->account);
 }
 
-static struct viommu_backend *alloc(int fd, const struct viommu_backend_config *config)
+static struct viommu_backend *alloc(int fd, const struct viommu_backend_config *config) NO_OTHER_THREAD
 {
 	struct viommu_backend *backend = calloc(1, sizeof(*backend));
 
@@ -190,7 +190,7 @@ err_backend:
 	return NULL;
 }
 
-static void release(struct viommu_backend *backend)
+static void release(struct viommu_backend *backend) NO_OTHER_THREAD
 {
 	drop_core(backend);
 	viommu_shared_view_close(backend->view);

@@ -5,7 +5,8 @@
  * peer.c what outlives the connection.
  *
  * The device IOTLB is a walked domain (lib/core/walk.h): its tree keeps what UPDATE brought, and the walk of what is not in it asks.
- * Serving thread only, but for what `lock` guards. Lock order: the core's locks come after it.
+ * Serving thread only, but for what `lock` guards. Lock order: viommu_backend.lock -> channel.lock. Walks and faults take it
+ * where the core holds no lock of its own.
  */
 #ifndef LIB_CLIENT_BACKEND_INTERNAL_H
 #define LIB_CLIENT_BACKEND_INTERNAL_H
@@ -93,7 +94,7 @@ struct viommu_backend {
 	struct channel front;
 	int epoll_fd, timer_fd, wake_fd;
 	uint32_t front_events;
-	uint64_t features, protocol_features;
+	uint64_t features, protocol_features; /* protocol_features: written with the lock held, too */
 	bool has_features;
 	uint8_t status;
 	bool said_refused;

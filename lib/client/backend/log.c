@@ -204,7 +204,7 @@ void vbe_log_leave(struct viommu_backend *backend, struct viommu_section *sectio
 	lock_drop(&backend->lock);
 }
 
-void vbe_log_fini(struct viommu_backend *backend)
+void vbe_log_fini(struct viommu_backend *backend) NO_OTHER_THREAD
 {
 	struct vbe_burst *burst;
 

@@ -197,7 +197,7 @@ static void destroy_files(struct viommu_shared *shared)
 	shared_file_destroy(&shared->table_file);
 }
 
-static void write_header(struct viommu_shared *shared)
+static void write_header(struct viommu_shared *shared) NO_OTHER_THREAD
 {
 	struct shared_header *table = shared->table_file.at;
 
@@ -275,7 +275,7 @@ err_free:
 	return err;
 }
 
-void viommu_shared_destroy(struct viommu_shared *shared)
+void viommu_shared_destroy(struct viommu_shared *shared) NO_OTHER_THREAD
 {
 	if (!shared)
 		return;

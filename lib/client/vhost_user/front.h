@@ -87,7 +87,7 @@ struct viommu_vhu {
 
 	/* The socket, and what its back end is waited for. */
 	struct lock lock;
-	bool open GUARDED_BY(lock);
+	bool open; /* the thread that serves writes it, with the lock held; so it alone may read it without */
 	struct channel channel GUARDED_BY(lock); /* receiving: the thread that serves */
 	uint32_t events GUARDED_BY(lock);        /* what is polled for */
 	struct vhu_pending pending[VHU_PENDING] GUARDED_BY(lock);

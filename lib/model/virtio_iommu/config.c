@@ -9,7 +9,7 @@
 uint64_t viommu_virtio_features(const struct viommu_virtio *dev)
 {
 	uint64_t probe = dev->resv_count ? 1u << VIO_F_PROBE : 0;
-	uint64_t bypass = dev->bypass.legacy ? 1u << VIO_F_BYPASS : 1u << VIO_F_BYPASS_CONFIG;
+	uint64_t bypass = dev->legacy_bypass ? 1u << VIO_F_BYPASS : 1u << VIO_F_BYPASS_CONFIG;
 
 	return 1u << VIO_F_INPUT_RANGE | 1u << VIO_F_DOMAIN_RANGE | 1u << VIO_F_MAP_UNMAP | 1u << VIO_F_MMIO | bypass |
 	       probe;
@@ -20,7 +20,7 @@ void viommu_virtio_set_features(struct viommu_virtio *dev, uint64_t features)
 	lock_take(&dev->lock);
 	dev->features = features & viommu_virtio_features(dev);
 	/* Section 5.13.6: where BYPASS is not negotiated, accesses of unattached endpoints fail; so they do before, too. */
-	if (dev->bypass.legacy) {
+	if (dev->legacy_bypass) {
 		dev->bypass.wanted = vio_accepted(dev, VIO_F_BYPASS);
 		vio_bypass_step(dev);
 	}
@@ -28,7 +28,7 @@ void viommu_virtio_set_features(struct viommu_virtio *dev, uint64_t features)
 }
 
 /* Put unattached endpoints where `applied` says. `side` has room for every one, so this cannot fail. */
-static void bypass_apply(struct viommu_virtio *dev)
+static void bypass_apply(struct viommu_virtio *dev) REQUIRES(dev->lock)
 {
 	for (size_t i = 0; i < dev->endpoint_count; i++)
 		if (!dev->endpoints[i].domain)
@@ -65,7 +65,7 @@ void viommu_virtio_config_read(struct viommu_virtio *dev, size_t offset, void *b
 	le32_put(config + VIO_CONFIG_PROBE_SIZE, vio_probe_size(dev));
 	lock_take(&dev->lock);
 	vio_bypass_step(dev);
-	config[VIO_CONFIG_BYPASS] = dev->bypass.visible && !dev->bypass.legacy; /* the field is BYPASS_CONFIG's */
+	config[VIO_CONFIG_BYPASS] = dev->bypass.visible && !dev->legacy_bypass; /* the field is BYPASS_CONFIG's */
 	lock_drop(&dev->lock);
 
 	memset(buffer, 0, len);

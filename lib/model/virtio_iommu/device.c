@@ -54,14 +54,14 @@ static bool config_valid(const struct viommu_virtio_config *config)
 	       !(config->bypass && config->legacy_bypass) && resv_valid(config);
 }
 
-static void take_config(struct viommu_virtio *dev, const struct viommu_virtio_config *config)
+static void take_config(struct viommu_virtio *dev, const struct viommu_virtio_config *config) NO_OTHER_THREAD
 {
 	dev->input = input_range(config);
 	dev->page_size_mask = page_size_mask(config);
 	dev->domain_first = config->domain_first;
 	dev->domain_last = config->domain_first || config->domain_last ? config->domain_last : UINT32_MAX;
-	dev->bypass = (struct vio_bypass){config->bypass, config->bypass, config->bypass, config->bypass,
-					  config->legacy_bypass};
+	dev->legacy_bypass = config->legacy_bypass;
+	dev->bypass = (struct vio_bypass){config->bypass, config->bypass, config->bypass, config->bypass};
 	dev->event_ready = config->event_ready;
 	dev->opaque = config->opaque;
 }
@@ -80,7 +80,7 @@ static int copy_resv(struct viommu_virtio *dev, const struct viommu_virtio_confi
 	return 0;
 }
 
-static void release(struct viommu_virtio *dev)
+static void release(struct viommu_virtio *dev) NO_OTHER_THREAD
 {
 	viommu_inval_destroy(dev->side);
 	for (size_t i = 0; i < VIOMMU_VIRTIO_BATCHES; i++)
@@ -92,7 +92,7 @@ static void release(struct viommu_virtio *dev)
 	free(dev);
 }
 
-static int create_batches(struct viommu_virtio *dev)
+static int create_batches(struct viommu_virtio *dev) NO_OTHER_THREAD
 {
 	for (size_t i = 0; i < VIOMMU_VIRTIO_BATCHES; i++) {
 		struct vio_batch *batch = &dev->batches[i];
@@ -141,7 +141,7 @@ static void drain(struct viommu_virtio *dev)
 		sched_yield();
 }
 
-void viommu_virtio_destroy(struct viommu_virtio *dev)
+void viommu_virtio_destroy(struct viommu_virtio *dev) NO_OTHER_THREAD
 {
 	if (!dev)
 		return;

@@ -29,6 +29,7 @@ struct vio_endpoint *vio_endpoint_find(struct viommu_virtio *dev, uint32_t id)
 }
 
 static int domain_create(struct viommu_virtio *dev, uint32_t id, bool bypass, struct vio_domain **out)
+	REQUIRES(dev->lock)
 {
 	struct vio_domain *domain = calloc(1, sizeof(*domain));
 
@@ -50,7 +51,7 @@ static int domain_create(struct viommu_virtio *dev, uint32_t id, bool bypass, st
 }
 
 /* Forget a domain that has no endpoints. */
-static void domain_release(struct viommu_virtio *dev, struct vio_domain *domain)
+static void domain_release(struct viommu_virtio *dev, struct vio_domain *domain) REQUIRES(dev->lock)
 {
 	if (domain->endpoints)
 		return;
@@ -63,7 +64,7 @@ static void domain_release(struct viommu_virtio *dev, struct vio_domain *domain)
 	free(domain);
 }
 
-static void leave(struct viommu_virtio *dev, struct vio_endpoint *endpoint)
+static void leave(struct viommu_virtio *dev, struct vio_endpoint *endpoint) REQUIRES(dev->lock)
 {
 	struct vio_domain *domain = endpoint->domain;
 
@@ -73,7 +74,7 @@ static void leave(struct viommu_virtio *dev, struct vio_endpoint *endpoint)
 }
 
 static enum vio_status attach_perform(struct viommu_virtio *dev, struct vio_endpoint *endpoint,
-				      struct vio_domain *domain)
+				      struct vio_domain *domain) REQUIRES(dev->lock)
 {
 	int err = viommu_attach(endpoint->core, domain->core, dev->inval);
 

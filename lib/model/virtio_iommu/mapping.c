@@ -18,7 +18,7 @@ static bool reserved(const struct viommu_virtio *dev, struct range virt)
 	return false;
 }
 
-static uint32_t known_flags(const struct viommu_virtio *dev)
+static uint32_t known_flags(const struct viommu_virtio *dev) REQUIRES(dev->lock)
 {
 	return VIO_MAP_F_READ | VIO_MAP_F_WRITE | (vio_accepted(dev, VIO_F_MMIO) ? VIO_MAP_F_MMIO : 0);
 }
@@ -28,6 +28,7 @@ static uint32_t known_flags(const struct viommu_virtio *dev)
  * inside a reserved region is INVAL (an address that exists but is not the driver's).
  */
 static enum vio_status map_decode(const struct viommu_virtio *dev, struct range virt, uint64_t phys, uint32_t flags)
+	REQUIRES(dev->lock)
 {
 	uint64_t granule = vio_granule(dev->page_size_mask);
 

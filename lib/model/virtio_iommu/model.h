@@ -3,7 +3,7 @@
  * The inside of the virtio-iommu model.
  *
  * Locking: `lock` guards everything but the events, which have their own lock because faults come from inside sections.
- * Order: viommu_virtio.lock -> the core's locks.
+ * Lock order: viommu_virtio.lock -> the core's locks; -> vio_events.lock, which is innermost.
  */
 #ifndef LIB_MODEL_VIRTIO_IOMMU_MODEL_H
 #define LIB_MODEL_VIRTIO_IOMMU_MODEL_H
@@ -44,7 +44,6 @@ struct vio_events {
  */
 struct vio_bypass {
 	bool initial, wanted, applied, visible;
-	bool legacy; /* ruled by the feature BYPASS instead of the configuration */
 };
 
 /* Requests that came together, and what they wait for. Several of these wait independently of each other. */
@@ -64,6 +63,7 @@ struct viommu_virtio {
 	uint32_t domain_first, domain_last;
 	struct viommu_virtio_resv *resv;
 	size_t resv_count;
+	bool legacy_bypass; /* ruled by the feature BYPASS instead of the configuration; as what is above, it never changes */
 	uint64_t features GUARDED_BY(lock); /* what the driver accepted */
 	struct vio_bypass bypass GUARDED_BY(lock);
 	struct vio_endpoint *endpoints GUARDED_BY(lock);
@@ -77,10 +77,10 @@ struct viommu_virtio {
 	void *opaque;
 };
 
-/* A request's readable part, copied, long enough for its type. */
+/* A request's readable part, copied, long enough for its type. With the lock held: the table cannot say so. */
 typedef enum vio_status (*vio_handler)(struct viommu_virtio *dev, const uint8_t *request);
 
-static inline bool vio_accepted(const struct viommu_virtio *dev, unsigned feature)
+static inline bool vio_accepted(const struct viommu_virtio *dev, unsigned feature) REQUIRES(dev->lock)
 {
 	return dev->features >> feature & 1;
 }
@@ -92,28 +92,30 @@ static inline uint64_t vio_granule(uint64_t page_size_mask)
 }
 
 /* domain.c */
-struct vio_domain *vio_domain_find(struct viommu_virtio *dev, uint32_t id);
-struct vio_endpoint *vio_endpoint_find(struct viommu_virtio *dev, uint32_t id);
-enum vio_status vio_attach(struct viommu_virtio *dev, const uint8_t *request);
-enum vio_status vio_detach(struct viommu_virtio *dev, const uint8_t *request);
+struct vio_domain *vio_domain_find(struct viommu_virtio *dev, uint32_t id) REQUIRES(dev->lock);
+struct vio_endpoint *vio_endpoint_find(struct viommu_virtio *dev, uint32_t id) REQUIRES(dev->lock);
+enum vio_status vio_attach(struct viommu_virtio *dev, const uint8_t *request) REQUIRES(dev->lock);
+enum vio_status vio_detach(struct viommu_virtio *dev, const uint8_t *request) REQUIRES(dev->lock);
 /* What an endpoint without domain may do: all or nothing. -ENOMEM. */
-int vio_set_unattached(struct viommu_virtio *dev, struct vio_endpoint *endpoint, struct viommu_inval *inval);
+int vio_set_unattached(struct viommu_virtio *dev, struct vio_endpoint *endpoint, struct viommu_inval *inval)
+	REQUIRES(dev->lock);
 /* The same where room is reserved and nothing may fail. */
-void vio_force_unattached(struct viommu_virtio *dev, struct vio_endpoint *endpoint, struct viommu_inval *inval);
+void vio_force_unattached(struct viommu_virtio *dev, struct vio_endpoint *endpoint, struct viommu_inval *inval)
+	REQUIRES(dev->lock);
 /* Take every endpoint out of its domain. Cannot fail: `inval` has room for all (see viommu_virtio_manage()). */
-void vio_detach_all(struct viommu_virtio *dev);
+void vio_detach_all(struct viommu_virtio *dev) REQUIRES(dev->lock);
 
 /* mapping.c */
-enum vio_status vio_map(struct viommu_virtio *dev, const uint8_t *request);
-enum vio_status vio_unmap(struct viommu_virtio *dev, const uint8_t *request);
+enum vio_status vio_map(struct viommu_virtio *dev, const uint8_t *request) REQUIRES(dev->lock);
+enum vio_status vio_unmap(struct viommu_virtio *dev, const uint8_t *request) REQUIRES(dev->lock);
 
 /* probe.c */
 uint32_t vio_probe_size(const struct viommu_virtio *dev);
 /* Fills vio_probe_size() bytes. */
-enum vio_status vio_probe(struct viommu_virtio *dev, const uint8_t *request, uint8_t *properties);
+enum vio_status vio_probe(struct viommu_virtio *dev, const uint8_t *request, uint8_t *properties) REQUIRES(dev->lock);
 
 /* config.c: bring a wanted change of `bypass` forward. 0: nothing is under way; -EAGAIN. */
-int vio_bypass_step(struct viommu_virtio *dev);
+int vio_bypass_step(struct viommu_virtio *dev) REQUIRES(dev->lock);
 
 /* event.c */
 void vio_events_init(struct vio_events *events);

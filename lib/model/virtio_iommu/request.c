@@ -97,7 +97,7 @@ static void put_tail(struct viommu_virtio_request *request, size_t offset, enum 
 
 /* The tail follows the properties; where there is no room for all of them, it is the last thing in the buffer. */
 static void perform_probe(struct viommu_virtio *dev, struct viommu_virtio_request *request, const uint8_t *data,
-			  size_t room)
+			  size_t room) REQUIRES(dev->lock)
 {
 	uint8_t properties[VIO_RESV_MAX * VIO_RESV_SIZE] = {0};
 	size_t size = vio_probe_size(dev);
@@ -112,7 +112,7 @@ static void perform_probe(struct viommu_virtio *dev, struct viommu_virtio_reques
 }
 
 /* A request that cannot be understood goes back with nothing written. */
-static void perform(struct viommu_virtio *dev, struct viommu_virtio_request *request)
+static void perform(struct viommu_virtio *dev, struct viommu_virtio_request *request) REQUIRES(dev->lock)
 {
 	uint8_t data[REQUEST_MAX];
 	size_t len = copy_in(request, data, sizeof(data)), room = iov_len(request->out, request->out_count);
@@ -216,7 +216,7 @@ int viommu_virtio_poll(struct viommu_virtio *dev)
 void viommu_virtio_reset(struct viommu_virtio *dev, bool system)
 {
 	lock_take(&dev->lock);
-	if (system || dev->bypass.legacy)
+	if (system || dev->legacy_bypass)
 		dev->bypass.wanted = dev->bypass.initial;
 	dev->features = 0;
 	viommu_virtio_events_drop(dev); /* the next driver has nothing to do with them */
