@@ -88,15 +88,16 @@ static void must_ioctl(int fd, unsigned long request, const void *argument)
 /* All of memory, or nothing. */
 static void set_memory(struct vhost_bench *b)
 {
-	struct {
-		struct vhost_memory head;
-		struct vhost_memory_region region;
-	} table = {
-		.head.nregions = b->plain,
-		.region = {.memory_size = BENCH_MEMORY, .userspace_addr = (uintptr_t)b->guest.memory},
-	};
+	_Alignas(struct vhost_memory)
+		uint8_t bytes[sizeof(struct vhost_memory) + sizeof(struct vhost_memory_region)] = {0};
+	struct vhost_memory *table = (struct vhost_memory *)bytes;
 
-	must_ioctl(b->fd, VHOST_SET_MEM_TABLE, &table);
+	table->nregions = b->plain;
+	table->regions[0] = (struct vhost_memory_region){
+		.memory_size = BENCH_MEMORY,
+		.userspace_addr = (uintptr_t)b->guest.memory,
+	};
+	must_ioctl(b->fd, VHOST_SET_MEM_TABLE, table);
 }
 
 /* The ring as the kernel is to find it. */
