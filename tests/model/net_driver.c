@@ -124,17 +124,17 @@ uint64_t net_reg(struct net_fixture *f, uint64_t offset, unsigned size)
 {
 	uint64_t value;
 
-	pthread_mutex_lock(&f->pci->lock);
+	mutex_take(&f->pci->lock);
 	value = pci_bar_read(f->pci, VIRTIO_BAR, offset, size);
-	pthread_mutex_unlock(&f->pci->lock);
+	mutex_drop(&f->pci->lock);
 	return value;
 }
 
 static void set_reg(struct net_fixture *f, uint64_t offset, unsigned size, uint64_t value)
 {
-	pthread_mutex_lock(&f->pci->lock);
+	mutex_take(&f->pci->lock);
 	pci_bar_write(f->pci, VIRTIO_BAR, offset, value, size);
-	pthread_mutex_unlock(&f->pci->lock);
+	mutex_drop(&f->pci->lock);
 }
 
 uint8_t net_status(struct net_fixture *f)

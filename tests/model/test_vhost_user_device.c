@@ -175,17 +175,17 @@ static uint64_t get(struct world *w, uint64_t offset, unsigned size)
 {
 	uint64_t value;
 
-	pthread_mutex_lock(&w->pci->lock);
+	mutex_take(&w->pci->lock);
 	value = pci_bar_read(w->pci, VIRTIO_BAR, offset, size);
-	pthread_mutex_unlock(&w->pci->lock);
+	mutex_drop(&w->pci->lock);
 	return value;
 }
 
 static void set(struct world *w, uint64_t offset, unsigned size, uint64_t value)
 {
-	pthread_mutex_lock(&w->pci->lock);
+	mutex_take(&w->pci->lock);
 	pci_bar_write(w->pci, VIRTIO_BAR, offset, value, size);
-	pthread_mutex_unlock(&w->pci->lock);
+	mutex_drop(&w->pci->lock);
 }
 
 static uint8_t status(struct world *w)

@@ -66,7 +66,7 @@ static int set_up(void **state)
 	return loop_create(&loop);
 }
 
-static int tear_down(void **state)
+static int tear_down(void **state) NO_OTHER_THREAD
 {
 	(void)state;
 	assert_null(router.first);

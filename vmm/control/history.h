@@ -3,13 +3,13 @@
 #ifndef VMM_CONTROL_HISTORY_H
 #define VMM_CONTROL_HISTORY_H
 
-#include <pthread.h>
 #include <stdint.h>
 #include <time.h>
 
 #include <viommu/fault.h>
 
 #include "vmm/layout.h"
+#include "vmm/util/mutex.h"
 
 enum { FAULT_HISTORY = 64 };
 
@@ -19,11 +19,11 @@ struct fault_record {
 };
 
 struct fault_history {
-	pthread_mutex_t lock;
-	/* Guarded by lock; `total` faults were seen, the last of them are at (total - 1) % FAULT_HISTORY and before. */
-	struct fault_record ring[FAULT_HISTORY];
-	uint64_t total;
-	uint64_t by_slot[LAYOUT_PCI_SLOTS]; /* bus 0 */
+	struct mutex lock; /* innermost */
+	/* `total` faults were seen, the last of them are at (total - 1) % FAULT_HISTORY and before. */
+	struct fault_record ring[FAULT_HISTORY] GUARDED_BY(lock);
+	uint64_t total GUARDED_BY(lock);
+	uint64_t by_slot[LAYOUT_PCI_SLOTS] GUARDED_BY(lock); /* bus 0 */
 };
 
 void fault_history_init(struct fault_history *history);

@@ -218,15 +218,15 @@ static void run_dma(void *opaque)
 	struct edu *edu = opaque;
 	struct edu_dma dma;
 
-	pthread_mutex_lock(&edu->pci.lock);
+	mutex_take(&edu->pci.lock);
 	dma = edu->dma;
-	pthread_mutex_unlock(&edu->pci.lock);
+	mutex_drop(&edu->pci.lock);
 	perform(edu, &dma);
-	pthread_mutex_lock(&edu->pci.lock);
+	mutex_take(&edu->pci.lock);
 	edu->dma.command &= ~(uint64_t)EDU_DMA_RUN;
 	if (edu->dma.command & EDU_DMA_INTERRUPT)
 		raise_interrupt(edu, EDU_REASON_DMA);
-	pthread_mutex_unlock(&edu->pci.lock);
+	mutex_drop(&edu->pci.lock);
 }
 
 static void edu_destroy(struct pci_dev *pci)

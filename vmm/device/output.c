@@ -11,6 +11,7 @@
 
 #include "vmm/kvm/kick.h"
 #include "vmm/util/log.h"
+#include "vmm/util/mutex.h"
 
 enum {
 	QUEUE_SIZE = 65536,
@@ -26,14 +27,14 @@ struct output {
 	void (*moved)(void *opaque);
 	void *opaque;
 	pthread_t thread;
-	pthread_mutex_t lock; /* guards all below; nothing is called with it held */
+	struct mutex lock; /* innermost: nothing is called with it held */
 	pthread_cond_t work, room;
-	bool stop, abandon, dead;
-	bool stalled;    /* somebody waited in vain since the last progress */
-	bool was_full;   /* moved() is owed before the queue is empty */
-	bool told_stall; /* logged once */
-	size_t first, used;
-	uint8_t queue[QUEUE_SIZE];
+	bool stop GUARDED_BY(lock), abandon GUARDED_BY(lock), dead GUARDED_BY(lock);
+	bool stalled GUARDED_BY(lock);    /* somebody waited in vain since the last progress */
+	bool was_full GUARDED_BY(lock);   /* moved() is owed before the queue is empty */
+	bool told_stall GUARDED_BY(lock); /* logged once */
+	size_t first GUARDED_BY(lock), used GUARDED_BY(lock);
+	uint8_t queue[QUEUE_SIZE] GUARDED_BY(lock);
 };
 
 static struct timespec in_ms(clockid_t clock, long ms)
@@ -48,17 +49,17 @@ static struct timespec in_ms(clockid_t clock, long ms)
 }
 
 /* Wait for bytes. The first of them waits a moment for others: guests send them one by one. */
-static void wait_work_locked(struct output *output)
+static void wait_work_locked(struct output *output) REQUIRES(output->lock)
 {
 	struct timespec until;
 
 	if (output->used)
 		return;
 	while (!output->used && !output->stop)
-		pthread_cond_wait(&output->work, &output->lock);
+		mutex_wait(&output->lock, &output->work);
 	until = in_ms(CLOCK_MONOTONIC, GATHER_MS);
 	while (output->used < CHUNK && !output->stop)
-		if (pthread_cond_timedwait(&output->work, &output->lock, &until))
+		if (mutex_wait_until(&output->lock, &output->work, &until))
 			break;
 }
 
@@ -67,7 +68,7 @@ static size_t take_chunk(struct output *output, uint8_t *chunk)
 {
 	size_t count;
 
-	pthread_mutex_lock(&output->lock);
+	mutex_take(&output->lock);
 	wait_work_locked(output);
 	count = output->abandon ? 0 : output->used;
 	if (count > QUEUE_SIZE - output->first)
@@ -75,7 +76,7 @@ static size_t take_chunk(struct output *output, uint8_t *chunk)
 	if (count > CHUNK)
 		count = CHUNK;
 	memcpy(chunk, output->queue + output->first, count);
-	pthread_mutex_unlock(&output->lock);
+	mutex_drop(&output->lock);
 	return count;
 }
 
@@ -84,7 +85,7 @@ static void drop_chunk(struct output *output, size_t count)
 {
 	bool tell;
 
-	pthread_mutex_lock(&output->lock);
+	mutex_take(&output->lock);
 	output->first = (output->first + count) % QUEUE_SIZE;
 	output->used -= count;
 	output->stalled = false;
@@ -93,7 +94,7 @@ static void drop_chunk(struct output *output, size_t count)
 	if (tell)
 		output->was_full = false;
 	pthread_cond_broadcast(&output->room);
-	pthread_mutex_unlock(&output->lock);
+	mutex_drop(&output->lock);
 	if (tell)
 		output->moved(output->opaque);
 }
@@ -101,11 +102,11 @@ static void drop_chunk(struct output *output, size_t count)
 static void fail(struct output *output, int error)
 {
 	vmm_log("serial output is lost: %s", strerror(error));
-	pthread_mutex_lock(&output->lock);
+	mutex_take(&output->lock);
 	output->dead = true;
 	output->used = 0;
 	pthread_cond_broadcast(&output->room);
-	pthread_mutex_unlock(&output->lock);
+	mutex_drop(&output->lock);
 	output->moved(output->opaque);
 }
 
@@ -138,24 +139,30 @@ static void *writer_main(void *opaque)
 	return NULL;
 }
 
-int output_create(int fd, void (*moved)(void *opaque), void *opaque, struct output **out)
+static void init(struct output *output, int fd, void (*moved)(void *opaque), void *opaque) NO_OTHER_THREAD
 {
-	struct output *output = calloc(1, sizeof(*output));
 	pthread_condattr_t monotonic;
-	int error = 0;
 
-	if (!output)
-		return -ENOMEM;
 	output->fd = fd;
 	output->moved = moved;
 	output->opaque = opaque;
 	output->dead = fd < 0;
-	pthread_mutex_init(&output->lock, NULL);
+	mutex_init(&output->lock);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&output->work, &monotonic);
 	pthread_cond_init(&output->room, &monotonic);
 	pthread_condattr_destroy(&monotonic);
+}
+
+int output_create(int fd, void (*moved)(void *opaque), void *opaque, struct output **out)
+{
+	struct output *output = calloc(1, sizeof(*output));
+	int error = 0;
+
+	if (!output)
+		return -ENOMEM;
+	init(output, fd, moved, opaque);
 	if (fd >= 0)
 		error = kick_thread_create(&output->thread, "serial", writer_main, output);
 	if (error)
@@ -166,7 +173,7 @@ int output_create(int fd, void (*moved)(void *opaque), void *opaque, struct outp
 err_output:
 	pthread_cond_destroy(&output->room);
 	pthread_cond_destroy(&output->work);
-	pthread_mutex_destroy(&output->lock);
+	mutex_fini(&output->lock);
 	free(output);
 	return error;
 }
@@ -180,14 +187,14 @@ static bool joined_in(struct output *output, long ms)
 
 static size_t left(struct output *output, bool abandon)
 {
-	pthread_mutex_lock(&output->lock);
+	mutex_take(&output->lock);
 	output->stop = true;
 	output->abandon = abandon;
 	pthread_cond_signal(&output->work);
 
 	const size_t used = output->used;
 
-	pthread_mutex_unlock(&output->lock);
+	mutex_drop(&output->lock);
 	return used;
 }
 
@@ -214,11 +221,11 @@ void output_destroy(struct output *output)
 		end_thread(output);
 	pthread_cond_destroy(&output->room);
 	pthread_cond_destroy(&output->work);
-	pthread_mutex_destroy(&output->lock);
+	mutex_fini(&output->lock);
 	free(output);
 }
 
-static bool has_room_locked(struct output *output)
+static bool has_room_locked(struct output *output) REQUIRES(output->lock)
 {
 	if (output->used < QUEUE_SIZE || output->dead)
 		return true;
@@ -228,11 +235,11 @@ static bool has_room_locked(struct output *output)
 
 bool output_has_room(struct output *output)
 {
-	pthread_mutex_lock(&output->lock);
+	mutex_take(&output->lock);
 
 	const bool room = has_room_locked(output);
 
-	pthread_mutex_unlock(&output->lock);
+	mutex_drop(&output->lock);
 	return room;
 }
 
@@ -241,13 +248,13 @@ void output_wait(struct output *output)
 	const struct timespec until = in_ms(CLOCK_MONOTONIC, STALL_MS);
 	bool tell = false;
 
-	pthread_mutex_lock(&output->lock);
+	mutex_take(&output->lock);
 	while (!has_room_locked(output) && !output->stalled)
-		if (pthread_cond_timedwait(&output->room, &output->lock, &until))
+		if (mutex_wait_until(&output->lock, &output->room, &until))
 			output->stalled = !has_room_locked(output);
 	if (output->stalled && !output->told_stall)
 		tell = output->told_stall = true;
-	pthread_mutex_unlock(&output->lock);
+	mutex_drop(&output->lock);
 	if (tell)
 		vmm_log("serial output is stuck: the guest's is dropped until it moves");
 }
@@ -256,7 +263,7 @@ bool output_put(struct output *output, uint8_t byte)
 {
 	bool follows;
 
-	pthread_mutex_lock(&output->lock);
+	mutex_take(&output->lock);
 	if (output->used < QUEUE_SIZE && !output->dead) {
 		output->queue[(output->first + output->used) % QUEUE_SIZE] = byte;
 		/* The writer sleeps only on an empty queue. */
@@ -264,6 +271,6 @@ bool output_put(struct output *output, uint8_t byte)
 			pthread_cond_signal(&output->work);
 	}
 	follows = !output->dead;
-	pthread_mutex_unlock(&output->lock);
+	mutex_drop(&output->lock);
 	return follows;
 }

@@ -3,13 +3,13 @@
 #include "vmm/device/device.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "vmm/device/input.h"
 #include "vmm/device/output.h"
 #include "vmm/irqchip/irqchip.h"
 #include "vmm/layout.h"
+#include "vmm/util/mutex.h"
 
 enum {
 	REGISTERS = 8,
@@ -49,25 +49,26 @@ enum {
 	FIFO_SIZE = 64,
 };
 
-/* `lock` guards the registers and the FIFO. Order: lock -> output's lock, irqchip. */
+/* Lock order: serial.lock -> output's lock, irqchip. */
 struct serial {
 	struct bus *pio;
 	struct bus_range range;
 	struct irqchip *irqchip;
 	struct output *output;
 	struct input *input; /* NULL: none */
-	pthread_mutex_t lock;
-	uint8_t ier, lcr, mcr, scr, divisor[2];
-	bool fifo_enabled, overrun;
-	bool line;          /* of the interrupt, now */
-	bool burst;         /* bytes were written, and no register looked at since */
-	bool empty_pending; /* the transmitter ran empty, and nobody has looked yet */
-	bool input_waits;   /* input_resume() is owed when there is room */
-	uint8_t fifo[FIFO_SIZE];
-	unsigned fifo_first, fifo_used;
+	struct mutex lock;
+	uint8_t ier GUARDED_BY(lock), lcr GUARDED_BY(lock), mcr GUARDED_BY(lock), scr GUARDED_BY(lock);
+	uint8_t divisor[2] GUARDED_BY(lock);
+	bool fifo_enabled GUARDED_BY(lock), overrun GUARDED_BY(lock);
+	bool line GUARDED_BY(lock);          /* of the interrupt, now */
+	bool burst GUARDED_BY(lock);         /* bytes were written, and no register looked at since */
+	bool empty_pending GUARDED_BY(lock); /* the transmitter ran empty, and nobody has looked yet */
+	bool input_waits GUARDED_BY(lock);   /* input_resume() is owed when there is room */
+	uint8_t fifo[FIFO_SIZE] GUARDED_BY(lock);
+	unsigned fifo_first GUARDED_BY(lock), fifo_used GUARDED_BY(lock);
 };
 
-static uint8_t interrupt_id(const struct serial *s)
+static uint8_t interrupt_id(const struct serial *s) REQUIRES(s->lock)
 {
 	if (s->ier & IER_LINE && s->overrun)
 		return IIR_LINE;
@@ -78,7 +79,7 @@ static uint8_t interrupt_id(const struct serial *s)
 	return IIR_NONE;
 }
 
-static void update_line(struct serial *s)
+static void update_line(struct serial *s) REQUIRES(s->lock)
 {
 	const bool line = interrupt_id(s) != IIR_NONE;
 
@@ -89,12 +90,12 @@ static void update_line(struct serial *s)
 }
 
 /* Without request-to-send the guest is not ready: what came before its driver resets the FIFO would be lost. */
-static unsigned input_room(const struct serial *s)
+static unsigned input_room(const struct serial *s) REQUIRES(s->lock)
 {
 	return s->mcr & MCR_RTS && !(s->mcr & MCR_LOOP) ? FIFO_SIZE - s->fifo_used : 0;
 }
 
-static void update_input(struct serial *s)
+static void update_input(struct serial *s) REQUIRES(s->lock)
 {
 	if (!s->input_waits || !input_room(s))
 		return;
@@ -102,7 +103,7 @@ static void update_input(struct serial *s)
 	input_resume(s->input);
 }
 
-static void fifo_put(struct serial *s, uint8_t byte)
+static void fifo_put(struct serial *s, uint8_t byte) REQUIRES(s->lock)
 {
 	if (s->fifo_used == FIFO_SIZE)
 		s->overrun = true;
@@ -110,7 +111,7 @@ static void fifo_put(struct serial *s, uint8_t byte)
 		s->fifo[(s->fifo_first + s->fifo_used++) % FIFO_SIZE] = byte;
 }
 
-static uint8_t fifo_get(struct serial *s)
+static uint8_t fifo_get(struct serial *s) REQUIRES(s->lock)
 {
 	uint8_t byte;
 
@@ -126,7 +127,7 @@ static uint8_t fifo_get(struct serial *s)
  * A byte leaves at once, yet the interrupt line does not go up again for each of a burst: it does when the driver looks
  * at a register (end_burst()), or when all bytes have left.
  */
-static void write_data(struct serial *s, uint8_t value)
+static void write_data(struct serial *s, uint8_t value) REQUIRES(s->lock)
 {
 	s->empty_pending = false;
 	update_line(s);
@@ -137,7 +138,7 @@ static void write_data(struct serial *s, uint8_t value)
 }
 
 /* The driver has written all that it wants for now. With a full queue it must wait for output_moved_cb(). */
-static void end_burst(struct serial *s)
+static void end_burst(struct serial *s) REQUIRES(s->lock)
 {
 	if (!s->burst || !output_has_room(s->output))
 		return;
@@ -145,7 +146,7 @@ static void end_burst(struct serial *s)
 	s->empty_pending = true;
 }
 
-static void write_ier(struct serial *s, uint8_t value)
+static void write_ier(struct serial *s, uint8_t value) REQUIRES(s->lock)
 {
 	const bool asks = value & IER_EMPTY && !(s->ier & IER_EMPTY);
 
@@ -154,7 +155,7 @@ static void write_ier(struct serial *s, uint8_t value)
 		s->empty_pending = true;
 }
 
-static void write_fcr(struct serial *s, uint8_t value)
+static void write_fcr(struct serial *s, uint8_t value) REQUIRES(s->lock)
 {
 	const bool enable = value & FCR_ENABLE;
 
@@ -163,7 +164,7 @@ static void write_fcr(struct serial *s, uint8_t value)
 	s->fifo_enabled = enable;
 }
 
-static void write_register(struct serial *s, unsigned reg, uint8_t value)
+static void write_register(struct serial *s, unsigned reg, uint8_t value) REQUIRES(s->lock)
 {
 	if (s->lcr & LCR_DIVISOR && reg <= REG_IER) {
 		s->divisor[reg] = value;
@@ -193,7 +194,7 @@ static void write_register(struct serial *s, unsigned reg, uint8_t value)
 	}
 }
 
-static uint8_t read_iir(struct serial *s)
+static uint8_t read_iir(struct serial *s) REQUIRES(s->lock)
 {
 	const uint8_t id = interrupt_id(s);
 
@@ -202,7 +203,7 @@ static uint8_t read_iir(struct serial *s)
 	return id | (s->fifo_enabled ? IIR_FIFO : 0);
 }
 
-static uint8_t read_lsr(struct serial *s)
+static uint8_t read_lsr(struct serial *s) REQUIRES(s->lock)
 {
 	uint8_t value = output_has_room(s->output) ? LSR_EMPTY : 0;
 
@@ -215,7 +216,7 @@ static uint8_t read_lsr(struct serial *s)
 }
 
 /* In loop-back the modem's inputs are our own outputs; else a terminal is always there. */
-static uint8_t read_msr(const struct serial *s)
+static uint8_t read_msr(const struct serial *s) REQUIRES(s->lock)
 {
 	if (!(s->mcr & MCR_LOOP))
 		return MSR_CTS | MSR_DSR | MSR_CARRIER;
@@ -223,7 +224,7 @@ static uint8_t read_msr(const struct serial *s)
 	       (s->mcr & MCR_OUT1 ? MSR_RING : 0) | (s->mcr & MCR_OUT2 ? MSR_CARRIER : 0);
 }
 
-static uint8_t read_register(struct serial *s, unsigned reg)
+static uint8_t read_register(struct serial *s, unsigned reg) REQUIRES(s->lock)
 {
 	if (s->lcr & LCR_DIVISOR && reg <= REG_IER)
 		return s->divisor[reg];
@@ -253,13 +254,13 @@ static uint64_t serial_read(void *opaque, uint64_t offset, unsigned size)
 	struct serial *s = opaque;
 	uint64_t value = 0;
 
-	pthread_mutex_lock(&s->lock);
+	mutex_take(&s->lock);
 	end_burst(s);
 	for (unsigned i = 0; i < size; i++)
 		value |= (uint64_t)read_register(s, (offset + i) % REGISTERS) << 8 * i;
 	update_line(s);
 	update_input(s);
-	pthread_mutex_unlock(&s->lock);
+	mutex_drop(&s->lock);
 	return value;
 }
 
@@ -270,12 +271,12 @@ static void serial_write(void *opaque, uint64_t offset, uint64_t value, unsigned
 	/* Before the lock: the writer's thread takes it, too, when there is room again. */
 	if (offset == REG_DATA)
 		output_wait(s->output);
-	pthread_mutex_lock(&s->lock);
+	mutex_take(&s->lock);
 	for (unsigned i = 0; i < size; i++)
 		write_register(s, (offset + i) % REGISTERS, (uint8_t)(value >> 8 * i));
 	update_line(s);
 	update_input(s);
-	pthread_mutex_unlock(&s->lock);
+	mutex_drop(&s->lock);
 }
 
 static const struct bus_ops serial_bus_ops = {.read = serial_read, .write = serial_write};
@@ -284,23 +285,23 @@ static void output_moved_cb(void *opaque)
 {
 	struct serial *s = opaque;
 
-	pthread_mutex_lock(&s->lock);
+	mutex_take(&s->lock);
 	s->burst = false;
 	s->empty_pending = true;
 	update_line(s);
-	pthread_mutex_unlock(&s->lock);
+	mutex_drop(&s->lock);
 }
 
 static size_t input_room_cb(void *opaque)
 {
 	struct serial *s = opaque;
 
-	pthread_mutex_lock(&s->lock);
+	mutex_take(&s->lock);
 
 	const size_t room = input_room(s);
 
 	s->input_waits = !room;
-	pthread_mutex_unlock(&s->lock);
+	mutex_drop(&s->lock);
 	return room;
 }
 
@@ -309,11 +310,11 @@ static void input_take_cb(void *opaque, const uint8_t *bytes, size_t count)
 {
 	struct serial *s = opaque;
 
-	pthread_mutex_lock(&s->lock);
+	mutex_take(&s->lock);
 	for (size_t i = 0; i < count; i++)
 		fifo_put(s, bytes[i]);
 	update_line(s);
-	pthread_mutex_unlock(&s->lock);
+	mutex_drop(&s->lock);
 }
 
 static const struct input_ops input_ops = {.room = input_room_cb, .take = input_take_cb};
@@ -334,7 +335,7 @@ int serial_create(struct bus *pio, struct irqchip *irqchip, struct loop *loop, i
 		.ops = &serial_bus_ops,
 		.opaque = s,
 	};
-	pthread_mutex_init(&s->lock, NULL);
+	mutex_init(&s->lock);
 	error = output_create(out_fd, output_moved_cb, s, &s->output);
 	if (error)
 		goto err_serial;
@@ -342,7 +343,9 @@ int serial_create(struct bus *pio, struct irqchip *irqchip, struct loop *loop, i
 		error = input_create(loop, in_fd, &input_ops, s, &s->input);
 	if (error)
 		goto err_output;
+	mutex_take(&s->lock); /* the output's thread knows us */
 	s->input_waits = s->input;
+	mutex_drop(&s->lock);
 	error = bus_add(pio, &s->range);
 	if (error)
 		goto err_input;
@@ -355,7 +358,7 @@ err_input:
 err_output:
 	output_destroy(s->output);
 err_serial:
-	pthread_mutex_destroy(&s->lock);
+	mutex_fini(&s->lock);
 	free(s);
 	return error;
 }
@@ -366,6 +369,6 @@ void serial_destroy(struct serial *s)
 	if (s->input)
 		input_destroy(s->input);
 	output_destroy(s->output);
-	pthread_mutex_destroy(&s->lock);
+	mutex_fini(&s->lock);
 	free(s);
 }

@@ -3,7 +3,6 @@
 #include "vmm/irqchip/irqchip.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "vmm/irqchip/ioapic.h"
@@ -12,15 +11,16 @@
 #include "vmm/kvm/kvm.h"
 #include "vmm/layout.h"
 #include "vmm/util/bus.h"
+#include "vmm/util/mutex.h"
 
-/* `lock` guards the IOAPIC; taken before those of routes. */
+/* Lock order: irqchip.lock -> irq_router.lock -> irq_route.lock -> routes.lock. */
 struct irqchip {
 	struct bus *mmio;
 	struct bus_range range;
 	struct irq_router router;
 	struct irq_route *pins[LAYOUT_IOAPIC_PINS];
-	pthread_mutex_t lock;
-	struct ioapic ioapic;
+	struct mutex lock;
+	struct ioapic ioapic GUARDED_BY(lock);
 };
 
 static bool deliver_cb(void *opaque, unsigned pin)
@@ -45,11 +45,11 @@ static uint64_t chip_read(void *opaque, uint64_t offset, unsigned size)
 	struct irqchip *chip = opaque;
 
 	(void)size;
-	pthread_mutex_lock(&chip->lock);
+	mutex_take(&chip->lock);
 
 	const uint32_t value = ioapic_read(&chip->ioapic, offset);
 
-	pthread_mutex_unlock(&chip->lock);
+	mutex_drop(&chip->lock);
 	return value;
 }
 
@@ -58,9 +58,9 @@ static void chip_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
 	struct irqchip *chip = opaque;
 
 	(void)size;
-	pthread_mutex_lock(&chip->lock);
+	mutex_take(&chip->lock);
 	ioapic_write(&chip->ioapic, offset, (uint32_t)value);
-	pthread_mutex_unlock(&chip->lock);
+	mutex_drop(&chip->lock);
 }
 
 static const struct bus_ops chip_bus_ops = {.read = chip_read, .write = chip_write};
@@ -106,7 +106,7 @@ int irqchip_create(struct kvm *kvm, struct bus *mmio, struct irqchip **out)
 		return -ENOMEM;
 	chip->mmio = mmio;
 	init_range(chip);
-	pthread_mutex_init(&chip->lock, NULL);
+	mutex_init(&chip->lock);
 	ioapic_init(&chip->ioapic, &ioapic_ops, chip);
 	error = irq_router_init(&chip->router, kvm->vm);
 	if (error)
@@ -125,7 +125,7 @@ err_pins:
 err_router:
 	irq_router_fini(&chip->router);
 err_chip:
-	pthread_mutex_destroy(&chip->lock);
+	mutex_fini(&chip->lock);
 	free(chip);
 	return error;
 }
@@ -135,7 +135,7 @@ void irqchip_destroy(struct irqchip *chip)
 	bus_remove(chip->mmio, &chip->range);
 	destroy_pins(chip);
 	irq_router_fini(&chip->router);
-	pthread_mutex_destroy(&chip->lock);
+	mutex_fini(&chip->lock);
 	free(chip);
 }
 
@@ -177,14 +177,14 @@ void irq_set_pin(struct irqchip *chip, unsigned gsi, bool level)
 {
 	if (gsi >= LAYOUT_IOAPIC_PINS)
 		return;
-	pthread_mutex_lock(&chip->lock);
+	mutex_take(&chip->lock);
 	ioapic_set_line(&chip->ioapic, gsi, level);
-	pthread_mutex_unlock(&chip->lock);
+	mutex_drop(&chip->lock);
 }
 
 void irq_eoi(struct irqchip *chip, uint8_t vector)
 {
-	pthread_mutex_lock(&chip->lock);
+	mutex_take(&chip->lock);
 	ioapic_eoi(&chip->ioapic, vector);
-	pthread_mutex_unlock(&chip->lock);
+	mutex_drop(&chip->lock);
 }

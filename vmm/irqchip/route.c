@@ -18,8 +18,8 @@ static int pass(const struct msi_message *in, struct msi_message *out)
 	return 0;
 }
 
-/* Ask what becomes of the message. route->lock held. Is the answer another one than before? */
-static bool resolve(struct irq_route *route, bool report)
+/* Ask what becomes of the message. Is the answer another one than before? */
+static bool resolve(struct irq_route *route, bool report) REQUIRES(route->lock)
 {
 	struct irq_router *router = route->router;
 	const struct irq_remapper *remapper = &router->remapper;
@@ -42,10 +42,10 @@ static bool resolve(struct irq_route *route, bool report)
 }
 
 /*
- * Bring KVM's table and the eventfd in line with the outcome. route->lock held. A route without a message keeps its entry:
+ * Bring KVM's table and the eventfd in line with the outcome. A route without a message keeps its entry:
  * no eventfd is bound to it, and when the same message comes back, as it does after masking, nothing has to change.
  */
-static void publish(struct irq_route *route)
+static void publish(struct irq_route *route) REQUIRES(route->lock)
 {
 	struct routes *table = &route->router->table;
 
@@ -62,7 +62,7 @@ static void add_to_list(struct irq_route *route)
 {
 	struct irq_router *router = route->router;
 
-	pthread_mutex_lock(&router->lock);
+	mutex_take(&router->lock);
 	if (!route->listed) {
 		route->listed = true;
 		route->previous = NULL;
@@ -71,14 +71,14 @@ static void add_to_list(struct irq_route *route)
 			route->next->previous = route;
 		router->first = route;
 	}
-	pthread_mutex_unlock(&router->lock);
+	mutex_drop(&router->lock);
 }
 
 static void remove_from_list(struct irq_route *route)
 {
 	struct irq_router *router = route->router;
 
-	pthread_mutex_lock(&router->lock);
+	mutex_take(&router->lock);
 	if (route->listed) {
 		route->listed = false;
 		if (route->next)
@@ -88,10 +88,10 @@ static void remove_from_list(struct irq_route *route)
 		else
 			router->first = route->next;
 	}
-	pthread_mutex_unlock(&router->lock);
+	mutex_drop(&router->lock);
 }
 
-int irq_route_create(struct irq_router *router, uint16_t requester, struct irq_route **out)
+int irq_route_create(struct irq_router *router, uint16_t requester, struct irq_route **out) NO_OTHER_THREAD
 {
 	struct irq_route *route = calloc(1, sizeof(*route));
 
@@ -102,7 +102,7 @@ int irq_route_create(struct irq_router *router, uint16_t requester, struct irq_r
 	route->gsi = -1;
 	route->fd = -1;
 	route->index = IRQ_NO_INDEX;
-	pthread_mutex_init(&route->lock, NULL);
+	mutex_init(&route->lock);
 	*out = route;
 	return 0;
 }
@@ -113,7 +113,7 @@ void irq_route_destroy(struct irq_route *route)
 		return;
 	irq_route_clear(route);
 	irq_route_fini_fd(route);
-	pthread_mutex_destroy(&route->lock);
+	mutex_fini(&route->lock);
 	free(route);
 }
 
@@ -127,7 +127,7 @@ void irq_route_set_requester(struct irq_route *route, uint16_t requester)
 	route->requester = requester;
 }
 
-static bool has_message(const struct irq_route *route, struct msi_message message)
+static bool has_message(const struct irq_route *route, struct msi_message message) REQUIRES(route->lock)
 {
 	return route->on && route->message.address == message.address && route->message.data == message.data;
 }
@@ -138,7 +138,7 @@ void irq_route_set(struct irq_route *route, struct msi_message message)
 	bool changes;
 
 	add_to_list(route);
-	pthread_mutex_lock(&route->lock);
+	mutex_take(&route->lock);
 	changes = !has_message(route, message);
 	if (changes) {
 		route->on = true;
@@ -146,19 +146,19 @@ void irq_route_set(struct irq_route *route, struct msi_message message)
 		resolve(route, false);
 		publish(route);
 	}
-	pthread_mutex_unlock(&route->lock);
+	mutex_drop(&route->lock);
 	if (changes)
 		irq_router_commit(route->router);
 }
 
 void irq_route_clear(struct irq_route *route)
 {
-	pthread_mutex_lock(&route->lock);
+	mutex_take(&route->lock);
 	route->on = false;
 	route->resolved = false;
 	route->index = IRQ_NO_INDEX;
 	publish(route);
-	pthread_mutex_unlock(&route->lock);
+	mutex_drop(&route->lock);
 	remove_from_list(route);
 }
 
@@ -184,9 +184,9 @@ bool irq_route_raise(struct irq_route *route)
 {
 	bool sent, changed;
 
-	pthread_mutex_lock(&route->lock);
+	mutex_take(&route->lock);
 	sent = irq_route_raise_locked(route, &changed);
-	pthread_mutex_unlock(&route->lock);
+	mutex_drop(&route->lock);
 	if (changed)
 		irq_router_commit(route->router);
 	return sent;

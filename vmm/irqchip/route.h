@@ -9,12 +9,12 @@
 #ifndef VMM_IRQ_ROUTE_H
 #define VMM_IRQ_ROUTE_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
 #include "vmm/irqchip/irqchip.h"
 #include "vmm/irqchip/routes.h"
+#include "vmm/util/mutex.h"
 
 struct irq_route;
 struct loop;
@@ -51,8 +51,8 @@ struct irq_router {
 	int vm;
 	struct irq_remapper remapper; /* ops NULL: messages pass as they are; set before the guest runs */
 	struct routes table;
-	pthread_mutex_t lock; /* guards the list: routes with a message; taken before a route's own lock */
-	struct irq_route *first;
+	struct mutex lock;                        /* taken before a route's own */
+	struct irq_route *first GUARDED_BY(lock); /* the list of routes with a message */
 	atomic_bool binds_due; /* a route waits for the commit after which its eventfd may be bound */
 	_Atomic uint64_t changed, resolved, invalidations, blocked;
 };

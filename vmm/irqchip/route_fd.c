@@ -17,12 +17,12 @@
 #include "vmm/kvm/irq.h"
 #include "vmm/util/log.h"
 
-static bool wants_kvm(const struct irq_route *route)
+static bool wants_kvm(const struct irq_route *route) REQUIRES(route->lock)
 {
 	return route->on && route->resolved && !route->unbindable;
 }
 
-static bool wants_loop(const struct irq_route *route)
+static bool wants_loop(const struct irq_route *route) REQUIRES(route->lock)
 {
 	return route->on && !wants_kvm(route);
 }
@@ -68,10 +68,10 @@ static void serve_signal(void *opaque, uint32_t events)
 	bool changed = false;
 
 	(void)events;
-	pthread_mutex_lock(&route->lock);
+	mutex_take(&route->lock);
 	if (route->on && !viommu_event_take(route->fd))
 		irq_route_raise_locked(route, &changed);
-	pthread_mutex_unlock(&route->lock);
+	mutex_drop(&route->lock);
 	if (changed)
 		irq_router_commit(route->router);
 }
@@ -81,9 +81,9 @@ static void update_watch(void *opaque)
 	struct irq_route *route = opaque;
 	bool wanted;
 
-	pthread_mutex_lock(&route->lock);
+	mutex_take(&route->lock);
 	wanted = wants_loop(route);
-	pthread_mutex_unlock(&route->lock);
+	mutex_drop(&route->lock);
 	if (wanted == route->watched)
 		return;
 	route->watched = wanted;
@@ -107,7 +107,7 @@ int irq_route_fd(struct irq_route *route, struct loop *loop)
 		close(fd);
 		return gsi;
 	}
-	pthread_mutex_lock(&route->lock);
+	mutex_take(&route->lock);
 	route->gsi = gsi;
 	route->fd = fd;
 	route->loop = loop;
@@ -116,7 +116,7 @@ int irq_route_fd(struct irq_route *route, struct loop *loop)
 	if (route->on && route->resolved)
 		routes_set(&route->router->table, (unsigned)gsi, route->target);
 	irq_route_update_fd(route);
-	pthread_mutex_unlock(&route->lock);
+	mutex_drop(&route->lock);
 	irq_router_commit(route->router);
 	return fd;
 }
@@ -137,8 +137,8 @@ bool irq_route_pending(struct irq_route *route)
 	struct pollfd poll_fd = {.fd = route->fd, .events = POLLIN};
 	bool on;
 
-	pthread_mutex_lock(&route->lock);
+	mutex_take(&route->lock);
 	on = route->on;
-	pthread_mutex_unlock(&route->lock);
+	mutex_drop(&route->lock);
 	return !on && route->fd >= 0 && poll(&poll_fd, 1, 0) == 1;
 }

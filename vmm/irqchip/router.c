@@ -9,37 +9,37 @@ int irq_router_init(struct irq_router *router, int vm)
 {
 	memset(router, 0, sizeof(*router));
 	router->vm = vm;
-	pthread_mutex_init(&router->lock, NULL);
+	mutex_init(&router->lock);
 	return routes_init(&router->table, vm);
 }
 
 void irq_router_fini(struct irq_router *router)
 {
 	routes_fini(&router->table);
-	pthread_mutex_destroy(&router->lock);
+	mutex_fini(&router->lock);
 }
 
 void irq_router_invalidate(struct irq_router *router, uint32_t first, uint32_t last)
 {
 	atomic_fetch_add_explicit(&router->invalidations, 1, memory_order_relaxed);
-	pthread_mutex_lock(&router->lock);
+	mutex_take(&router->lock);
 	for (struct irq_route *route = router->first; route; route = route->next) {
-		pthread_mutex_lock(&route->lock);
+		mutex_take(&route->lock);
 		irq_route_refresh(route, first, last);
-		pthread_mutex_unlock(&route->lock);
+		mutex_drop(&route->lock);
 	}
-	pthread_mutex_unlock(&router->lock);
+	mutex_drop(&router->lock);
 }
 
 static void bind_all(struct irq_router *router)
 {
-	pthread_mutex_lock(&router->lock);
+	mutex_take(&router->lock);
 	for (struct irq_route *route = router->first; route; route = route->next) {
-		pthread_mutex_lock(&route->lock);
+		mutex_take(&route->lock);
 		irq_route_bind_fd(route);
-		pthread_mutex_unlock(&route->lock);
+		mutex_drop(&route->lock);
 	}
-	pthread_mutex_unlock(&router->lock);
+	mutex_drop(&router->lock);
 }
 
 /* An eventfd is bound only once its route is in the table: a signal that waits in it would be lost otherwise. */

@@ -9,20 +9,20 @@
 #include "vmm/kvm/irq.h"
 #include "vmm/layout.h"
 
-int routes_init(struct routes *routes, int vm)
+int routes_init(struct routes *routes, int vm) NO_OTHER_THREAD
 {
 	memset(routes, 0, sizeof(*routes));
 	routes->vm = vm;
 	routes->table = calloc(1, sizeof(*routes->table) + ROUTES_MAX * sizeof(routes->table->entries[0]));
 	if (!routes->table)
 		return -ENOMEM;
-	pthread_mutex_init(&routes->lock, NULL);
+	mutex_init(&routes->lock);
 	return 0;
 }
 
-void routes_fini(struct routes *routes)
+void routes_fini(struct routes *routes) NO_OTHER_THREAD
 {
-	pthread_mutex_destroy(&routes->lock);
+	mutex_fini(&routes->lock);
 	free(routes->table);
 }
 
@@ -30,17 +30,17 @@ int routes_take(struct routes *routes)
 {
 	int gsi = -ENOSPC;
 
-	pthread_mutex_lock(&routes->lock);
+	mutex_take(&routes->lock);
 	for (unsigned i = LAYOUT_IOAPIC_PINS; i < ROUTES_MAX && gsi < 0; i++)
 		if (!routes->gsi[i].taken)
 			gsi = (int)i;
 	if (gsi >= 0)
 		routes->gsi[gsi].taken = true;
-	pthread_mutex_unlock(&routes->lock);
+	mutex_drop(&routes->lock);
 	return gsi;
 }
 
-static void clear_locked(struct routes *routes, unsigned gsi)
+static void clear_locked(struct routes *routes, unsigned gsi) REQUIRES(routes->lock)
 {
 	routes->changed |= routes->gsi[gsi].used;
 	routes->gsi[gsi].used = false;
@@ -48,10 +48,10 @@ static void clear_locked(struct routes *routes, unsigned gsi)
 
 void routes_put(struct routes *routes, unsigned gsi)
 {
-	pthread_mutex_lock(&routes->lock);
+	mutex_take(&routes->lock);
 	clear_locked(routes, gsi);
 	routes->gsi[gsi].taken = false;
-	pthread_mutex_unlock(&routes->lock);
+	mutex_drop(&routes->lock);
 }
 
 static bool same_message(struct msi_message a, struct msi_message b)
@@ -61,19 +61,19 @@ static bool same_message(struct msi_message a, struct msi_message b)
 
 void routes_set(struct routes *routes, unsigned gsi, struct msi_message message)
 {
-	pthread_mutex_lock(&routes->lock);
+	mutex_take(&routes->lock);
 	if (!routes->gsi[gsi].used || !same_message(routes->gsi[gsi].message, message))
 		routes->changed = true;
 	routes->gsi[gsi].used = true;
 	routes->gsi[gsi].message = message;
-	pthread_mutex_unlock(&routes->lock);
+	mutex_drop(&routes->lock);
 }
 
 void routes_clear(struct routes *routes, unsigned gsi)
 {
-	pthread_mutex_lock(&routes->lock);
+	mutex_take(&routes->lock);
 	clear_locked(routes, gsi);
-	pthread_mutex_unlock(&routes->lock);
+	mutex_drop(&routes->lock);
 }
 
 static struct kvm_irq_routing_entry make_entry(unsigned gsi, struct msi_message message)
@@ -90,7 +90,7 @@ static struct kvm_irq_routing_entry make_entry(unsigned gsi, struct msi_message 
 	};
 }
 
-static int commit_locked(struct routes *routes)
+static int commit_locked(struct routes *routes) REQUIRES(routes->lock)
 {
 	struct kvm_irq_routing *table = routes->table;
 	int error;
@@ -109,10 +109,10 @@ int routes_commit(struct routes *routes)
 {
 	int error = 0;
 
-	pthread_mutex_lock(&routes->lock);
+	mutex_take(&routes->lock);
 	if (routes->changed)
 		error = commit_locked(routes);
-	pthread_mutex_unlock(&routes->lock);
+	mutex_drop(&routes->lock);
 	return error;
 }
 
@@ -120,8 +120,8 @@ uint64_t routes_commits(struct routes *routes)
 {
 	uint64_t commits;
 
-	pthread_mutex_lock(&routes->lock);
+	mutex_take(&routes->lock);
 	commits = routes->commits;
-	pthread_mutex_unlock(&routes->lock);
+	mutex_drop(&routes->lock);
 	return commits;
 }

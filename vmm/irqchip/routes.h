@@ -6,27 +6,27 @@
 #ifndef VMM_ROUTES_H
 #define VMM_ROUTES_H
 
-#include <pthread.h>
 #include <stdbool.h>
 
 #include "vmm/irqchip/irqchip.h"
+#include "vmm/util/mutex.h"
 
 enum { ROUTES_MAX = 1024 };
 
 struct kvm_irq_routing;
 
-/* The innermost lock: nothing but KVM is called with it held. It guards all but vm. */
+/* The innermost lock: nothing but KVM is called with it held. */
 struct routes {
 	int vm;
-	pthread_mutex_t lock;
-	bool changed;
-	uint64_t commits; /* ioctls that were made */
+	struct mutex lock;
+	bool changed GUARDED_BY(lock);
+	uint64_t commits GUARDED_BY(lock); /* ioctls that were made */
 	struct {
 		bool taken; /* somebody's, by routes_take() */
 		bool used;
 		struct msi_message message;
-	} gsi[ROUTES_MAX];
-	struct kvm_irq_routing *table; /* room for all, so that a commit allocates nothing */
+	} gsi[ROUTES_MAX] GUARDED_BY(lock);
+	struct kvm_irq_routing *table GUARDED_BY(lock); /* room for all, so that a commit allocates nothing */
 };
 
 /* Errors: -ENOMEM. */

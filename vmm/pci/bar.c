@@ -43,9 +43,9 @@ static uint64_t on_bus_read(void *opaque, uint64_t offset, unsigned size)
 	struct pci_dev *dev = bar->dev;
 	uint64_t value;
 
-	pthread_mutex_lock(&dev->lock);
+	mutex_take(&dev->lock);
 	value = pci_bar_read(dev, (unsigned)(bar - dev->bars), offset, size);
-	pthread_mutex_unlock(&dev->lock);
+	mutex_drop(&dev->lock);
 	return value;
 }
 
@@ -54,9 +54,9 @@ static void on_bus_write(void *opaque, uint64_t offset, uint64_t value, unsigned
 	struct pci_bar *bar = opaque;
 	struct pci_dev *dev = bar->dev;
 
-	pthread_mutex_lock(&dev->lock);
+	mutex_take(&dev->lock);
 	pci_bar_write(dev, (unsigned)(bar - dev->bars), offset, value, size);
-	pthread_mutex_unlock(&dev->lock);
+	mutex_drop(&dev->lock);
 }
 
 static const struct bus_ops bar_ops = {.read = on_bus_read, .write = on_bus_write};
@@ -164,11 +164,11 @@ void pci_bars_withdraw(struct pci_dev *dev)
 	for (struct pci_bar *bar = dev->bars; bar < dev->bars + PCI_BARS; bar++) {
 		bool mapped;
 
-		pthread_mutex_lock(&dev->lock);
+		mutex_take(&dev->lock);
 		mapped = bar->mapped;
 		if (mapped)
 			prepare_unmap(bar);
-		pthread_mutex_unlock(&dev->lock);
+		mutex_drop(&dev->lock);
 		/* Also where it was taken away by the guest: the handlers of that time may still run. */
 		if (bar->size)
 			bus_remove(dev->root->config.mmio, &bar->range);
@@ -177,7 +177,7 @@ void pci_bars_withdraw(struct pci_dev *dev)
 
 /* Where a BAR that is in the way of first..last ends. */
 static bool find_conflict(const struct pci_root *root, const struct pci_dev *dev, uint64_t first, uint64_t last,
-			  uint64_t *end)
+			  uint64_t *end) REQUIRES(root->lock)
 {
 	for (unsigned i = 0; i <= LAYOUT_PCI_SLOTS; i++) {
 		const struct pci_dev *other = i < LAYOUT_PCI_SLOTS ? root->slots[i] : dev;
@@ -195,7 +195,7 @@ static bool find_conflict(const struct pci_root *root, const struct pci_dev *dev
 }
 
 static int find_place(const struct pci_root *root, const struct pci_bar *bar, const struct window *window,
-		      uint64_t *out)
+		      uint64_t *out) REQUIRES(root->lock)
 {
 	uint64_t first = window->first, end;
 
@@ -211,7 +211,7 @@ static int find_place(const struct pci_root *root, const struct pci_bar *bar, co
 	return 0;
 }
 
-static int place_bar(const struct pci_root *root, struct pci_bar *bar)
+static int place_bar(const struct pci_root *root, struct pci_bar *bar) REQUIRES(root->lock)
 {
 	const struct window high = window64(root);
 	const unsigned at = bar_register(bar);

@@ -15,12 +15,12 @@ uint64_t pci_config_read(struct pci_dev *dev, unsigned offset, unsigned size)
 
 	if (offset >= PCI_CONFIG_SIZE || size > PCI_CONFIG_SIZE - offset)
 		return UINT64_MAX;
-	pthread_mutex_lock(&dev->lock);
+	mutex_take(&dev->lock);
 	if (dev->ops->config_access)
 		dev->ops->config_access(dev, offset, size, false);
 	for (unsigned i = 0; i < size; i++)
 		value |= (uint64_t)dev->config[offset + i] << (8 * i);
-	pthread_mutex_unlock(&dev->lock);
+	mutex_drop(&dev->lock);
 	return value;
 }
 
@@ -58,11 +58,11 @@ void pci_config_write(struct pci_dev *dev, unsigned offset, uint64_t value, unsi
 
 	if (offset >= PCI_CONFIG_SIZE || size > PCI_CONFIG_SIZE - offset)
 		return;
-	pthread_mutex_lock(&dev->lock);
+	mutex_take(&dev->lock);
 	master = pci_bus_master(dev);
 	for (unsigned i = 0; i < size; i++)
 		write_byte(dev, offset + i, (uint8_t)(value >> (8 * i)));
 	perform_effects(dev, offset, size);
 	pci_master_update(dev, master);
-	pthread_mutex_unlock(&dev->lock);
+	mutex_drop(&dev->lock);
 }

@@ -74,7 +74,7 @@ static void add_express(struct pci_dev *dev)
 
 int pci_dev_init(struct pci_dev *dev, const struct pci_ops *ops, const struct pci_ids *ids)
 {
-	int ret = -pthread_mutex_init(&dev->lock, NULL);
+	int ret = mutex_init(&dev->lock);
 
 	if (ret)
 		return ret;
@@ -90,7 +90,7 @@ void pci_dev_fini(struct pci_dev *dev)
 {
 	irq_route_destroy(dev->msi_route);
 	pci_msix_fini(dev);
-	pthread_mutex_destroy(&dev->lock);
+	mutex_fini(&dev->lock);
 }
 
 uint8_t pci_add_capability(struct pci_dev *dev, uint8_t id, const void *body, uint8_t size)

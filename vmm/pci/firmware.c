@@ -46,17 +46,18 @@ static int enable_memory(struct pci_dev *dev)
 {
 	int err = 0;
 
-	pthread_mutex_lock(&dev->lock);
+	mutex_take(&dev->lock);
 	if (has_bar(dev)) {
 		pci_set16(dev->config, PCI_COMMAND, pci_get16(dev, PCI_COMMAND) | PCI_COMMAND_MEMORY);
 		pci_bars_update(dev);
 		err = all_mapped(dev) ? 0 : -ENOMEM;
 	}
-	pthread_mutex_unlock(&dev->lock);
+	mutex_drop(&dev->lock);
 	return err;
 }
 
-int pci_firmware_setup(struct pci_root *root)
+/* No vCPU runs yet, and the slots do not change. */
+int pci_firmware_setup(struct pci_root *root) NO_OTHER_THREAD
 {
 	int err = 0;
 

@@ -7,18 +7,18 @@
 
 #include "vmm/layout.h"
 #include "vmm/pci/pci.h"
+#include "vmm/util/mutex.h"
 
 struct pci_root {
 	struct pci_root_config config;
 	struct bus_range ecam, ports;
 	_Atomic uint32_t config_address; /* the register at LAYOUT_PORT_PCI */
 	struct pci_dev bridge;
-	/* Guards slots: looked up by vCPUs, changed by pci_root_add(). Taken before any pci_dev.lock, never around one. */
-	pthread_mutex_t lock;
-	struct pci_dev *slots[LAYOUT_PCI_SLOTS];
-	/* Guards intx_users: for each INTx pin the slots that hold it up. Taken inside of pci_dev.lock. */
-	pthread_mutex_t intx_lock;
-	uint32_t intx_users[LAYOUT_INTX_PINS];
+	/* vCPUs look slots up, pci_root_add() changes them. Taken before any pci_dev.lock, never around one. */
+	struct mutex lock;
+	struct pci_dev *slots[LAYOUT_PCI_SLOTS] GUARDED_BY(lock);
+	struct mutex intx_lock;                                      /* taken inside of pci_dev.lock */
+	uint32_t intx_users[LAYOUT_INTX_PINS] GUARDED_BY(intx_lock); /* for each pin the slots that hold it up */
 };
 
 /* Little-endian fields of config space, without effects. */
@@ -30,8 +30,8 @@ void pci_set32(uint8_t *space, unsigned offset, uint32_t value);
 /* Put the BARs where config space says, or take them away. */
 void pci_bars_update(struct pci_dev *dev);
 
-/* Find addresses for the BARs of a device that is not on the root yet. root->lock held, dev->lock not. -ENOSPC. */
-int pci_bars_place(struct pci_root *root, struct pci_dev *dev);
+/* Find addresses for the BARs of a device that is not on the root yet. dev->lock not held. -ENOSPC. */
+int pci_bars_place(struct pci_root *root, struct pci_dev *dev) REQUIRES(root->lock);
 
 /* Take all BARs away and wait for accesses that are under way. Not from a handler, dev->lock not held. */
 void pci_bars_withdraw(struct pci_dev *dev);

@@ -26,10 +26,10 @@ static void drive(struct pci_root *root, unsigned slot, bool level)
 	const unsigned gsi = LAYOUT_INTX_GSI(slot, 0);
 	uint32_t *users = &root->intx_users[gsi - LAYOUT_INTX_FIRST];
 
-	pthread_mutex_lock(&root->intx_lock);
+	mutex_take(&root->intx_lock);
 	*users = level ? *users | 1u << slot : *users & ~(1u << slot);
 	irq_set_pin(root->config.irqchip, gsi, *users != 0);
-	pthread_mutex_unlock(&root->intx_lock);
+	mutex_drop(&root->intx_lock);
 }
 
 /* A function that sends messages does not use its pin; one whose pin is disabled still shows its state. */
@@ -58,8 +58,8 @@ void pci_intx_set_locked(struct pci_dev *dev, bool level)
 
 void pci_intx_withdraw(struct pci_dev *dev)
 {
-	pthread_mutex_lock(&dev->lock);
+	mutex_take(&dev->lock);
 	dev->intx = false;
 	pci_intx_update(dev);
-	pthread_mutex_unlock(&dev->lock);
+	mutex_drop(&dev->lock);
 }

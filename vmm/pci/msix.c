@@ -86,9 +86,9 @@ void pci_msix_raise_locked(struct pci_dev *dev, unsigned vector)
 
 void pci_msix_raise(struct pci_dev *dev, unsigned vector)
 {
-	pthread_mutex_lock(&dev->lock);
+	mutex_take(&dev->lock);
 	pci_msix_raise_locked(dev, vector);
-	pthread_mutex_unlock(&dev->lock);
+	mutex_drop(&dev->lock);
 }
 
 int pci_msix_fd(struct pci_dev *dev, unsigned vector, struct loop *loop)

@@ -9,12 +9,12 @@
 #ifndef VMM_PCI_H
 #define VMM_PCI_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "vmm/irqchip/irqchip.h"
 #include "vmm/util/bus.h"
+#include "vmm/util/mutex.h"
 
 struct irq_route;
 struct loop;
@@ -96,7 +96,7 @@ struct pci_dev {
 	bool behind;                      /* the guest's IOMMU is between it and memory; set likewise */
 	char name[16];                    /* "0000:00:03.0" */
 	uint8_t devfn;
-	pthread_mutex_t lock;
+	struct mutex lock;
 	uint8_t config[PCI_CONFIG_SIZE];
 	uint8_t writable[PCI_CONFIG_SIZE]; /* mask of bits that the guest may change */
 	uint8_t w1c[PCI_CONFIG_SIZE];      /* mask of bits that the guest clears by writing 1 */

@@ -59,12 +59,12 @@ int pci_root_create(const struct pci_root_config *config, struct pci_root **out)
 	if (!root)
 		return -ENOMEM;
 	root->config = *config;
-	pthread_mutex_init(&root->lock, NULL);
-	pthread_mutex_init(&root->intx_lock, NULL);
+	mutex_init(&root->lock);
+	mutex_init(&root->intx_lock);
 	ret = start_root(root);
 	if (ret) {
-		pthread_mutex_destroy(&root->intx_lock);
-		pthread_mutex_destroy(&root->lock);
+		mutex_fini(&root->intx_lock);
+		mutex_fini(&root->lock);
 		free(root);
 		return ret;
 	}
@@ -72,7 +72,7 @@ int pci_root_create(const struct pci_root_config *config, struct pci_root **out)
 	return 0;
 }
 
-void pci_root_destroy(struct pci_root *root)
+void pci_root_destroy(struct pci_root *root) NO_OTHER_THREAD
 {
 	if (!root)
 		return;
@@ -87,14 +87,26 @@ void pci_root_destroy(struct pci_root *root)
 		pci_intx_withdraw(dev);
 		dev->ops->destroy(dev);
 	}
-	pthread_mutex_destroy(&root->intx_lock);
-	pthread_mutex_destroy(&root->lock);
+	mutex_fini(&root->intx_lock);
+	mutex_fini(&root->lock);
 	free(root);
+}
+
+/* Devices stay until pci_root_destroy(), so the pointer outlives the lock. */
+static struct pci_dev *device_in(struct pci_root *root, unsigned slot)
+{
+	if (slot >= LAYOUT_PCI_SLOTS)
+		return NULL;
+	mutex_take(&root->lock);
+	struct pci_dev *dev = root->slots[slot];
+
+	mutex_drop(&root->lock);
+	return dev;
 }
 
 unsigned pci_root_drain(struct pci_root *root, unsigned slot, bool cancel, const char **name)
 {
-	struct pci_dev *dev = slot < LAYOUT_PCI_SLOTS ? root->slots[slot] : NULL;
+	struct pci_dev *dev = device_in(root, slot);
 
 	if (!dev || !dev->ops->drain)
 		return 0;
@@ -105,12 +117,12 @@ unsigned pci_root_drain(struct pci_root *root, unsigned slot, bool cancel, const
 
 bool pci_root_iotlb_stats(struct pci_root *root, unsigned slot, struct pci_iotlb_stats *out)
 {
-	struct pci_dev *dev = slot < LAYOUT_PCI_SLOTS ? root->slots[slot] : NULL;
+	struct pci_dev *dev = device_in(root, slot);
 
 	return dev && dev->ops->iotlb_stats && dev->ops->iotlb_stats(dev, out);
 }
 
-static int add_locked(struct pci_root *root, struct pci_dev *dev, unsigned slot)
+static int add_locked(struct pci_root *root, struct pci_dev *dev, unsigned slot) REQUIRES(root->lock)
 {
 	int ret;
 
@@ -138,23 +150,16 @@ int pci_root_add(struct pci_root *root, struct pci_dev *dev, unsigned slot)
 
 	if (slot >= LAYOUT_PCI_SLOTS)
 		return -EINVAL;
-	pthread_mutex_lock(&root->lock);
+	mutex_take(&root->lock);
 	ret = add_locked(root, dev, slot);
-	pthread_mutex_unlock(&root->lock);
+	mutex_drop(&root->lock);
 	return ret;
 }
 
-/* Function 0 of each slot, on bus 0. Devices stay until pci_root_destroy(), so the pointer outlives the lock. */
+/* Function 0 of each slot, on bus 0. */
 static struct pci_dev *find_function(struct pci_root *root, unsigned bus, unsigned devfn)
 {
-	struct pci_dev *dev;
-
-	if (bus || devfn & 7 || devfn >> 3 >= LAYOUT_PCI_SLOTS)
-		return NULL;
-	pthread_mutex_lock(&root->lock);
-	dev = root->slots[devfn >> 3];
-	pthread_mutex_unlock(&root->lock);
-	return dev;
+	return bus || devfn & 7 ? NULL : device_in(root, devfn >> 3);
 }
 
 uint64_t pci_root_config_read(struct pci_root *root, unsigned bus, unsigned devfn, unsigned offset, unsigned size)

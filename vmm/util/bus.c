@@ -7,12 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/util/mutex.h"
+
 struct bus {
-	pthread_mutex_t lock;
+	struct mutex lock;
 	pthread_cond_t idle; /* some range has no users any more */
-	/* guarded by lock */
-	struct bus_range **ranges;
-	size_t count, capacity;
+	struct bus_range **ranges GUARDED_BY(lock);
+	size_t count GUARDED_BY(lock), capacity GUARDED_BY(lock);
 };
 
 /* How many handlers this thread is inside of. It must not wait for others then: they may wait for its locks. */
@@ -24,24 +25,24 @@ int bus_create(struct bus **out)
 
 	if (!bus)
 		return -ENOMEM;
-	pthread_mutex_init(&bus->lock, NULL);
+	mutex_init(&bus->lock);
 	pthread_cond_init(&bus->idle, NULL);
 	*out = bus;
 	return 0;
 }
 
-void bus_destroy(struct bus *bus)
+void bus_destroy(struct bus *bus) NO_OTHER_THREAD
 {
 	if (!bus)
 		return;
 	pthread_cond_destroy(&bus->idle);
-	pthread_mutex_destroy(&bus->lock);
+	mutex_fini(&bus->lock);
 	free(bus->ranges);
 	free(bus);
 }
 
 /* Index of the first range that ends at `address` or later. */
-static size_t lower_bound_locked(const struct bus *bus, uint64_t address)
+static size_t lower_bound_locked(const struct bus *bus, uint64_t address) REQUIRES(bus->lock)
 {
 	size_t low = 0, high = bus->count;
 
@@ -56,7 +57,7 @@ static size_t lower_bound_locked(const struct bus *bus, uint64_t address)
 	return low;
 }
 
-static int reserve_locked(struct bus *bus)
+static int reserve_locked(struct bus *bus) REQUIRES(bus->lock)
 {
 	size_t capacity = bus->capacity ? 2 * bus->capacity : 16;
 	struct bus_range **ranges;
@@ -71,7 +72,7 @@ static int reserve_locked(struct bus *bus)
 	return 0;
 }
 
-static int add_locked(struct bus *bus, struct bus_range *range)
+static int add_locked(struct bus *bus, struct bus_range *range) REQUIRES(bus->lock)
 {
 	size_t at = lower_bound_locked(bus, range->first);
 	int ret;
@@ -93,13 +94,13 @@ int bus_add(struct bus *bus, struct bus_range *range)
 
 	if (range->last < range->first)
 		return -EINVAL;
-	pthread_mutex_lock(&bus->lock);
+	mutex_take(&bus->lock);
 	ret = add_locked(bus, range);
-	pthread_mutex_unlock(&bus->lock);
+	mutex_drop(&bus->lock);
 	return ret;
 }
 
-static void remove_locked(struct bus *bus, struct bus_range *range)
+static void remove_locked(struct bus *bus, struct bus_range *range) REQUIRES(bus->lock)
 {
 	size_t at = lower_bound_locked(bus, range->first);
 
@@ -111,11 +112,11 @@ static void remove_locked(struct bus *bus, struct bus_range *range)
 
 void bus_remove(struct bus *bus, struct bus_range *range)
 {
-	pthread_mutex_lock(&bus->lock);
+	mutex_take(&bus->lock);
 	remove_locked(bus, range);
 	while (range->users && !handler_depth)
-		pthread_cond_wait(&bus->idle, &bus->lock);
-	pthread_mutex_unlock(&bus->lock);
+		mutex_wait(&bus->lock, &bus->idle);
+	mutex_drop(&bus->lock);
 }
 
 /* Find the range of a whole access and become its user. */
@@ -124,14 +125,14 @@ static struct bus_range *enter(struct bus *bus, uint64_t address, unsigned size,
 	struct bus_range *range = NULL;
 	size_t at;
 
-	pthread_mutex_lock(&bus->lock);
+	mutex_take(&bus->lock);
 	at = lower_bound_locked(bus, address);
 	if (at < bus->count && bus->ranges[at]->first <= address && bus->ranges[at]->last - address >= size - 1) {
 		range = bus->ranges[at];
 		range->users++;
 		*offset = address - range->first;
 	}
-	pthread_mutex_unlock(&bus->lock);
+	mutex_drop(&bus->lock);
 	if (range)
 		handler_depth++;
 	return range;
@@ -140,10 +141,10 @@ static struct bus_range *enter(struct bus *bus, uint64_t address, unsigned size,
 static void leave(struct bus *bus, struct bus_range *range)
 {
 	handler_depth--;
-	pthread_mutex_lock(&bus->lock);
+	mutex_take(&bus->lock);
 	if (--range->users == 0)
 		pthread_cond_broadcast(&bus->idle);
-	pthread_mutex_unlock(&bus->lock);
+	mutex_drop(&bus->lock);
 }
 
 uint64_t bus_read(struct bus *bus, uint64_t address, unsigned size)

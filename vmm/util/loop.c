@@ -2,12 +2,13 @@
 #include "vmm/util/loop.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include "vmm/util/mutex.h"
 
 enum { EVENTS_PER_ROUND = 32 };
 
@@ -19,10 +20,9 @@ struct work_list {
 struct loop {
 	int epoll_fd, wake_fd;
 	atomic_bool stop;
-	pthread_mutex_t lock;
-	/* guarded by lock */
-	struct work_list posted;  /* for the next round */
-	struct work_list current; /* of this round, not run yet */
+	struct mutex lock;
+	struct work_list posted GUARDED_BY(lock);  /* for the next round */
+	struct work_list current GUARDED_BY(lock); /* of this round, not run yet */
 	/* loop thread only: the events of this round, so that loop_remove() can drop some */
 	struct epoll_event events[EVENTS_PER_ROUND];
 	int count;
@@ -98,7 +98,7 @@ int loop_create(struct loop **out)
 		free(loop);
 		return ret;
 	}
-	pthread_mutex_init(&loop->lock, NULL);
+	mutex_init(&loop->lock);
 	list_init(&loop->posted);
 	list_init(&loop->current);
 	*out = loop;
@@ -109,7 +109,7 @@ void loop_destroy(struct loop *loop)
 {
 	if (!loop)
 		return;
-	pthread_mutex_destroy(&loop->lock);
+	mutex_fini(&loop->lock);
 	close(loop->wake_fd);
 	close(loop->epoll_fd);
 	free(loop);
@@ -156,7 +156,7 @@ void loop_post(struct loop *loop, struct loop_work *work)
 {
 	bool first;
 
-	pthread_mutex_lock(&loop->lock);
+	mutex_take(&loop->lock);
 	first = !loop->posted.head;
 	if (!work->queued) {
 		work->queued = true;
@@ -166,18 +166,18 @@ void loop_post(struct loop *loop, struct loop_work *work)
 	} else {
 		first = false; /* who queued it has woken the loop, or the loop is at it */
 	}
-	pthread_mutex_unlock(&loop->lock);
+	mutex_drop(&loop->lock);
 	if (first)
 		wake(loop);
 }
 
 void loop_cancel(struct loop *loop, struct loop_work *work)
 {
-	pthread_mutex_lock(&loop->lock);
+	mutex_take(&loop->lock);
 	if (work->queued && !list_remove(&loop->current, work))
 		list_remove(&loop->posted, work);
 	work->queued = false;
-	pthread_mutex_unlock(&loop->lock);
+	mutex_drop(&loop->lock);
 }
 
 /* One more of this round's work. It may be posted again as soon as it is off the list. */
@@ -185,11 +185,11 @@ static struct loop_work *next_work(struct loop *loop)
 {
 	struct loop_work *work;
 
-	pthread_mutex_lock(&loop->lock);
+	mutex_take(&loop->lock);
 	work = list_pop(&loop->current);
 	if (work)
 		work->queued = false;
-	pthread_mutex_unlock(&loop->lock);
+	mutex_drop(&loop->lock);
 	return work;
 }
 
@@ -197,12 +197,12 @@ static void run_work(struct loop *loop)
 {
 	struct loop_work *work;
 
-	pthread_mutex_lock(&loop->lock);
+	mutex_take(&loop->lock);
 	if (loop->posted.head) {
 		loop->current = loop->posted;
 		list_init(&loop->posted);
 	}
-	pthread_mutex_unlock(&loop->lock);
+	mutex_drop(&loop->lock);
 	while ((work = next_work(loop)))
 		work->run(work->opaque);
 }

@@ -63,9 +63,9 @@ static void write_wce(void *opaque)
 	const unsigned offset = offsetof(struct virtio_blk_config, wce);
 	uint8_t wce;
 
-	pthread_mutex_lock(&dev->pci.lock);
+	mutex_take(&dev->pci.lock);
 	wce = blk->space[offset];
-	pthread_mutex_unlock(&dev->pci.lock);
+	mutex_drop(&dev->pci.lock);
 	/* Without a back end the next one's word counts. */
 	viommu_vhu_config_write(blk->device.session.vhu, offset, &wce, 1);
 }
@@ -81,10 +81,10 @@ static bool take_space(struct vhu_blk *blk)
 	if (viommu_vhu_config_read(blk->device.session.vhu, 0, space, SPACE))
 		return false;
 	memcpy(space + offsetof(struct virtio_blk_config, num_queues), &queues, sizeof(queues));
-	pthread_mutex_lock(&dev->pci.lock);
+	mutex_take(&dev->pci.lock);
 	changed = memcmp(blk->space, space, SPACE) != 0;
 	memcpy(blk->space, space, SPACE);
-	pthread_mutex_unlock(&dev->pci.lock);
+	mutex_drop(&dev->pci.lock);
 	return changed;
 }
 

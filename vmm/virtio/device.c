@@ -108,11 +108,11 @@ void virtio_start_cb(void *opaque)
 {
 	struct virtio_dev *dev = opaque;
 
-	pthread_mutex_lock(&dev->pci.lock);
+	mutex_take(&dev->pci.lock);
 	dev->running = dev->started && !dev->resetting;
 	for (unsigned i = 0; dev->running && i < dev->queue_count; i++)
 		virtio_take_queue(dev, i);
-	pthread_mutex_unlock(&dev->pci.lock);
+	mutex_drop(&dev->pci.lock);
 	if (!dev->running)
 		return;
 	dev->ops->start(dev);
@@ -133,9 +133,9 @@ void virtio_reset_cb(void *opaque)
 
 void virtio_reset_done(struct virtio_dev *dev)
 {
-	pthread_mutex_lock(&dev->pci.lock);
+	mutex_take(&dev->pci.lock);
 	virtio_clear_registers(dev);
-	pthread_mutex_unlock(&dev->pci.lock);
+	mutex_drop(&dev->pci.lock);
 }
 
 void virtio_kick_cb(void *opaque, uint32_t events)
@@ -172,18 +172,18 @@ static void interrupt_locked(struct virtio_dev *dev, uint16_t vector, uint8_t is
 
 void virtio_interrupt_queue(struct virtio_dev *dev, unsigned queue)
 {
-	pthread_mutex_lock(&dev->pci.lock);
+	mutex_take(&dev->pci.lock);
 	interrupt_locked(dev, dev->queues[queue].regs.vector, ISR_QUEUE);
-	pthread_mutex_unlock(&dev->pci.lock);
+	mutex_drop(&dev->pci.lock);
 }
 
 void virtio_config_changed(struct virtio_dev *dev)
 {
-	pthread_mutex_lock(&dev->pci.lock);
+	mutex_take(&dev->pci.lock);
 	dev->generation++;
 	if (dev->status & VIRTIO_CONFIG_S_DRIVER_OK)
 		interrupt_locked(dev, dev->config_vector, ISR_CONFIG);
-	pthread_mutex_unlock(&dev->pci.lock);
+	mutex_drop(&dev->pci.lock);
 }
 
 /* Of all devices, and of all guests one after the other. */
@@ -201,10 +201,10 @@ void virtio_fail(struct virtio_dev *dev, const char *why)
 		return;
 	dev->running = false;
 	log_failure(dev, why);
-	pthread_mutex_lock(&dev->pci.lock);
+	mutex_take(&dev->pci.lock);
 	dev->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
 	interrupt_locked(dev, dev->config_vector, ISR_CONFIG);
-	pthread_mutex_unlock(&dev->pci.lock);
+	mutex_drop(&dev->pci.lock);
 	if (dev->ops->failed)
 		dev->ops->failed(dev);
 }

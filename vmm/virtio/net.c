@@ -95,9 +95,9 @@ static void net_reset(struct virtio_dev *dev)
 	net_pairs_stop(&net->card);
 	if (!net->card.tap_gone)
 		tap_set_offloads(net->pairs[0].tap_fd, 0);
-	pthread_mutex_lock(&dev->pci.lock);
+	mutex_take(&dev->pci.lock);
 	memcpy(net->card.mac, net->home_mac, MAC_SIZE);
-	pthread_mutex_unlock(&dev->pci.lock);
+	mutex_drop(&dev->pci.lock);
 	virtio_reset_done(dev);
 }
 

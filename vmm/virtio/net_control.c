@@ -18,9 +18,9 @@ static int set_macs(struct virtio_net *net, const struct net_command *command)
 /* The configuration space shows it, to any thread. */
 static int set_mac(struct virtio_net *net, const uint8_t *mac)
 {
-	pthread_mutex_lock(&net->dev.pci.lock);
+	mutex_take(&net->dev.pci.lock);
 	memcpy(net->card.mac, mac, MAC_SIZE);
-	pthread_mutex_unlock(&net->dev.pci.lock);
+	mutex_drop(&net->dev.pci.lock);
 	return 0;
 }
 

@@ -64,12 +64,12 @@ static enum virtio_queue_wish take_wish(struct virtio_dev *dev, unsigned queue)
 	struct virtio_queue_regs *regs = &dev->queues[queue].regs;
 	enum virtio_queue_wish wish;
 
-	pthread_mutex_lock(&dev->pci.lock);
+	mutex_take(&dev->pci.lock);
 	wish = regs->wish;
 	regs->wish = QUEUE_NOTHING;
 	if (wish == QUEUE_ENABLE && dev->running)
 		virtio_take_queue(dev, queue);
-	pthread_mutex_unlock(&dev->pci.lock);
+	mutex_drop(&dev->pci.lock);
 	return wish;
 }
 
@@ -91,10 +91,10 @@ void virtio_queue_cb(void *opaque)
 
 void virtio_queue_reset_done(struct virtio_dev *dev, unsigned queue)
 {
-	pthread_mutex_lock(&dev->pci.lock);
+	mutex_take(&dev->pci.lock);
 	if (dev->queues[queue].regs.resetting)
 		virtio_clear_queue(dev, queue);
-	pthread_mutex_unlock(&dev->pci.lock);
+	mutex_drop(&dev->pci.lock);
 }
 
 void virtio_queue_reset_at_once(struct virtio_dev *dev, unsigned queue)

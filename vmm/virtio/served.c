@@ -77,10 +77,10 @@ static int open_call(struct virtio_queue *queue)
 
 int virtio_queue_call_fd(struct virtio_dev *dev, unsigned queue)
 {
-	pthread_mutex_lock(&dev->pci.lock);
+	mutex_take(&dev->pci.lock);
 	unsigned vector = pci_msix_enabled(&dev->pci) ? dev->queues[queue].regs.vector : VIRTIO_MSI_NO_VECTOR;
 
-	pthread_mutex_unlock(&dev->pci.lock);
+	mutex_drop(&dev->pci.lock);
 	if (vector == VIRTIO_MSI_NO_VECTOR)
 		return open_call(&dev->queues[queue]);
 	return pci_msix_fd(&dev->pci, vector, dev->loop);

@@ -78,10 +78,10 @@ static void tell(struct quiesce *quiesce)
 
 		if (!(quiesce->waited_for >> slot & 1))
 			continue;
-		pthread_mutex_lock(&dev->lock);
+		mutex_take(&dev->lock);
 		if (!(atomic_load_explicit(&quiesce->asked, memory_order_relaxed) >> slot & 1))
 			pci_dma_idle_locked(dev);
-		pthread_mutex_unlock(&dev->lock);
+		mutex_drop(&dev->lock);
 	}
 	quiesce->waited_for = 0;
 }
