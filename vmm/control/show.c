@@ -136,7 +136,8 @@ void show_nothing(const json_t *answer)
 
 void show_json(const json_t *answer)
 {
-	json_dumpf(answer, stdout, JSON_REAL_PRECISION(15));
+	/* A terminal may see this, too: control characters beyond ASCII are escaped as those of it are. */
+	json_dumpf(answer, stdout, JSON_REAL_PRECISION(15) | JSON_ENSURE_ASCII);
 	putchar('\n');
 }
 
