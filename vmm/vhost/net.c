@@ -175,6 +175,7 @@ static bool net_iotlb_stats(struct virtio_dev *dev, struct pci_iotlb_stats *out)
 
 static void net_free(struct vhost_net *net)
 {
+	tap_watch_fini(&net->tap_watch);
 	for (unsigned i = 0; i < net->link_count; i++) {
 		vhost_link_close(&net->links[i]);
 		if (net->links[i].tap_fd >= 0)
@@ -258,9 +259,14 @@ static int net_init(struct vhost_net *net, const struct virtio_env *env, const c
 	if (err)
 		return err;
 	err = virtio_init(&net->dev, &net_ops, (uint16_t)(VHOST_LINK_QUEUES * net->link_count + CONTROL_QUEUES), env);
-	if (err)
+	if (err) {
 		vmm_log("net %s: %s", tap, strerror(-err));
-	return err;
+		return err;
+	}
+	/* What the kernel makes of its queues then is its own affair: frames are dropped, as on a wire that was cut. */
+	net->tap_watch = (struct tap_watch){.name = tap, .tap_fd = net->links[0].tap_fd, .loop = env->loop};
+	tap_watch_init(&net->tap_watch);
+	return 0;
 }
 
 int vhost_net_create(const struct virtio_env *env, const struct vhost_net_config *config, struct pci_dev **out)
@@ -271,6 +277,7 @@ int vhost_net_create(const struct virtio_env *env, const struct vhost_net_config
 		return -ENOMEM;
 	net->link_count = config->queues;
 	net->push_maps = config->push_maps;
+	net->tap_watch.watch.fd = -1;
 	net->dev.loop = env->loop;
 	memcpy(net->mac, config->mac, sizeof(net->mac));
 	for (unsigned i = 0; i < net->link_count; i++)

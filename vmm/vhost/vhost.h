@@ -14,6 +14,7 @@
 
 #include "vmm/virtio/net_filter.h"
 #include "vmm/virtio/tap.h"
+#include "vmm/virtio/tap_watch.h"
 #include "vmm/virtio/virtio.h"
 
 enum { VHOST_RX = 0, VHOST_TX = 1, VHOST_LINK_QUEUES = 2 };
@@ -46,7 +47,8 @@ struct vhost_net {
 	uint64_t features; /* in use, while dev.running */
 	unsigned control_queue;
 	bool push_maps;
-	struct vq_chain chain; /* scratch */
+	struct tap_watch tap_watch; /* the kernel tells us nothing of it */
+	struct vq_chain chain;      /* scratch */
 	unsigned link_count;
 	struct vhost_link links[];
 };

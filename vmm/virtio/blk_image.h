@@ -21,8 +21,8 @@ struct blk_image {
 };
 
 /*
- * Open and lock it; the path is not copied: as its only user, or where it is only read as one of several that do. 0, or -errno after one line that says
- * what is wrong; -EBUSY: another program has it.
+ * Open and lock it: as its only user, or where it is only read as one of several that do. The path is not copied. 0, or
+ * -errno after one line that says what is wrong; -EBUSY: another program has it.
  */
 int blk_image_open(struct blk_image *image, const char *path, bool readonly);
 

@@ -12,6 +12,7 @@
 #include "vmm/virtio/net_header.h"
 #include "vmm/virtio/net_window.h"
 #include "vmm/virtio/tap.h"
+#include "vmm/virtio/tap_watch.h"
 
 enum { NET_RX = 0, NET_TX = 1, NET_PAIR_QUEUES = 2, NET_MAX_PAIRS = 8 };
 enum { NET_BURST = 64, NET_BURST_BYTES = 256 << 10, NET_AHEAD = 32 };
@@ -66,6 +67,7 @@ struct net_card {
 	const char *name; /* in lines of the log */
 	struct loop *loop;
 	bool tap_gone;
+	struct tap_watch tap_watch;
 	unsigned tap_features; /* TUN_F_... */
 	unsigned mtu;          /* 0: not known */
 	uint64_t features;     /* in use */
@@ -102,11 +104,11 @@ int net_tx_burst(struct net_pair *pair, struct viommu_section *section);
 /* A ring has nothing more: ask for kicks, and look again, for some chains may have come meanwhile. As a burst's end. */
 int net_ring_empty(struct vq *vq, struct viommu_section *section);
 
-/* The tap gave an error that is not about one packet. */
+/* The tap gave an error that is not about one packet: it is used no more. */
 void net_tap_lost(struct net_card *card, int error);
 
 /*
- * Open the tap for every pair, the first one active; ops, loop, pair_count and pairs are there already, vqs come before the first burst. What the
+ * Open the tap, whose name is not copied, for every pair, the first one active; ops, loop, pair_count and pairs are there already, vqs come before the first burst. What the
  * tap offers is known then. 0, or -errno after a line in the log.
  */
 int net_pairs_init(struct net_card *card, const char *tap);

@@ -19,10 +19,8 @@ static void await_tap(struct net_pair *pair, uint32_t event, bool wanted)
 	loop_modify(pair->card->loop, &pair->watch, events);
 }
 
-void net_tap_lost(struct net_card *card, int error)
+static void lose(struct net_card *card)
 {
-	if (card->tap_gone)
-		return;
 	card->tap_gone = true;
 	for (unsigned i = 0; i < card->pair_count; i++) {
 		struct net_pair *pair = &card->pairs[i];
@@ -32,7 +30,22 @@ void net_tap_lost(struct net_card *card, int error)
 		/* Frames that wait for room in the tap: nothing else would see to them any more. */
 		loop_post(card->loop, &pair->tx_work);
 	}
-	vmm_log("%s: the tap interface is lost: %s", card->name, strerror(error));
+	tap_watch_fini(&card->tap_watch);
+}
+
+/* The watch has told of it. */
+static void deleted(void *opaque, int error)
+{
+	(void)error;
+	lose(opaque);
+}
+
+void net_tap_lost(struct net_card *card, int error)
+{
+	if (card->tap_gone)
+		return;
+	lose(card);
+	tap_log_lost(card->tap_watch.name, error);
 }
 
 int net_ring_empty(struct vq *vq, struct viommu_section *section)
@@ -273,12 +286,18 @@ int net_pairs_init(struct net_card *card, const char *tap)
 	card->pairs[0].active = !ret;
 	card->tap_features = ret ? 0 : tap_offloads(fds[0]);
 	card->mtu = tap_mtu(tap);
-	return ret;
+	if (ret)
+		return ret;
+	card->tap_watch =
+		(struct tap_watch){.name = tap, .tap_fd = fds[0], .loop = card->loop, .lost = deleted, .opaque = card};
+	tap_watch_init(&card->tap_watch);
+	return 0;
 }
 
 void net_pairs_fini(struct net_card *card)
 {
 	net_pairs_stop(card);
+	tap_watch_fini(&card->tap_watch);
 	if (!card->tap_gone)
 		loop_remove(card->loop, &card->pairs[0].watch);
 	for (unsigned i = 0; i < card->pair_count; i++)
