@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What firmware does before anything else runs: every function has its addresses, within the windows that ACPI tells of and the
- * processor's reach, answers there, and says which pin of the IOAPIC is its own. Nothing is assigned here; an edu device at slot 2 is used
- * as it is found. Then all of that is changed and the machine reset: it has to be as at first.
+ * What firmware does before anything else runs: every function has its addresses, within the windows that ACPI tells of
+ * and the processor's reach, answers there, and says which pin of the IOAPIC is its own. Nothing is assigned here; an
+ * edu device at slot 2 is used as it is found. Then all of that is changed and the machine reset: it has to be as at
+ * first.
  */
 #include "acpi.h"
 #include "edu.h"
@@ -27,7 +28,10 @@ static uint64_t read64(uint32_t address)
 	return read32(address) | (uint64_t)read32(address + 4) << 32;
 }
 
-/* The descriptors of the DSDT (ACPI 6.5, section 6.4.3.5), wherever they stand: kind, length and type tell them from other bytes. */
+/*
+ * The descriptors of the DSDT (ACPI 6.5, section 6.4.3.5), wherever they stand: kind, length and type tell them from
+ * other bytes.
+ */
 static void find_windows(void)
 {
 	const uint32_t dsdt = acpi_find_dsdt(), end = dsdt ? dsdt + read32(dsdt + ACPI_LENGTH) : 0;

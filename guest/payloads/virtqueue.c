@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Every virtio device: features without which it does not work (virtio 1.2, section 6.1), indirect tables, interrupts by event
- * (section 2.7.7), and the reset of a single queue (section 2.6.1). kernel=1: Linux's vhost serves some, which leaves a flag as it was
- * before events were negotiated. behind=MASK: a bit for each slot whose device is behind the IOMMU.
+ * Every virtio device: features without which it does not work (virtio 1.2, section 6.1), indirect tables, interrupts
+ * by event (section 2.7.7), and the reset of a single queue (section 2.6.1). kernel=1: Linux's vhost serves some, which
+ * leaves a flag as it was before events were negotiated. behind=MASK: a bit for each slot whose device is behind the
+ * IOMMU.
  */
 #include "payload.h"
 #include "pci.h"
@@ -48,8 +49,8 @@ static bool begin(struct virtio *dev, struct queue *queue, uint64_t without)
 }
 
 /*
- * A driver that accepts VERSION_1 alone gives physical addresses, which are good for a device that is not behind the IOMMU. The
- * virtio-iommu is no use without features of its own.
+ * A driver that accepts VERSION_1 alone gives physical addresses, which are good for a device that is not behind the
+ * IOMMU. The virtio-iommu is no use without features of its own.
  */
 static void check_platform(struct virtio *dev)
 {

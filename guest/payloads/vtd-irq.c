@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Interrupt remapping of a VT-d unit (section 5.1): edu's messages, whose unit is the one of its DMA, and then the IOAPIC's pins, whose
- * unit is the one for everything else: the same, or another one. "translates=0": that one translates no DMA. "eim=1": processors have ids
- * of 32 bits. "ir=0": the unit does not remap.
+ * Interrupt remapping of a VT-d unit (section 5.1): edu's messages, whose unit is the one of its DMA, and then the
+ * IOAPIC's pins, whose unit is the one for everything else: the same, or another one. "translates=0": that one
+ * translates no DMA. "eim=1": processors have ids of 32 bits. "ir=0": the unit does not remap.
  */
 #include "interrupt.h"
 #include "payload.h"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which units there are, and what is whose, as a system reads it that believes in all of it: "units=N" of them, "ir=0": without interrupt
- * remapping, "behind=MASK": a bit for each slot that the first unit translates for. The widths that all units have in common are
- * what some systems translate with, so there has to be one, unless "common=0" says that a unit translates for nobody.
+ * Which units there are, and what is whose, as a system reads it that believes in all of it: "units=N" of them, "ir=0":
+ * without interrupt remapping, "behind=MASK": a bit for each slot that the first unit translates for. The widths that
+ * all units have in common are what some systems translate with, so there has to be one, unless "common=0" says that a
+ * unit translates for nobody.
  */
 #include "acpi.h"
 #include "payload.h"

@@ -369,8 +369,8 @@ static void test_rings_are_handed_over(void **state)
 }
 
 /*
- * Where no IOMMU is in front of the card its driver needs no ACCESS_PLATFORM, and may have it all the same: addresses are physical ones
- * either way, and the back end has no device IOTLB.
+ * Where no IOMMU is in front of the card its driver needs no ACCESS_PLATFORM, and may have it all the same: addresses
+ * are physical ones either way, and the back end has no device IOTLB.
  */
 static void test_without_iommu_there_is_no_iotlb(void **state)
 {

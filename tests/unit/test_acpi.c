@@ -184,8 +184,8 @@ static const uint8_t *check_unit(const uint8_t *at, uint8_t flags, uint64_t regi
 }
 
 /*
- * Linux turns interrupt remapping off for all where it finds no unit for the IOAPIC; the unit with INCLUDE_ALL has what no other one
- * names (VT-d 8.4). Where there are no other devices, one has everything.
+ * Linux turns interrupt remapping off for all where it finds no unit for the IOAPIC; the unit with INCLUDE_ALL has what
+ * no other one names (VT-d 8.4). Where there are no other devices, one has everything.
  */
 static void check_dmar(struct acpi_dmar wanted)
 {

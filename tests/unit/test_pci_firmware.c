@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a guest finds that relies on firmware: where BARs are, that they answer, and the other registers that firmware writes. And where
- * the window for BARs of 64 bits lies.
+ * What a guest finds that relies on firmware: where BARs are, that they answer, and the other registers that firmware
+ * writes. And where the window for BARs of 64 bits lies.
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
@@ -168,7 +168,10 @@ static void test_interrupt_line_names_the_pins_gsi(void **state)
 	}
 }
 
-/* Half of the window below 4 GiB is theirs. What does not fit there lies above, and BARs of 32 bits find room whatever came before. */
+/*
+ * Half of the window below 4 GiB is theirs. What does not fit there lies above, and BARs of 32 bits find room whatever
+ * came before.
+ */
 static void test_bars_of_64_bits_lie_below_4_gib_while_there_is_room(void **state)
 {
 	(void)state;
@@ -203,7 +206,10 @@ static void test_a_bar_that_fits_nowhere_is_refused(void **state)
 	assert_int_equal(bus_read(mmio, WINDOW64, 4), UINT32_MAX);
 }
 
-/* Above memory, within the address width, at a multiple of its size; smaller where it has to be, and not there at all below 1 GiB. */
+/*
+ * Above memory, within the address width, at a multiple of its size; smaller where it has to be, and not there at all
+ * below 1 GiB.
+ */
 static void test_window64_is_within_the_address_width(void **state)
 {
 	static const struct {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Configuration by the ports 0xcf8 and 0xcfc: every size at every port, with every value of the address register's two lowest bits.
- * What a function's registers hold is written here by hand, so each byte tells where it came from.
+ * Configuration by the ports 0xcf8 and 0xcfc: every size at every port, with every value of the address register's two
+ * lowest bits. What a function's registers hold is written here by hand, so each byte tells where it came from.
  */
 #include <linux/pci_regs.h>
 #include <string.h>

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The line about devices that wait for their IOMMU's driver: when it comes, that it comes once, and that it stays away. */
+/*
+ * The line about devices that wait for their IOMMU's driver: when it comes, that it comes once, and that it stays away.
+ */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -24,8 +24,8 @@ struct acpi_config {
 		bool present; /* VT-d */
 		bool intremap, eim, ats;
 		/*
-		 * There are functions beside the endpoints: those are named one by one, and with interrupt remapping a second unit
-		 * has the rest. Otherwise the one unit has everything.
+		 * There are functions beside the endpoints: those are named one by one, and with interrupt remapping a
+		 * second unit has the rest. Otherwise the one unit has everything.
 		 */
 		bool others;
 	} dmar;

@@ -16,7 +16,10 @@ struct window {
 
 static const struct window window32 = {LAYOUT_PCI32, LAYOUT_PCI32 + LAYOUT_PCI32_SIZE - 1};
 
-/* Where BARs of 64 bits are put first, for who cannot address more. The lower half is always left to those that must lie below 4 GiB. */
+/*
+ * Where BARs of 64 bits are put first, for who cannot address more. The lower half is always left to those that must
+ * lie below 4 GiB.
+ */
 static const struct window upper32 = {LAYOUT_PCI32 + LAYOUT_PCI32_SIZE / 2, LAYOUT_PCI32 + LAYOUT_PCI32_SIZE - 1};
 
 /* Without such a window nothing is inside of it. */

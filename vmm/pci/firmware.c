@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What firmware leaves in configuration space. There is none here, and programs that start without Linux's care rely on it: each BAR has
- * its address, and memory decoding is on. Which pin is wired to which GSI stands in the interrupt line register (intx.c).
+ * What firmware leaves in configuration space. There is none here, and programs that start without Linux's care rely on
+ * it: each BAR has its address, and memory decoding is on. Which pin is wired to which GSI stands in the interrupt line
+ * register (intx.c).
  *
- * Bus mastering stays off. Firmware switches it on for the devices that it boots from and takes it away again before it hands over (UEFI
- * 2.10, section 7.4.6; a DMA that an earlier owner began would hit the new one's memory), and each driver switches it on for its own.
+ * Bus mastering stays off. Firmware switches it on for the devices that it boots from and takes it away again before it
+ * hands over (UEFI 2.10, section 7.4.6; a DMA that an earlier owner began would hit the new one's memory), and each
+ * driver switches it on for its own.
  */
 #include <errno.h>
 #include <linux/pci_regs.h>

@@ -117,8 +117,8 @@ struct pci_root_config {
 	struct irqchip *irqchip;
 	uint64_t bar64, bar64_size; /* the window above 4 GiB for BARs of 64 bits; a size of 0: none */
 	/*
-	 * A function's bus mastering went off: call pci_dma_idle_locked() when nothing of its DMA is under way any more. With dev->lock held,
-	 * on any thread: only note it. May be NULL.
+	 * A function's bus mastering went off: call pci_dma_idle_locked() when nothing of its DMA is under way any
+	 * more. With dev->lock held, on any thread: only note it. May be NULL.
 	 */
 	void (*master_off)(void *opaque, struct pci_dev *dev);
 	void *opaque;
@@ -156,12 +156,15 @@ int pci_add_msix(struct pci_dev *dev, unsigned bar, uint32_t table, uint32_t pba
 int pci_root_add(struct pci_root *root, struct pci_dev *dev, unsigned slot);
 
 /*
- * Leave configuration space as firmware does: every BAR is at its address and answers, bus mastering is off. Once, when all devices that
- * the guest finds at its start are there, before it runs. -ENOMEM.
+ * Leave configuration space as firmware does: every BAR is at its address and answers, bus mastering is off. Once, when
+ * all devices that the guest finds at its start are there, before it runs. -ENOMEM.
  */
 int pci_firmware_setup(struct pci_root *root);
 
-/* Where the window for BARs of 64 bits lies in a machine whose memory ends at `top`, and whose guest has addresses of `bits` bits. */
+/*
+ * Where the window for BARs of 64 bits lies in a machine whose memory ends at `top`, and whose guest has addresses of
+ * `bits` bits.
+ */
 void pci_window64(uint64_t top, unsigned bits, uint64_t *first, uint64_t *size);
 
 /*

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Configuration mechanism #1 (PCI Local Bus 3.0, section 3.2.2.3.2): an address register at 0xcf8 that takes accesses of four bytes only,
- * and a window of four bytes at 0xcfc onto the doubleword that it names. Bits 1:0 of the address are reserved there. PCs and their
- * monitors add them to the port by an OR, and programs rely on it: they name a byte in the address and read it at 0xcfc.
+ * Configuration mechanism #1 (PCI Local Bus 3.0, section 3.2.2.3.2): an address register at 0xcf8 that takes accesses
+ * of four bytes only, and a window of four bytes at 0xcfc onto the doubleword that it names. Bits 1:0 of the address
+ * are reserved there. PCs and their monitors add them to the port by an OR, and programs rely on it: they name a byte
+ * in the address and read it at 0xcfc.
  *
  * The guest orders the two accesses of its vCPUs; here nothing is needed beyond a register that is written as a whole.
  */

@@ -250,8 +250,8 @@ static int set_ring(struct vhost_link *link, unsigned direction)
 }
 
 /*
- * Whatever the driver has accepted, the kernel has a device IOTLB and no other way to memory. A device that no IOMMU is in front of gets
- * translations of addresses to themselves.
+ * Whatever the driver has accepted, the kernel has a device IOTLB and no other way to memory. A device that no IOMMU is
+ * in front of gets translations of addresses to themselves.
  */
 static int set_features(struct vhost_link *link)
 {

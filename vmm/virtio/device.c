@@ -51,8 +51,9 @@ void virtio_clear_registers(struct virtio_dev *dev)
 }
 
 /*
- * A driver that does not know ACCESS_PLATFORM gives physical addresses (section 6.1): where the guest's IOMMU is in between they are not
- * what the device takes them for. Elsewhere both are the same, and there are drivers without that feature.
+ * A driver that does not know ACCESS_PLATFORM gives physical addresses (section 6.1): where the guest's IOMMU is in
+ * between they are not what the device takes them for. Elsewhere both are the same, and there are drivers without that
+ * feature.
  */
 static uint64_t needed_features(const struct virtio_dev *dev)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Virtio devices over PCI, modern only (virtio 1.2, section 4.1). VIRTIO_F_ACCESS_PLATFORM is always offered, and needed behind an IOMMU.
- * A device embeds struct virtio_dev and gives struct virtio_ops. All ops but the config accessors run on the I/O thread.
+ * Virtio devices over PCI, modern only (virtio 1.2, section 4.1). VIRTIO_F_ACCESS_PLATFORM is always offered, and
+ * needed behind an IOMMU. A device embeds struct virtio_dev and gives struct virtio_ops. All ops but the config
+ * accessors run on the I/O thread.
  */
 #ifndef VMM_VIRTIO_H
 #define VMM_VIRTIO_H

@@ -286,7 +286,10 @@ static bool unit_taken(const void *opaque)
 	"module, the initrd needs virtio-iommu"
 #define NOT_TRANSLATED " all memory: the guest has not switched VT-d's translation on (Linux: intel_iommu=on)"
 
-/* Behind VT-d nothing is held up before the guest switches translation on: it is not confined, and that is what is told. */
+/*
+ * Behind VT-d nothing is held up before the guest switches translation on: it is not confined, and that is what is
+ * told.
+ */
 int iommu_wiring_guest_begins(struct iommu_wiring *wiring)
 {
 	const struct waiting_config config = {

@@ -48,8 +48,8 @@ int iommu_wiring_add_device(struct iommu_wiring *wiring, struct pci_root *root, 
 			    bool behind);
 
 /*
- * The guest runs between these two: where devices are behind the IOMMU and no driver of the guest takes it, the operator is told once.
- * Loop thread, while the loop does not run. Errors: as waiting_create().
+ * The guest runs between these two: where devices are behind the IOMMU and no driver of the guest takes it, the
+ * operator is told once. Loop thread, while the loop does not run. Errors: as waiting_create().
  */
 int iommu_wiring_guest_begins(struct iommu_wiring *wiring);
 void iommu_wiring_guest_ends(struct iommu_wiring *wiring);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * VT-d units in the machine: registers on the memory bus, interrupts, remapping of all messages. One unit serves the devices that
- * stand behind the IOMMU, and where all do, everything. Where a device does not, interrupt remapping needs a second one that remaps no
- * DMA: it has the interrupts of everything else, the IOAPIC's too.
+ * VT-d units in the machine: registers on the memory bus, interrupts, remapping of all messages. One unit serves the
+ * devices that stand behind the IOMMU, and where all do, everything. Where a device does not, interrupt remapping needs
+ * a second one that remaps no DMA: it has the interrupts of everything else, the IOAPIC's too.
  *
- * That one's CAP.SAGAW is 0, which tells the guest that it cannot translate: a unit that could would have its devices translated by
- * every guest that uses it, whatever the command line says of them. Not all systems put up with it, so it is there only where it must be.
+ * That one's CAP.SAGAW is 0, which tells the guest that it cannot translate: a unit that could would have its devices
+ * translated by every guest that uses it, whatever the command line says of them. Not all systems put up with it, so it
+ * is there only where it must be.
  */
 #ifndef VMM_WIRING_VTD_H
 #define VMM_WIRING_VTD_H

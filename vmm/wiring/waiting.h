@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An IOMMU that no driver of the guest takes: its devices wait, or are not confined, and nothing in the guest need say so. The operator is
- * told in one line, some time after the guest has begun, or at its end where that comes first.
+ * An IOMMU that no driver of the guest takes: its devices wait, or are not confined, and nothing in the guest need say
+ * so. The operator is told in one line, some time after the guest has begun, or at its end where that comes first.
  */
 #ifndef VMM_WIRING_WAITING_H
 #define VMM_WIRING_WAITING_H
@@ -22,7 +22,10 @@ struct waiting_config {
 	const char *one, *several;
 };
 
-/* The guest begins. Loop thread, or when the loop does not run, as all of these. -ENOMEM, or -errno of timerfd and epoll. */
+/*
+ * The guest begins. Loop thread, or when the loop does not run, as all of these. -ENOMEM, or -errno of timerfd and
+ * epoll.
+ */
 int waiting_create(const struct waiting_config *config, struct waiting **out);
 
 /* It has ended: what was not told yet is told now. */
