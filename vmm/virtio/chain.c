@@ -63,6 +63,12 @@ static inline int copy_desc(const struct vq *vq, struct viommu_section *section,
 	return 0;
 }
 
+/* A buffer or table that goes on behind the last address: what comes first there is not what the driver has mapped for it. */
+static bool chain_wraps(const struct vring_desc *desc)
+{
+	return desc->len && desc->len - 1 > UINT64_MAX - desc->addr;
+}
+
 /* Add a descriptor to the chain. Unknown flags are reserved and mean nothing. */
 static int add_segment(struct vq_chain *chain, const struct vring_desc *desc, bool *writable)
 {
@@ -73,6 +79,8 @@ static int add_segment(struct vq_chain *chain, const struct vring_desc *desc, bo
 	/* Section 2.7 does not forbid empty ones; there is nothing to translate in them. */
 	if (!desc->len)
 		return 0;
+	if (chain_wraps(desc))
+		return -EINVAL;
 	chain->segments[chain->readable + chain->writable] = (struct vq_segment){{desc->addr}, desc->len};
 	if (*writable) {
 		chain->writable++;
@@ -90,7 +98,8 @@ static int add_segment(struct vq_chain *chain, const struct vring_desc *desc, bo
  */
 static int enter_table(struct walk *walk, const struct vring_desc *desc, unsigned visited)
 {
-	if (!walk->may_refer || desc->flags & VRING_DESC_F_NEXT || !desc->len || desc->len % sizeof(*desc))
+	if (!walk->may_refer || desc->flags & VRING_DESC_F_NEXT || !desc->len || desc->len % sizeof(*desc) ||
+	    chain_wraps(desc))
 		return -EINVAL;
 	walk->may_refer = false;
 	walk->table = desc->addr;

@@ -69,8 +69,8 @@ void vq_release(struct vq *vq);
 
 /*
  * Take the next chain. 1: taken; 0: the ring is empty; -EFAULT, -EACCES: a ring address is not reachable (the fault is
- * reported); -EINVAL: the driver broke the rules (loop, bad index, readable after writable, too long, bad indirect
- * table). After an error the queue cannot go on: virtio_fail(). With events (section 2.7.9) the driver notifies once after each 0,
+ * reported); -EINVAL: the driver broke the rules (loop, bad index, readable after writable, too long, a
+ * buffer that wraps, bad indirect table). After an error the queue cannot go on: virtio_fail(). With events (section 2.7.9) the driver notifies once after each 0,
  * unless kicks are refused: pop until then, or come back by yourself. -EAGAIN (nothing is taken): as viommu_dma_translate().
  */
 int vq_pop(struct vq *vq, struct viommu_section *section, struct vq_chain *chain);
