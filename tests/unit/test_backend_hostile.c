@@ -412,13 +412,30 @@ static void test_waiting_for_closes_is_not_busy(void **state)
 		usleep(1000);
 }
 
+/* It lies in the socket, and goes with it. Returns its other end. */
+static int send_lingering(int to)
+{
+	char control[CMSG_SPACE(sizeof(int))] = {0}, byte = 0;
+	struct iovec iov = {&byte, 1};
+	struct msghdr hdr = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&hdr);
+	int other, fd = lingering(LINGER_S, &other);
+
+	*c = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(fd)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	assert_int_equal(sendmsg(to, &hdr, MSG_NOSIGNAL), 1);
+	close(fd);
+	return other;
+}
+
 /* To connect again lifts no bound: neither of descriptors, nor of lines. */
 static void test_peer_that_connects_again(void **state)
 {
 	unsigned lines = 0, sent, connections = 0;
 	struct viommu_backend_peer *peer;
 	time_t begin = time(NULL);
-	int other;
+	int other, other_in_socket = -1;
 
 	close_front(state);
 	assert_int_equal(viommu_backend_peer_create(&peer), 0);
@@ -445,11 +462,15 @@ static void test_peer_that_connects_again(void **state)
 		int pair[2];
 
 		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+		if (!connections)
+			other_in_socket = send_lingering(pair[1]);
 		assert_int_equal(front_create(&front, pair[0], peer), -EAGAIN);
 		close(pair[1]);
 		connections++;
 	}
 	assert_int_equal(connections, 3);
+	assert_true(time(NULL) - begin < LINGER_S); /* nor did anything wait for that */
+	close(other_in_socket);
 	close(other);
 	while (viommu_backend_peer_crowded(peer))
 		usleep(1000);

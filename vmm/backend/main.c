@@ -232,7 +232,7 @@ int main(int argc, char **argv)
 	status = run();
 	listener_fini(&server.listener);
 	net_backend_fini(&server.device);
-	close(server.listen_fd);
+	/* The socket is left to the kernel: who waits there may have sent descriptors whose closing takes long. */
 	unlink(server.request.socket);
 	loop_destroy(server.loop);
 	return status;

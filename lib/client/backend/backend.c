@@ -216,7 +216,8 @@ int viommu_backend_create(int fd, const struct viommu_backend_config *config, st
 		err = backend ? 0 : -ENOMEM;
 	}
 	if (err) {
-		close(fd);
+		/* The front end may have sent descriptors already, which go with it. */
+		reaper_close(config->peer ? config->peer->account : NULL, fd);
 		return err;
 	}
 	err = viommu_event_setup();

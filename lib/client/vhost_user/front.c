@@ -191,7 +191,8 @@ int viommu_vhu_connect(struct viommu_vhu *vhu, int fd)
 	if (!err)
 		err = open_socket(vhu, fd);
 	if (err) {
-		close(fd);
+		/* The back end may have sent descriptors already, which go with it. */
+		reaper_close(vhu->account, fd);
 		return err;
 	}
 	vhu_begin_script(vhu, &vhu_negotiation);
