@@ -30,8 +30,9 @@ stuck_processor='rcu: INFO: rcu_[a-z]+ (self-)?detected (expedited )?stall|watch
 broken_kernel='BUG: |Oops|Kernel panic|: [0-9a-f]{4} \[#[0-9]+\]'
 warning='WARNING: '
 
-# One that means nothing: Linux takes a processor offline as it stops it, for a power-off or a panic, but its scheduler
-# knows nothing of that, and what the last processor wakes it may still send there. It does so on any machine.
+# One that is Linux's own: its scheduler does not know that a processor was stopped, for a power-off or a panic, and
+# sends there what the last one wakes. Behind VT-d the last one has time for that up to 6.14: as it switches the unit
+# off it takes a lock that may give way to another process (intel_iommu_shutdown), although interrupts are off.
 stopped_cpu='WARNING: .*native_smp_send_reschedule'
 
 # A network card, and a process, that stand still.
