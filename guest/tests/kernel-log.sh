@@ -17,6 +17,9 @@ blocked_dma="virtio_iommu .*fault from EP [0-9]+|$request_of_vtd"
 # What VT-d's driver says when anything at all went wrong.
 vtd_complaint='DMAR: .*( fault|timeout|[Ee]rror|Invalidation)'
 
+# Memory types are not as firmware leaves them.
+mtrrs_off='MTRRs disabled'
+
 # DMA is unmapped at once.
 strict_mode='DMAR: Disable batched IOTLB flush|DMA domain TLB invalidation policy: strict mode'
 
