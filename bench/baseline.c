@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The fixed cases with other stores of translations: the same look-ups, rights and memory checked, down to a host address. */
+/*
+ * The fixed cases with other stores of translations: the same look-ups, rights and memory checked, down to a host
+ * address.
+ */
 #include "bench/baseline.h"
 
 #include <malloc.h>

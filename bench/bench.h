@@ -42,7 +42,10 @@ uint64_t bench_ns(void);
 /* The median of several rounds of a measurement, each of which returns a figure. */
 double bench_median(double (*round)(void *opaque), void *opaque);
 
-/* How many times as much it is for `a` as for `b`: the median of rounds in turn, as a machine may change its speed in between. */
+/*
+ * How many times as much it is for `a` as for `b`: the median of rounds in turn, as a machine may change its speed in
+ * between.
+ */
 double bench_ratio(double (*round)(void *opaque), void *a, void *b);
 
 /* A small, fast generator, so that its cost does not hide what is measured. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Guest memory in a memfd and an endpoint that reaches it through many small mappings: what a device IOTLB outside of this process, or in
- * the kernel, is filled from. Neighbouring pages do not lie side by side in memory, so each is an entry and a miss of its own.
+ * Guest memory in a memfd and an endpoint that reaches it through many small mappings: what a device IOTLB outside of
+ * this process, or in the kernel, is filled from. Neighbouring pages do not lie side by side in memory, so each is an
+ * entry and a miss of its own.
  */
 #ifndef BENCH_IOTLB_GUEST_H
 #define BENCH_IOTLB_GUEST_H

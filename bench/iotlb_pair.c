@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A vhost-user back end's device IOTLB: our front end on one thread, our back end on another. It is filled by messages, or by reading the
- * shared table, into which a miss puts what a guest with tables of its own (VT-d, not in caching mode) has mapped. A frame is what the data
- * path of viommu-net-backend does with it but for the system calls: ring and buffers are translated, and the bytes copied.
+ * A vhost-user back end's device IOTLB: our front end on one thread, our back end on another. It is filled by messages,
+ * or by reading the shared table, into which a miss puts what a guest with tables of its own (VT-d, not in caching
+ * mode) has mapped. A frame is what the data path of viommu-net-backend does with it but for the system calls: ring and
+ * buffers are translated, and the bytes copied.
  */
 #include <errno.h>
 #include <linux/virtio_ring.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vhost-net of the kernel with a transmit queue of which each frame lies in a page of its own, and a tap that nobody listens to. What is
- * measured is a frame, kernel and all: with its translation there, with a miss for it, and with as many translations as the kernel keeps;
- * and the same without an IOMMU, where the kernel has a table of all memory.
+ * vhost-net of the kernel with a transmit queue of which each frame lies in a page of its own, and a tap that nobody
+ * listens to. What is measured is a frame, kernel and all: with its translation there, with a miss for it, and with as
+ * many translations as the kernel keeps; and the same without an IOMMU, where the kernel has a table of all memory.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -194,7 +194,9 @@ static void serve(struct vhost_bench *b)
 		bench_fail(misses < 0 ? misses : -EFAULT);
 }
 
-/* Bursts of frames that go round `pages` from `first` on, until the kernel has sent them all. Microseconds per frame. */
+/*
+ * Bursts of frames that go round `pages` from `first` on, until the kernel has sent them all. Microseconds per frame.
+ */
 static double send_frames(struct vhost_bench *b, unsigned bursts)
 {
 	double start = iotlb_now_us();

@@ -160,7 +160,9 @@ double bench_scaling(void (*work)(void *opaque), void *opaque)
 	if (find_processors(processors) < READERS)
 		return 0;
 	for (unsigned i = 0; i < SCALING_ROUNDS; i++) {
-		/* Processors differ a little, above all on a busy machine: one thread on each of them is the measure. */
+		/*
+		 * Processors differ a little, above all on a busy machine: one thread on each of them is the measure.
+		 */
 		double alone = 0;
 
 		for (unsigned j = 0; j < READERS; j++)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * DMA through a whole VT-d unit: a hit, a miss (cached context, walk of four levels, what was found is kept), and what a strict guest
- * makes of each buffer: entry set, used, cleared, invalidated by the queue with a wait. Tables map 64 Ki pages of 4 KiB from IOVA 0 on.
+ * DMA through a whole VT-d unit: a hit, a miss (cached context, walk of four levels, what was found is kept), and what
+ * a strict guest makes of each buffer: entry set, used, cleared, invalidated by the queue with a wait. Tables map 64 Ki
+ * pages of 4 KiB from IOVA 0 on.
  */
 #include <errno.h>
 #include <stdlib.h>

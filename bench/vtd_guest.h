@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a guest does with a VT-d unit that serves one endpoint: tables of four levels in guest memory, queued invalidation with a wait. The
- * unit is not in caching mode, so whoever caches hears of a new translation by its own miss.
+ * What a guest does with a VT-d unit that serves one endpoint: tables of four levels in guest memory, queued
+ * invalidation with a wait. The unit is not in caching mode, so whoever caches hears of a new translation by its own
+ * miss.
  */
 #ifndef BENCH_VTD_GUEST_H
 #define BENCH_VTD_GUEST_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Walks of VT-d tables in guest memory, which is what a miss costs before anything is kept: at random and in order over 64 Ki pages, and
- * always the same page. The tables map pages from IOVA 0 on.
+ * Walks of VT-d tables in guest memory, which is what a miss costs before anything is kept: at random and in order over
+ * 64 Ki pages, and always the same page. The tables map pages from IOVA 0 on.
  */
 #include <stdio.h>
 #include <stdlib.h>

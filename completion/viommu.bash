@@ -2,7 +2,8 @@
 # shellcheck shell=bash
 # bash completion for viommu(1): commands, options, their keys and values, file names.
 
-# The keys of an option's argument, as "key=" or "key=VALUE" or plain words; $2 is what stands before the one to complete.
+# The keys of an option's argument, as "key=" or "key=VALUE" or plain words; $2 is what stands before the one to
+# complete.
 _viommu_keys()
 {
 	case $1 in

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=dash
 # Process 1 of the lab: mounts the host's root file system below an overlay, runs the command in it, and hands its
-# output and exit status back over virtio-serial ports 1 (stdout), 2 (stderr) and 3 ("begun", then the status). /job is a directory that
-# lab/run fills: command (a bash script), modules and out (paths), limit (seconds).
+# output and exit status back over virtio-serial ports 1 (stdout), 2 (stderr) and 3 ("begun", then the status). /job is
+# a directory that lab/run fills: command (a bash script), modules and out (paths), limit (seconds).
 /bin/busybox --install -s /bin
 export PATH=/bin
 
@@ -56,8 +56,8 @@ set_up_root()
 }
 
 # One idle virtual machine for as long as the lab lives, its local APIC never enabled. Its numbers are KVM_CREATE_VM,
-# KVM_CREATE_IRQCHIP and KVM_CREATE_VCPU. The kernel patches its own code when the first machine or such an APIC comes, and
-# when the last one goes, and QEMU's processors now and then run into the breakpoint of such a patch ("Oops: int3").
+# KVM_CREATE_IRQCHIP and KVM_CREATE_VCPU. The kernel patches its own code when the first machine or such an APIC comes,
+# and when the last one goes, and QEMU's processors now and then run into the breakpoint of such a patch ("Oops: int3").
 keep_kvm()
 {
 	# shellcheck disable=SC2016
@@ -105,10 +105,11 @@ drain()
 	wait $relays
 }
 
-# The processors that COMMAND starts on, as a mask: all but the first, where there are more; what runs no guest may go there.
-# Any processor of this QEMU that loads FPU state (XRSTOR) writes back the first one's hidden flags as it has read them a moment ago, so a
-# virtual machine on that one falls out of nested paging, or back into it, now and then: the guest is reset or loops in page faults, and
-# the lab's kernel goes down with it. Where no guest runs these flags never change.
+# The processors that COMMAND starts on, as a mask: all but the first, where there are more; what runs no guest may go
+# there. Any processor of this QEMU that loads FPU state (XRSTOR) writes back the first one's hidden flags as it has
+# read them a moment ago, so a virtual machine on that one falls out of nested paging, or back into it, now and then:
+# the guest is reset or loops in page faults, and the lab's kernel goes down with it. Where no guest runs these flags
+# never change.
 others()
 {
 	[ "$(nproc)" = 1 ] && echo 1 || printf %x $(((1 << $(nproc)) - 2))

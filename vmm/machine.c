@@ -45,7 +45,9 @@ struct machine {
 	struct vcpu_entry entry;
 	struct vcpu_set *vcpus; /* while it runs */
 	int serial_fd;          /* of a file, or -1; not ours */
-	/* The first reason to stop, an enum vm_end, and above it the exit port's value. One word: the first one wins. */
+	/*
+	 * The first reason to stop, an enum vm_end, and above it the exit port's value. One word: the first one wins.
+	 */
 	_Atomic uint64_t end;
 };
 

@@ -21,8 +21,8 @@ struct machine_host {
 int machine_create(const struct run_config *config, const struct machine_host *host, struct machine **out);
 
 /*
- * Free it, after machine_drain() has returned 0 where it ran. machine_abandon() shows what the guest has still printed and leaves
- * the rest to the end of the process.
+ * Free it, after machine_drain() has returned 0 where it ran. machine_abandon() shows what the guest has still printed
+ * and leaves the rest to the end of the process.
  */
 void machine_destroy(struct machine *machine);
 void machine_abandon(struct machine *machine);
@@ -31,8 +31,8 @@ void machine_abandon(struct machine *machine);
 enum vm_end machine_run(struct machine *machine);
 
 /*
- * After machine_run(): wait until no device uses guest memory any more, for some seconds at most. -ETIMEDOUT, after a line for each
- * that does: nothing of the machine, nor its memory, may be freed or used again.
+ * After machine_run(): wait until no device uses guest memory any more, for some seconds at most. -ETIMEDOUT, after a
+ * line for each that does: nothing of the machine, nor its memory, may be freed or used again.
  */
 int machine_drain(struct machine *machine);
 

@@ -103,7 +103,7 @@ static bool is_rsdp(uint32_t address)
 	for (unsigned i = 0; i < 20; i++)
 		sum += bytes[i];
 	for (unsigned i = 0; i < 8; i++)
-		if (bytes[i] != (uint8_t) "RSD PTR "[i])
+		if (bytes[i] != (uint8_t)"RSD PTR "[i])
 			return false;
 	return !sum;
 }

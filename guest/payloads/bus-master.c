@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Bus mastering goes off while DMA is under way: once Transactions Pending reads 0 (PCI Express base 5.0, section 7.5.3.5) memory
- * does not change any more. An edu device at slot 2, and every disk.
+ * Bus mastering goes off while DMA is under way: once Transactions Pending reads 0 (PCI Express base 5.0, section
+ * 7.5.3.5) memory does not change any more. An edu device at slot 2, and every disk.
  */
 #include "edu.h"
 #include "payload.h"

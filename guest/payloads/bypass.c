@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The virtio-iommu's older feature BYPASS (virtio 1.2, section 5.13.3), seen from the edu device behind it: its DMA is blocked
- * before the driver accepts the feature, goes through afterwards, and is blocked where it is not accepted, and after a reset.
+ * The virtio-iommu's older feature BYPASS (virtio 1.2, section 5.13.3), seen from the edu device behind it: its DMA is
+ * blocked before the driver accepts the feature, goes through afterwards, and is blocked where it is not accepted, and
+ * after a reset.
  */
 #include "edu.h"
 #include "payload.h"

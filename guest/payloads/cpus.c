@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Another processor, "cpu=ID": it starts, knows its id, and gets interrupts from this one and, where an 8-bit destination
- * reaches it, from a device.
+ * Another processor, "cpu=ID": it starts, knows its id, and gets interrupts from this one and, where an 8-bit
+ * destination reaches it, from a device.
  */
 #include "ap.h"
 #include "edu.h"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A disk that does not answer, at slot 2; the disk at slot 3 is its gate: 'h' at its start holds the other one's reads. Both are
- * behind the IOMMU. "mode=release": the unmap of the buffer of a held read waits for it, and all else goes on. "mode=never": it fails
- * at its deadline, and all else goes on. "mode=hang end=exit|reset|wait": the machine ends in the middle of it.
+ * A disk that does not answer, at slot 2; the disk at slot 3 is its gate: 'h' at its start holds the other one's reads.
+ * Both are behind the IOMMU. "mode=release": the unmap of the buffer of a held read waits for it, and all else goes on.
+ * "mode=never": it fails at its deadline, and all else goes on. "mode=hang end=exit|reset|wait": the machine ends in
+ * the middle of it.
  */
 #include "disk.h"
 #include "iommu.h"
@@ -112,7 +113,7 @@ static void release(void)
 	iommu.queue.quiet = false;
 	check_others();
 	check_other_range();
-	check_equal("same disk: a write goes on", disk_do(&disk, DISK_WRITE, (uint32_t) "delayed, and written"),
+	check_equal("same disk: a write goes on", disk_do(&disk, DISK_WRITE, (uint32_t)"delayed, and written"),
 		    DISK_OK);
 	check("the unmap waits", !iommu_done(&iommu, 1) && !disk_done(&disk, 1));
 	set_gate('-');

@@ -6,7 +6,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Use the device at a slot from now on; its memory and bus mastering are on, and its buffer has a token, fetched by DMA from memory. */
+/*
+ * Use the device at a slot from now on; its memory and bus mastering are on, and its buffer has a token, fetched by DMA
+ * from memory.
+ */
 bool dma_open(unsigned slot);
 
 /* One access of eight bytes, of whatever outcome. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Every queue of every virtio device, with rings that break the rules in each way: the device says DEVICE_NEEDS_RESET and interrupts
- * (virtio 1.2, section 2.1.2), the other devices go on, and after a reset it works again. An edu device at slot 2. kernel=1: Linux's
- * vhost serves the network's queues, of which only that for sending is tested: the other is looked at when frames come.
+ * Every queue of every virtio device, with rings that break the rules in each way: the device says DEVICE_NEEDS_RESET
+ * and interrupts (virtio 1.2, section 2.1.2), the other devices go on, and after a reset it works again. An edu device
+ * at slot 2. kernel=1: Linux's vhost serves the network's queues, of which only that for sending is tested: the other
+ * is looked at when frames come.
  */
 #include "edu.h"
 #include "payload.h"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A network card whose back end means harm (tests/host/hostile), at slot 3, and an edu device at slot 2 that has nothing to do with it.
- * Memory is full of a pattern that nobody was sent. mode=ways: until the back end is at its end and the card works again, edu
- * has to work all the time; the driver starts the card anew whenever it stands still. mode=secrets: a few frames.
+ * A network card whose back end means harm (tests/host/hostile), at slot 3, and an edu device at slot 2 that has
+ * nothing to do with it. Memory is full of a pattern that nobody was sent. mode=ways: until the back end is at its end
+ * and the card works again, edu has to work all the time; the driver starts the card anew whenever it stands still.
+ * mode=secrets: a few frames.
  */
 #include "dma.h"
 #include "payload.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What test payloads share: a console, results, and the exit port. A payload is a function payload(); for each thing that
- * it tests it prints "ok NAME" or "not ok NAME: WHY", and at its end it writes 0 to the exit port if all went well (the
- * monitor's status is then 1), else 1 (status 3).
+ * What test payloads share: a console, results, and the exit port. A payload is a function payload(); for each thing
+ * that it tests it prints "ok NAME" or "not ok NAME: WHY", and at its end it writes 0 to the exit port if all went well
+ * (the monitor's status is then 1), else 1 (status 3).
  */
 #ifndef PAYLOAD_H
 #define PAYLOAD_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Entry of a payload: by Multiboot, or with -DPVH by a PVH note. Both begin in 32-bit protected mode without paging, with
- * EBX pointing to what the loader tells. Nothing else of the processor's state is relied upon.
+ * Entry of a payload: by Multiboot, or with -DPVH by a PVH note. Both begin in 32-bit protected mode without paging,
+ * with EBX pointing to what the loader tells. Nothing else of the processor's state is relied upon.
  */
 #include "regs.h"
 

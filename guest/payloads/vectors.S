@@ -40,8 +40,8 @@ common:
 	popal
 	addl $8, %esp
 	/*
-	 * Not by IRET, which a KVM that interprets does not know in protected mode. Privilege and segments do not change:
-	 * the flags and the address are all that has to come back.
+	 * Not by IRET, which a KVM that interprets does not know in protected mode. Privilege and segments do not
+	 * change: the flags and the address are all that has to come back.
 	 */
 	pushl 8(%esp)
 	popfl

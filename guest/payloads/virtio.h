@@ -78,8 +78,10 @@ int queue_wait(struct queue *queue);
 /* Offer one chain and wait for it. */
 int queue_send(struct queue *queue, uint16_t head);
 
-/* Several chains at a time, then: has the one with this head been given back? It is told once. And wait for it, long enough for a device's
- * deadlines. */
+/*
+ * Several chains at a time, then: has the one with this head been given back? It is told once. And wait for it, long
+ * enough for a device's deadlines.
+ */
 bool queue_back(struct queue *queue, uint16_t head);
 bool queue_await(struct queue *queue, uint16_t head);
 

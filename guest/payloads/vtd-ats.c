@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A device with ATS (edu,ats=on) behind a VT-d unit with device TLBs: what is only there with ECAP.DT, and invalidations of device TLBs
- * (6.5.2.5, 6.5.2.6), in legacy or, where the unit has it, scalable mode.
+ * A device with ATS (edu,ats=on) behind a VT-d unit with device TLBs: what is only there with ECAP.DT, and
+ * invalidations of device TLBs (6.5.2.5, 6.5.2.6), in legacy or, where the unit has it, scalable mode.
  */
 #include "dma.h"
 #include "payload.h"

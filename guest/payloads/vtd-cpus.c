@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Another processor, "cpu=ID", of any id of 32 bits: a device's message reaches it by way of an interrupt remapping entry. */
+/*
+ * Another processor, "cpu=ID", of any id of 32 bits: a device's message reaches it by way of an interrupt remapping
+ * entry.
+ */
 #include "ap.h"
 #include "interrupt.h"
 #include "payload.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How a VT-d unit reports: fault records and their overflow (7.2.1), the fault event (7.3), and errors of the invalidation queue (6.5.2).
- * As many edu devices as there are records and one more, from slot 2 on, none of which has a context entry.
+ * How a VT-d unit reports: fault records and their overflow (7.2.1), the fault event (7.3), and errors of the
+ * invalidation queue (6.5.2). As many edu devices as there are records and one more, from slot 2 on, none of which has
+ * a context entry.
  */
 #include "dma.h"
 #include "interrupt.h"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Interrupt remapping of the unit in use: its table of 256 entries (VT-d 5.1, 9.10), and edu's message in the remappable format. */
+/*
+ * Interrupt remapping of the unit in use: its table of 256 entries (VT-d 5.1, 9.10), and edu's message in the
+ * remappable format.
+ */
 #ifndef PAYLOAD_VTD_IRTE_H
 #define PAYLOAD_VTD_IRTE_H
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A VT-d unit in legacy mode: edu's DMA through second-stage tables, invalidations by registers and by the queue, pass-through. */
+/*
+ * A VT-d unit in legacy mode: edu's DMA through second-stage tables, invalidations by registers and by the queue,
+ * pass-through.
+ */
 #include "dma.h"
 #include "interrupt.h"
 #include "payload.h"

@@ -5,7 +5,10 @@
 
 #include "vtd.h"
 
-/* Pages of all sizes: allowed, denied, taken away. The space is the device's, and all that is cached is flushed by the queue. */
+/*
+ * Pages of all sizes: allowed, denied, taken away. The space is the device's, and all that is cached is flushed by the
+ * queue.
+ */
 void reach_check(const char *where, const struct space *space);
 
 #endif

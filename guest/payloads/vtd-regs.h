@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a driver of an Intel VT-d unit has to know (architecture specification, revision 3.3): registers (11.4), descriptors (6.5.2),
- * table entries (9). Written down on its own, so that a mistake in the library's headers is not here, too.
+ * What a driver of an Intel VT-d unit has to know (architecture specification, revision 3.3): registers (11.4),
+ * descriptors (6.5.2), table entries (9). Written down on its own, so that a mistake in the library's headers is not
+ * here, too.
  */
 #ifndef PAYLOAD_VTD_REGS_H
 #define PAYLOAD_VTD_REGS_H

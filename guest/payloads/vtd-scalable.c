@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A VT-d unit in scalable mode: edu's DMA by first stage, second stage and pass-through, and the invalidations of PASIDs. */
+/*
+ * A VT-d unit in scalable mode: edu's DMA by first stage, second stage and pass-through, and the invalidations of
+ * PASIDs.
+ */
 #include "dma.h"
 #include "payload.h"
 #include "vtd-reach.h"

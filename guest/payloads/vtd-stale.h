@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Invalidations, each in the same way: something in the tables changes so that writes to STALE_IOVA should land at another place. The old
- * one is used on (which the specification allows, and this unit does), until an invalidation names it.
+ * Invalidations, each in the same way: something in the tables changes so that writes to STALE_IOVA should land at
+ * another place. The old one is used on (which the specification allows, and this unit does), until an invalidation
+ * names it.
  */
 #ifndef PAYLOAD_VTD_STALE_H
 #define PAYLOAD_VTD_STALE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How many blocks of 4 KiB a second a disk reads one after the other, past the page cache: each costs an interrupt, and nothing else
- * runs meanwhile. read-rate DEVICE COUNT
+ * How many blocks of 4 KiB a second a disk reads one after the other, past the page cache: each costs an interrupt, and
+ * nothing else runs meanwhile. read-rate DEVICE COUNT
  */
 #include <fcntl.h>
 #include <stdio.h>

@@ -15,7 +15,8 @@ struct vfio {
 
 /*
  * Opens the function with that name ("0000:00:04.0"), which is bound to vfio-pci and alone in its group, lets it master
- * the bus and maps BAR 0. Returns 0 or -errno after a line on stderr. What it opened is closed by the end of the program.
+ * the bus and maps BAR 0. Returns 0 or -errno after a line on stderr. What it opened is closed by the end of the
+ * program.
  */
 int vfio_open(struct vfio *vfio, const char *name);
 

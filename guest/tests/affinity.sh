@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=dash
-# The network card's interrupts go from CPU to CPU while disk and network are busy (viommu.seconds=N, viommu.ip=): nothing is lost,
-# and afterwards each CPU gets them that is asked for. The disk's are Linux's own to place.
+# The network card's interrupts go from CPU to CPU while disk and network are busy (viommu.seconds=N, viommu.ip=):
+# nothing is lost, and afterwards each CPU gets them that is asked for. The disk's are Linux's own to place.
 . ./lib.sh
 
 host=$(parameter ip)

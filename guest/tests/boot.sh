@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=dash
 # The processors are there (viommu.cpus=N) with their caches on, and exactly the named devices
-# (viommu.groups=00:02.0,00:03.0, or "none") are in IOMMU groups, each in one of its own; the host bridge, which does no DMA,
-# may have a group. The kernel leaves every BAR where the monitor has put it, and finds memory decoding on.
+# (viommu.groups=00:02.0,00:03.0, or "none") are in IOMMU groups, each in one of its own; the host bridge, which does no
+# DMA, may have a group. The kernel leaves every BAR where the monitor has put it, and finds memory decoding on.
 . ./lib.sh
 
 cpus=$(parameter cpus)

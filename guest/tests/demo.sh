@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=dash
-# What a visitor sees: the devices behind the IOMMU, the disk and the network at work through it, and a device that tries
-# to reach memory that it was not given.
+# What a visitor sees: the devices behind the IOMMU, the disk and the network at work through it, and a device that
+# tries to reach memory that it was not given.
 . ./lib.sh
 
 step()

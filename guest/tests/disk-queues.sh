@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=dash
-# A disk with viommu.queues=N queues: all of them are there, each with an interrupt, and all of them are used at the same time, by a
-# writer and a reader bound to each processor. Every processor has a MiB of its own.
+# A disk with viommu.queues=N queues: all of them are there, each with an interrupt, and all of them are used at the
+# same time, by a writer and a reader bound to each processor. Every processor has a MiB of its own.
 . ./lib.sh
 
 name=$(basename "$(echo /dev/vd?)")

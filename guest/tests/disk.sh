@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=dash
-# Files of several sizes on the disk with an ext4 file system, read back from the disk, and a raw pattern on the other one
-# if there is one. Prints "guest: sha256 NAME HASH" for each, for the host to compare.
+# Files of several sizes on the disk with an ext4 file system, read back from the disk, and a raw pattern on the other
+# one if there is one. Prints "guest: sha256 NAME HASH" for each, for the host to compare.
 . ./lib.sh
 
 # The magic number in the superblock, 56 bytes from its start at 1 KiB: there is no blkid here.

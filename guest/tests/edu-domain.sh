@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=dash
-# The edu device in the domain that the kernel has made for it, where nothing is mapped: a write is blocked, and the kernel's log says
-# by which kind of table. Needs iomem=relaxed.
+# The edu device in the domain that the kernel has made for it, where nothing is mapped: a write is blocked, and the
+# kernel's log says by which kind of table. Needs iomem=relaxed.
 . ./lib.sh
 
 edu=$(find_edu)

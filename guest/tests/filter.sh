@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=dash
-# After the net test, while the host sends frames to an address that nobody has: they reach the driver in promiscuous mode only.
-# Then another address of our own, which the host finds.
+# After the net test, while the host sends frames to an address that nobody has: they reach the driver in promiscuous
+# mode only. Then another address of our own, which the host finds.
 . ./lib.sh
 
 host=$(parameter ip)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=dash
-# Linux takes no granule that is larger than its pages, and says so when a driver asks for the device. It has not attached the device
-# then, and so the IOMMU keeps it from memory.
+# Linux takes no granule that is larger than its pages, and says so when a driver asks for the device. It has not
+# attached the device then, and so the IOMMU keeps it from memory.
 . ./lib.sh
 
 edu=$(find_edu)

@@ -71,8 +71,8 @@ bind_vfio()
 	wait_for 5 "/dev/vfio/$group" test -e "/dev/vfio/$group"
 }
 
-# How many faults the kernel has reported so far. Both drivers limit their rate to ten lines in five seconds, and VT-d's counts each
-# fault as three.
+# How many faults the kernel has reported so far. Both drivers limit their rate to ten lines in five seconds, and VT-d's
+# counts each fault as three.
 faults()
 {
 	dmesg | grep -cE "$blocked_dma" || :

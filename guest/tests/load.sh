@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=dash
-# After the net test: traffic in both directions until the host says that it has seen enough (a connection to port 7010 of the
-# guest), viommu.load=N seconds at most. The connections live all the time, whatever becomes of the card's back end.
+# After the net test: traffic in both directions until the host says that it has seen enough (a connection to port 7010
+# of the guest), viommu.load=N seconds at most. The connections live all the time, whatever becomes of the card's back
+# end.
 . ./lib.sh
 
 host=$(parameter ip)

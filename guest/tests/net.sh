@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=dash
-# The n-th address of viommu.ip=A,B,... goes to the n-th interface, with the host at .1 of the same /24: ping, then iperf3
-# with a server there, in both directions (viommu.seconds=N each, default 3; 0 leaves iperf3 out). viommu.write=SIZE: that much in a write,
-# and on its way at most, for cards so slow that they are busy with what is in large buffers long after the end.
+# The n-th address of viommu.ip=A,B,... goes to the n-th interface, with the host at .1 of the same /24: ping, then
+# iperf3 with a server there, in both directions (viommu.seconds=N each, default 3; 0 leaves iperf3 out).
+# viommu.write=SIZE: that much in a write, and on its way at most, for cards so slow that they are busy with what is in
+# large buffers long after the end.
 . ./lib.sh
 
 seconds=$(parameter seconds)

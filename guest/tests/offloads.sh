@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=dash
-# After the net test: what the driver of eth0 has negotiated, frames larger than the MTU in both directions, and none any more to us
-# once the driver has switched that off. viommu.mtu=N: the MTU that the device tells; viommu.bits=A,B,...: feature bits besides.
+# After the net test: what the driver of eth0 has negotiated, frames larger than the MTU in both directions, and none
+# any more to us once the driver has switched that off. viommu.mtu=N: the MTU that the device tells;
+# viommu.bits=A,B,...: feature bits besides.
 . ./lib.sh
 
 host=$(parameter ip)
@@ -34,8 +35,8 @@ larger()
 	say "$1: $2 bytes"
 }
 
-# CSUM, GUEST_CSUM, CTRL_GUEST_OFFLOADS, MTU, GUEST_TSO4, TSO6, ECN, HOST_TSO4, TSO6, ECN, MRG_RXBUF, CTRL_VQ, CTRL_RX, CTRL_VLAN,
-# CTRL_MAC_ADDR (virtio 1.2, section 5.1.3)
+# CSUM, GUEST_CSUM, CTRL_GUEST_OFFLOADS, MTU, GUEST_TSO4, TSO6, ECN, HOST_TSO4, TSO6, ECN, MRG_RXBUF, CTRL_VQ, CTRL_RX,
+# CTRL_VLAN, CTRL_MAC_ADDR (virtio 1.2, section 5.1.3)
 for bit in 0 1 2 3 7 8 9 11 12 13 15 17 18 19 23 $(parameter bits | tr , ' '); do
 	negotiated "$bit" || fail "feature $bit was not negotiated"
 done

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=dash
-# The first boot leaves a mark on /dev/vda and reboots; the second finds it. The mark is in the last sector, which no file
-# system uses when the host leaves it free.
+# The first boot leaves a mark on /dev/vda and reboots; the second finds it. The mark is in the last sector, which no
+# file system uses when the host leaves it free.
 . ./lib.sh
 
 disk=/dev/vda

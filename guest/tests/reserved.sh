@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=dash
-# What PROBE reported: viommu.reserved=FIRST-LAST,... (16 hexadecimal digits each, as Linux prints them) are reserved in the group
-# of each device, and so is the MSI window.
+# What PROBE reported: viommu.reserved=FIRST-LAST,... (16 hexadecimal digits each, as Linux prints them) are reserved in
+# the group of each device, and so is the MSI window.
 . ./lib.sh
 
 ranges=$(parameter reserved | tr ',' ' ')

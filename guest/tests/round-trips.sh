@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=dash
-# After the net test: one byte to the qperf at the host and back by TCP, again and again for viommu.seconds, on each interface.
+# After the net test: one byte to the qperf at the host and back by TCP, again and again for viommu.seconds, on each
+# interface.
 . ./lib.sh
 
 seconds=$(parameter seconds)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=dash
-# For scripts/bench-net: eth0 at viommu.ip=A, with the host at .1 of the same /24. TCP in writes of 64 KiB to the host and from it, in
-# Mbit/s, and round trips of a byte a second; viommu.seconds=N each.
+# For scripts/bench-net: eth0 at viommu.ip=A, with the host at .1 of the same /24. TCP in writes of 64 KiB to the host
+# and from it, in Mbit/s, and round trips of a byte a second; viommu.seconds=N each.
 . ./lib.sh
 
 seconds=$(parameter seconds)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=dash
-# After the net test: a file from port 7001 of the host, whose checksum the host compares, and the same file to its port 7002.
+# After the net test: a file from port 7001 of the host, whose checksum the host compares, and the same file to its port
+# 7002.
 . ./lib.sh
 
 host=$(parameter ip)

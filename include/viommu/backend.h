@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The back end of a vhost-user connection, for any kind of device: the protocol, the front end's memory, the rings' state, and a device
- * IOTLB in front of all of it. What the device itself does is the embedder's.
+ * The back end of a vhost-user connection, for any kind of device: the protocol, the front end's memory, the rings'
+ * state, and a device IOTLB in front of all of it. What the device itself does is the embedder's.
  *
  *	viommu_backend_create(fd, &config, &backend);      // a connected Unix stream socket
  *	poll viommu_backend_fd(backend), viommu_backend_serve(backend) when it is readable
@@ -9,7 +9,7 @@
  * A burst of work of a queue:
  *
  *	viommu_backend_begin(backend, &section);
- *	viommu_dma_translate(&section, iova, ...);         // 0; -EAGAIN: asked the front end, ops->retry tells when to come back
+ *	viommu_dma_translate(&section, iova, ...);         // 0, or -EAGAIN: ops->retry tells when to come back
  *	viommu_backend_end(backend, &section);
  *
  * Without VIRTIO_F_ACCESS_PLATFORM addresses are those of guest memory, and nothing is ever asked.
@@ -35,12 +35,15 @@ struct viommu_backend_peer;
 /* The most queues that a back end may have. */
 enum { VIOMMU_BACKEND_QUEUES = 64 };
 
-/* A split ring as the front end set it up. Its addresses are aligned and are translated like all others, in sections. */
+/*
+ * A split ring as the front end set it up. Its addresses are aligned and are translated like all others, in sections.
+ */
 struct viommu_backend_ring {
 	uint16_t size; /* a power of two */
 	uint16_t base; /* the next available entry to take */
 	struct viommu_iova desc, avail, used;
-	int kick_fd; /* non-blocking, the library's, valid until the queue has stopped; -1: there is none, look for yourself */
+	/* Non-blocking, the library's, valid until the queue has stopped. -1: none; the device polls the ring. */
+	int kick_fd;
 };
 
 /* All of them get viommu_backend_config.opaque. */
@@ -50,13 +53,15 @@ struct viommu_backend_ops {
 	/* Stop using a queue, then viommu_backend_stopped(): at once, or later. */
 	void (*stop)(void *opaque, unsigned queue);
 	/*
-	 * Translations that gave -EAGAIN may give something else now. It may come before the one that asked has returned: who translates on
-	 * other threads notes it in a flag, and clears that before the burst.
+	 * Translations that gave -EAGAIN may give something else now. It may come before the one that asked has
+	 * returned: who translates on other threads notes it in a flag, and clears that before the burst.
 	 */
 	void (*retry)(void *opaque);
 	/* The driver's features; no queue runs. May be NULL. */
 	void (*features)(void *opaque, uint64_t features);
-	/* The device configuration; -errno: refused. NULL: the front end has its own. set may be NULL where get is not. */
+	/*
+	 * The device configuration; -errno: refused. NULL: the front end has its own. set may be NULL where get is not.
+	 */
 	int (*config_get)(void *opaque, uint32_t offset, void *buffer, uint32_t len);
 	int (*config_set)(void *opaque, uint32_t offset, const void *buffer, uint32_t len);
 	/* The MTU that the front end's user wants. -errno: refused. NULL: not offered. */
@@ -75,15 +80,24 @@ struct viommu_backend_config {
 	unsigned queues;   /* 1..VIOMMU_BACKEND_QUEUES */
 	unsigned queue_number; /* the answer to GET_QUEUE_NUM: for network devices the number of pairs. 0: `queues` */
 	unsigned queue_size;   /* the largest, a power of two up to 32768; 0: 1024 */
-	unsigned
-		miss_ms; /* a miss that is not answered for so long is a fault; far more than a busy front end needs. 0: 60000 */
+	/* A miss that is not answered for so long is a fault; far more than a busy front end needs. 0: 60000. */
+	unsigned miss_ms;
 	unsigned deadline_ms; /* viommu_config.deadline_ms. 0: 2000 */
-	/* Read the front end's translations from a shared table, if it has one (docs/SHARED-TABLE.md). Not for who takes holds (dma.h). */
+	/*
+	 * Read the front end's translations from a shared table, if it has one (docs/SHARED-TABLE.md). Not for who
+	 * takes holds (dma.h).
+	 */
 	bool shared_table;
-	/* Log what bursts translate for writing, where a front end that migrates its guest wants that (LOG_SHMFD). Not for holds either. */
+	/*
+	 * Log what bursts translate for writing, where a front end that migrates its guest wants that (LOG_SHMFD). Not
+	 * for holds either.
+	 */
 	bool dirty_log;
 	uint64_t table_bytes; /* of the device IOTLB; at the bound it is emptied. 0: 64 MiB */
-	/* Who may connect again, as often as it likes: its connections share their bounds. NULL: this one is all there is. */
+	/*
+	 * Who may connect again, as often as it likes: its connections share their bounds. NULL: this one is all there
+	 * is.
+	 */
 	struct viommu_backend_peer *peer;
 };
 
@@ -97,9 +111,9 @@ struct viommu_backend_stats {
 };
 
 /*
- * viommu_backend_peer_create - what outlives the connections of those that share a listening socket: how many lines they
- * have caused, and the descriptors that they have sent and that are not closed yet. To close one takes as long as its
- * sender likes: that is done on a thread of the library, one for each peer while there are some. Any thread.
+ * viommu_backend_peer_create - what outlives the connections of those that share a listening socket: how many lines
+ * they have caused, and the descriptors that they have sent and that are not closed yet. To close one takes as long as
+ * its sender likes: that is done on a thread of the library, one for each peer while there are some. Any thread.
  * Errors: -ENOMEM.
  */
 VIOMMU_PUBLIC int viommu_backend_peer_create(struct viommu_backend_peer **out);
@@ -123,17 +137,20 @@ VIOMMU_PUBLIC int viommu_backend_create(int fd, const struct viommu_backend_conf
 					struct viommu_backend **out);
 
 /*
- * viommu_backend_destroy - close the connection, unmap the memory. Queues that run are stopped first, and must say so at once; no section
- * or hold may be open. NULL is allowed.
+ * viommu_backend_destroy - close the connection, unmap the memory. Queues that run are stopped first, and must say so
+ * at once; no section or hold may be open. NULL is allowed.
  */
 VIOMMU_PUBLIC void viommu_backend_destroy(struct viommu_backend *backend);
 
-/* viommu_backend_fd - readable when there is something to serve, timers included. The same for the whole life. Any thread. */
+/*
+ * viommu_backend_fd - readable when there is something to serve, timers included. The same for the whole life. Any
+ * thread.
+ */
 VIOMMU_PUBLIC int viommu_backend_fd(const struct viommu_backend *backend);
 
 /*
- * viommu_backend_serve - do what there is to do, a bounded part of it (the descriptor stays readable).
- * Returns 0, or the connection is over, and destroy is all that is left: -EPIPE (closed by the front end), -EPROTO (it broke the
+ * viommu_backend_serve - do what there is to do, a bounded part of it (the descriptor stays readable). Returns 0, or
+ * the connection is over, and destroy is all that is left: -EPIPE (closed by the front end), -EPROTO (it broke the
  * protocol, or what it sent cannot be closed; a line says how), -ENOMEM and other errors of the system.
  */
 VIOMMU_PUBLIC int viommu_backend_serve(struct viommu_backend *backend);
@@ -145,24 +162,28 @@ VIOMMU_PUBLIC void viommu_backend_stopped(struct viommu_backend *backend, unsign
 VIOMMU_PUBLIC struct viommu_endpoint *viommu_backend_endpoint(struct viommu_backend *backend);
 
 /*
- * viommu_backend_begin, viommu_backend_end - a burst: a section (dma.h) of the device. Any thread.
- * In it viommu_dma_translate() may give -EAGAIN too: the front end has been asked, leave the burst, ops->retry comes. It gives -EFAULT or
- * -EACCES where the front end has not answered in time, or said no: the request fails, the front end has been told.
- * Errors: as viommu_dma_begin(); -EAGAIN: more bursts than the front end's shared table has slots for, too.
+ * viommu_backend_begin, viommu_backend_end - a burst: a section (dma.h) of the device. Any thread. In it
+ * viommu_dma_translate() may give -EAGAIN too: the front end has been asked, leave the burst, ops->retry comes. It
+ * gives -EFAULT or -EACCES where the front end has not answered in time, or said no: the request fails, the front end
+ * has been told. Errors: as viommu_dma_begin(); -EAGAIN: more bursts than the front end's shared table has slots for,
+ * too.
  */
 VIOMMU_PUBLIC int viommu_backend_begin(struct viommu_backend *backend, struct viommu_section *section);
 VIOMMU_PUBLIC void viommu_backend_end(struct viommu_backend *backend, struct viommu_section *section);
 
 /*
- * viommu_backend_prefetch - ask the front end for what is missing of [iova, iova + len), without waiting for any of it: for the
- * buffers behind the one that gave -EAGAIN. Nothing is a fault here. Any thread, inside a burst. @access: as viommu_dma_translate()
- * A buffer is not given back before all of it that was asked for could be translated: when the front end reads the question the driver
- * may have unmapped it, and front ends report that as a fault.
+ * viommu_backend_prefetch - ask the front end for what is missing of [iova, iova + len), without waiting for any of it:
+ * for the buffers behind the one that gave -EAGAIN. Nothing is a fault here. Any thread, inside a burst. @access: as
+ * viommu_dma_translate() A buffer is not given back before all of it that was asked for could be translated: when the
+ * front end reads the question the driver may have unmapped it, and front ends report that as a fault.
  */
 VIOMMU_PUBLIC void viommu_backend_prefetch(struct viommu_backend *backend, struct viommu_section *section,
 					   struct viommu_iova iova, uint64_t len, unsigned access);
 
-/* viommu_backend_interrupt - interrupt the driver for a queue; later, where the front end has not said how yet. Any thread. */
+/*
+ * viommu_backend_interrupt - interrupt the driver for a queue; later, where the front end has not said how yet. Any
+ * thread.
+ */
 VIOMMU_PUBLIC void viommu_backend_interrupt(struct viommu_backend *backend, unsigned queue);
 
 /* viommu_backend_error - tell the front end that a queue cannot go on. Any thread. */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Clients: whoever keeps translations outside of this library (a kernel's vhost, another process, hardware). A client
- * carries one endpoint's translations; it is told of each invalidation that concerns them, and the invalidation completes only
- * when the client has acknowledged it, or has been unregistered because its access is provably cut.
+ * carries one endpoint's translations; it is told of each invalidation that concerns them, and the invalidation
+ * completes only when the client has acknowledged it, or has been unregistered because its access is provably cut.
  *
- * What a client translates it translates in sections, like a device; what it hands on must be registered before it is translated.
+ * What a client translates it translates in sections, like a device; what it hands on must be registered before it is
+ * translated.
  */
 #ifndef VIOMMU_CLIENT_H
 #define VIOMMU_CLIENT_H
@@ -24,11 +25,11 @@ struct viommu_client_ops {
 	 */
 	void (*invalidate)(void *opaque, struct viommu_iova first, struct viommu_iova last, uint64_t ticket);
 	/*
-	 * Something in first..last may be mapped by now: for who hands translations on before they are asked for. Called after a MAP
-	 * of a domain and after its endpoint has moved to another one, always after the invalidation that belongs to it, and where
-	 * the guest invalidates what it adds (VT-d: caching mode) after that. The caller's thread, with locks of the context
-	 * held: may call viommu_dma_begin(), _run() without report, _end() and viommu_client_ack(), nothing else of the library. May
-	 * be NULL.
+	 * Something in first..last may be mapped by now: for who hands translations on before they are asked for.
+	 * Called after a MAP of a domain and after its endpoint has moved to another one, always after the invalidation
+	 * that belongs to it, and where the guest invalidates what it adds (VT-d: caching mode) after that. The
+	 * caller's thread, with locks of the context held: may call viommu_dma_begin(), _run() without report, _end()
+	 * and viommu_client_ack(), nothing else of the library. May be NULL.
 	 */
 	void (*map)(void *opaque, struct viommu_iova first, struct viommu_iova last);
 };

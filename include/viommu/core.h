@@ -30,13 +30,13 @@ struct viommu_config {
 	 */
 	void (*log)(void *opaque, const char *line);
 	/*
-	 * Called with each fault (fault.h), logged or not. Any thread, from inside the DMA that failed: only note it; must
-	 * not call back into the library. NULL: nobody is told.
+	 * Called with each fault (fault.h), logged or not. Any thread, from inside the DMA that failed: only note it;
+	 * must not call back into the library. NULL: nobody is told.
 	 */
 	void (*fault)(void *opaque, const struct viommu_fault *fault);
 	/*
-	 * Milliseconds that an invalidation waits for sections, holds and clients. At half of it the holds in its way are
-	 * cancelled; at the end the endpoints in its way are blocked and failed (inval.h). 0: 2000.
+	 * Milliseconds that an invalidation waits for sections, holds and clients. At half of it the holds in its way
+	 * are cancelled; at the end the endpoints in its way are blocked and failed (inval.h). 0: 2000.
 	 */
 	unsigned deadline_ms;
 	/*
@@ -82,8 +82,8 @@ VIOMMU_PUBLIC int viommu_mem_remove(struct viommu *v, struct viommu_gpa gpa, str
 VIOMMU_PUBLIC int viommu_endpoint_add(struct viommu *v, uint32_t id, const char *name, struct viommu_endpoint **out);
 
 /*
- * viommu_endpoint_remove - free an endpoint. No section of it may be open; it must be blocked, with that invalidation complete, and no model may
- * manage it. Errors: -EBUSY.
+ * viommu_endpoint_remove - free an endpoint. No section of it may be open; it must be blocked, with that invalidation
+ * complete, and no model may manage it. Errors: -EBUSY.
  */
 VIOMMU_PUBLIC int viommu_endpoint_remove(struct viommu_endpoint *endpoint);
 
@@ -94,8 +94,9 @@ VIOMMU_PUBLIC struct viommu_endpoint *viommu_endpoint_find(struct viommu *v, uin
 VIOMMU_PUBLIC uint32_t viommu_endpoint_id(const struct viommu_endpoint *endpoint);
 
 /*
- * viommu_endpoint_set_ats - the driver has switched the device's Address Translation Services on or off (PCI Express base 5.0,
- * section 10.5.1.3). On: its clients hear of device-TLB invalidations, not of the IOTLB's. At first: off. Any thread.
+ * viommu_endpoint_set_ats - the driver has switched the device's Address Translation Services on or off (PCI Express
+ * base 5.0, section 10.5.1.3). On: its clients hear of device-TLB invalidations, not of the IOTLB's. At first: off. Any
+ * thread.
  */
 VIOMMU_PUBLIC void viommu_endpoint_set_ats(struct viommu_endpoint *endpoint, bool on);
 

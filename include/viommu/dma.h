@@ -19,7 +19,10 @@
 extern "C" {
 #endif
 
-/* An open section. The fields are the library's own, but for `quiet`; the structure is visible so that it can lie on the stack. */
+/*
+ * An open section. The fields are the library's own, but for `quiet`; the structure is visible so that it can lie on
+ * the stack.
+ */
 struct viommu_section {
 	struct viommu_endpoint *endpoint;
 	struct viommu_domain *domain;
@@ -50,8 +53,8 @@ struct viommu_hold {
 	uint64_t ticket;
 	bool cancelled;
 	/*
-	 * The caller's, set before viommu_dma_hold(), or NULL: an invalidation has waited for half its deadline, end the I/O soon
-	 * and release. Called at most once, from viommu_inval_poll(); must not call back into the library.
+	 * The caller's, set before viommu_dma_hold(), or NULL: an invalidation has waited for half its deadline, end
+	 * the I/O soon and release. Called at most once, from viommu_inval_poll(); must not call back into the library.
 	 */
 	void (*cancel)(struct viommu_hold *hold);
 };
@@ -88,11 +91,10 @@ struct viommu_run {
 };
 
 /*
- * viommu_dma_run - find the run around an address, for who hands translations on: as far as it goes, or half a thousand pages (of the
- * guest's tables, or of the domain's) either way.
- * @access: what the run must allow; 0: anything that is mapped
- * @report: whether it counts as an access, with a fault (fault.h) where it is not allowed
- * Errors: as viommu_dma_translate().
+ * viommu_dma_run - find the run around an address, for who hands translations on: as far as it goes, or half a thousand
+ * pages (of the guest's tables, or of the domain's) either way. @access: what the run must allow; 0: anything that is
+ * mapped @report: whether it counts as an access, with a fault (fault.h) where it is not allowed Errors: as
+ * viommu_dma_translate().
  */
 VIOMMU_PUBLIC int viommu_dma_run(struct viommu_section *section, struct viommu_iova iova, unsigned access, bool report,
 				 struct viommu_run *out);

@@ -44,10 +44,10 @@ VIOMMU_PUBLIC int viommu_detach(struct viommu_endpoint *endpoint, struct viommu_
 VIOMMU_PUBLIC int viommu_bypass(struct viommu_endpoint *endpoint, struct viommu_inval *inval);
 
 /*
- * viommu_quiesce - change nothing, but let the invalidation wait for what the endpoint is doing: for a device that was told to stop
- * (PCI: bus mastering off). Sections that begin later are not waited for: the caller's devices look, inside a section, whether
- * they may go on, and it has told them so before viommu_inval_begin().
- * Errors: -ENOMEM, -EIO (the endpoint has failed and still holds on to memory: inval.h).
+ * viommu_quiesce - change nothing, but let the invalidation wait for what the endpoint is doing: for a device that was
+ * told to stop (PCI: bus mastering off). Sections that begin later are not waited for: the caller's devices look,
+ * inside a section, whether they may go on, and it has told them so before viommu_inval_begin(). Errors: -ENOMEM, -EIO
+ * (the endpoint has failed and still holds on to memory: inval.h).
  */
 VIOMMU_PUBLIC int viommu_quiesce(struct viommu_endpoint *endpoint, struct viommu_inval *inval);
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A translation table that is shared with another process, so that it finds translations, and loses them, without a message
- * (docs/SHARED-TABLE.md; for vhost-user: VHU_SET_SHARED_TABLE).
+ * A translation table that is shared with another process, so that it finds translations, and loses them, without a
+ * message (docs/SHARED-TABLE.md; for vhost-user: VHU_SET_SHARED_TABLE).
  *
- * The writer (viommu_shared_*) is the front end's: the client of one endpoint, whose translations it puts into the *table*, a file that
- * the other side can read only. Whoever reads publishes in a second file, the *epochs*, since when it is inside; an invalidation takes
- * translations out and completes when all who may have seen them have left.
+ * The writer (viommu_shared_*) is the front end's: the client of one endpoint, whose translations it puts into the
+ * *table*, a file that the other side can read only. Whoever reads publishes in a second file, the *epochs*, since when
+ * it is inside; an invalidation takes translations out and completes when all who may have seen them have left.
  *
- * The reader (viommu_shared_view_*, viommu_shared_enter() and on) is the back end's; it needs no context. What it finds is as good as
- * the front end: a guest-physical address that the reader checks against the memory that it was given.
+ * The reader (viommu_shared_view_*, viommu_shared_enter() and on) is the back end's; it needs no context. What it finds
+ * is as good as the front end: a guest-physical address that the reader checks against the memory that it was given.
  *
  * Neither side trusts the other: whatever is in the file that the other one writes, nobody crashes, blocks or hangs.
  */
@@ -31,19 +31,20 @@ struct viommu_shared_config {
 	/* How many can be inside at a time, one in each slot: 1..1024. 0: 16. */
 	unsigned slots;
 	/*
-	 * May the device do DMA now? Asked inside a section. While it may not, nothing is put into the table: viommu_shared_refill()
-	 * when it may again. It only becomes false before an invalidation of everything (viommu_quiesce()). NULL: always.
+	 * May the device do DMA now? Asked inside a section. While it may not, nothing is put into the table:
+	 * viommu_shared_refill() when it may again. It only becomes false before an invalidation of everything
+	 * (viommu_quiesce()). NULL: always.
 	 */
 	bool (*may_dma)(void *opaque);
 	/*
-	 * An invalidation waits for somebody who is inside: call viommu_shared_poll() soon, and until it returns something else than
-	 * -EAGAIN. Any thread, with locks of the context held: wake somebody, call nothing of the library. May be NULL for
-	 * who polls all the time.
+	 * An invalidation waits for somebody who is inside: call viommu_shared_poll() soon, and until it returns
+	 * something else than -EAGAIN. Any thread, with locks of the context held: wake somebody, call nothing of the
+	 * library. May be NULL for who polls all the time.
 	 */
 	void (*pending)(void *opaque);
 	/*
-	 * The other side has written nonsense into the epochs: cut its access and destroy the table; until then, nothing is
-	 * acknowledged any more. Called once, as `pending`. May be NULL: viommu_shared_poll() tells it too.
+	 * The other side has written nonsense into the epochs: cut its access and destroy the table; until then,
+	 * nothing is acknowledged any more. Called once, as `pending`. May be NULL: viommu_shared_poll() tells it too.
 	 */
 	void (*failed)(void *opaque);
 	void *opaque;
@@ -67,15 +68,15 @@ struct viommu_shared_stats {
 };
 
 /*
- * viommu_shared_create - make a table for an endpoint, with what its domain maps already, and become its client. Any thread.
- * Errors: -EINVAL (size, number of slots), -ENOMEM, -errno of memfd_create() and mmap().
+ * viommu_shared_create - make a table for an endpoint, with what its domain maps already, and become its client. Any
+ * thread. Errors: -EINVAL (size, number of slots), -ENOMEM, -errno of memfd_create() and mmap().
  */
 VIOMMU_PUBLIC int viommu_shared_create(struct viommu_endpoint *endpoint, const struct viommu_shared_config *config,
 				       struct viommu_shared **out);
 
 /*
- * viommu_shared_destroy - the other side's access is cut, or it has given the table back: counts as the end of whatever it did inside.
- * The table is left empty. Any thread but from a callback. NULL is allowed.
+ * viommu_shared_destroy - the other side's access is cut, or it has given the table back: counts as the end of whatever
+ * it did inside. The table is left empty. Any thread but from a callback. NULL is allowed.
  */
 VIOMMU_PUBLIC void viommu_shared_destroy(struct viommu_shared *shared);
 
@@ -83,25 +84,25 @@ VIOMMU_PUBLIC void viommu_shared_destroy(struct viommu_shared *shared);
 VIOMMU_PUBLIC void viommu_shared_files_get(const struct viommu_shared *shared, struct viommu_shared_files *out);
 
 /*
- * viommu_shared_poll - acknowledge the invalidations that nobody stands in the way of any more. Any thread, with no lock that
- * the callbacks take.
- * Returns 0 (none waits), -EAGAIN (some do), -EPROTO (the other side has failed).
+ * viommu_shared_poll - acknowledge the invalidations that nobody stands in the way of any more. Any thread, with no
+ * lock that the callbacks take. Returns 0 (none waits), -EAGAIN (some do), -EPROTO (the other side has failed).
  */
 VIOMMU_PUBLIC int viommu_shared_poll(struct viommu_shared *shared);
 
 /*
- * viommu_shared_miss - the other side asks for an address that it does not find: put the whole run around it into the table.
- * @access: what it is needed for: VIOMMU_READ or VIOMMU_WRITE or both
+ * viommu_shared_miss - the other side asks for an address that it does not find: put the whole run around it into the
+ * table. @access: what it is needed for: VIOMMU_READ or VIOMMU_WRITE or both.
  * Any thread, outside of sections.
- * Errors: -EFAULT, -EACCES (no such translation; reported as a fault, fault.h), -ENOSPC (there is one, but the table is full: answer
- *         with a message), -ECANCELED (may_dma says no), -EAGAIN (too many sections are open, or invalidations come without end:
- *         later).
+ * Errors: -EFAULT, -EACCES (no such translation; reported as a fault, fault.h), -ENOSPC (there is one, but the table is
+ * full: answer with a message), -ECANCELED (may_dma says no), -EAGAIN (too many sections are open, or invalidations
+ * come without end: later).
  */
 VIOMMU_PUBLIC int viommu_shared_miss(struct viommu_shared *shared, struct viommu_iova iova, unsigned access);
 
 /*
- * viommu_shared_refill - begin with an empty table anew, and put what is mapped into it: the device may do DMA again, or its device TLB was
- * switched on or off, so that it hears of other invalidations than before. Waits for nobody. Any thread, outside of sections.
+ * viommu_shared_refill - begin with an empty table anew, and put what is mapped into it: the device may do DMA again,
+ * or its device TLB was switched on or off, so that it hears of other invalidations than before. Waits for nobody. Any
+ * thread, outside of sections.
  */
 VIOMMU_PUBLIC void viommu_shared_refill(struct viommu_shared *shared);
 
@@ -136,19 +137,18 @@ VIOMMU_PUBLIC void viommu_shared_view_close(struct viommu_shared_view *view);
 VIOMMU_PUBLIC unsigned viommu_shared_view_slots(const struct viommu_shared_view *view);
 
 /*
- * viommu_shared_enter - go inside: what is found from now on may be used until viommu_shared_leave(). An invalidation of the guest
- * waits that long, so leave between bursts of work; who keeps memory for longer (asynchronous I/O) takes a slot of its own for it.
- * @slot: below the number of slots; for one reader at a time
- * Any thread; a reader may be handed from thread to thread.
- * Errors: -EINVAL (there is no such slot: nobody has gone inside).
+ * viommu_shared_enter - go inside: what is found from now on may be used until viommu_shared_leave(). An invalidation
+ * of the guest waits that long, so leave between bursts of work; who keeps memory for longer (asynchronous I/O) takes a
+ * slot of its own for it. @slot: below the number of slots; for one reader at a time Any thread; a reader may be handed
+ * from thread to thread. Errors: -EINVAL (there is no such slot: nobody has gone inside).
  */
 VIOMMU_PUBLIC int viommu_shared_enter(const struct viommu_shared_view *view, unsigned slot,
 				      struct viommu_shared_reader *reader);
 
 /*
- * viommu_shared_find - find the run around an address. Takes no lock, and a bounded number of steps.
- * @access: what it is needed for
- * Errors: -ENOENT (no such address in the table), -EACCES (without that right): for both, ask the front end by a message;
+ * viommu_shared_find - find the run around an address. Takes no lock, and a bounded number of steps. @access: what it
+ * is needed for Errors: -ENOENT (no such address in the table), -EACCES (without that right): for both, ask the front
+ * end by a message;
  *         -EPROTO (the table is no such table: its writer has failed).
  */
 VIOMMU_PUBLIC int viommu_shared_find(struct viommu_shared_reader *reader, struct viommu_iova iova, unsigned access,

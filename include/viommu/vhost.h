@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The device IOTLB of the kernel's vhost (linux/vhost.h): a back end in the kernel that reaches guest memory through translations
- * that it asks for and keeps. This client answers its misses, and takes translations back before an invalidation completes.
+ * The device IOTLB of the kernel's vhost (linux/vhost.h): a back end in the kernel that reaches guest memory through
+ * translations that it asks for and keeps. This client answers its misses, and takes translations back before an
+ * invalidation completes.
  *
- * Everything else of a vhost device (owner, features, rings) is the embedder's. It accepts VIRTIO_F_ACCESS_PLATFORM, gives the kernel
- * an empty memory table, and pushes what is read while a ring is started: its used part.
+ * Everything else of a vhost device (owner, features, rings) is the embedder's. It accepts VIRTIO_F_ACCESS_PLATFORM,
+ * gives the kernel an empty memory table, and pushes what is read while a ring is started: its used part.
  *
- * What the kernel is told it forgets again inside viommu_inval_begin(): writing the message waits for the round of work that the
- * kernel's worker is in, and for nothing else. So an invalidation never stays pending because of this client. That holds for copies only:
- * with vhost_net's zero copy (the module's parameter experimental_zcopytx) packets keep memory for longer; do not use that.
+ * What the kernel is told it forgets again inside viommu_inval_begin(): writing the message waits for the round of work
+ * that the kernel's worker is in, and for nothing else. So an invalidation never stays pending because of this client.
+ * That holds for copies only: with vhost_net's zero copy (the module's parameter experimental_zcopytx) packets keep
+ * memory for longer; do not use that.
  *
  * Thread rules: one thread at a time for each object, but for viommu_vhost_restart(): any.
  */
@@ -24,16 +26,17 @@ extern "C" {
 struct viommu_vhost;
 
 struct viommu_vhost_config {
-	int fd; /* vhost's, non-blocking, with an owner; stays the caller's, who closes it after viommu_vhost_destroy() */
+	/* Vhost's, non-blocking, with an owner. It stays the caller's, and is closed after viommu_vhost_destroy(). */
+	int fd;
 	/*
-	 * May the device do DMA now? Asked inside a section. A miss that comes while it may not is not answered: kick the queues
-	 * when it may again. NULL: always.
+	 * May the device do DMA now? Asked inside a section. A miss that comes while it may not is not answered: kick
+	 * the queues when it may again. NULL: always.
 	 */
 	bool (*may_dma)(void *opaque);
 	/*
-	 * A miss is for what is not allowed: does the device still need it? The kernel asks each time that it comes to a buffer, and the
-	 * last question may be read when the buffer was used and unmapped long ago: that is no fault. Asked outside of sections. NULL:
-	 * always.
+	 * A miss is for what is not allowed: does the device still need it? The kernel asks each time that it comes to
+	 * a buffer, and the last question may be read when the buffer was used and unmapped long ago: that is no fault.
+	 * Asked outside of sections. NULL: always.
 	 */
 	bool (*wants)(void *opaque, struct viommu_iova iova, unsigned access);
 	void *opaque;
@@ -54,15 +57,16 @@ struct viommu_vhost_stats {
 VIOMMU_PUBLIC int viommu_vhost_create(struct viommu_endpoint *endpoint, const struct viommu_vhost_config *config,
 				      struct viommu_vhost **out);
 
-/* viommu_vhost_destroy - the kernel does not work for the device any more (its back ends are unset). NULL is allowed. */
+/*
+ * viommu_vhost_destroy - the kernel does not work for the device any more (its back ends are unset). NULL is allowed.
+ */
 VIOMMU_PUBLIC void viommu_vhost_destroy(struct viommu_vhost *vhost);
 
 /*
- * viommu_vhost_serve - the file is readable: answer misses, each with the whole run around it; so many that it takes a bounded time, the file
- * stays readable where there are more.
- * @access: filled in: what the misses were for, together
- * @refused: filled in: a miss was a fault, which is reported (fault.h); its queue stands still until the device is reset
- * Returns how many misses there were, or -errno of reading and writing (then the device is of no use).
+ * viommu_vhost_serve - the file is readable: answer misses, each with the whole run around it; so many that it takes a
+ * bounded time, the file stays readable where there are more. @access: filled in: what the misses were for, together
+ * @refused: filled in: a miss was a fault, which is reported (fault.h); its queue stands still until the device is
+ * reset Returns how many misses there were, or -errno of reading and writing (then the device is of no use).
  */
 VIOMMU_PUBLIC int viommu_vhost_serve(struct viommu_vhost *vhost, unsigned *access, bool *refused);
 
@@ -75,8 +79,8 @@ VIOMMU_PUBLIC int viommu_vhost_push(struct viommu_vhost *vhost, struct viommu_io
 				    bool report);
 
 /*
- * viommu_vhost_restart - the kernel has a new, empty table (its features were set), or what it has may be stale in rights: forget what
- * it was given, and take it from the kernel. Any thread.
+ * viommu_vhost_restart - the kernel has a new, empty table (its features were set), or what it has may be stale in
+ * rights: forget what it was given, and take it from the kernel. Any thread.
  */
 VIOMMU_PUBLIC void viommu_vhost_restart(struct viommu_vhost *vhost);
 

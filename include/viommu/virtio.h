@@ -41,8 +41,8 @@ struct viommu_virtio_config {
 	uint32_t domain_first, domain_last; /* both 0: 0..2^32-1 */
 	bool bypass;                        /* unattached endpoints bypass after system reset */
 	/*
-	 * Offer the older feature BYPASS (3) and not BYPASS_CONFIG: unattached endpoints bypass from when the driver accepts it
-	 * until the device is reset, and are blocked before and after. Not together with `bypass`.
+	 * Offer the older feature BYPASS (3) and not BYPASS_CONFIG: unattached endpoints bypass from when the driver
+	 * accepts it until the device is reset, and are blocked before and after. Not together with `bypass`.
 	 */
 	bool legacy_bypass;
 	const struct viommu_virtio_resv *resv; /* at most 32; copied */
@@ -59,7 +59,10 @@ struct viommu_virtio_config {
 VIOMMU_PUBLIC int viommu_virtio_create(struct viommu *v, const struct viommu_virtio_config *config,
 				       struct viommu_virtio **out);
 
-/* viommu_virtio_destroy - free it; its endpoints end up blocked. No section or hold of theirs may be open. NULL is allowed. */
+/*
+ * viommu_virtio_destroy - free it; its endpoints end up blocked. No section or hold of theirs may be open. NULL is
+ * allowed.
+ */
 VIOMMU_PUBLIC void viommu_virtio_destroy(struct viommu_virtio *dev);
 
 /*
@@ -72,8 +75,8 @@ VIOMMU_PUBLIC int viommu_virtio_manage(struct viommu_virtio *dev, struct viommu_
 VIOMMU_PUBLIC uint64_t viommu_virtio_features(const struct viommu_virtio *dev);
 
 /*
- * viommu_virtio_set_features - what the driver accepted (at FEATURES_OK). Bits that are not offered are ignored. Once between
- * two resets.
+ * viommu_virtio_set_features - what the driver accepted (at FEATURES_OK). Bits that are not offered are ignored. Once
+ * between two resets.
  */
 VIOMMU_PUBLIC void viommu_virtio_set_features(struct viommu_virtio *dev, uint64_t features);
 
@@ -81,19 +84,22 @@ VIOMMU_PUBLIC void viommu_virtio_set_features(struct viommu_virtio *dev, uint64_
 VIOMMU_PUBLIC void viommu_virtio_config_read(struct viommu_virtio *dev, size_t offset, void *buffer, size_t len);
 
 /*
- * viommu_virtio_config_write - the driver writes; only `bypass` (offset 36) can change, to 0 or 1, once the driver has accepted
- * BYPASS_CONFIG; the rest is ignored.
- * The change is made at once; its completion is waited for by viommu_virtio_poll().
+ * viommu_virtio_config_write - the driver writes; only `bypass` (offset 36) can change, to 0 or 1, once the driver has
+ * accepted BYPASS_CONFIG; the rest is ignored. The change is made at once; its completion is waited for by
+ * viommu_virtio_poll().
  */
 VIOMMU_PUBLIC void viommu_virtio_config_write(struct viommu_virtio *dev, size_t offset, const void *buffer, size_t len);
 
 /*
- * viommu_virtio_reset - device reset (@system false: `bypass` keeps its value) or system reset (true: back to the initial one).
- * Every endpoint is unattached, every domain is gone. Not while requests are pending. Complete when viommu_virtio_poll() says so.
+ * viommu_virtio_reset - device reset (@system false: `bypass` keeps its value) or system reset (true: back to the
+ * initial one). Every endpoint is unattached, every domain is gone. Not while requests are pending. Complete when
+ * viommu_virtio_poll() says so.
  */
 VIOMMU_PUBLIC void viommu_virtio_reset(struct viommu_virtio *dev, bool system);
 
-/* One request as it lay in the ring. The library reads `in` once and writes `out` before it says that it is complete. */
+/*
+ * One request as it lay in the ring. The library reads `in` once and writes `out` before it says that it is complete.
+ */
 struct viommu_virtio_request {
 	const struct iovec *in; /* device-readable part */
 	size_t in_count;
@@ -104,16 +110,18 @@ struct viommu_virtio_request {
 };
 
 /*
- * viommu_virtio_submit - handle requests in ring order, with the results that they would have one by one.
- * @requests: the array stays the library's until all of it is complete; what a request points to, until that one is. One that took
- * nothing away (a map, a probe, one that failed) is complete at once, the others together
- * Returns 0 (complete: every status is written) or -EAGAIN (changes are made, somebody still uses what they, or those of an earlier
- * call, took away: call viommu_virtio_poll() when a hold is released or a section ends, and look which are complete).
- * Errors: -EBUSY (VIOMMU_VIRTIO_BATCHES of them are waiting).
+ * viommu_virtio_submit - handle requests in ring order, with the results that they would have one by one. @requests:
+ * the array stays the library's until all of it is complete; what a request points to, until that one is. One that took
+ * nothing away (a map, a probe, one that failed) is complete at once, the others together Returns 0 (complete: every
+ * status is written) or -EAGAIN (changes are made, somebody still uses what they, or those of an earlier call, took
+ * away: call viommu_virtio_poll() when a hold is released or a section ends, and look which are complete). Errors:
+ * -EBUSY (VIOMMU_VIRTIO_BATCHES of them are waiting).
  */
 VIOMMU_PUBLIC int viommu_virtio_submit(struct viommu_virtio *dev, struct viommu_virtio_request *requests, size_t count);
 
-/* viommu_virtio_poll - is everything that was begun complete? 0 (yes, all statuses are written) or -EAGAIN (not all). */
+/*
+ * viommu_virtio_poll - is everything that was begun complete? 0 (yes, all statuses are written) or -EAGAIN (not all).
+ */
 VIOMMU_PUBLIC int viommu_virtio_poll(struct viommu_virtio *dev);
 
 /*

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An Intel VT-d remapping unit (Intel Virtualization Technology for Directed I/O, revision 3.3 and the parts of earlier ones that
- * Linux relies on): DMA remapping in legacy and scalable mode, queued invalidation, interrupt remapping, fault reporting. The
- * embedder puts its registers at an address of its choice and names it in the ACPI DMAR table.
+ * An Intel VT-d remapping unit (Intel Virtualization Technology for Directed I/O, revision 3.3 and the parts of earlier
+ * ones that Linux relies on): DMA remapping in legacy and scalable mode, queued invalidation, interrupt remapping,
+ * fault reporting. The embedder puts its registers at an address of its choice and names it in the ACPI DMAR table.
  *
- * Thread rules: registers may be accessed from any thread (vCPUs), translations come from any. Nothing here blocks: an invalidation
- * that somebody is in the way of stays pending, the guest sees the register or the wait descriptor complete later, and `pending`
- * asks for viommu_vtd_poll().
+ * Thread rules: registers may be accessed from any thread (vCPUs), translations come from any. Nothing here blocks: an
+ * invalidation that somebody is in the way of stays pending, the guest sees the register or the wait descriptor
+ * complete later, and `pending` asks for viommu_vtd_poll().
  */
 #ifndef VIOMMU_VTD_H
 #define VIOMMU_VTD_H
@@ -33,14 +33,26 @@ struct viommu_vtd_config {
 	bool caching_mode;   /* CAP.CM: the guest invalidates what it adds, too */
 	bool device_iotlb;   /* ECAP.DT */
 	bool scalable;       /* ECAP.SMTS and what belongs to it */
-	/* Callbacks come from any thread, with locks of the unit held: they may not call back into it, but for what is said. */
+	/*
+	 * Callbacks come from any thread, with locks of the unit held: they may not call back into it, but for what is
+	 * said.
+	 */
 	/* Send the message of a fault or completion event; it is not remapped. */
 	void (*interrupt)(void *opaque, struct viommu_irq_message message);
-	/* The entries first..last of the interrupt table may have changed: resolve what goes through them again. May be NULL. */
+	/*
+	 * The entries first..last of the interrupt table may have changed: resolve what goes through them again. May be
+	 * NULL.
+	 */
 	void (*irq_invalidate)(void *opaque, uint32_t first, uint32_t last);
-	/* All that irq_invalidate() has named so far must be in effect when this returns (the guest's wait descriptor is next). */
+	/*
+	 * All that irq_invalidate() has named so far must be in effect when this returns (the guest's wait descriptor
+	 * is next).
+	 */
 	void (*irq_commit)(void *opaque);
-	/* Something is pending that viommu_vtd_poll() has to look after: soon, and whenever a section ends or a hold is released. */
+	/*
+	 * Something is pending that viommu_vtd_poll() has to look after: soon, and whenever a section ends or a hold is
+	 * released.
+	 */
 	void (*pending)(void *opaque);
 	void *opaque;
 };
@@ -51,7 +63,10 @@ struct viommu_vtd_config {
  */
 VIOMMU_PUBLIC int viommu_vtd_create(struct viommu *v, const struct viommu_vtd_config *config, struct viommu_vtd **out);
 
-/* viommu_vtd_destroy - free it; its endpoints end up blocked. No section or hold of theirs may be open. NULL is allowed. */
+/*
+ * viommu_vtd_destroy - free it; its endpoints end up blocked. No section or hold of theirs may be open. NULL is
+ * allowed.
+ */
 VIOMMU_PUBLIC void viommu_vtd_destroy(struct viommu_vtd *unit);
 
 /*
@@ -68,8 +83,8 @@ VIOMMU_PUBLIC uint64_t viommu_vtd_read(struct viommu_vtd *unit, uint64_t offset,
 VIOMMU_PUBLIC void viommu_vtd_write(struct viommu_vtd *unit, uint64_t offset, uint64_t value, unsigned size);
 
 /*
- * viommu_vtd_poll - go on with what is pending; 0: nothing is any more. Any thread, outside of sections; waits for none.
- * Errors: -EAGAIN (something is still pending, or another thread is at work in the unit: call again soon).
+ * viommu_vtd_poll - go on with what is pending; 0: nothing is any more. Any thread, outside of sections; waits for
+ * none. Errors: -EAGAIN (something is still pending, or another thread is at work in the unit: call again soon).
  */
 VIOMMU_PUBLIC int viommu_vtd_poll(struct viommu_vtd *unit);
 

@@ -11,14 +11,19 @@
 
 #include "lib/client/reaper.h"
 
-/* A message, or the rest of one, that waits for room in the socket. Its descriptors are copies, and go with its first byte. */
+/*
+ * A message, or the rest of one, that waits for room in the socket. Its descriptors are copies, and go with its first
+ * byte.
+ */
 struct channel_waiting {
 	struct channel_waiting *next;
 	struct channel_message message;
 	size_t sent;
 };
 
-/* As many descriptors as Linux lets through at a time: what does not fit it closes itself, in the middle of our call. */
+/*
+ * As many descriptors as Linux lets through at a time: what does not fit it closes itself, in the middle of our call.
+ */
 enum { SCM_RIGHTS_MAX = 253 };
 
 union control {
@@ -77,7 +82,9 @@ static size_t pieces(struct channel_message *message, size_t from, size_t to, st
 	return count;
 }
 
-/* Take the descriptors that came along. What is too many, or cut off by the kernel, is an error, and none of it leaks. */
+/*
+ * Take the descriptors that came along. What is too many, or cut off by the kernel, is an error, and none of it leaks.
+ */
 static int take_fds(struct channel_message *message, struct msghdr *hdr)
 {
 	int err = hdr->msg_flags & MSG_CTRUNC ? -EPROTO : 0;

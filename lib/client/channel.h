@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A vhost-user connection: whole messages, file descriptors with them, over a Unix stream socket. It never blocks: what the
- * socket does not take waits in a bounded queue. Nothing that comes in is trusted: a message is handed out only when it is whole,
- * its version right, its size and number of descriptors within bounds.
+ * A vhost-user connection: whole messages, file descriptors with them, over a Unix stream socket. It never blocks: what
+ * the socket does not take waits in a bounded queue. Nothing that comes in is trusted: a message is handed out only
+ * when it is whole, its version right, its size and number of descriptors within bounds.
  *
- * Receiving is for one thread at a time; sending for any. After an error other than -EAGAIN the connection is of no use: fini it.
+ * Receiving is for one thread at a time; sending for any. After an error other than -EAGAIN the connection is of no
+ * use: fini it.
  */
 #ifndef LIB_CLIENT_CHANNEL_H
 #define LIB_CLIENT_CHANNEL_H
@@ -55,15 +56,15 @@ struct channel {
 };
 
 /*
- * Takes a connected stream socket, which becomes non-blocking; closed by fini. What the peer sends goes to its account, which lives longer;
- * NULL: the peer is trusted not to make us wait. -ENOMEM.
+ * Takes a connected stream socket, which becomes non-blocking; closed by fini. What the peer sends goes to its account,
+ * which lives longer; NULL: the peer is trusted not to make us wait. -ENOMEM.
  */
 int channel_init(struct channel *channel, int fd, struct reaper_account *account);
 void channel_fini(struct channel *channel);
 
 /*
- * The next message. 0; -EAGAIN (not whole yet); -EPIPE (the peer has closed); -EPROTO (version, size or number of descriptors; a line
- * for the operator is the caller's); else -errno of recvmsg().
+ * The next message. 0; -EAGAIN (not whole yet); -EPIPE (the peer has closed); -EPROTO (version, size or number of
+ * descriptors; a line for the operator is the caller's); else -errno of recvmsg().
  */
 int channel_receive(struct channel *channel, struct channel_message *message);
 
@@ -71,9 +72,9 @@ int channel_receive(struct channel *channel, struct channel_message *message);
 void channel_close_fds(struct channel_message *message);
 
 /*
- * Send a message of `header.size` bytes of payload; its descriptors are copied, they stay the caller's. Sets the version. 0: sent, or
- * waiting for channel_flush(). Errors: -ENOBUFS (CHANNEL_WAITING messages wait: the peer does not read), -EMFILE, -ENOMEM,
- * -EPIPE and others of sendmsg().
+ * Send a message of `header.size` bytes of payload; its descriptors are copied, they stay the caller's. Sets the
+ * version. 0: sent, or waiting for channel_flush(). Errors: -ENOBUFS (CHANNEL_WAITING messages wait: the peer does not
+ * read), -EMFILE, -ENOMEM, -EPIPE and others of sendmsg().
  */
 int channel_send(struct channel *channel, const struct channel_message *message);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Descriptors that a peer has sent are closed on threads of their own, and so are sockets, which may still hold some:
- * to close a socket that lingers, or a file whose server does not answer, takes as long as the peer likes. Each peer has
- * an account with a thread, which is there while something is to be closed: no peer waits for what another has sent.
- * How many may be unclosed is for the account's users to bound.
+ * to close a socket that lingers, or a file whose server does not answer, takes as long as the peer likes. Each peer
+ * has an account with a thread, which is there while something is to be closed: no peer waits for what another has
+ * sent. How many may be unclosed is for the account's users to bound.
  */
 #ifndef LIB_CLIENT_REAPER_H
 #define LIB_CLIENT_REAPER_H

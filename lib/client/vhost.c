@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Why no stale translation gets into the kernel: who answers a miss notes the generation, translates in a section, and then
- * writes the update under the lock only if the generation is still the same. An invalidation makes its change first and then, under the
- * lock, raises the generation and writes its message. So an update of the old translation comes before that message, or not at all.
+ * Why no stale translation gets into the kernel: who answers a miss notes the generation, translates in a section, and
+ * then writes the update under the lock only if the generation is still the same. An invalidation makes its change
+ * first and then, under the lock, raises the generation and writes its message. So an update of the old translation
+ * comes before that message, or not at all.
  *
- * Lock order: viommu.lock, which callbacks run under, before viommu_vhost.lock; nothing of the core is called under the latter.
+ * Lock order: viommu.lock, which callbacks run under, before viommu_vhost.lock; nothing of the core is called under the
+ * latter.
  */
 #include <assert.h>
 #include <errno.h>
@@ -27,8 +29,9 @@ enum { BACKEND_F_MSG_V2 = 1 };
 enum { GIVEN_BYTES = 1 << 20 };
 
 /*
- * What the kernel asked for and nobody wants any more it keeps in mind, a piece of its memory each time, until it is told a translation of
- * that address: so that is bounded. And it may ask faster than it is answered: others have their turn after so many.
+ * What the kernel asked for and nobody wants any more it keeps in mind, a piece of its memory each time, until it is
+ * told a translation of that address: so that is bounded. And it may ask faster than it is answered: others have their
+ * turn after so many.
  */
 enum { STALE_MAX = 64, MISSES_PER_ROUND = 64 };
 
@@ -98,7 +101,10 @@ static void invalidate(void *opaque, struct viommu_iova first, struct viommu_iov
 
 	lock_drop(&vhost->lock);
 	count(&vhost->invalidations);
-	/* -EFAULT: the kernel has no table, as long as the device was never started. Anything else runs into the deadline. */
+	/*
+	 * -EFAULT: the kernel has no table, as long as the device was never started. Anything else runs into the
+	 * deadline.
+	 */
 	if (!err || err == -EFAULT)
 		viommu_client_ack(vhost->client, ticket);
 }
@@ -107,8 +113,8 @@ static void invalidate(void *opaque, struct viommu_iova first, struct viommu_iov
 static_assert(VHOST_ACCESS_RO == (int)VIOMMU_READ && VHOST_ACCESS_WO == (int)VIOMMU_WRITE, "rights");
 
 /*
- * Remember that the kernel is being given these pages. It keeps what lies over each other side by side, so what it has of them goes first;
- * and everything, where there is no room to remember more.
+ * Remember that the kernel is being given these pages. It keeps what lies over each other side by side, so what it has
+ * of them goes first; and everything, where there is no room to remember more.
  */
 static int make_place(struct viommu_vhost *vhost, struct range bytes, unsigned access) REQUIRES(vhost->lock)
 {
@@ -143,7 +149,10 @@ static bool note_stale(struct viommu_vhost *vhost, uint64_t iova)
 	return room;
 }
 
-/* What the kernel was given it can be without, for it gives up old entries; what it has is never more than what it was given. */
+/*
+ * What the kernel was given it can be without, for it gives up old entries; what it has is never more than what it was
+ * given.
+ */
 static int give_locked(struct viommu_vhost *vhost, const struct viommu_run *run) REQUIRES(vhost->lock)
 {
 	const struct vhost_iotlb_msg update = {
@@ -202,7 +211,9 @@ static int provide(struct viommu_vhost *vhost, struct viommu_iova iova, unsigned
 	int err;
 
 	do {
-		/* Acquire: partner of the release in invalidate(); what we translate is what came before it, or newer. */
+		/*
+		 * Acquire: partner of the release in invalidate(); what we translate is what came before it, or newer.
+		 */
 		uint64_t generation = atomic_load_explicit(&vhost->generation, memory_order_acquire);
 
 		err = find_run(vhost, iova, access, report, run);

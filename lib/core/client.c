@@ -64,7 +64,9 @@ static bool renewed(const struct viommu_client *client, const struct change *cha
 	return change->kind != CHANGE_UNMAP || (change->domain->walk && change->domain->walk->told);
 }
 
-/* A guest can ask for a thousand invalidations at once: what they are about is told once, and as one where it is much. */
+/*
+ * A guest can ask for a thousand invalidations at once: what they are about is told once, and as one where it is much.
+ */
 static void tell_all_again(const struct viommu_client *client, const struct work *work)
 {
 	struct range range, all = {UINT64_MAX, 0};

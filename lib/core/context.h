@@ -2,9 +2,9 @@
 /*
  * The objects of the core and who guards what.
  *
- * Lock order: viommu.quarantine_lock -> viommu.lock -> viommu_domain.lock -> viommu_domain.holds_lock; fault_log.lock is taken
- * last, alone.
- * Readers (sections) take no lock: they read fields marked "published", which change by one atomic store.
+ * Lock order: viommu.quarantine_lock -> viommu.lock -> viommu_domain.lock -> viommu_domain.holds_lock; fault_log.lock
+ * is taken last, alone. Readers (sections) take no lock: they read fields marked "published", which change by one
+ * atomic store.
  */
 #ifndef LIB_CORE_CONTEXT_H
 #define LIB_CORE_CONTEXT_H
@@ -37,7 +37,9 @@ struct viommu_domain {
 	void *walk_opaque;
 
 	struct spin lock;
-	/* The creator, each unfinished change that names it, and each invalidation that keeps one for its next change. */
+	/*
+	 * The creator, each unfinished change that names it, and each invalidation that keeps one for its next change.
+	 */
 	unsigned references GUARDED_BY(lock);
 	_Atomic bool destroyed;              /* viommu.lock to write: the creator has given it up */
 	struct table table GUARDED_BY(lock); /* written under the lock, read in sections */
@@ -64,7 +66,10 @@ struct viommu_endpoint {
 	_Atomic bool ats;        /* its device has ATS switched on */
 	unsigned changes;        /* viommu.lock: unfinished changes that name it */
 	struct work *quarantine; /* viommu.lock: it has failed, and this still waits for it */
-	/* viommu.lock: the domain that it was in when it failed, with a reference, until it is moved and that is waited for; or NULL */
+	/*
+	 * viommu.lock: the domain that it was in when it failed, with a reference, until it is moved and that is waited
+	 * for; or NULL
+	 */
 	struct viommu_domain *left;
 	viommu__fault_sink sink; /* set before the endpoint is used, with sink_opaque */
 	void *sink_opaque;
@@ -102,7 +107,9 @@ struct viommu {
 /* The model that manages an endpoint takes its faults. -EBUSY: there is one already. NULL gives it back. */
 int viommu__endpoint_set_sink(struct viommu_endpoint *endpoint, viommu__fault_sink sink, void *opaque);
 
-/* A domain is freed with its last reference. Drops `count` of them; whoever holds the lock may take one by counting up. */
+/*
+ * A domain is freed with its last reference. Drops `count` of them; whoever holds the lock may take one by counting up.
+ */
 void viommu__domain_put(struct viommu_domain *domain, unsigned count);
 
 /* The reference that a change needs: the one that the invalidation has kept, or a new one. */

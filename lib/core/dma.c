@@ -49,7 +49,9 @@ static struct section_slot *claim_any(struct section_table *sections, uint32_t t
 	return NULL;
 }
 
-/* The endpoint may have moved while we claimed. Once the slot shows what the tag says, whoever moves it next awaits us. */
+/*
+ * The endpoint may have moved while we claimed. Once the slot shows what the tag says, whoever moves it next awaits us.
+ */
 static uint32_t settle(struct section_slot *slot, struct viommu_endpoint *endpoint, uint32_t tag)
 {
 	uint64_t sequence = atomic_load_explicit(&slot->word, memory_order_relaxed) >> 32;
@@ -73,7 +75,8 @@ int viommu_dma_begin(struct viommu_endpoint *endpoint, struct viommu_section *se
 	if (!slot)
 		return -EAGAIN;
 	tag = settle(slot, endpoint, tag);
-#ifndef __x86_64__ /* there a read-modify-write is a full fence for everything, here only for what is atomic like it */
+/* On x86-64 a read-modify-write is a full fence for everything; elsewhere only for what is atomic like it. */
+#ifndef __x86_64__
 	atomic_thread_fence(memory_order_seq_cst);
 #endif
 	section->endpoint = endpoint;

@@ -76,7 +76,10 @@ int viommu__domain_create_walked(struct viommu *v, const struct walk_ops *ops, v
 	return create(v, &(struct viommu_domain){.walk = ops, .walk_opaque = opaque}, out);
 }
 
-/* Invalidations see an empty list of holds without the lock: who has just released the last one may still be about to drop it. */
+/*
+ * Invalidations see an empty list of holds without the lock: who has just released the last one may still be about to
+ * drop it.
+ */
 static void await_release(struct viommu_domain *domain)
 {
 	lock_take(&domain->holds_lock);
@@ -142,7 +145,9 @@ void viommu_domain_destroy(struct viommu_domain *domain)
 	struct viommu *v = domain->v;
 
 	lock_take(&v->lock);
-	/* An invalidation that completes just now may miss both stores: it gives back what it has kept the next time. */
+	/*
+	 * An invalidation that completes just now may miss both stores: it gives back what it has kept the next time.
+	 */
 	atomic_store_explicit(&domain->destroyed, true, memory_order_relaxed);
 	atomic_fetch_add_explicit(&v->doomed, 1, memory_order_relaxed);
 	unsigned references = 1 + take_back_locked(v, domain);

@@ -159,7 +159,10 @@ static void leave_locked(struct viommu_endpoint *endpoint, struct viommu_domain 
 		(struct change){.kind = CHANGE_ENDPOINT, .tag = inval->tag, .domain = domain, .endpoint = endpoint};
 }
 
-/* The endpoint's own reference to the domain that it failed in. Never the last one: it is back there, or a change has another. */
+/*
+ * The endpoint's own reference to the domain that it failed in. Never the last one: it is back there, or a change has
+ * another.
+ */
 static void forget_left_locked(struct viommu_endpoint *endpoint) REQUIRES(endpoint->v->lock)
 {
 	if (endpoint->left) {

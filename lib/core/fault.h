@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The one path of a fault: counter, operator's line, then the model that manages the endpoint, or the queue for others. */
+/*
+ * The one path of a fault: counter, operator's line, then the model that manages the endpoint, or the queue for others.
+ */
 #ifndef LIB_CORE_FAULT_H
 #define LIB_CORE_FAULT_H
 
@@ -23,8 +25,8 @@ struct fault_log {
 };
 
 /*
- * Report that an access was blocked. `domain` is NULL where the endpoint is attached to nothing. Of `what` the address, access, reason,
- * detail and the domain's number count; the rest is filled in.
+ * Report that an access was blocked. `domain` is NULL where the endpoint is attached to nothing. Of `what` the address,
+ * access, reason, detail and the domain's number count; the rest is filled in.
  */
 void viommu__fault(struct viommu_endpoint *endpoint, const struct viommu_domain *domain,
 		   const struct viommu_fault *what);

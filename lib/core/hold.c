@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The holds that an invalidation waits for. A batch may have many changes and a domain many holds of many spans, so the changes are
- * sorted before they are compared: by domain and kind, then by address or endpoint. And as a hold in the way can only go by being
- * released, its domain is not looked at again before one was.
+ * The holds that an invalidation waits for. A batch may have many changes and a domain many holds of many spans, so the
+ * changes are sorted before they are compared: by domain and kind, then by address or endpoint. And as a hold in the
+ * way can only go by being released, its domain is not looked at again before one was.
  */
 #include <stdlib.h>
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Invalidations as their owner sees them: collect, begin, poll. The waiting is in work.c, the deadline in quarantine.c. */
+/*
+ * Invalidations as their owner sees them: collect, begin, poll. The waiting is in work.c, the deadline in quarantine.c.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
@@ -119,7 +121,9 @@ static int wait_on(struct viommu_inval *inval)
 	}
 	if (now - work->since_ns < limit / 2)
 		return -EAGAIN;
-	/* Whoever polls late has cancelled late: those who are asked to end have their half of the time all the same. */
+	/*
+	 * Whoever polls late has cancelled late: those who are asked to end have their half of the time all the same.
+	 */
 	if (!work->cancelled_ns)
 		work->cancelled_ns = now;
 	if (now - work->cancelled_ns >= limit / 2 && !work_quarantine(inval)) {

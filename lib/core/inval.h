@@ -63,8 +63,8 @@ struct viommu_inval {
 	struct work *work;
 	unsigned tag; /* of the changes that are recorded next */
 	/*
-	 * A reference to a domain that the last changes named, or NULL: the next ones need take and drop none. Written by the
-	 * owner, but for viommu_domain_destroy(), which takes it back under viommu.lock.
+	 * A reference to a domain that the last changes named, or NULL: the next ones need take and drop none. Written
+	 * by the owner, but for viommu_domain_destroy(), which takes it back under viommu.lock.
 	 */
 	struct viommu_domain *_Atomic kept;
 	_Atomic uint64_t completed, waited; /* written by the owner */
@@ -115,7 +115,10 @@ bool change_concerns_hold(const struct change *change, const struct viommu_hold 
 /* quarantine.c */
 /* Ask the holds in the way to end. */
 void work_cancel_holds(struct viommu *v, struct work *work);
-/* Fail the endpoints in the way, give `inval` a fresh work, keep the old one. -ENOMEM, -EAGAIN (there are too many): nothing happened. */
+/*
+ * Fail the endpoints in the way, give `inval` a fresh work, keep the old one. -ENOMEM, -EAGAIN (there are too many):
+ * nothing happened.
+ */
 int work_quarantine(struct viommu_inval *inval);
 /* See whether somebody in quarantine has let go. */
 void quarantine_poll(struct viommu *v);

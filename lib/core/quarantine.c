@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What happens when somebody does not let go. At half the deadline the holds in the way are asked to end. At the deadline the
- * endpoints in the way are blocked and failed, the guest is told that its request failed, and the waiting goes on here, so
- * that nothing which the laggards may still reach is used again, and they can be attached again when they have let go.
+ * What happens when somebody does not let go. At half the deadline the holds in the way are asked to end. At the
+ * deadline the endpoints in the way are blocked and failed, the guest is told that its request failed, and the waiting
+ * goes on here, so that nothing which the laggards may still reach is used again, and they can be attached again when
+ * they have let go.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -44,8 +45,8 @@ void work_cancel_holds(struct viommu *v, struct work *work)
 }
 
 /*
- * What else it does in its domain nobody has asked to be finished yet: that is for the invalidation of whoever moves it, as if it had
- * stayed there (endpoint.c).
+ * What else it does in its domain nobody has asked to be finished yet: that is for the invalidation of whoever moves
+ * it, as if it had stayed there (endpoint.c).
  */
 static void note_domain_locked(struct viommu *v, struct viommu_endpoint *endpoint) REQUIRES(v->lock)
 {

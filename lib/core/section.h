@@ -5,9 +5,9 @@
  *	sequence number (63:32) | endpoint index (31:16) | domain index (15:0)
  *
  * Any thread claims any free slot, so threads need not be known; a thread begins its search where it was lucky last.
- * Claiming is a read-modify-write, hence a full fence, and the pair of that fence and the one in inval.c is what everything
- * rests on: either the reader's claim comes first, and the invalidation sees and awaits it, or the change comes first, and
- * the reader sees it.
+ * Claiming is a read-modify-write, hence a full fence, and the pair of that fence and the one in inval.c is what
+ * everything rests on: either the reader's claim comes first, and the invalidation sees and awaits it, or the change
+ * comes first, and the reader sees it.
  */
 #ifndef LIB_CORE_SECTION_H
 #define LIB_CORE_SECTION_H

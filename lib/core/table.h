@@ -2,16 +2,16 @@
 /*
  * The mappings of one domain: a radix tree over IOVA pages that readers walk without a lock.
  *
- * A node has 512 slots; a slot of level n stands for 512^n pages. A slot is one 64-bit word: nothing, a child node, or a
- * leaf: guest address and rights of all its pages. A mapping is spread over the largest slots that fit, so one aligned
- * 2 MiB page, or 1 GiB, or 2^57 bytes, is one leaf, and 8 bytes are all that a 4 KiB mapping takes. The leaves at the ends
- * of a mapping are marked: neighbours never melt together, and a range that would cut a mapping is seen.
- * A node without leaves below it does not exist.
+ * A node has 512 slots; a slot of level n stands for 512^n pages. A slot is one 64-bit word: nothing, a child node, or
+ * a leaf: guest address and rights of all its pages. A mapping is spread over the largest slots that fit, so one
+ * aligned 2 MiB page, or 1 GiB, or 2^57 bytes, is one leaf, and 8 bytes are all that a 4 KiB mapping takes. The leaves
+ * at the ends of a mapping are marked: neighbours never melt together, and a range that would cut a mapping is seen. A
+ * node without leaves below it does not exist.
  *
  * Pages are 4 KiB; page numbers have 52 bits; ranges are closed.
  *
- * Writers are serialised by the caller (the domain's lock). Readers need an open section: a node that is taken out goes to
- * the caller's list and may be used again only when the invalidation that it belongs to has completed.
+ * Writers are serialised by the caller (the domain's lock). Readers need an open section: a node that is taken out goes
+ * to the caller's list and may be used again only when the invalidation that it belongs to has completed.
  */
 #ifndef LIB_CORE_TABLE_H
 #define LIB_CORE_TABLE_H
@@ -109,7 +109,10 @@ static inline unsigned table_slot(uint64_t page, unsigned level)
 /* Find a page's leaf. Reader side, the hot path. */
 static inline bool table_find(const struct table *table, uint64_t page, struct table_hit *hit)
 {
-	/* Acquire: partner of the releases in root_publish() and slot_publish(); a node's contents are there before its address is. */
+	/*
+	 * Acquire: partner of the releases in root_publish() and slot_publish(); a node's contents are there before its
+	 * address is.
+	 */
 	uintptr_t root = atomic_load_explicit(&table->root, memory_order_acquire);
 	unsigned level = root & 7;
 	uint64_t word = root - level;

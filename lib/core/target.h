@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a domain says of an address: shared by translation (dma.c) and the search for runs (run.c). Inside a section only. */
+/*
+ * What a domain says of an address: shared by translation (dma.c) and the search for runs (run.c). Inside a section
+ * only.
+ */
 #ifndef LIB_CORE_TARGET_H
 #define LIB_CORE_TARGET_H
 
 #include "lib/core/context.h"
 
-/* What the domain says of one address: where it points, how many bytes run on from it, and before it, with which rights. */
+/*
+ * What the domain says of one address: where it points, how many bytes run on from it, and before it, with which
+ * rights.
+ */
 struct target {
 	uint64_t gpa, len, before;
 	unsigned access;
@@ -22,7 +28,8 @@ static inline bool target_find(const struct viommu_domain *domain, uint64_t iova
 	uint64_t offset = iova & ((1u << TABLE_PAGE_SHIFT) - 1);
 	struct table_hit hit;
 
-	if (domain->identity) { /* all of the space; its last byte would not fit into a length, and memory ends before it */
+	/* All of the space; its last byte would not fit into a length, and memory ends before it. */
+	if (domain->identity) {
 		*out = (struct target){iova, UINT64_MAX, iova, VIOMMU_READ | VIOMMU_WRITE};
 		return true;
 	}
@@ -46,8 +53,8 @@ static inline void target_fill(const struct walk_result *result, uint64_t iova, 
 }
 
 /*
- * The same for whoever is served by a walk: what was kept may be lacking, or allow less than the guest's table does by now. Reports
- * nothing.
+ * The same for whoever is served by a walk: what was kept may be lacking, or allow less than the guest's table does by
+ * now. Reports nothing.
  */
 static inline bool target_find_or_walk(const struct viommu_section *section, uint64_t iova, unsigned access,
 				       struct target *out)

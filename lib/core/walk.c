@@ -11,7 +11,10 @@ static void keep_locked(struct viommu_domain *domain, const struct walk_result *
 	struct range pages = {result->iova.first >> TABLE_PAGE_SHIFT, result->iova.last >> TABLE_PAGE_SHIFT};
 	int err = table_map(&domain->table, pages, result->gpa, result->access);
 
-	/* The guest changed an entry and has not invalidated it yet, or gave it more rights, which needs no invalidation. */
+	/*
+	 * The guest changed an entry and has not invalidated it yet, or gave it more rights, which needs no
+	 * invalidation.
+	 */
 	if (err == -EEXIST)
 		table_replace(&domain->table, pages, result->gpa, result->access);
 	else if (err)
@@ -78,7 +81,10 @@ static int replace_locked(struct viommu_domain *domain, struct range iova, uint6
 		change.range = (struct range){0, UINT64_MAX};
 	}
 	evict_locked(domain, iova, &change);
-	/* The nodes that became free are used again only when this invalidation is complete: -ENOSPC may be said once more. */
+	/*
+	 * The nodes that became free are used again only when this invalidation is complete: -ENOSPC may be said once
+	 * more.
+	 */
 	if (err == -EEXIST)
 		err = table_map(&domain->table, pages, gpa, access);
 	viommu__domain_reference_locked(domain, inval);

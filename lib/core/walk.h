@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Walked domains: their mappings are tables in guest memory, which a model knows how to read. What a walk finds is kept in the
- * domain's own table, which so is its IOTLB; the model takes it out again where the guest invalidates.
+ * Walked domains: their mappings are tables in guest memory, which a model knows how to read. What a walk finds is kept
+ * in the domain's own table, which so is its IOTLB; the model takes it out again where the guest invalidates.
  *
- * A walk races with an invalidation: it may have read the guest's entry before the guest changed it. So a walk notes the
- * domain's generation first, and what it finds is kept only if no invalidation has come since. In the section that walked it may be
- * used all the same: the invalidation waits for that section.
+ * A walk races with an invalidation: it may have read the guest's entry before the guest changed it. So a walk notes
+ * the domain's generation first, and what it finds is kept only if no invalidation has come since. In the section that
+ * walked it may be used all the same: the invalidation waits for that section.
  *
  * That an address is not mapped is never kept.
  */
@@ -36,9 +36,9 @@ struct walk_result {
 
 struct walk_ops {
 	/*
-	 * Find the leaf of an address that allows `access`. Runs inside a section on any thread, several at a time; `memory` is the
-	 * section's. 0, or -EFAULT with domain_id, reason and detail set; -EAGAIN: who knows the answer has been asked, it comes later
-	 * (then nothing is reported).
+	 * Find the leaf of an address that allows `access`. Runs inside a section on any thread, several at a time;
+	 * `memory` is the section's. 0, or -EFAULT with domain_id, reason and detail set; -EAGAIN: who knows the answer
+	 * has been asked, it comes later (then nothing is reported).
 	 */
 	int (*walk)(void *opaque, const struct memory *memory, uint64_t iova, unsigned access,
 		    struct walk_result *result);
@@ -50,14 +50,15 @@ int viommu__domain_create_walked(struct viommu *v, const struct walk_ops *ops, v
 				 struct viommu_domain **out);
 
 /*
- * Forget what was kept of first..last (any addresses), and record that those who use it are to be waited for. `spare_ats`: clients
- * of endpoints with ATS switched on are not told: the guest invalidates their device TLBs by itself. -ENOMEM, -EBUSY.
+ * Forget what was kept of first..last (any addresses), and record that those who use it are to be waited for.
+ * `spare_ats`: clients of endpoints with ATS switched on are not told: the guest invalidates their device TLBs by
+ * itself. -ENOMEM, -EBUSY.
  */
 int viommu__domain_evict(struct viommu_domain *domain, struct range iova, bool spare_ats, struct viommu_inval *inval);
 
 /*
- * Somebody brings what a walk could not find: keep it, whole pages, in the place of what was kept there, which is recorded like an
- * eviction. -ENOMEM, -EBUSY: nothing changed; -ENOSPC: there is no room, and everything was evicted.
+ * Somebody brings what a walk could not find: keep it, whole pages, in the place of what was kept there, which is
+ * recorded like an eviction. -ENOMEM, -EBUSY: nothing changed; -ENOSPC: there is no room, and everything was evicted.
  */
 int viommu__domain_replace(struct viommu_domain *domain, struct range iova, uint64_t gpa, unsigned access,
 			   struct viommu_inval *inval);

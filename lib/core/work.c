@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The waiting of an invalidation: for the sections that were open at the beginning and for the clients that were told, then for
- * the holds that were taken in those sections. A hold whose ticket was drawn later comes from a section that saw the change.
+ * The waiting of an invalidation: for the sections that were open at the beginning and for the clients that were told,
+ * then for the holds that were taken in those sections. A hold whose ticket was drawn later comes from a section that
+ * saw the change.
  */
 #include <errno.h>
 #include <stdlib.h>

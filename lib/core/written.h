@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a section may have written to guest memory, for who keeps a dirty log: taken note of when it is translated, used when it ends. */
+/*
+ * What a section may have written to guest memory, for who keeps a dirty log: taken note of when it is translated, used
+ * when it ends.
+ */
 #ifndef LIB_CORE_WRITTEN_H
 #define LIB_CORE_WRITTEN_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Guest memory as a walk of tables sees it: the region that answered last, and a way to find another. Belongs to one walk, or to one
- * section; never to two threads.
+ * Guest memory as a walk of tables sees it: the region that answered last, and a way to find another. Belongs to one
+ * walk, or to one section; never to two threads.
  */
 #ifndef LIB_FMT_MEMORY_H
 #define LIB_FMT_MEMORY_H
@@ -26,8 +26,8 @@ static inline void pt_memory_init(struct pt_memory *memory, bool (*find)(struct 
 }
 
 /*
- * Entries are loaded whole, so a region must not cut one in two: its ends and its host address are multiples of the largest entry's
- * size. One that is not so is no memory.
+ * Entries are loaded whole, so a region must not cut one in two: its ends and its host address are multiples of the
+ * largest entry's size. One that is not so is no memory.
  */
 static inline bool pt_memory_refill(struct pt_memory *memory, uint64_t gpa)
 {
@@ -42,7 +42,9 @@ static inline bool pt_memory_refill(struct pt_memory *memory, uint64_t gpa)
 	return false;
 }
 
-/* Where an entry lies, or NULL where there is no memory. `gpa` is a multiple of the entry's size, which is 8 at most. */
+/*
+ * Where an entry lies, or NULL where there is no memory. `gpa` is a multiple of the entry's size, which is 8 at most.
+ */
 static inline uint8_t *pt_memory_at(struct pt_memory *memory, uint64_t gpa)
 {
 	if (__builtin_expect(gpa < memory->first || gpa > memory->last, 0) && !pt_memory_refill(memory, gpa))
@@ -57,8 +59,8 @@ static inline uint64_t pt_load_le64(const uint8_t *entry)
 }
 
 /*
- * Replace what was loaded, `*was`, unless the guest has changed it meanwhile: then `*was` is what is there now. Ordered like a locked
- * instruction of the guest's: it finds the new bits when it takes the entry away.
+ * Replace what was loaded, `*was`, unless the guest has changed it meanwhile: then `*was` is what is there now. Ordered
+ * like a locked instruction of the guest's: it finds the new bits when it takes the entry away.
  */
 static inline bool pt_replace_le64(uint8_t *entry, uint64_t *was, uint64_t value)
 {

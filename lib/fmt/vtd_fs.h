@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * VT-d first-stage tables, four or five levels, for requests without supervisor privilege: all that devices make here. Walks write: they
- * mark entries as accessed and dirty in guest memory.
+ * VT-d first-stage tables, four or five levels, for requests without supervisor privilege: all that devices make here.
+ * Walks write: they mark entries as accessed and dirty in guest memory.
  */
 #ifndef LIB_FMT_VTD_FS_H
 #define LIB_FMT_VTD_FS_H

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* VT-d second-stage tables: three to five levels; what the legacy mode and the second stage of the scalable mode have. */
+/*
+ * VT-d second-stage tables: three to five levels; what the legacy mode and the second stage of the scalable mode have.
+ */
 #ifndef LIB_FMT_VTD_SS_H
 #define LIB_FMT_VTD_SS_H
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The walk through tables in guest memory that all radix formats share. A format is a constant; the compiler makes a walk of its own of
- * each, so there is no call on the way down. What depends on the unit's capabilities is in struct pt_space.
+ * The walk through tables in guest memory that all radix formats share. A format is a constant; the compiler makes a
+ * walk of its own of each, so there is no call on the way down. What depends on the unit's capabilities is in struct
+ * pt_space.
  *
- * The tables are the guest's, who may change them at any time: each entry is loaded once, checked, and used as it was loaded. Any
- * pointer is safe. The depth is bounded by the number of levels, whatever points to whatever.
+ * The tables are the guest's, who may change them at any time: each entry is loaded once, checked, and used as it was
+ * loaded. Any pointer is safe. The depth is bounded by the number of levels, whatever points to whatever.
  */
 #ifndef LIB_FMT_WALK_H
 #define LIB_FMT_WALK_H
@@ -57,15 +58,15 @@ struct pt_leaf {
 	struct range iova;
 	uint64_t gpa; /* of the first byte */
 	/*
-	 * The rights that may be kept: no VIOMMU_WRITE before the leaf is marked as dirty. So a write that finds only VIOMMU_READ in a
-	 * cache must walk again before it faults.
+	 * The rights that may be kept: no VIOMMU_WRITE before the leaf is marked as dirty. So a write that finds only
+	 * VIOMMU_READ in a cache must walk again before it faults.
 	 */
 	unsigned access;
 };
 
 /*
- * The last table of a walk, so that its neighbours need not begin at the top. Good for as long as the caller need not see an invalidation
- * of the entries above it: for one section. All zero: none.
+ * The last table of a walk, so that its neighbours need not begin at the top. Good for as long as the caller need not
+ * see an invalidation of the entries above it: for one section. All zero: none.
  */
 struct pt_cursor {
 	uint64_t iova; /* above the bits that this table translates */
@@ -136,7 +137,10 @@ PT_INLINE uint64_t pt_marks(const struct pt_format *format, const struct pt_step
 	return marks & ~step->entry;
 }
 
-/* One entry. Where it must be marked and has changed meanwhile, it is looked at anew; a guest cannot keep us at that for ever. */
+/*
+ * One entry. Where it must be marked and has changed meanwhile, it is looked at anew; a guest cannot keep us at that
+ * for ever.
+ */
 PT_INLINE enum pt_end pt_enter(const struct pt_format *format, const struct pt_space *space, struct pt_step *step)
 {
 	enum { TRIES = 64 };

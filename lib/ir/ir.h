@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Interrupt remapping (VT-d 5.1): a message and a table of entries give the message that a CPU gets, or a fault. No state
- * and no registers: whoever owns these says in struct ir_table what they mean now, and reports faults.
+ * Interrupt remapping (VT-d 5.1): a message and a table of entries give the message that a CPU gets, or a fault. No
+ * state and no registers: whoever owns these says in struct ir_table what they mean now, and reports faults.
  *
- * There is no cache of entries here. A guest that changes an entry must invalidate (VT-d 6.5.2.7), and whoever keeps the
- * outcome of ir_remap() asks again then.
+ * There is no cache of entries here. A guest that changes an entry must invalidate (VT-d 6.5.2.7), and whoever keeps
+ * the outcome of ir_remap() asks again then.
  */
 #ifndef LIB_IR_H
 #define LIB_IR_H
@@ -22,8 +22,8 @@ struct ir_table {
 };
 
 /*
- * Guest memory. An aligned read of eight bytes is one load: entries are changed while they are read. 0, or -EFAULT: there
- * is no memory.
+ * Guest memory. An aligned read of eight bytes is one load: entries are changed while they are read. 0, or -EFAULT:
+ * there is no memory.
  */
 struct ir_memory {
 	int (*read)(void *opaque, uint64_t gpa, void *buffer, size_t len);

@@ -40,8 +40,8 @@ static int read_half(const struct ir_memory *memory, uint64_t gpa, uint64_t *hal
 /*
  * An entry as it stood in memory at one instant. Hardware reads 16 bytes at once; guests write two halves, the one with
  * the present bit first or last. The low half is read before and after the high one: where it is the same both times
- * (and the guest did not put it back on purpose, which gives it nothing that it could not write at once) the three belong
- * together. An entry that never stands still cannot be read.
+ * (and the guest did not put it back on purpose, which gives it nothing that it could not write at once) the three
+ * belong together. An entry that never stands still cannot be read.
  */
 static int read_entry(const struct ir_memory *memory, uint64_t gpa, struct vtd_irte *out)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vhost-user messages (QEMU's docs/interop/vhost-user.rst, as of QEMU 10.0), in the byte order of the machine. A message is a
- * header and `size` bytes of payload; file descriptors come with it. Section names are those of that document.
+ * vhost-user messages (QEMU's docs/interop/vhost-user.rst, as of QEMU 10.0), in the byte order of the machine. A
+ * message is a header and `size` bytes of payload; file descriptors come with it. Section names are those of that
+ * document.
  *
  * Absent: crypto sessions, postcopy, GPU, Xen, shared objects, device state.
  */
@@ -100,7 +101,9 @@ struct vhu_vring_addr {
 /* SET_VRING_KICK and its like: a u64 with the queue's index, and this bit where no descriptor comes with it. */
 enum { VHU_VRING_INDEX_MASK = 0xff, VHU_VRING_NO_FD = 1 << 8 };
 
-/* "Memory region description"; user_address is one of the front end's, and means nothing but a number to the back end. */
+/*
+ * "Memory region description"; user_address is one of the front end's, and means nothing but a number to the back end.
+ */
 struct vhu_region {
 	uint64_t guest_address, size, user_address, mmap_offset;
 };

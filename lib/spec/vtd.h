@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Intel Virtualization Technology for Directed I/O, architecture specification, revision 3.3: registers (chapter 11), invalidation
- * descriptors (6.5.2) and fault reasons (7.1.3). Tables are in vtd_tables.h, paging entries in vtd_pt.h, interrupt entries in
- * vtd_irq.h. Not supported: protected memory regions, advanced fault log, page requests, posted interrupts, performance monitoring,
- * virtual and enhanced commands; their registers do not exist.
+ * Intel Virtualization Technology for Directed I/O, architecture specification, revision 3.3: registers (chapter 11),
+ * invalidation descriptors (6.5.2) and fault reasons (7.1.3). Tables are in vtd_tables.h, paging entries in vtd_pt.h,
+ * interrupt entries in vtd_irq.h. Not supported: protected memory regions, advanced fault log, page requests, posted
+ * interrupts, performance monitoring, virtual and enhanced commands; their registers do not exist.
  */
 #ifndef LIB_SPEC_VTD_H
 #define LIB_SPEC_VTD_H

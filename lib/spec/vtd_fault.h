@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Fault reasons of DMA requests. Intel Virtualization Technology for Directed I/O, architecture specification, revision 3.3, section
- * 7.1.3. Those of interrupt requests are in vtd_irq.h. Not listed: what only nested translation, supervisor requests, requests to execute
- * and page requests can meet.
+ * Fault reasons of DMA requests. Intel Virtualization Technology for Directed I/O, architecture specification, revision
+ * 3.3, section 7.1.3. Those of interrupt requests are in vtd_irq.h. Not listed: what only nested translation,
+ * supervisor requests, requests to execute and page requests can meet.
  */
 #ifndef LIB_SPEC_VTD_FAULT_H
 #define LIB_SPEC_VTD_FAULT_H

@@ -42,8 +42,8 @@ static inline uint16_t vtd_msi_subhandle(uint32_t data)
 #define VTD_MSI_DATA_RESERVED 0xffff0000u /* where the subhandle is valid; else all of the data is ignored */
 
 /*
- * 5.1.5.1 An IOAPIC's redirection entry: bits 63:48 become bits 19:4 of the address, and bit 11 its bit 2, which is so in
- * both formats; 10:8 are 0 in the remappable one.
+ * 5.1.5.1 An IOAPIC's redirection entry: bits 63:48 become bits 19:4 of the address, and bit 11 its bit 2, which is so
+ * in both formats; 10:8 are 0 in the remappable one.
  */
 static inline uint32_t vtd_rte_address(uint64_t entry)
 {

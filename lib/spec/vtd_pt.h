@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * VT-d paging entries. Intel Virtualization Technology for Directed I/O, Architecture Specification, revision 3.3, sections 3.6 and 3.7
- * (how they are walked), 9.7 and 9.8 (their fields). Little-endian, 8 bytes, 512 in a table of 4 KiB.
+ * VT-d paging entries. Intel Virtualization Technology for Directed I/O, Architecture Specification, revision 3.3,
+ * sections 3.6 and 3.7 (how they are walked), 9.7 and 9.8 (their fields). Little-endian, 8 bytes, 512 in a table of 4
+ * KiB.
  *
- * A table's level counts from the leaves: 1 is where 4 KiB pages are, 5 the top of five levels.
- * Not supported: EA (bit 10 of first-stage entries, ECAP.EAFS), A and D of second-stage entries (bits 8 and 9, ECAP.SLADS), nesting.
+ * A table's level counts from the leaves: 1 is where 4 KiB pages are, 5 the top of five levels. Not supported: EA (bit
+ * 10 of first-stage entries, ECAP.EAFS), A and D of second-stage entries (bits 8 and 9, ECAP.SLADS), nesting.
  */
 #ifndef LIB_SPEC_VTD_PT_H
 #define LIB_SPEC_VTD_PT_H
@@ -32,7 +33,10 @@ enum {
 #define VTD_SS_SNP (1ull << 11) /* leaves only, where ECAP.SC is set; else reserved */
 #define VTD_SS_TM (1ull << 62)  /* leaves only, where ECAP.DT is set (gone from later revisions); else reserved */
 
-/* 9.7 First-stage paging entries, which look like those of an x86-64 processor. Bits 62:52, 11:8, 4:3 and a leaf's PAT are ignored. */
+/*
+ * 9.7 First-stage paging entries, which look like those of an x86-64 processor. Bits 62:52, 11:8, 4:3 and a leaf's PAT
+ * are ignored.
+ */
 #define VTD_FS_P (1ull << 0)
 #define VTD_FS_RW (1ull << 1)
 #define VTD_FS_US (1ull << 2)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * VT-d root, context and PASID entries. Intel Virtualization Technology for Directed I/O, architecture specification, revision 3.3,
- * chapter 9. Little-endian; tables are 4 KiB, but for PASID directories. A reserved bit is named where it is so always; what depends on
- * capabilities is the reader's affair. Not supported: nesting, page requests, supervisor privilege, execute permission, memory types.
+ * VT-d root, context and PASID entries. Intel Virtualization Technology for Directed I/O, architecture specification,
+ * revision 3.3, chapter 9. Little-endian; tables are 4 KiB, but for PASID directories. A reserved bit is named where it
+ * is so always; what depends on capabilities is the reader's affair. Not supported: nesting, page requests, supervisor
+ * privilege, execute permission, memory types.
  */
 #ifndef LIB_SPEC_VTD_TABLES_H
 #define LIB_SPEC_VTD_TABLES_H

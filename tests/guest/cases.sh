@@ -4,7 +4,8 @@
 
 servers=()
 
-# Why a case failed, where the lab's own processor is to blame (docs/HACKING.md, "The lab"); empty where that does not show.
+# Why a case failed, where the lab's own processor is to blame (docs/HACKING.md, "The lab"); empty where that does not
+# show.
 lab_failure()
 {
 	local console
@@ -24,7 +25,8 @@ lab_failure()
 	done | head -n 1
 }
 
-# A server that a guest has left in the middle of a test takes no other, so each case has new ones. They run where no guest does.
+# A server that a guest has left in the middle of a test takes no other, so each case has new ones. They run where no
+# guest does.
 start_servers()
 {
 	if ((${#servers[@]})); then
@@ -59,10 +61,10 @@ run_case()
 	(. "$1/cases/$2.sh"; healthy_kernels "$2") >"$WORK/results" 2>&1
 }
 
-# run_cases DIR CASE...: those of DIR/cases. The lab's processor spoils one boot in twenty or so, and a case may have several: one that
-# fails with a sign of that runs again, three times in all, and what it said before is shown. Without such a sign, or three times, it
-# has failed. Where $CLAIMS is a directory, a case of which it has an entry is left to the suite that made it.
-# None begins when $CASE_SECONDS are over.
+# run_cases DIR CASE...: those of DIR/cases. The lab's processor spoils one boot in twenty or so, and a case may have
+# several: one that fails with a sign of that runs again, three times in all, and what it said before is shown. Without
+# such a sign, or three times, it has failed. Where $CLAIMS is a directory, a case of which it has an entry is left to
+# the suite that made it. None begins when $CASE_SECONDS are over.
 run_cases()
 {
 	local dir=$1 case try why before

@@ -78,8 +78,8 @@ look_into()
 	echo "emulated instructions in a second: $(($(emulated "$1") - before))"
 }
 
-# Does a processor of the guest go round in nested page faults (docs/HACKING.md, "The lab")? Asked each second with the pid; says so when
-# ten seconds long nearly nothing but emulation was done: no guest that works comes near that.
+# Does a processor of the guest go round in nested page faults (docs/HACKING.md, "The lab")? Asked each second with the
+# pid; says so when ten seconds long nearly nothing but emulation was done: no guest that works comes near that.
 looping()
 {
 	local now
@@ -94,8 +94,9 @@ looping()
 	((loop_rounds >= 2))
 }
 
-# spread PID: lets the threads of a monitor that are no processors of its guest run where no guest may (docs/HACKING.md, "The lab"), too:
-# a processor that waits for one of them would keep it from running. Once there are processors: new threads are born where they may run.
+# spread PID: lets the threads of a monitor that are no processors of its guest run where no guest may (docs/HACKING.md,
+# "The lab"), too: a processor that waits for one of them would keep it from running. Once there are processors: new
+# threads are born where they may run.
 spread()
 {
 	local task
@@ -107,9 +108,9 @@ spread()
 	done >/dev/null 2>&1
 }
 
-# watch_guest COMMAND...: a monitor with the guest $name, until it ends or takes too long. The guest's console is in $WORK/NAME.console,
-# the monitor's lines in NAME.stderr, its process in NAME.pid, its exit status in $status. $reboots is set for a guest that does: each time
-# its processors are made anew.
+# watch_guest COMMAND...: a monitor with the guest $name, until it ends or takes too long. The guest's console is in
+# $WORK/NAME.console, the monitor's lines in NAME.stderr, its process in NAME.pid, its exit status in $status. $reboots
+# is set for a guest that does: each time its processors are made anew.
 watch_guest()
 {
 	local pid seconds=0 looped=0 loop_rounds=0 emulated_before=0 spread=

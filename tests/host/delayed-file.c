@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A file system with one file, "disk", which is another file, but that reads of it can be made to wait: as long as a third file, the
- * gate, begins with the letter h. So whoever may write to the gate says how long a read takes, for ever included.
+ * A file system with one file, "disk", which is another file, but that reads of it can be made to wait: as long as a
+ * third file, the gate, begins with the letter h. So whoever may write to the gate says how long a read takes, for ever
+ * included.
  *
  *	delayed-file BACKING GATE MOUNTPOINT direct|cached
  *
- * In the foreground, as root. direct: the reader's memory is in the kernel's hands until the read ends, which nothing can interrupt, not
- * even the reader's death. cached: it waits for the page cache, and only a signal that kills it ends that.
+ * In the foreground, as root. direct: the reader's memory is in the kernel's hands until the read ends, which nothing
+ * can interrupt, not even the reader's death. cached: it waits for the page cache, and only a signal that kills it ends
+ * that.
  */
 #define FUSE_USE_VERSION 31
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A network device between a driver and a tap that a test plays: registers through the BAR, rings in plain memory that the device
- * reaches by its endpoint, and instead of each queue of a tap a pair of sockets that keep frames apart.
+ * A network device between a driver and a tap that a test plays: registers through the BAR, rings in plain memory that
+ * the device reaches by its endpoint, and instead of each queue of a tap a pair of sockets that keep frames apart.
  */
 #ifndef TESTS_MODEL_NET_DRIVER_H
 #define TESTS_MODEL_NET_DRIVER_H

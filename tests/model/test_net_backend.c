@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The network back end between a driver, a front end and a tap that the test plays, while translations come late and go at any time: each
- * frame arrives once, whole, and in order. Rings and buffers lie scattered in guest memory, page by page.
+ * The network back end between a driver, a front end and a tap that the test plays, while translations come late and go
+ * at any time: each frame arrives once, whole, and in order. Rings and buffers lie scattered in guest memory, page by
+ * page.
  */
 #include <endian.h>
 #include <errno.h>
@@ -428,8 +429,8 @@ static void set_call(unsigned index, int call)
 }
 
 /*
- * A back end was killed after it had given chains back, and before it interrupted the driver, who waits for just that and makes nothing
- * more available: the next back end interrupts, though it gives nothing back.
+ * A back end was killed after it had given chains back, and before it interrupted the driver, who waits for just that
+ * and makes nothing more available: the next back end interrupts, though it gives nothing back.
  */
 static void test_driver_that_was_not_told_is_told(void **state)
 {

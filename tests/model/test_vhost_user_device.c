@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Network card and disk whose queues a back end serves, between a driver that writes their registers and a back end in a thread of its
- * own, which listens at a socket: connected, started, lost, back again, reset.
+ * Network card and disk whose queues a back end serves, between a driver that writes their registers and a back end in
+ * a thread of its own, which listens at a socket: connected, started, lost, back again, reset.
  */
 #include <errno.h>
 #include <linux/pci_regs.h>

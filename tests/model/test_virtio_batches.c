@@ -200,7 +200,10 @@ static void test_unmapping_again_waits_as_well(void **state)
 	assert_int_equal(driver_send(d, &more), VIO_S_OK);
 }
 
-/* The unmap of what is still in use fails with DEVERR at the deadline; the rest of its batch, and the other device, go on. */
+/*
+ * The unmap of what is still in use fails with DEVERR at the deadline; the rest of its batch, and the other device, go
+ * on.
+ */
 static void test_a_hold_that_stays_fails_its_request_alone(void **state)
 {
 	struct driver *d = *state;

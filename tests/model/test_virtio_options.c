@@ -202,7 +202,9 @@ static void test_map_range_for_what_is_not_a_multiple_of_the_granule(void **stat
 	}
 }
 
-/* An UNMAP whose end lies inside of a granule would cut the mapping there; where nothing is mapped it may end anywhere. */
+/*
+ * An UNMAP whose end lies inside of a granule would cut the mapping there; where nothing is mapped it may end anywhere.
+ */
 static void test_unmap_range_for_what_cuts_a_granule(void **state)
 {
 	struct driver *d = driver_with_granule(~0xffffull);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Random requests, right and wrong ones, against a plain reference: after each batch every status must be the same, and so must be what
- * becomes of accesses of every endpoint: address, length, error and fault event.
+ * Random requests, right and wrong ones, against a plain reference: after each batch every status must be the same, and
+ * so must be what becomes of accesses of every endpoint: address, length, error and fault event.
  *
- * VIOMMU_TEST_SEED=N runs that seed alone (a failure names it), VIOMMU_TEST_STEPS=N so many requests of each; FULL=1 runs ten times as
- * many seeds.
+ * VIOMMU_TEST_SEED=N runs that seed alone (a failure names it), VIOMMU_TEST_STEPS=N so many requests of each; FULL=1
+ * runs ten times as many seeds.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -38,7 +38,10 @@ struct tally {
 	uint64_t answers[UNWRITTEN + 1], outcomes[REF_NO_MEMORY + 1];
 };
 
-/* One random device with its reference. Addresses come from a few windows of WINDOW granules: start, MSI, end of input, end of all. */
+/*
+ * One random device with its reference. Addresses come from a few windows of WINDOW granules: start, MSI, end of input,
+ * end of all.
+ */
 struct run {
 	uint64_t seed, random, step;
 	struct reference ref;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Tables full of garbage that changes while it is read: whatever comes out lies in guest memory, or is a fault that VT-d knows. The garbage
- * points to other garbage more often than not, so that walks get deep. SEED in the environment repeats a run.
+ * Tables full of garbage that changes while it is read: whatever comes out lies in guest memory, or is a fault that
+ * VT-d knows. The garbage points to other garbage more often than not, so that walks get deep. SEED in the environment
+ * repeats a run.
  */
 #include <pthread.h>
 #include <stdatomic.h>

@@ -217,7 +217,10 @@ static void test_a_new_root_is_used_at_once(void **state)
 	vtd_driver_destroy(f.d);
 }
 
-/* What is not present is not kept, in either mode; with caching mode Linux says it all the same, with domain 0 for contexts. */
+/*
+ * What is not present is not kept, in either mode; with caching mode Linux says it all the same, with domain 0 for
+ * contexts.
+ */
 static void check_additions(bool caching_mode)
 {
 	struct fixture f;

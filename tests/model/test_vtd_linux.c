@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The register sequences of Linux's driver (drivers/iommu/intel): start-up with interrupt remapping, suspend and resume, and what a
- * kexec kernel finds and undoes. Each wait is for a bit that must come at once, or the driver panics.
+ * The register sequences of Linux's driver (drivers/iommu/intel): start-up with interrupt remapping, suspend and
+ * resume, and what a kexec kernel finds and undoes. Each wait is for a bit that must come at once, or the driver
+ * panics.
  */
 #include "tests/model/vtd_guest.h"
 

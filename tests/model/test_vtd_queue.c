@@ -38,7 +38,10 @@ static uint32_t faults(struct guest *guest)
 	return (uint32_t)guest_get(guest, VTD_FSTS, 4);
 }
 
-/* The queue stands at a bad descriptor: it says so, goes no further, and goes on once software has put a good one there. */
+/*
+ * The queue stands at a bad descriptor: it says so, goes no further, and goes on once software has put a good one
+ * there.
+ */
 static void refused(struct guest *guest, uint64_t low, uint64_t high)
 {
 	uint64_t at = guest->tail;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Devices do DMA through tables that the guest changes and invalidates by the queue. Memory carries one pattern while a device may use it,
- * and another as soon as the wait descriptor says that the old translation is gone: a device that sees that one used it too late.
+ * Devices do DMA through tables that the guest changes and invalidates by the queue. Memory carries one pattern while a
+ * device may use it, and another as soon as the wait descriptor says that the old translation is gone: a device that
+ * sees that one used it too late.
  *
- * Three devices at once: of the first a page's entry is cleared, of the second its context or PASID entry, of the third an entry is turned to
- * other memory. In legacy mode with second-stage tables, and in scalable mode with first-stage ones, whose walks write to them.
- * The build option without_waiting breaks the library; then this test must fail.
+ * Three devices at once: of the first a page's entry is cleared, of the second its context or PASID entry, of the third
+ * an entry is turned to other memory. In legacy mode with second-stage tables, and in scalable mode with first-stage
+ * ones, whose walks write to them. The build option without_waiting breaks the library; then this test must fail.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -36,7 +37,10 @@ struct actor {
 	uint64_t gpa; /* of its memory; as much again behind it is what its entries may be turned to */
 	struct vtd_tables tables;
 	bool turned[PAGES];
-	/* Take a page away, whatever that means here, and give it back. Returns the memory that nobody may use in between. */
+	/*
+	 * Take a page away, whatever that means here, and give it back. Returns the memory that nobody may use in
+	 * between.
+	 */
 	struct viommu_span (*take)(struct actor *actor, unsigned page);
 	void (*give)(struct actor *actor, unsigned page);
 	pthread_t taker, users[USERS];

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scalable mode: root, context and PASID tables, both stages and pass-through, and the fault that each wrong entry gives. */
+/*
+ * Scalable mode: root, context and PASID tables, both stages and pass-through, and the fault that each wrong entry
+ * gives.
+ */
 #include "tests/model/vtd_driver.h"
 
 #include <stdatomic.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A guest in caching mode says what it maps: a shared table has all of it, whenever it was made and whatever was invalidated. */
+/*
+ * A guest in caching mode says what it maps: a shared table has all of it, whenever it was made and whatever was
+ * invalidated.
+ */
 #include <errno.h>
 
 #include <viommu/shared.h>

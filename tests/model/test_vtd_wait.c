@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Completion: the guest's wait descriptor ends when nobody uses what was invalidated: sections, holds, clients behind ATS or not. */
+/*
+ * Completion: the guest's wait descriptor ends when nobody uses what was invalidated: sections, holds, clients behind
+ * ATS or not.
+ */
 #include "tests/model/vtd_driver.h"
 
 #include <stdatomic.h>
@@ -133,8 +136,8 @@ static void test_a_context_invalidation_waits_too(void **state)
 }
 
 /*
- * What the queue took away without a wait behind it is still in use when the queue goes off: invalidation by registers, which finds
- * nothing more to take away, waits for that, too.
+ * What the queue took away without a wait behind it is still in use when the queue goes off: invalidation by registers,
+ * which finds nothing more to take away, waits for that, too.
  */
 static void test_registers_wait_for_what_the_queue_has_left(void **state)
 {
@@ -155,7 +158,10 @@ static void test_registers_wait_for_what_the_queue_has_left(void **state)
 	assert_false(vtd_get_register(f->d, VTD_IOTLB) & ivt);
 }
 
-/* A walk is under way in a section: what it reads after the invalidation has begun is new, and what it read before is awaited. */
+/*
+ * A walk is under way in a section: what it reads after the invalidation has begun is new, and what it read before is
+ * awaited.
+ */
 static void test_translation_is_switched_off_when_nobody_translates(void **state)
 {
 	struct fixture *f = *state;
@@ -222,7 +228,10 @@ static void test_a_client_behind_ats_has_its_own_invalidation(void **state)
 	expect_complete(f);
 }
 
-/* The device has ATS switched on, but its context (TT = 00) does not allow it: the IOTLB's invalidations are all that the guest makes. */
+/*
+ * The device has ATS switched on, but its context (TT = 00) does not allow it: the IOTLB's invalidations are all that
+ * the guest makes.
+ */
 static void test_ats_that_the_context_does_not_allow(void **state)
 {
 	struct fixture *f = *state;

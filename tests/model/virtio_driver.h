@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A driver for the virtio-iommu model without a guest: builds requests as they would lie in a ring, and two test endpoints. */
+/*
+ * A driver for the virtio-iommu model without a guest: builds requests as they would lie in a ring, and two test
+ * endpoints.
+ */
 #ifndef TESTS_MODEL_VIRTIO_DRIVER_H
 #define TESTS_MODEL_VIRTIO_DRIVER_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a virtio-iommu has to answer, and where each access has to go, told the slow way: every domain is a plain list of its mappings
- * that is searched from end to end. Written from the specification (virtio 1.2, section 5.13.6) and the tables in
- * docs/SPEC-COVERAGE.md, and shares nothing with the library but the numbers of lib/spec.
+ * What a virtio-iommu has to answer, and where each access has to go, told the slow way: every domain is a plain list
+ * of its mappings that is searched from end to end. Written from the specification (virtio 1.2, section 5.13.6) and the
+ * tables in docs/SPEC-COVERAGE.md, and shares nothing with the library but the numbers of lib/spec.
  */
 #ifndef TESTS_MODEL_VIRTIO_REFERENCE_H
 #define TESTS_MODEL_VIRTIO_REFERENCE_H
@@ -55,7 +55,10 @@ int ref_unmap(struct reference *ref, uint32_t domain, uint64_t first, uint64_t l
 /* `room`: bytes for properties. */
 int ref_probe(const struct reference *ref, uint32_t endpoint, uint64_t room);
 
-/* The driver writes `bypass`; a reset of the device, with what `bypass` becomes; the features that the next driver accepts. */
+/*
+ * The driver writes `bypass`; a reset of the device, with what `bypass` becomes; the features that the next driver
+ * accepts.
+ */
 void ref_write_bypass(struct reference *ref, bool bypass);
 void ref_reset(struct reference *ref);
 void ref_accept(struct reference *ref, uint64_t features);

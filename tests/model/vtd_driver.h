@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A driver for the VT-d unit without a guest: lays out tables in an array that is the guest's memory, programs the registers and the
- * invalidation queue in the way that Linux does, and lets two devices do DMA.
+ * A driver for the VT-d unit without a guest: lays out tables in an array that is the guest's memory, programs the
+ * registers and the invalidation queue in the way that Linux does, and lets two devices do DMA.
  */
 #ifndef TESTS_MODEL_VTD_DRIVER_H
 #define TESTS_MODEL_VTD_DRIVER_H

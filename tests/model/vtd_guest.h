@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A guest's side of a VT-d unit, without a guest: memory, registers, an invalidation queue, and what comes out of the unit. */
+/*
+ * A guest's side of a VT-d unit, without a guest: memory, registers, an invalidation queue, and what comes out of the
+ * unit.
+ */
 #ifndef TESTS_MODEL_VTD_GUEST_H
 #define TESTS_MODEL_VTD_GUEST_H
 
@@ -33,7 +36,9 @@ struct guest {
 	uint32_t first, last; /* of the last irq_invalidate() */
 };
 
-/* With everything that the unit can have but the caching mode, unless a configuration is given (callbacks are added). */
+/*
+ * With everything that the unit can have but the caching mode, unless a configuration is given (callbacks are added).
+ */
 struct guest *guest_create(const struct viommu_vtd_config *config);
 void guest_destroy(struct guest *guest);
 int guest_setup(void **state);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
-# What the tests with peers share, beside tests/guest/lib.sh: the peers, their life and death, and what a guest does with them.
+# What the tests with peers share, beside tests/guest/lib.sh: the peers, their life and death, and what a guest does
+# with them.
 
 if [ "${FULL:-0}" = 1 ]; then
 	full=1 seconds=60 kills=20
@@ -76,7 +77,8 @@ listening()
 	awk -v path="$1" '$8 == path && $4 ~ /1....$/ { found = 1 } END { exit !found }' /proc/net/unix
 }
 
-# Of DPDK's drivers those that are needed and those that testpmd is linked with: it loads all that there are, which takes the lab long.
+# Of DPDK's drivers those that are needed and those that testpmd is linked with: it loads all that there are, which
+# takes the lab long.
 few_drivers()
 {
 	local all few=$WORK/drivers
@@ -89,9 +91,10 @@ few_drivers()
 	mount --bind "$few" "$all"
 }
 
-# DPDK's: start_dpdk SOCKET TAP ADDRESS. It polls on the processor that runs no guests. Frames go between the socket and a tap of its
-# own. It offers a frame again that the guest's side could not take, for 200 ms: where a translation is missed DPDK takes none, and it
-# leaves the monitor little of that processor to answer. It wants no socket of one that was killed. Locked memory would mean that it reads all of the guest's before it answers.
+# DPDK's: start_dpdk SOCKET TAP ADDRESS. It polls on the processor that runs no guests. Frames go between the socket and
+# a tap of its own. It offers a frame again that the guest's side could not take, for 200 ms: where a translation is
+# missed DPDK takes none, and it leaves the monitor little of that processor to answer. It wants no socket of one that
+# was killed. Locked memory would mean that it reads all of the guest's before it answers.
 start_dpdk()
 {
 	few_drivers
@@ -119,8 +122,8 @@ reconnect()
 	fi
 }
 
-# run_qemu NAME CMDLINE SOCKET: a guest under QEMU, whose card is behind VT-d with device TLBs and served at SOCKET. Its memory is in large
-# pages: in small ones the lab's processor often loops (docs/HACKING.md).
+# run_qemu NAME CMDLINE SOCKET: a guest under QEMU, whose card is behind VT-d with device TLBs and served at SOCKET. Its
+# memory is in large pages: in small ones the lab's processor often loops (docs/HACKING.md).
 run_qemu()
 {
 	name=$1
@@ -154,9 +157,10 @@ said_guest()
 	grep -q "^guest: $1" "$WORK/$name.console" 2>/dev/null
 }
 
-# kill_peer TAP ADDRESS COMMAND...: while the guest's load test runs at ADDRESS, ends the back end with SIGKILL and starts it again with
-# COMMAND, $kills times. Each time the same connections have to go on both ways. At last the guest gets its word. What went wrong is in
-# $WORK/kills, the last back end in $WORK/peer, what the monitor holds before and after in $WORK/held, its counters in $WORK/stats.
+# kill_peer TAP ADDRESS COMMAND...: while the guest's load test runs at ADDRESS, ends the back end with SIGKILL and
+# starts it again with COMMAND, $kills times. Each time the same connections have to go on both ways. At last the guest
+# gets its word. What went wrong is in $WORK/kills, the last back end in $WORK/peer, what the monitor holds before and
+# after in $WORK/held, its counters in $WORK/stats.
 kill_peer()
 {
 	local round before monitor tap=$1 address=$2

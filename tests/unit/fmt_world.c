@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Random tables: valid ones, holes, loops, reserved bits, pointers to where there is no memory and to the last page of it. */
+/*
+ * Random tables: valid ones, holes, loops, reserved bits, pointers to where there is no memory and to the last page of
+ * it.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Guest memory with random page tables in it, and what a walk of them must find, worked out by listing every entry of every table from the
- * top down. The list is made of the specification's bit numbers and shares nothing with the walker.
+ * Guest memory with random page tables in it, and what a walk of them must find, worked out by listing every entry of
+ * every table from the top down. The list is made of the specification's bit numbers and shares nothing with the
+ * walker.
  */
 #ifndef TESTS_UNIT_FMT_WORLD_H
 #define TESTS_UNIT_FMT_WORLD_H

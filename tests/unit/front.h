@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A vhost-user front end that tests play, in front of a back end of the library: socket and memory are real, the device is a record of what
- * it was told. One thread: what is sent is served by the next front_serve().
+ * A vhost-user front end that tests play, in front of a back end of the library: socket and memory are real, the device
+ * is a record of what it was told. One thread: what is sent is served by the next front_serve().
  */
 #ifndef TESTS_UNIT_FRONT_H
 #define TESTS_UNIT_FRONT_H

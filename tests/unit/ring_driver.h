@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The driver's side of a split virtqueue, for tests without a guest: rings and buffers behind a real IOMMU context, in pages
- * that are mapped one by one, in an order of their own, so that nothing is contiguous by accident.
+ * The driver's side of a split virtqueue, for tests without a guest: rings and buffers behind a real IOMMU context, in
+ * pages that are mapped one by one, in an order of their own, so that nothing is contiguous by accident.
  */
 #ifndef TESTS_RING_DRIVER_H
 #define TESTS_RING_DRIVER_H

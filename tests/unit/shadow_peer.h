@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A back end for tests of the shadow queue, which knows only what a real one is told: the region and ring addresses. It maps the memory
- * for itself. With it comes the guest's queue in front (ring_driver.h).
+ * A back end for tests of the shadow queue, which knows only what a real one is told: the region and ring addresses. It
+ * maps the memory for itself. With it comes the guest's queue in front (ring_driver.h).
  */
 #ifndef TESTS_SHADOW_PEER_H
 #define TESTS_SHADOW_PEER_H
@@ -52,8 +52,8 @@ int peer_do_take(struct peer *peer);
 int peer_do_give(struct peer *peer);
 
 /*
- * The guest offers a chain that begins with descriptor `head`: `readable` bytes from one IOVA, in segments of `piece`, then the writable
- * ones. Returns how many descriptors it has.
+ * The guest offers a chain that begins with descriptor `head`: `readable` bytes from one IOVA, in segments of `piece`,
+ * then the writable ones. Returns how many descriptors it has.
  */
 unsigned guest_offer(struct peer *peer, uint16_t head, uint64_t from, uint32_t readable, uint64_t to, uint32_t writable,
 		     uint32_t piece);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The ACPI tables as a guest finds them: each sums up to zero, and iasl takes the DSDT apart and together again without an
- * error (where there is no iasl that test is skipped).
+ * The ACPI tables as a guest finds them: each sums up to zero, and iasl takes the DSDT apart and together again without
+ * an error (where there is no iasl that test is skipped).
  */
 #include "tests/test.h"
 
@@ -162,7 +162,9 @@ static void test_processors_have_entries_for_their_ids(void **state)
 	check_madt(LAYOUT_MAX_VCPUS);
 }
 
-/* A DRHD from `at`: its flags, its page of registers, its scopes (type, id, bus and device); returns what follows it. */
+/*
+ * A DRHD from `at`: its flags, its page of registers, its scopes (type, id, bus and device); returns what follows it.
+ */
 static const uint8_t *check_unit(const uint8_t *at, uint8_t flags, uint64_t registers, const uint8_t (*scopes)[4],
 				 unsigned count)
 {
@@ -315,7 +317,9 @@ static unsigned viot_ranges(const struct acpi_endpoint *endpoints, size_t count,
 	return ranges;
 }
 
-/* A unit without a range makes Linux 6.12 run into a null pointer: with no device behind it, it has its own function. */
+/*
+ * A unit without a range makes Linux 6.12 run into a null pointer: with no device behind it, it has its own function.
+ */
 static void test_viot_has_a_range_always(void **state)
 {
 	const struct acpi_endpoint endpoints[] = {{.bdf = 16, .id = 16}, {.bdf = 17, .id = 17}, {.bdf = 40, .id = 40}};

@@ -276,8 +276,8 @@ static void test_prefetch_asks_for_ranges(void **state)
 }
 
 /*
- * What is there is not asked for, in the middle of a buffer neither: the buffer may have been used and unmapped when a front end reads it,
- * and QEMU tells the guest of a fault then.
+ * What is there is not asked for, in the middle of a buffer neither: the buffer may have been used and unmapped when a
+ * front end reads it, and QEMU tells the guest of a fault then.
  */
 static void test_prefetch_asks_for_what_is_missing_alone(void **state)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The back end before a front end that does not mean well: what is wrong is refused, or ends the connection, and leaves nothing behind. */
+/*
+ * The back end before a front end that does not mean well: what is wrong is refused, or ends the connection, and leaves
+ * nothing behind.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What cannot be used, many times in one process: each gives one line and status 2, and afterwards the process has as many open files,
- * mappings and children as before. tests/guest/bad-input runs more of such command lines, a process for each.
+ * What cannot be used, many times in one process: each gives one line and status 2, and afterwards the process has as
+ * many open files, mappings and children as before. tests/guest/bad-input runs more of such command lines, a process
+ * for each.
  */
 #include <dirent.h>
 #include <errno.h>

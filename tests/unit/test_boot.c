@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Kernel files: what is recognised, where it goes, what the vCPU starts with; and damaged files, which give one line and an
- * error and never more. The log is taken here, so that lines can be counted.
+ * Kernel files: what is recognised, where it goes, what the vCPU starts with; and damaged files, which give one line
+ * and an error and never more. The log is taken here, so that lines can be counted.
  */
 #include "tests/test.h"
 
@@ -680,7 +680,10 @@ static void test_linux_takes_no_arguments_of_an_initrd(void **state)
 	ram_fini(&ram);
 }
 
-/* What is beyond initrd_addr_max is for a kernel that says so; then 64 bits say where. All memory but the last page is the kernel's. */
+/*
+ * What is beyond initrd_addr_max is for a kernel that says so; then 64 bits say where. All memory but the last page is
+ * the kernel's.
+ */
 static void test_initrd_above_4_gib(void **state)
 {
 	static const char *const parts[] = {"above"};

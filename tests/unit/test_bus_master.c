@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Bus mastering goes off (PCI Express base 5.0, sections 7.5.1.1.3 and 7.5.3.5): the write returns at once, no DMA begins after it,
- * and Transactions Pending reads 1 until what was under way is over. With the monitor's PCI bus and event loop, without a guest.
+ * Bus mastering goes off (PCI Express base 5.0, sections 7.5.1.1.3 and 7.5.3.5): the write returns at once, no DMA
+ * begins after it, and Transactions Pending reads 1 until what was under way is over. With the monitor's PCI bus and
+ * event loop, without a guest.
  */
 #include <errno.h>
 #include <linux/pci_regs.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* vhost-user's message channel: torn, oversized and malformed messages, descriptors, a socket that is full, a peer that goes. */
+/*
+ * vhost-user's message channel: torn, oversized and malformed messages, descriptors, a socket that is full, a peer that
+ * goes.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -322,7 +322,10 @@ static void test_a_section_that_stays_open_fails_its_endpoint(void **state)
 	assert_int_equal(viommu_attach(f->other, f->other_domain, f->inval), 0);
 }
 
-/* It was blocked for one hold; the others of the domain that it was in are waited for when it leaves, and when they are unmapped. */
+/*
+ * It was blocked for one hold; the others of the domain that it was in are waited for when it leaves, and when they are
+ * unmapped.
+ */
 static void test_a_failed_endpoint_leaves_its_domain_later(void **state)
 {
 	struct fixture *f = *state;
@@ -345,7 +348,10 @@ static void test_a_failed_endpoint_leaves_its_domain_later(void **state)
 	assert_int_equal(viommu_endpoint_add(f->v, 2, "two", &f->other), 0);
 }
 
-/* The domain that it was in when it failed is not the one that it had held on to: it lives until its holds are released. */
+/*
+ * The domain that it was in when it failed is not the one that it had held on to: it lives until its holds are
+ * released.
+ */
 static void test_a_failed_endpoint_keeps_its_domain(void **state)
 {
 	struct fixture *f = *state;
@@ -394,7 +400,10 @@ static void test_a_failed_endpoint_has_its_client_told(void **state)
 	complete(f);
 }
 
-/* A guest that goes on and on with a device that is stuck: at some point it gets no more answers, until that device lets go. */
+/*
+ * A guest that goes on and on with a device that is stuck: at some point it gets no more answers, until that device
+ * lets go.
+ */
 static void test_the_quarantine_is_bounded(void **state)
 {
 	struct fixture *f = *state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Random page tables of VT-d's formats against the brute-force reference: how each walk ends, what it finds, what it marks. FMT_SEED
- * gives the first seed; a failure names the one that fails.
+ * Random page tables of VT-d's formats against the brute-force reference: how each walk ends, what it finds, what it
+ * marks. FMT_SEED gives the first seed; a failure names the one that fails.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -65,7 +65,10 @@ static void test_the_order_of_checks(void **state)
 
 	(void)state;
 	second_stage(VTD_SS_R | VTD_SS_SNP);
-	/* The range comes before everything, permission before reserved bits, and those count only where something is present. */
+	/*
+	 * The range comes before everything, permission before reserved bits, and those count only where something is
+	 * present.
+	 */
 	assert_int_equal(vtd_ss_walk(&f.space, &f.memory, 1ull << 39, RW, NULL, &leaf), PT_BEYOND_WIDTH);
 	assert_int_equal(f.finds, 0);
 	assert_int_equal(vtd_ss_walk(&f.space, &f.memory, 0, VIOMMU_WRITE, NULL, &leaf), PT_NO_WRITE);

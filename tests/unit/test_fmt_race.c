@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Walkers mark a first-stage entry as dirty while the guest keeps replacing it. Each time the entry points to another page, so the page
- * says which entry a walk has used. A write through an entry must be in that entry's dirty bit when the guest takes it away, and an entry
- * that is gone must not come back.
+ * Walkers mark a first-stage entry as dirty while the guest keeps replacing it. Each time the entry points to another
+ * page, so the page says which entry a walk has used. A write through an entry must be in that entry's dirty bit when
+ * the guest takes it away, and an entry that is gone must not come back.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -68,7 +68,9 @@ static void take_away(unsigned page, uint64_t next)
 			race.returned++;
 }
 
-/* Every third entry is followed by none, the others by the next one at once. Now and then walkers get time to use one. */
+/*
+ * Every third entry is followed by none, the others by the next one at once. Now and then walkers get time to use one.
+ */
 static void guest_main(void)
 {
 	for (unsigned page = 1; page < race.pages; page++) {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Many changes against many holds: an invalidation completes exactly when a plain comparison of all with all says so. And their end. */
+/*
+ * Many changes against many holds: an invalidation completes exactly when a plain comparison of all with all says so.
+ * And their end.
+ */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -85,7 +88,10 @@ static void take_hold(struct fixture *f, struct held *held)
 	viommu_dma_end(&section);
 }
 
-/* Ranges of several pages, in any order, some of them over places that have gone already; now and then an endpoint leaves. */
+/*
+ * Ranges of several pages, in any order, some of them over places that have gone already; now and then an endpoint
+ * leaves.
+ */
 static void take_away(struct fixture *f)
 {
 	for (unsigned i = below(20); i; i--) {

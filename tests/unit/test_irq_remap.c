@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Interrupt remapping: each field of requests and entries by hand, each reserved bit, the order of the checks, entries that
- * change while they are read, and random ones against a decoder that picks its bits one by one.
+ * Interrupt remapping: each field of requests and entries by hand, each reserved bit, the order of the checks, entries
+ * that change while they are read, and random ones against a decoder that picks its bits one by one.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -286,7 +286,9 @@ static void test_compatibility_format_passes_or_is_blocked(void **state)
 	assert_int_equal(memory.reads, 0);
 }
 
-/* An entry with everything wrong, mended step by step, shows its faults in order; FPD silences just the qualified ones. */
+/*
+ * An entry with everything wrong, mended step by step, shows its faults in order; FPD silences just the qualified ones.
+ */
 static void test_checks_come_in_order_and_fpd_silences(void **state)
 {
 	struct memory memory = {.words = {0x1000 | 2, (REQUESTER ^ 0x100) | 1 << 18}};
@@ -345,7 +347,10 @@ static void test_an_entry_in_change_is_read_as_it_stood(void **state)
 
 		store_at = i % 6;
 		store_gap = i / 6;
-		/* In memory at once: {old, old}, {new, old}, {new, new}. The new source never comes with the old vector. */
+		/*
+		 * In memory at once: {old, old}, {new, old}, {new, new}. The new source never comes with the old
+		 * vector.
+		 */
 		const enum ir_outcome first = request(&xapic, &up, remappable(0, false), 0, &result);
 
 		if (first == IR_REMAPPED)

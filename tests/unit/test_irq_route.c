@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Routes against a remapper whose table is an array here, and a KVM that writes down what it is told: when messages are
- * resolved, what KVM's table holds, who serves an eventfd, and that no message is sent as it was before an invalidation.
+ * resolved, what KVM's table holds, who serves an eventfd, and that no message is sent as it was before an
+ * invalidation.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -347,7 +348,10 @@ static void *mask_forever(void *opaque)
 	return NULL;
 }
 
-/* Every message carries the generation that it was resolved in; one from before an invalidation that is over must not come. */
+/*
+ * Every message carries the generation that it was resolved in; one from before an invalidation that is over must not
+ * come.
+ */
 static void test_no_old_message_after_an_invalidation(void **state)
 {
 	pthread_t raiser, masker;

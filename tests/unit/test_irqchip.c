@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The IOAPIC as software programs it, with and without a remapper behind it: messages, level interrupts and their ends. */
+/*
+ * The IOAPIC as software programs it, with and without a remapper behind it: messages, level interrupts and their ends.
+ */
 #include <errno.h>
 
 #include "tests/test.h"

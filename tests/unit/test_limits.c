@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Where numbers and patience end: as many endpoints and domains as there may be, invalidations in use, memory that is not let go of. */
+/*
+ * Where numbers and patience end: as many endpoints and domains as there may be, invalidations in use, memory that is
+ * not let go of.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

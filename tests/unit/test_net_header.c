@@ -221,7 +221,7 @@ static void test_commands_refused(void **state)
 		assert_int_equal(decode(bad[i].bytes, bad[i].len, everything, &command), -EINVAL);
 	/* What was not negotiated is no command. */
 	for (unsigned class = 0; class < 6; class ++) {
-		const uint8_t bytes[10] = {(uint8_t) class, 0, 1};
+		const uint8_t bytes[10] = {(uint8_t)class, 0, 1};
 
 		for (size_t len = 0; len <= sizeof(bytes); len++)
 			assert_int_equal(decode(bytes, len, 0, &command), -EINVAL);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Every allocation of the library fails once. Each scenario runs with its first allocation failing, then its second, and so on until
- * none fails any more. The call that meets the failure says so and changes nothing; made again, it succeeds; the scenario then goes on
- * as if nothing had happened, and at its end everything is freed.
+ * Every allocation of the library fails once. Each scenario runs with its first allocation failing, then its second,
+ * and so on until none fails any more. The call that meets the failure says so and changes nothing; made again, it
+ * succeeds; the scenario then goes on as if nothing had happened, and at its end everything is freed.
  *
- * The linker sends the allocation functions of the program and of the library, which is linked statically, to the ones below.
+ * The linker sends the allocation functions of the program and of the library, which is linked statically, to the ones
+ * below.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -386,7 +387,10 @@ static int poll_for_long(struct viommu_inval *inval)
 	return err;
 }
 
-/* The deadline needs memory for what takes the place of the work that goes into quarantine; without it, it is a little later. */
+/*
+ * The deadline needs memory for what takes the place of the work that goes into quarantine; without it, it is a little
+ * later.
+ */
 static void run_deadline(struct scene *s)
 {
 	struct viommu_section section;
@@ -498,7 +502,10 @@ static void run_requests(struct scene *s)
 	virtio_destroy(s);
 }
 
-/* Many moves in one batch, so that their invalidation has to grow. The one that fails leaves nothing behind, its new domain neither. */
+/*
+ * Many moves in one batch, so that their invalidation has to grow. The one that fails leaves nothing behind, its new
+ * domain neither.
+ */
 static void run_batch(struct scene *s)
 {
 	enum { MOVES = 24 };

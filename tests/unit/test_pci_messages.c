@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* MSI and MSI-X of a PCI function: who sends, when a message is resolved, what masks hold back; and the ATS capability. */
+/*
+ * MSI and MSI-X of a PCI function: who sends, when a message is resolved, what masks hold back; and the ATS capability.
+ */
 #include <errno.h>
 #include <linux/pci_regs.h>
 #include <unistd.h>

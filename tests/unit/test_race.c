@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Threads use memory through translations while others take them away. Memory carries one pattern while it may be used and
- * another as soon as the invalidation that takes it away is complete: a user that sees the other one used an address too late.
+ * Threads use memory through translations while others take them away. Memory carries one pattern while it may be used
+ * and another as soon as the invalidation that takes it away is complete: a user that sees the other one used an
+ * address too late.
  *
- * Four kinds of taking away go on at once, each in pages of its own: unmap, detach of an endpoint, removal of a memory region, and
- * entries of a walked domain's table changed and invalidated.
- * The build option without_waiting breaks the library; then this test must fail.
+ * Four kinds of taking away go on at once, each in pages of its own: unmap, detach of an endpoint, removal of a memory
+ * region, and entries of a walked domain's table changed and invalidated. The build option without_waiting breaks the
+ * library; then this test must fail.
  */
 #include <errno.h>
 #include <pthread.h>

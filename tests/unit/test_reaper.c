@@ -181,7 +181,10 @@ static void send_fds(int to, const int *fds, unsigned count)
 	assert_int_equal(sendmsg(to, &hdr, MSG_NOSIGNAL), sizeof(header));
 }
 
-/* More than a message may have: the kernel must not close what does not fit. And one that nobody has read when the socket is closed. */
+/*
+ * More than a message may have: the kernel must not close what does not fit. And one that nobody has read when the
+ * socket is closed.
+ */
 static void test_messages_with_such_descriptors(void **state)
 {
 	struct reaper_account *account;

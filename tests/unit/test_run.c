@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What clients need to hand translations on: the run around an address, against a page-by-page reference; and who is told of maps. */
+/*
+ * What clients need to hand translations on: the run around an address, against a page-by-page reference; and who is
+ * told of maps.
+ */
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>

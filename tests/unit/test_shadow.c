@@ -319,8 +319,8 @@ static void test_restart_keeps_order(void **state)
 }
 
 /*
- * A back end is lost while no DMA may be done: the next one finds new rings all the same, and gets what the guest has not heard of. What
- * was copied before, and could not be pushed yet, comes first.
+ * A back end is lost while no DMA may be done: the next one finds new rings all the same, and gets what the guest has
+ * not heard of. What was copied before, and could not be pushed yet, comes first.
  */
 static void test_restart_without_dma(void **state)
 {
@@ -356,7 +356,10 @@ static void test_restart_without_dma(void **state)
 	peer_destroy(peer);
 }
 
-/* What the back end publishes at once, the guest sees at once, however many calls that takes: a frame may have several buffers. */
+/*
+ * What the back end publishes at once, the guest sees at once, however many calls that takes: a frame may have several
+ * buffers.
+ */
 static void test_entries_stay_together(void **state)
 {
 	struct peer *peer = peer_create(SIZE, SIZE, 512, (struct shadow_config){.failed_status = -1});

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The table that is shared without messages: what its reader finds, against a list of all pages, and whom an invalidation waits for. */
+/*
+ * The table that is shared without messages: what its reader finds, against a list of all pages, and whom an
+ * invalidation waits for.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

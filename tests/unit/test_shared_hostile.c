@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The shared table between sides that do not keep to the rules: what the writer makes of epochs, and the reader of files and nodes. */
+/*
+ * The shared table between sides that do not keep to the rules: what the writer makes of epochs, and the reader of
+ * files and nodes.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -194,7 +197,10 @@ static void test_nodes_are_checked(void **state)
 	forge(&f, F_SEAL_SHRINK);
 	assert_int_equal(viommu_shared_view_open(&f.files, &view), 0);
 	_Atomic uint64_t *node = (_Atomic uint64_t *)(void *)((uint8_t *)f.table + PAGE);
-	/* A loop; offsets beyond the file, into the header, into the middle of a node; a node below the leaves; flags; a wrap. */
+	/*
+	 * A loop; offsets beyond the file, into the header, into the middle of a node; a node below the leaves; flags;
+	 * a wrap.
+	 */
 	static const struct {
 		uint64_t root, word;
 		int result;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Readers of a shared table use memory through what they find while others unmap it, or take the endpoint away. Memory carries one
- * pattern while it may be used and another as soon as the invalidation that takes it away is complete: a reader that sees the
- * other one used an address too late.
+ * Readers of a shared table use memory through what they find while others unmap it, or take the endpoint away. Memory
+ * carries one pattern while it may be used and another as soon as the invalidation that takes it away is complete: a
+ * reader that sees the other one used an address too late.
  *
- * Some pages are mapped as they come (the table is filled by the map), some are found by misses. Readers see the writer's own mapping
- * of the table, so that ThreadSanitizer sees what orders them.
- * The build option without_waiting breaks the library; then this test must fail.
+ * Some pages are mapped as they come (the table is filled by the map), some are found by misses. Readers see the
+ * writer's own mapping of the table, so that ThreadSanitizer sees what orders them. The build option without_waiting
+ * breaks the library; then this test must fail.
  */
 #include <errno.h>
 #include <pthread.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The front end's life with a back end that does all as it should: negotiation, start, stop, configuration, connecting again. */
+/*
+ * The front end's life with a back end that does all as it should: negotiation, start, stop, configuration, connecting
+ * again.
+ */
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -81,7 +84,9 @@ static void test_tells_no_host_address(void **state)
 	assert_int_equal(f->back.memory.regions[1].mmap_offset, 0x3000);
 }
 
-/* A back end may take its time over the memory table: it has it before there are rings, and again where it has changed. */
+/*
+ * A back end may take its time over the memory table: it has it before there are rings, and again where it has changed.
+ */
 static void test_memory_is_told_early(void **state)
 {
 	struct front *f = *state;

@@ -334,7 +334,9 @@ static void test_invalidations_are_bounded(void **state)
 	f->back.hook = NULL;
 }
 
-/* Nobody knows of translations who was told none: while a back end starts, and perhaps is slow, no unmap waits for it. */
+/*
+ * Nobody knows of translations who was told none: while a back end starts, and perhaps is slow, no unmap waits for it.
+ */
 static void test_nothing_to_wait_for(void **state)
 {
 	struct front *f = *state;
@@ -462,7 +464,10 @@ static bool acks_nothing_and_counts(struct back *back, struct channel_message *m
 	return true;
 }
 
-/* A back end that asks and asks, and acknowledges nothing: no more than so many answers are under way, and none is lost. */
+/*
+ * A back end that asks and asks, and acknowledges nothing: no more than so many answers are under way, and none is
+ * lost.
+ */
 static void test_misses_are_bounded(void **state)
 {
 	enum { COUNT = 600 };
@@ -512,8 +517,8 @@ static void test_refused_update_is_its_own_affair(void **state)
 }
 
 /*
- * DPDK's back end takes an update for known when it has an entry with the same first address: a run that has grown, or may do more, is
- * told in another way.
+ * DPDK's back end takes an update for known when it has an entry with the same first address: a run that has grown, or
+ * may do more, is told in another way.
  */
 static void test_run_that_has_grown(void **state)
 {
@@ -603,8 +608,8 @@ static void test_no_translation_while_dma_is_off(void **state)
 }
 
 /*
- * DPDK's back end does not ask for rings whose translation was taken away: it waits until it is told. They are one run here, and so one
- * update. Other invalidations have none.
+ * DPDK's back end does not ask for rings whose translation was taken away: it waits until it is told. They are one run
+ * here, and so one update. Other invalidations have none.
  */
 static void test_rings_are_told_again(void **state)
 {

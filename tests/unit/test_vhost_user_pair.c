@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Our front end and our back end over one socket, in one process: with the shared table neither asks or tells the other anything, and an
- * invalidation waits for who is inside; without it the same by messages.
+ * Our front end and our back end over one socket, in one process: with the shared table neither asks or tells the other
+ * anything, and an invalidation waits for who is inside; without it the same by messages.
  */
 #include <errno.h>
 #include <sched.h>
@@ -408,7 +408,7 @@ static void test_death_completes_the_invalidation(void **state)
 #define BOTH(test)                                                                                                     \
 	{#test " (shared)", test, setup_shared, teardown, NULL},                                                       \
 	{                                                                                                              \
-#test " (messages)", test, setup_messages, teardown, NULL                                              \
+		#test " (messages)", test, setup_messages, teardown, NULL                                              \
 	}
 
 int main(void)

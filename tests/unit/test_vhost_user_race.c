@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A back end with an IOTLB of its own uses memory while the guest takes it away. Memory carries one pattern while it may be used and
- * another as soon as the invalidation is complete: a back end that sees the other one used an address too late. It does so when an
- * invalidation did not wait for it, or when an update passed the invalidation that made it stale.
+ * A back end with an IOTLB of its own uses memory while the guest takes it away. Memory carries one pattern while it
+ * may be used and another as soon as the invalidation is complete: a back end that sees the other one used an address
+ * too late. It does so when an invalidation did not wait for it, or when an update passed the invalidation that made it
+ * stale.
  *
  * The build option without_waiting breaks the library; then this test must fail.
  */

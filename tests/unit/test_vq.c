@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Virtqueues whose driver breaks the rules (virtio 1.2, section 2.7): each is refused, and nothing outside is touched. */
+/*
+ * Virtqueues whose driver breaks the rules (virtio 1.2, section 2.7): each is refused, and nothing outside is touched.
+ */
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>

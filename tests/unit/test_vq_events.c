@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Notifications in both directions (virtio 1.2, sections 2.7.7 to 2.7.10), by flags and by events: compared with what the
- * text says over more than all values of the index, and between two threads, of which none may sleep for ever.
+ * Notifications in both directions (virtio 1.2, sections 2.7.7 to 2.7.10), by flags and by events: compared with what
+ * the text says over more than all values of the index, and between two threads, of which none may sleep for ever.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -155,8 +155,8 @@ struct pair {
 };
 
 /*
- * Sleep until the other side notifies. As a loop: what a real sleep costs would keep the two from ever meeting in the few
- * instructions that matter.
+ * Sleep until the other side notifies. As a loop: what a real sleep costs would keep the two from ever meeting in the
+ * few instructions that matter.
  */
 static bool sleep_on(struct pair *pair, _Atomic uint32_t *bell)
 {
@@ -286,7 +286,9 @@ static void run_pair(void *(*device)(void *opaque), bool event_idx)
 	assert_int_equal(pthread_create(&thread, NULL, device, &pair), 0);
 	for (; i < rounds; i++) {
 		driver_offer(&pair, 1);
-		/* Sleep with much in flight or with little; else come again about when the device finds nothing more. */
+		/*
+		 * Sleep with much in flight or with little; else come again about when the device finds nothing more.
+		 */
 		if (room(&pair) && random_from(&seed) % 8)
 			delay(random_from(&seed) % 256);
 		else if (!driver_wait(&pair))

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a queue that somebody else serves still needs: a question that comes late must not become a fault, one that is in time must. */
+/*
+ * What a queue that somebody else serves still needs: a question that comes late must not become a fault, one that is
+ * in time must.
+ */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -168,7 +171,10 @@ static void test_nonsense(void **state)
 	assert_false(faulted(ring));
 }
 
-/* A device that uses a ring full of buffers, and a driver that unmaps them: no question is a fault, however late it comes. */
+/*
+ * A device that uses a ring full of buffers, and a driver that unmaps them: no question is a fault, however late it
+ * comes.
+ */
 struct race {
 	struct ring *ring;
 	_Atomic bool stop;

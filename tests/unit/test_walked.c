@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Walked domains, with a table format as simple as can be: one word for each page, in an array that stands for the guest's memory. */
+/*
+ * Walked domains, with a table format as simple as can be: one word for each page, in an array that stands for the
+ * guest's memory.
+ */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>

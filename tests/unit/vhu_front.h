@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A front end with a guest's memory behind it, and at the other end of its socket a back end that does as a test says. Back end and front
- * end take turns in one thread, unless a test does otherwise.
+ * A front end with a guest's memory behind it, and at the other end of its socket a back end that does as a test says.
+ * Back end and front end take turns in one thread, unless a test does otherwise.
  */
 #ifndef TESTS_UNIT_VHU_FRONT_H
 #define TESTS_UNIT_VHU_FRONT_H
@@ -29,7 +29,10 @@ struct front {
 	char why[200];
 };
 
-/* A context with VHU_RAM bytes of memory at address 0, an endpoint in a domain, and a front end with an IOMMU; not connected. */
+/*
+ * A context with VHU_RAM bytes of memory at address 0, an endpoint in a domain, and a front end with an IOMMU; not
+ * connected.
+ */
 int front_setup(void **state);
 int front_teardown(void **state);
 /* Make the front end anew, as f->config now says. */
@@ -39,7 +42,10 @@ void front_recreate(struct front *f);
 void front_connect(struct front *f);
 /* Let both sides work until neither has anything to do. */
 void front_pump(struct front *f);
-/* Start `count` rings whose three parts lie in pages of their own from IOVA 0x10000 on; they are mapped one to one first. */
+/*
+ * Start `count` rings whose three parts lie in pages of their own from IOVA 0x10000 on; they are mapped one to one
+ * first.
+ */
 int front_start(struct front *f, unsigned count);
 /* The back end asks for the first ring, as one would, and so has something to forget. It is not counted in f->back. */
 void front_ask(struct front *f);

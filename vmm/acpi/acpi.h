@@ -33,7 +33,10 @@ struct acpi_config {
 	size_t endpoint_count;
 };
 
-/* Writes RSDP, XSDT, FADT, DSDT, MADT, MCFG and, where asked for, VIOT or DMAR. Gives the RSDP's GPA. -ENOSPC: do not fit. */
+/*
+ * Writes RSDP, XSDT, FADT, DSDT, MADT, MCFG and, where asked for, VIOT or DMAR. Gives the RSDP's GPA. -ENOSPC: do not
+ * fit.
+ */
 int acpi_build(struct ram *ram, const struct acpi_config *config, uint64_t *rsdp);
 
 #endif

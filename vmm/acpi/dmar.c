@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Intel VT-d architecture specification, revision 3.3, chapter 8 (DMAR): the remapping units, and which devices belong to each. The
- * unit for everything that is not named comes last (8.4).
+ * Intel VT-d architecture specification, revision 3.3, chapter 8 (DMAR): the remapping units, and which devices belong
+ * to each. The unit for everything that is not named comes last (8.4).
  */
 #include "vmm/acpi/table.h"
 #include "vmm/layout.h"

@@ -67,7 +67,9 @@ size_t acpi_add_viot(struct acpi_buffer *buffer, const struct acpi_config *confi
 	acpi_put_zeros(buffer, 8);
 	add_iommu(buffer, (uint16_t)config->virtio_iommu_bdf);
 
-	/* Without a range Linux 6.12 takes every device for the unit's, and dies of it. The unit itself it leaves out. */
+	/*
+	 * Without a range Linux 6.12 takes every device for the unit's, and dies of it. The unit itself it leaves out.
+	 */
 	const struct acpi_endpoint unit = {.bdf = (uint16_t)config->virtio_iommu_bdf,
 					   .id = (uint32_t)config->virtio_iommu_bdf};
 	const unsigned ranges = config->endpoint_count ? add_ranges(buffer, config->endpoints, config->endpoint_count)

@@ -91,7 +91,9 @@ static void kicked(void *opaque, uint32_t events)
 	run(queue);
 }
 
-/* "Polling should be used instead of waiting for the kick" (SET_VRING_KICK): a timer runs while there are such queues. */
+/*
+ * "Polling should be used instead of waiting for the kick" (SET_VRING_KICK): a timer runs while there are such queues.
+ */
 static void set_poll_timer(const struct net_backend *device)
 {
 	struct itimerspec when = {.it_value = {0, 0}};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A network device for a vhost-user front end: the queue pairs of the monitor's device (vmm/virtio/net_card.h) over the rings of
- * a connection (viommu/backend.h). One thread, that of the loop.
+ * A network device for a vhost-user front end: the queue pairs of the monitor's device (vmm/virtio/net_card.h) over the
+ * rings of a connection (viommu/backend.h). One thread, that of the loop.
  */
 #ifndef VMM_BACKEND_DEVICE_H
 #define VMM_BACKEND_DEVICE_H
@@ -44,8 +44,8 @@ int net_backend_init(struct net_backend *device, struct loop *loop, const char *
 void net_backend_fini(struct net_backend *device);
 
 /*
- * Serve a connected socket, which is taken; one at a time. -errno. While it is crowded with what earlier ones have left,
- * none can be served.
+ * Serve a connected socket, which is taken; one at a time. -errno. While it is crowded with what earlier ones have
+ * left, none can be served.
  */
 int net_backend_connect(struct net_backend *device, int fd);
 bool net_backend_crowded(const struct net_backend *device);

@@ -3,7 +3,10 @@
 #ifndef VMM_BACKEND_LISTEN_H
 #define VMM_BACKEND_LISTEN_H
 
-/* Listen at a path: the file that a program has left behind is taken away, one that somebody listens on is not. -errno, a line is logged. */
+/*
+ * Listen at a path: the file that a program has left behind is taken away, one that somebody listens on is not. -errno,
+ * a line is logged.
+ */
 int listen_at(const char *path, int *fd);
 
 #endif

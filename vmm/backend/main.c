@@ -171,8 +171,8 @@ static void end_cb(int signal)
 }
 
 /*
- * The front end made a file of its memory shorter. What is missing becomes zeroes of ours; nobody but its own guest is any the worse. Any other
- * such signal ends the program.
+ * The front end made a file of its memory shorter. What is missing becomes zeroes of ours; nobody but its own guest is
+ * any the worse. Any other such signal ends the program.
  */
 static void memory_lost(int number, siginfo_t *info, void *context)
 {

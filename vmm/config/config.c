@@ -12,7 +12,9 @@
 
 enum { FIRST_SLOT = 2, DEFAULT_MEMORY = 512 << 20, MEMORY_ALIGN = 4096, KEYS = 12, MAX_QUEUE_PAIRS = 8 };
 
-/* Queues of a disk: what it can have, and what it has where nothing else is asked for and there are as many processors. */
+/*
+ * Queues of a disk: what it can have, and what it has where nothing else is asked for and there are as many processors.
+ */
 enum { DISK_QUEUES_MAX = 8, DISK_QUEUES = 4 };
 
 /* One option of the command line. */

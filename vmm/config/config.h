@@ -48,8 +48,8 @@ struct run_config {
 };
 
 /*
- * Parse the arguments of `viommu run` (argv[0] is "run") and settle what was left open. -EINVAL after one line on stderr
- * that says what is wrong. The caller frees with config_fini(), also on error.
+ * Parse the arguments of `viommu run` (argv[0] is "run") and settle what was left open. -EINVAL after one line on
+ * stderr that says what is wrong. The caller frees with config_fini(), also on error.
  */
 int config_parse(struct run_config *config, int argc, char **argv);
 void config_fini(struct run_config *config);

@@ -29,8 +29,8 @@ struct iommu_config {
 };
 
 /*
- * Writes of devices to this range are interrupts, never memory: the guest must not map it. It begins and ends at multiples of
- * the granule.
+ * Writes of devices to this range are interrupts, never memory: the guest must not map it. It begins and ends at
+ * multiples of the granule.
  */
 struct key_range iommu_config_msi(const struct iommu_config *config);
 

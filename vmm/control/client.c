@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One client: lines in, one reply each out. A client is read only while no reply waits for it, so that one that does not read
- * holds one reply and one buffer, and nobody else up.
+ * One client: lines in, one reply each out. A client is read only while no reply waits for it, so that one that does
+ * not read holds one reply and one buffer, and nobody else up.
  */
 #include <errno.h>
 #include <stdlib.h>

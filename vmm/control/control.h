@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The control socket: `viommu run --control SOCK`. Clients send one JSON object a line, {"execute": COMMAND}, and get one
- * back, {"return": ...} or {"error": TEXT}. It outlives guest reboots: each machine attaches it to its event loop,
+ * The control socket: `viommu run --control SOCK`. Clients send one JSON object a line, {"execute": COMMAND}, and get
+ * one back, {"return": ...} or {"error": TEXT}. It outlives guest reboots: each machine attaches it to its event loop,
  * and between two machines clients wait.
  */
 #ifndef VMM_CONTROL_H

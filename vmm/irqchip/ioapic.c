@@ -37,8 +37,8 @@ enum {
 #define MSI_DATA_LEVEL (1u << 15)
 
 /*
- * An entry says in other places what a message says (SDM volume 3, section 11.11), in the remappable format as well (VT-d
- * 5.1.5.1): there the vector and mode mean nothing, as the message has no subhandle.
+ * An entry says in other places what a message says (SDM volume 3, section 11.11), in the remappable format as well
+ * (VT-d 5.1.5.1): there the vector and mode mean nothing, as the message has no subhandle.
  */
 static struct msi_message entry_message(uint64_t entry)
 {

@@ -40,8 +40,9 @@ void ioapic_write(struct ioapic *ioapic, uint64_t offset, uint32_t value);
 void ioapic_set_line(struct ioapic *ioapic, unsigned pin, bool level);
 
 /*
- * The end of interrupts with this vector, by the EOI register or by a local APIC's message: pins whose entry has it fire
- * again if their line is still up. Where the message is remapped, software sees to it that the vectors agree (VT-d 5.1.5.1).
+ * The end of interrupts with this vector, by the EOI register or by a local APIC's message: pins whose entry has it
+ * fire again if their line is still up. Where the message is remapped, software sees to it that the vectors agree (VT-d
+ * 5.1.5.1).
  */
 void ioapic_eoi(struct ioapic *ioapic, uint8_t vector);
 

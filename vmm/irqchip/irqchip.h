@@ -31,10 +31,10 @@ void irqchip_destroy(struct irqchip *chip);
 void irqchip_set_remapper(struct irqchip *chip, const struct irq_remapper *remapper);
 
 /*
- * Interrupt remapping table entries first..last may have changed: routes through them are resolved again. 0..UINT32_MAX:
- * all routes, also those that go through no entry (remapping was switched on or off). On return no message is sent as it
- * was resolved before, but for those of KVM's own table: that takes a commit, which makes one ioctl if anything changed,
- * else none. The caller holds no lock that its remap() takes.
+ * Interrupt remapping table entries first..last may have changed: routes through them are resolved again.
+ * 0..UINT32_MAX: all routes, also those that go through no entry (remapping was switched on or off). On return no
+ * message is sent as it was resolved before, but for those of KVM's own table: that takes a commit, which makes one
+ * ioctl if anything changed, else none. The caller holds no lock that its remap() takes.
  */
 void irqchip_remap_invalidate(struct irqchip *chip, uint32_t first, uint32_t last);
 void irqchip_remap_commit(struct irqchip *chip);

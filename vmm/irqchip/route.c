@@ -9,7 +9,9 @@
 #include "vmm/irqchip/internal.h"
 #include "vmm/kvm/irq.h"
 
-/* Without a remapper. What is not written to the window of interrupts is no interrupt (SDM volume 3, section 11.11.1). */
+/*
+ * Without a remapper. What is not written to the window of interrupts is no interrupt (SDM volume 3, section 11.11.1).
+ */
 static int pass(const struct msi_message *in, struct msi_message *out)
 {
 	if (!viommu_irq_is_request(in->address, sizeof(in->data)))
@@ -132,7 +134,9 @@ static bool has_message(const struct irq_route *route, struct msi_message messag
 	return route->on && route->message.address == message.address && route->message.data == message.data;
 }
 
-/* In the list first: an invalidation that comes in between either finds the outcome, or comes before the table is read. */
+/*
+ * In the list first: an invalidation that comes in between either finds the outcome, or comes before the table is read.
+ */
 void irq_route_set(struct irq_route *route, struct msi_message message)
 {
 	bool changes;

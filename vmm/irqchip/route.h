@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Routes: a message source (an MSI-X entry, MSI, an IOAPIC pin) with the guest's message, and the message that a CPU gets.
- * The second is made from the first by the remapper when the message is set, and again when the remapper says that what it
- * was made from may have changed; never for each interrupt.
+ * Routes: a message source (an MSI-X entry, MSI, an IOAPIC pin) with the guest's message, and the message that a CPU
+ * gets. The second is made from the first by the remapper when the message is set, and again when the remapper says
+ * that what it was made from may have changed; never for each interrupt.
  *
- * A message that does not resolve is not in KVM's table; raising it asks the remapper again, who reports the fault then.
+ * A message that does not resolve is not in KVM's table; raising it asks the remapper again, who reports the fault
+ * then.
  */
 #ifndef VMM_IRQ_ROUTE_H
 #define VMM_IRQ_ROUTE_H
@@ -24,9 +25,9 @@ struct loop;
 
 struct irq_remapper_ops {
 	/*
-	 * What becomes of a requester's (bus << 8 | devfn) message. *index: the table entry that it goes through or would
-	 * go through, else IRQ_NO_INDEX, also on an error. @report: an interrupt is being sent, so a fault is to be
-	 * recorded. Negative: blocked. Any thread, with locks of routes held: it calls nothing here but irq_send().
+	 * What becomes of a requester's (bus << 8 | devfn) message. *index: the table entry that it goes through or
+	 * would go through, else IRQ_NO_INDEX, also on an error. @report: an interrupt is being sent, so a fault is to
+	 * be recorded. Negative: blocked. Any thread, with locks of routes held: it calls nothing here but irq_send().
 	 */
 	int (*remap)(void *opaque, uint16_t requester, const struct msi_message *in, struct msi_message *out,
 		     uint32_t *index, bool report);
@@ -87,9 +88,9 @@ void irq_route_clear(struct irq_route *route);
 bool irq_route_raise(struct irq_route *route);
 
 /*
- * An eventfd (non-blocking) whose signals raise the route: in the kernel while it resolves, else on the loop's thread, so
- * that the fault is reported. It stays the route's. Again the same one if called again. Loop thread, or when the loop does
- * not run. Errors: -ENOSPC (no GSI is left), -errno of eventfd().
+ * An eventfd (non-blocking) whose signals raise the route: in the kernel while it resolves, else on the loop's thread,
+ * so that the fault is reported. It stays the route's. Again the same one if called again. Loop thread, or when the
+ * loop does not run. Errors: -ENOSPC (no GSI is left), -errno of eventfd().
  */
 int irq_route_fd(struct irq_route *route, struct loop *loop);
 

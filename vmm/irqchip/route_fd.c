@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The eventfd of a route. While the route resolves it is bound to the route's GSI, and interrupts need no user space. While
- * it has a message that is blocked the event loop serves it. While it has none nobody reads it, so the signal is kept. When it
- * changes hands both may look at it for a moment: whoever reads the counter raises the route, once.
+ * The eventfd of a route. While the route resolves it is bound to the route's GSI, and interrupts need no user space.
+ * While it has a message that is blocked the event loop serves it. While it has none nobody reads it, so the signal is
+ * kept. When it changes hands both may look at it for a moment: whoever reads the counter raises the route, once.
  */
 #include <errno.h>
 #include <poll.h>

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What KVM does with messages: sends one, keeps a table of them by GSI, and sends one whenever an eventfd is signalled. */
+/*
+ * What KVM does with messages: sends one, keeps a table of them by GSI, and sends one whenever an eventfd is signalled.
+ */
 #ifndef VMM_KVM_IRQ_H
 #define VMM_KVM_IRQ_H
 

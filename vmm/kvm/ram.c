@@ -24,7 +24,9 @@ int ram_map(struct ram *ram, int fd, uint64_t size, int flags)
 		close(fd);
 		return -error;
 	}
-	/* Where the host has large pages for shared memory, one fault instead of 512. Nothing is lost where it has not. */
+	/*
+	 * Where the host has large pages for shared memory, one fault instead of 512. Nothing is lost where it has not.
+	 */
 	(void)madvise(base, size, MADV_HUGEPAGE);
 	ram->fd = fd;
 	ram->base = base;

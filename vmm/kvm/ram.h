@@ -33,7 +33,8 @@ int ram_init(struct ram *ram, uint64_t size);
 
 /*
  * Memory as --memory says. Huge pages and files are allocated whole, here: where there is not enough, this is an error
- * in one line, and no access can meet SIGBUS later (but for a file that somebody else cuts short, or punches a huge page out of).
+ * in one line, and no access can meet SIGBUS later (but for a file that somebody else cuts short, or punches a huge
+ * page out of).
  */
 int ram_init_config(struct ram *ram, const struct ram_config *config);
 
@@ -46,8 +47,8 @@ void ram_fini(struct ram *ram);
 int ram_map(struct ram *ram, int fd, uint64_t size, int flags);
 
 /*
- * Fix the size of a memfd for good: back ends get its descriptor, and one that cut it short would end us (SIGBUS). -errno, not logged. With
- * a file of the user's that cannot be done.
+ * Fix the size of a memfd for good: back ends get its descriptor, and one that cut it short would end us (SIGBUS).
+ * -errno, not logged. With a file of the user's that cannot be done.
  */
 int ram_seal(int fd);
 

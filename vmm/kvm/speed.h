@@ -27,10 +27,9 @@ enum kvm_verdict { KVM_SAYS_NATIVE, KVM_SAYS_BUSY, KVM_SAYS_SLOW, KVM_MEASURE_AG
 
 /*
  * What measurements say. Near native is within 10 times the host's time, and an interpreter takes some 1000 times. What
- * else goes on in the machine, or in the one that it is emulated on, makes figures larger and never smaller: so the best
- * one counts, and one is not enough to refuse anything.
- * @best: the smallest so far of the ratios of the guest's time to the host's.
- * @count: how many there were, at least 1.
+ * else goes on in the machine, or in the one that it is emulated on, makes figures larger and never smaller: so the
+ * best one counts, and one is not enough to refuse anything. @best: the smallest so far of the ratios of the guest's
+ * time to the host's. @count: how many there were, at least 1.
  */
 enum kvm_verdict kvm_judge(double best, unsigned count);
 

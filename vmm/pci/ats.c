@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Address translation services (PCI Express base 5.0, sections 10.5.1 and 7.6.3): the capability; what it does is the device's. */
+/*
+ * Address translation services (PCI Express base 5.0, sections 10.5.1 and 7.6.3): the capability; what it does is the
+ * device's.
+ */
 #include <linux/pci_regs.h>
 
 #include <viommu/core.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Bus mastering (PCI Express base 5.0, sections 7.5.1.1.3 and 7.5.3.5). The write that clears Bus Master Enable completes at once,
- * and no DMA begins after it; Transactions Pending in Device Status is 1 from then on until what was under way is over, which is
- * what software has to look at before it uses the memory for something else.
+ * Bus mastering (PCI Express base 5.0, sections 7.5.1.1.3 and 7.5.3.5). The write that clears Bus Master Enable
+ * completes at once, and no DMA begins after it; Transactions Pending in Device Status is 1 from then on until what was
+ * under way is over, which is what software has to look at before it uses the memory for something else.
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
@@ -24,8 +24,8 @@ int pci_dma_begin(struct pci_dev *dev, struct viommu_section *section)
 	if (ret)
 		return ret;
 	/*
-	 * Inside the section: whoever sees it on here is waited for. The full fence in viommu_dma_begin() is before this load; partner: the
-	 * store in pci_config_write(), which viommu_inval_begin() with its own fence follows.
+	 * Inside the section: whoever sees it on here is waited for. The full fence in viommu_dma_begin() is before
+	 * this load; partner: the store in pci_config_write(), which viommu_inval_begin() with its own fence follows.
 	 */
 	if (pci_bus_master(dev))
 		return 0;

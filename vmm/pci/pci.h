@@ -52,15 +52,18 @@ struct pci_ops {
 	void (*config_access)(struct pci_dev *dev, unsigned offset, unsigned size, bool write);
 	/* A BAR was put at `address` (mapped) or is about to go from there (!mapped). May be NULL. */
 	void (*bar_mapped)(struct pci_dev *dev, unsigned bar, uint64_t address, bool mapped);
-	/* The guest switched ATS on or off: the device may ask for translations and keep them, or may not any more. May be NULL. */
+	/*
+	 * The guest switched ATS on or off: the device may ask for translations and keep them, or may not any more. May
+	 * be NULL.
+	 */
 	void (*ats_enabled)(struct pci_dev *dev, bool enabled);
 	/* It is on the bus and has its endpoint; the guest does not run yet. 0, or -errno after a line. May be NULL. */
 	int (*placed)(struct pci_dev *dev);
 	/* Its endpoint was blocked because it held on to memory for too long. I/O thread, no lock held. May be NULL. */
 	void (*failed)(struct pci_dev *dev);
 	/*
-	 * vCPUs and loop have stopped: how many requests are still in the hands of somebody who may access guest memory for them?
-	 * `cancel`: ask for their end as well. Main thread. May be NULL: none ever.
+	 * vCPUs and loop have stopped: how many requests are still in the hands of somebody who may access guest memory
+	 * for them? `cancel`: ask for their end as well. Main thread. May be NULL: none ever.
 	 */
 	unsigned (*drain)(struct pci_dev *dev, bool cancel);
 	/* Counters of its device IOTLB. false: it has none. I/O thread. May be NULL: none ever. */
@@ -124,7 +127,10 @@ struct pci_root_config {
 	void *opaque;
 };
 
-/* The root bus with its host bridge at 00.0; ECAM at LAYOUT_ECAM, ports at LAYOUT_PORT_PCI. pci_root_destroy() destroys every device on it. */
+/*
+ * The root bus with its host bridge at 00.0; ECAM at LAYOUT_ECAM, ports at LAYOUT_PORT_PCI. pci_root_destroy() destroys
+ * every device on it.
+ */
 int pci_root_create(const struct pci_root_config *config, struct pci_root **out);
 void pci_root_destroy(struct pci_root *root);
 
@@ -152,7 +158,9 @@ void pci_add_msi(struct pci_dev *dev);
 void pci_add_ats(struct pci_dev *dev);
 int pci_add_msix(struct pci_dev *dev, unsigned bar, uint32_t table, uint32_t pba, unsigned count);
 
-/* Put a device at a slot (function 0) and give its BARs addresses. -EEXIST: slot taken; -ENOSPC: window full; -ENOMEM. */
+/*
+ * Put a device at a slot (function 0) and give its BARs addresses. -EEXIST: slot taken; -ENOSPC: window full; -ENOMEM.
+ */
 int pci_root_add(struct pci_root *root, struct pci_dev *dev, unsigned slot);
 
 /*
@@ -191,9 +199,10 @@ void pci_msix_raise(struct pci_dev *dev, unsigned vector);
 void pci_msix_raise_locked(struct pci_dev *dev, unsigned vector);
 
 /*
- * An eventfd (non-blocking) whose signals raise the vector, without this process where the message resolves; masked, it keeps
- * them. It stays the device's; again the same one if called again. For back ends in the kernel and in other processes. Loop
- * thread, or when the loop does not run; after pci_root_add(). Errors: -EINVAL (no such vector), those of irq_route_fd().
+ * An eventfd (non-blocking) whose signals raise the vector, without this process where the message resolves; masked, it
+ * keeps them. It stays the device's; again the same one if called again. For back ends in the kernel and in other
+ * processes. Loop thread, or when the loop does not run; after pci_root_add(). Errors: -EINVAL (no such vector), those
+ * of irq_route_fd().
  */
 int pci_msix_fd(struct pci_dev *dev, unsigned vector, struct loop *loop);
 

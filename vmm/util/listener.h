@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A listening socket on the event loop. What accept() may fail by passes: descriptors and memory of this process or of
- * the machine, a peer that has gone, a network that is down. So nothing ends the listening; it pauses for a moment where
- * epoll would tell of the same connection again and again, and the operator gets a line. Loop thread only.
+ * the machine, a peer that has gone, a network that is down. So nothing ends the listening; it pauses for a moment
+ * where epoll would tell of the same connection again and again, and the operator gets a line. Loop thread only.
  */
 #ifndef VMM_LISTENER_H
 #define VMM_LISTENER_H
@@ -14,7 +14,10 @@ struct listener_ops {
 	void (*accepted)(void *opaque, int fd);
 	/* May one come now? If not, this is asked again in a moment. NULL: always. */
 	bool (*ready)(void *opaque);
-	/* No descriptor is left to accept with. True: the connection has been dealt with, or has gone. NULL: it has not. */
+	/*
+	 * No descriptor is left to accept with. True: the connection has been dealt with, or has gone. NULL: it has
+	 * not.
+	 */
 	bool (*crowded)(void *opaque);
 };
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The control queue (virtio 1.2, section 5.1.6.5), which knows how many queue pairs are in use, and nothing else: frames go past us. */
+/*
+ * The control queue (virtio 1.2, section 5.1.6.5), which knows how many queue pairs are in use, and nothing else:
+ * frames go past us.
+ */
 #include <errno.h>
 #include <linux/virtio_net.h>
 

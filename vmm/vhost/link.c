@@ -62,7 +62,10 @@ int vhost_open(const char *tap, uint64_t *features)
 	return fd;
 }
 
-/* Where one was missed, those of the chains behind are missing, too: the kernel reads what it sends and writes what it receives. */
+/*
+ * Where one was missed, those of the chains behind are missing, too: the kernel reads what it sends and writes what it
+ * receives.
+ */
 static void miss_ready(void *opaque, uint32_t events)
 {
 	struct vhost_link *link = opaque;
@@ -140,7 +143,10 @@ static int open_iotlb(struct vhost_link *link, bool push_maps)
 {
 	const struct viommu_vhost_config config = {
 		.fd = link->fd, .may_dma = may_dma, .wants = wants, .opaque = link, .push_maps = push_maps};
-	/* The kernel's table of all memory stays empty: the worker knows what the device IOTLB tells it, and nothing else. */
+	/*
+	 * The kernel's table of all memory stays empty: the worker knows what the device IOTLB tells it, and nothing
+	 * else.
+	 */
 	const struct vhost_memory none = {0};
 
 	if (ioctl(link->fd, VHOST_SET_OWNER) || ioctl(link->fd, VHOST_SET_MEM_TABLE, &none))
@@ -212,7 +218,9 @@ static int set_addresses(const struct vhost_link *link, unsigned direction, cons
 	return ioctl(link->fd, VHOST_SET_VRING_ADDR, &addr) ? -errno : 0;
 }
 
-/* The whole of the ring: starting it writes the used part, which the kernel does not ask for then. Sizes: section 2.7. */
+/*
+ * The whole of the ring: starting it writes the used part, which the kernel does not ask for then. Sizes: section 2.7.
+ */
 static int push_ring(const struct vhost_link *link, const struct vq *vq)
 {
 	int err =

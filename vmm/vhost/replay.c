@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The chains that the kernel has before it, looked at as it would. For two purposes: to push what it will ask for, and to find
- * the address where it was refused: it reports a broken ring, and not why.
+ * The chains that the kernel has before it, looked at as it would. For two purposes: to push what it will ask for, and
+ * to find the address where it was refused: it reports a broken ring, and not why.
  */
 #include <errno.h>
 #include <linux/vhost.h>
@@ -10,8 +10,8 @@
 #include "vmm/vhost/vhost.h"
 
 /*
- * Chains that are looked at, and bytes of buffers: all that a ring can have, or a burst of what comes next. A guest may offer gigabytes in
- * pages that lie nowhere together; other devices wait meanwhile.
+ * Chains that are looked at, and bytes of buffers: all that a ring can have, or a burst of what comes next. A guest may
+ * offer gigabytes in pages that lie nowhere together; other devices wait meanwhile.
  */
 struct extent {
 	unsigned chains;
@@ -39,7 +39,10 @@ static int push(struct vhost_link *link, const struct vq_chain *chain, struct ex
 	return 0;
 }
 
-/* Chains are read in a section, and pushed outside of it: a translation of one's own must not keep an invalidation waiting. */
+/*
+ * Chains are read in a section, and pushed outside of it: a translation of one's own must not keep an invalidation
+ * waiting.
+ */
 static int next_chain(struct vhost_link *link, struct vq *vq, struct vq_chain *chain, bool report)
 {
 	struct viommu_section section;

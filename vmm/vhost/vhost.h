@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Network devices whose frames the kernel moves between a tap and the guest's queues (vhost-net). Notifications and interrupts go
- * between KVM and the kernel's worker; what is left here is the device's life, its control queue, and its device IOTLB
- * (viommu/vhost.h), which is all that the worker reaches guest memory by.
+ * Network devices whose frames the kernel moves between a tap and the guest's queues (vhost-net). Notifications and
+ * interrupts go between KVM and the kernel's worker; what is left here is the device's life, its control queue, and its
+ * device IOTLB (viommu/vhost.h), which is all that the worker reaches guest memory by.
  *
- * net.c is the device, link.c one queue pair's connection with the kernel, replay.c finds out why a ring stopped, control.c serves the
- * control queue. I/O thread only, but for what says otherwise.
+ * net.c is the device, link.c one queue pair's connection with the kernel, replay.c finds out why a ring stopped,
+ * control.c serves the control queue. I/O thread only, but for what says otherwise.
  */
 #ifndef VMM_VHOST_H
 #define VMM_VHOST_H
@@ -85,13 +85,16 @@ static inline bool vhost_has_queue(const struct vhost_link *link, unsigned direc
 int vhost_link_open(struct vhost_link *link, bool push_maps);
 void vhost_link_close(struct vhost_link *link);
 
-/* Let the kernel work on the queues that the driver has enabled, and stop it: when the second returns it uses them no more. -errno. */
+/*
+ * Let the kernel work on the queues that the driver has enabled, and stop it: when the second returns it uses them no
+ * more. -errno.
+ */
 int vhost_link_start(struct vhost_link *link);
 void vhost_link_stop(struct vhost_link *link);
 
 /*
- * The kernel has stopped in a queue without saying why: look at all chains that it has before it, and push their translations. 0; -EFAULT,
- * -EACCES: one may not be accessed, which is reported; else as vq_pop().
+ * The kernel has stopped in a queue without saying why: look at all chains that it has before it, and push their
+ * translations. 0; -EFAULT, -EACCES: one may not be accessed, which is reported; else as vq_pop().
  */
 int vhost_replay(struct vhost_link *link, unsigned direction);
 

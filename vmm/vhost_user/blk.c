@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A block device (virtio 1.2, section 5.2) that a back end serves; its configuration is the back end's but for the number of queues. */
+/*
+ * A block device (virtio 1.2, section 5.2) that a back end serves; its configuration is the back end's but for the
+ * number of queues.
+ */
 #include <endian.h>
 #include <errno.h>
 #include <linux/virtio_blk.h>

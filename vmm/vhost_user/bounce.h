@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The memory that an isolated back end is given instead of the guest's: a sealed memfd of fixed size. Each queue has a split virtqueue
- * in it (virtio 1.2, section 2.7), whose three parts begin on pages of their own, and then a pool of bounce pages.
+ * The memory that an isolated back end is given instead of the guest's: a sealed memfd of fixed size. Each queue has a
+ * split virtqueue in it (virtio 1.2, section 2.7), whose three parts begin on pages of their own, and then a pool of
+ * bounce pages.
  *
- * Towards the back end the memory is one region of a vhost-user memory table, and the addresses in rings and descriptors are guest
- * physical addresses in that region (VIRTIO_F_ACCESS_PLATFORM is not negotiated with it). The region's user address may be the same
- * number: it tells the back end nothing about this process.
+ * Towards the back end the memory is one region of a vhost-user memory table, and the addresses in rings and
+ * descriptors are guest physical addresses in that region (VIRTIO_F_ACCESS_PLATFORM is not negotiated with it). The
+ * region's user address may be the same number: it tells the back end nothing about this process.
  */
 #ifndef VMM_VHOST_USER_BOUNCE_H
 #define VMM_VHOST_USER_BOUNCE_H
@@ -38,8 +39,9 @@ struct bounce_queue {
 };
 
 /*
- * Make the memory, all of it zero. queue_size is a power of two up to BOUNCE_MAX_SIZE; `pages` is how many each queue's pool has, up
- * to BOUNCE_MAX_PAGES. 0; -EINVAL for other numbers, or as memfd_create(), ftruncate(), fcntl() and mmap() say.
+ * Make the memory, all of it zero. queue_size is a power of two up to BOUNCE_MAX_SIZE; `pages` is how many each queue's
+ * pool has, up to BOUNCE_MAX_PAGES. 0; -EINVAL for other numbers, or as memfd_create(), ftruncate(), fcntl() and mmap()
+ * say.
  */
 int bounce_init(struct bounce *bounce, unsigned queues, uint16_t queue_size, unsigned pages);
 

@@ -74,8 +74,8 @@ static void back_end_broken(struct virtio_dev *dev)
 }
 
 /*
- * What the guest's IOMMU maps is nothing to a back end that gets copies. Requests that were under way when one is lost are given to the
- * next one: the driver still waits for them, so nothing depends on their being done once.
+ * What the guest's IOMMU maps is nothing to a back end that gets copies. Requests that were under way when one is lost
+ * are given to the next one: the driver still waits for them, so nothing depends on their being done once.
  */
 static int isolate(struct vhu_device *device, const struct shadow_config *shadow)
 {
@@ -285,8 +285,8 @@ void vhu_device_ats_enabled(struct virtio_dev *dev, bool enabled)
 }
 
 /*
- * A ring begins when it is kicked (vhost-user's section "Ring states"), and something may wait in it already. The last back end may have
- * given chains back, and died before it said so.
+ * A ring begins when it is kicked (vhost-user's section "Ring states"), and something may wait in it already. The last
+ * back end may have given chains back, and died before it said so.
  */
 void vhu_device_started(void *opaque)
 {

@@ -35,8 +35,9 @@ static inline struct vhu_device *vhu_device_of(struct virtio_dev *dev)
 }
 
 /*
- * Prepare; `shadow` says how requests are copied if the back end is to be isolated; `device->config` has features, queues, pairs, config_size and exact. `ops` are the device's own, with the functions below for
- * start, kick, reset, placed, failed, drain. -errno after a line.
+ * Prepare; `shadow` says how requests are copied if the back end is to be isolated; `device->config` has features,
+ * queues, pairs, config_size and exact. `ops` are the device's own, with the functions below for start, kick, reset,
+ * placed, failed, drain. -errno after a line.
  */
 int vhu_device_init(struct vhu_device *device, const struct virtio_ops *ops, uint16_t queues,
 		    const struct virtio_env *env, const struct vhost_user_config *config,

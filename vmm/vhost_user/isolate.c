@@ -9,7 +9,9 @@
 
 #include <viommu/event.h>
 
-/* A queue's pool of 2 MiB holds its buffers even where each takes a page; the shadow queue has room for their segments. */
+/*
+ * A queue's pool of 2 MiB holds its buffers even where each takes a page; the shadow queue has room for their segments.
+ */
 enum { POOL_PAGES = 512, SHADOW_SIZE = 512 };
 
 /* One queue between the guest and the back end. */
@@ -54,8 +56,8 @@ static void act(struct isolated *queue, int result)
 typedef int (*step)(struct shadow *shadow, struct vq *vq, struct viommu_section *section);
 
 /*
- * Where no DMA may be done now the guest's kicks come again when it may, and what the back end has used waits for them; but the next back end
- * begins with new rings all the same.
+ * Where no DMA may be done now the guest's kicks come again when it may, and what the back end has used waits for them;
+ * but the next back end begins with new rings all the same.
  */
 static int run(struct isolated *queue, step what)
 {

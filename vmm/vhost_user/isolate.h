@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A vhost-user device whose back end gets no guest memory: the monitor serves the guest's queues itself, and copies each request into
- * bounce memory and back (shadow.h). What the back end is told of are the shadow queues there.
+ * A vhost-user device whose back end gets no guest memory: the monitor serves the guest's queues itself, and copies
+ * each request into bounce memory and back (shadow.h). What the back end is told of are the shadow queues there.
  */
 #ifndef VMM_VHOST_USER_ISOLATE_H
 #define VMM_VHOST_USER_ISOLATE_H
@@ -14,8 +14,8 @@
 struct vhu_isolate;
 
 /*
- * For the first `count` queues of a device, before it is connected; `shadow` as for shadow_init(). `broken` is told once that the back
- * end broke the rules of a queue. 0, or -errno.
+ * For the first `count` queues of a device, before it is connected; `shadow` as for shadow_init(). `broken` is told
+ * once that the back end broke the rules of a queue. 0, or -errno.
  */
 int vhu_isolate_create(struct virtio_dev *dev, unsigned count, const struct shadow_config *shadow,
 		       void (*broken)(struct virtio_dev *dev), struct vhu_isolate **out);

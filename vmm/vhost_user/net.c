@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A network device (virtio 1.2, section 5.1) that a back end serves; address, link and control queue are the monitor's. */
+/*
+ * A network device (virtio 1.2, section 5.1) that a back end serves; address, link and control queue are the monitor's.
+ */
 #include "vmm/vhost_user/net.h"
 
 #include <endian.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A back end at a socket, as the devices see it: connected when the machine is made, and again and again after it was lost. Runs on the
- * event loop; the operator gets a line for each loss and for each return.
+ * A back end at a socket, as the devices see it: connected when the machine is made, and again and again after it was
+ * lost. Runs on the event loop; the operator gets a line for each loss and for each return.
  */
 #ifndef VMM_VHOST_USER_SESSION_H
 #define VMM_VHOST_USER_SESSION_H
@@ -38,8 +38,8 @@ struct vhu_session {
 int vhu_session_check(const char *what, const char *path);
 
 /*
- * Connect and negotiate, in bounded time, before the guest runs. `config` without ops; session->what, path, loop, ops and opaque are set.
- * -errno after a line; then there is nothing to fini.
+ * Connect and negotiate, in bounded time, before the guest runs. `config` without ops; session->what, path, loop, ops
+ * and opaque are set. -errno after a line; then there is nothing to fini.
  */
 int vhu_session_init(struct vhu_session *session, const struct viommu_vhu_config *config);
 void vhu_session_fini(struct vhu_session *session);

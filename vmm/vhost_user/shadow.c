@@ -207,7 +207,9 @@ static void post_again(struct shadow *shadow)
 	shadow_ring_publish(shadow, 0);
 }
 
-/* What the last back end has used. Were it alive, it could make this last for ever, so the number of times is limited. */
+/*
+ * What the last back end has used. Were it alive, it could make this last for ever, so the number of times is limited.
+ */
 static int give_rest(struct shadow *shadow, struct vq *vq, struct viommu_section *section)
 {
 	int ret = SHADOW_MORE, flags = 0;

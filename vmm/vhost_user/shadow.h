@@ -1,28 +1,34 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Enforced isolation: a queue of the guest whose requests are copied into bounce memory and put into a shadow queue there, which is
- * all that a vhost-user back end sees. Whatever it does there, it can only lie about the data of requests that it was given.
+ * Enforced isolation: a queue of the guest whose requests are copied into bounce memory and put into a shadow queue
+ * there, which is all that a vhost-user back end sees. Whatever it does there, it can only lie about the data of
+ * requests that it was given.
  *
  * The calls, all on the I/O thread, the middle ones inside a section of the device's endpoint that the caller opened:
  *
- *   once                  bounce_init(), shadow_init() for each queue; tell the back end bounce_region() as the only region of its memory
- *                         table, bounce_queue() as ring addresses, the bounce memory's queue size, and 0 as base. Of the features that
- *                         the guest negotiated the back end gets none of ACCESS_PLATFORM, RING_INDIRECT_DESC, RING_PACKED and RING_RESET;
- *                         RING_EVENT_IDX if it has it (shadow_config.event_idx).
+ *   once                  bounce_init(), shadow_init() for each queue; tell the back end bounce_region() as the only
+ *                         region of its memory table, bounce_queue() as ring addresses, the bounce memory's queue
+ *                         size, and 0 as base. Of the features that the guest negotiated the back end gets none of
+ *                         ACCESS_PLATFORM, RING_INDIRECT_DESC, RING_PACKED and RING_RESET; RING_EVENT_IDX if it has
+ *                         it (shadow_config.event_idx).
  *   kick of the guest     shadow_take(); SHADOW_KICK: kick the back end. SHADOW_INTERRUPT: interrupt the guest.
  *   call of the back end  shadow_give(); SHADOW_INTERRUPT: interrupt the guest. SHADOW_ROOM: shadow_take().
- *   either                SHADOW_MORE: call the same again soon, but let other devices have their turn. An error: see there.
- *   back end gone         shadow_restart() once the next one is there, before it is told of its rings; kick it afterwards.
+ *   either                SHADOW_MORE: call the same again soon, but let other devices have their turn. An error: see
+ *                         there.
+ *   back end gone         shadow_restart() once the next one is there, before it is told of its rings; kick it
+ *                         afterwards.
  *   reset of the queue    the back end stopped (GET_VRING_BASE) or disconnected, then shadow_reset().
  *   end                   shadow_fini() for each queue, bounce_fini().
  *
- * The shadow queue has no indirect descriptors: a chain of the guest's indirect table takes a descriptor for each segment, so that
- * back ends find a request's parts (header, data, status) in descriptors of their own; where the queue is too small for that it takes
- * one for each run of pages. Segments lie packed in the pages of their part; readable and writable bytes share no page.
+ * The shadow queue has no indirect descriptors: a chain of the guest's indirect table takes a descriptor for each
+ * segment, so that back ends find a request's parts (header, data, status) in descriptors of their own; where the queue
+ * is too small for that it takes one for each run of pages. Segments lie packed in the pages of their part; readable
+ * and writable bytes share no page.
  *
- * No secrets: the memory begins as zeroes, and when a request is over the bytes that were copied in for it are cleared, and the bytes
- * that the back end says it has written (all writable bytes, after a reset and with copy_all). So a page holds what the present request
- * sends, and what back ends have put there themselves and not reported. Costs: one memset of as many bytes as were copied.
+ * No secrets: the memory begins as zeroes, and when a request is over the bytes that were copied in for it are cleared,
+ * and the bytes that the back end says it has written (all writable bytes, after a reset and with copy_all). So a page
+ * holds what the present request sends, and what back ends have put there themselves and not reported. Costs: one
+ * memset of as many bytes as were copied.
  */
 #ifndef VMM_VHOST_USER_SHADOW_H
 #define VMM_VHOST_USER_SHADOW_H
@@ -34,14 +40,23 @@
 
 enum { SHADOW_KICK = 1, SHADOW_INTERRUPT = 2, SHADOW_ROOM = 4, SHADOW_MORE = 8 };
 
-/* Bytes that a call copies at most, but for the last request that it begins; each request counts as SHADOW_REQUEST_COST more. */
+/*
+ * Bytes that a call copies at most, but for the last request that it begins; each request counts as SHADOW_REQUEST_COST
+ * more.
+ */
 enum { SHADOW_BURST = 256 * 1024, SHADOW_REQUEST_COST = 256 };
 
 struct shadow_config {
 	bool event_idx; /* VIRTIO_F_RING_EVENT_IDX is negotiated with the back end */
-	/* Copy all writable bytes, whatever number the back end reports: for block devices, whose status byte is the last. */
+	/*
+	 * Copy all writable bytes, whatever number the back end reports: for block devices, whose status byte is the
+	 * last.
+	 */
 	bool copy_all;
-	/* What the last writable byte of a request says that was not performed (VIRTIO_BLK_S_IOERR), or -1: it ends with length 0. */
+	/*
+	 * What the last writable byte of a request says that was not performed (VIRTIO_BLK_S_IOERR), or -1: it ends
+	 * with length 0.
+	 */
 	int failed_status;
 };
 
@@ -77,8 +92,8 @@ struct shadow {
 	uint64_t next_order;
 	bool starved; /* the guest may have a chain for which there was no room */
 	bool broken;  /* the back end is */
-	uint64_t clamped,
-		refused; /* counters: too long lengths, requests that the back end did not get, or whose answer the guest did not */
+	/* Counters: too long lengths; requests that the back end did not get, or whose answer the guest did not. */
+	uint64_t clamped, refused;
 };
 
 /* Queue `queue` of this memory, which lives longer. 0 or -ENOMEM. */
@@ -86,30 +101,34 @@ int shadow_init(struct shadow *shadow, const struct bounce *bounce, unsigned que
 void shadow_fini(struct shadow *shadow);
 
 /*
- * Move chains from the guest's queue to the back end's while there is room. SHADOW_... bits, or an error of vq_pop() or vq_push(): the
- * guest's queue cannot go on (virtio_fail()). A request that can never fit, or whose readable bytes may not be read, is given back at once
- * as failed_status says, and so does not stand in the way of others.
+ * Move chains from the guest's queue to the back end's while there is room. SHADOW_... bits, or an error of vq_pop() or
+ * vq_push(): the guest's queue cannot go on (virtio_fail()). A request that can never fit, or whose readable bytes may
+ * not be read, is given back at once as failed_status says, and so does not stand in the way of others.
  */
 int shadow_take(struct shadow *shadow, struct vq *vq, struct viommu_section *section);
 
 /*
- * Give back to the guest what the back end has used. Writable buffers are translated now: what the guest has unmapped meanwhile is not
- * written (a fault is reported, the request ends as failed_status says). Entries that the back end published together reach the guest
- * together, because a network frame may have several. SHADOW_... bits; -EPROTO: the back end broke the rules (unknown or idle request,
- * too many entries), and so does every call until shadow_restart() or shadow_reset(); otherwise errors as above. A length that exceeds
- * the writable bytes is clamped.
+ * Give back to the guest what the back end has used. Writable buffers are translated now: what the guest has unmapped
+ * meanwhile is not written (a fault is reported, the request ends as failed_status says). Entries that the back end
+ * published together reach the guest together, because a network frame may have several. SHADOW_... bits; -EPROTO: the
+ * back end broke the rules (unknown or idle request, too many entries), and so does every call until shadow_restart()
+ * or shadow_reset(); otherwise errors as above. A length that exceeds the writable bytes is clamped.
  */
 int shadow_give(struct shadow *shadow, struct vq *vq, struct viommu_section *section);
 
 /*
- * Another back end takes over: what the last one has used is given back, as far as it makes sense, and all other requests are put anew,
- * in the order in which the guest made them available, into rings that begin at 0. A request that the old one performed without saying so
- * is performed twice. Without a section (NULL), because the device may do no DMA now, that holds for all that was not copied yet, and what
- * was reaches the guest with the next shadow_give(). SHADOW_INTERRUPT and SHADOW_ROOM or 0, or an error of the guest's queue.
+ * Another back end takes over: what the last one has used is given back, as far as it makes sense, and all other
+ * requests are put anew, in the order in which the guest made them available, into rings that begin at 0. A request
+ * that the old one performed without saying so is performed twice. Without a section (NULL), because the device may do
+ * no DMA now, that holds for all that was not copied yet, and what was reaches the guest with the next shadow_give().
+ * SHADOW_INTERRUPT and SHADOW_ROOM or 0, or an error of the guest's queue.
  */
 int shadow_restart(struct shadow *shadow, struct vq *vq, struct viommu_section *section);
 
-/* Forget all requests and clear their bytes; the rings begin at 0. The back end must not be using them if the next one is to work. */
+/*
+ * Forget all requests and clear their bytes; the rings begin at 0. The back end must not be using them if the next one
+ * is to work.
+ */
 void shadow_reset(struct shadow *shadow);
 
 #endif

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The shadow ring, driver's side (virtio 1.2, section 2.7). The back end may write anything anywhere: each field is read once. */
+/*
+ * The shadow ring, driver's side (virtio 1.2, section 2.7). The back end may write anything anywhere: each field is
+ * read once.
+ */
 #include "vmm/vhost_user/shadow_ring.h"
 
 #include <endian.h>
@@ -53,9 +56,15 @@ bool shadow_ring_publish(struct shadow *shadow, uint16_t old)
 
 	if (now == old)
 		return false;
-	/* Release: data, descriptors and entries come before it. Partner: the back end's read barrier after its idx load. */
+	/*
+	 * Release: data, descriptors and entries come before it. Partner: the back end's read barrier after its idx
+	 * load.
+	 */
 	store16(&shadow->avail->idx, now, memory_order_release);
-	/* Our idx store before this load. Partner: the back end's barrier between its flag or event store and its idx load. */
+	/*
+	 * Our idx store before this load. Partner: the back end's barrier between its flag or event store and its idx
+	 * load.
+	 */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (!shadow->config.event_idx)
 		return !(load16(&shadow->used->flags, memory_order_relaxed) & VRING_USED_F_NO_NOTIFY);
@@ -65,7 +74,9 @@ bool shadow_ring_publish(struct shadow *shadow, uint16_t old)
 
 int shadow_ring_look(struct shadow *shadow)
 {
-	/* Acquire: entries and buffers are read after it. Partner: the back end's write barrier before its idx store. */
+	/*
+	 * Acquire: entries and buffers are read after it. Partner: the back end's write barrier before its idx store.
+	 */
 	const uint16_t index = load16(&shadow->used->idx, memory_order_acquire);
 
 	if ((uint16_t)(index - shadow->seen) > shadow->in_flight)
@@ -99,7 +110,9 @@ bool shadow_ring_ask(struct shadow *shadow)
 	if (!shadow->config.event_idx)
 		return false;
 	store16(&shadow->avail->ring[shadow->size], shadow->seen, memory_order_relaxed);
-	/* Our event store before this load. Partner: the back end's barrier between its idx store and its event load. */
+	/*
+	 * Our event store before this load. Partner: the back end's barrier between its idx store and its event load.
+	 */
 	atomic_thread_fence(memory_order_seq_cst);
 	return load16(&shadow->used->idx, memory_order_relaxed) != shadow->seen;
 }

@@ -8,7 +8,9 @@
 /* The rings begin anew, empty. */
 void shadow_ring_clear(struct shadow *shadow);
 
-/* Put a request into the ring; the back end sees it after shadow_ring_publish(), which says if it wants to be kicked. */
+/*
+ * Put a request into the ring; the back end sees it after shadow_ring_publish(), which says if it wants to be kicked.
+ */
 void shadow_ring_post(struct shadow *shadow, uint16_t head);
 bool shadow_ring_publish(struct shadow *shadow, uint16_t old);
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Room for requests: descriptors and bounce pages. Free ones are lists, and so are a request's, so that taking some is cutting. */
+/*
+ * Room for requests: descriptors and bounce pages. Free ones are lists, and so are a request's, so that taking some is
+ * cutting.
+ */
 #include <errno.h>
 #include <string.h>
 

@@ -150,8 +150,8 @@ static int take_one(struct virtio_blk *blk, struct viommu_section *section, unsi
 }
 
 /*
- * Take waiting chains while there are free requests, one of each queue in turn, going on where the last burst ended: no queue
- * waits for another's backlog. 1: a whole burst was taken; 0; or an error of a ring.
+ * Take waiting chains while there are free requests, one of each queue in turn, going on where the last burst ended: no
+ * queue waits for another's backlog. 1: a whole burst was taken; 0; or an error of a ring.
  */
 static int take_burst(struct virtio_blk *blk, struct viommu_section *section)
 {

@@ -17,8 +17,8 @@
 enum { BLK_QUEUE_SIZE = 128, BLK_REQUESTS = 128, BLK_STEP_SPANS = 128 };
 
 /*
- * A request under way. Its data moves in steps of at most BLK_STEP_SPANS pieces, so that its size is bounded however the
- * guest has cut its buffers; only the step under way is held.
+ * A request under way. Its data moves in steps of at most BLK_STEP_SPANS pieces, so that its size is bounded however
+ * the guest has cut its buffers; only the step under way is held.
  */
 struct blk_request {
 	struct virtio_blk *blk;

@@ -14,7 +14,10 @@ struct blk_image {
 	uint64_t sectors;
 	bool block_device;
 	bool readonly;
-	/* Its reads and writes may wait although io_uring asks them not to, as FUSE's do: another thread has to begin them. */
+	/*
+	 * Its reads and writes may wait although io_uring asks them not to, as FUSE's do: another thread has to begin
+	 * them.
+	 */
 	bool may_wait;
 	/* The file system knows no locks (the error is here, or 0): nothing keeps other programs away. */
 	int unlocked;

@@ -33,8 +33,8 @@ static void cancel(struct blk_request *request)
 }
 
 /*
- * The guest takes away memory that this request uses, and has waited for long. What the kernel cannot cancel goes on; then
- * the endpoint fails at the deadline.
+ * The guest takes away memory that this request uses, and has waited for long. What the kernel cannot cancel goes on;
+ * then the endpoint fails at the deadline.
  */
 static void cancel_in_the_way(void *opaque)
 {
@@ -134,7 +134,9 @@ static void release(struct blk_request *request)
 	request->held = false;
 }
 
-/* The guest sees an error of its disk; what is wrong with the host's file only the host's operator can know, and mend. */
+/*
+ * The guest sees an error of its disk; what is wrong with the host's file only the host's operator can know, and mend.
+ */
 static void log_failure(const struct virtio_blk *blk, const struct blk_request *request, int result)
 {
 	static struct log_limit limit;
@@ -254,8 +256,8 @@ err_close:
 }
 
 /*
- * The kernel's threads for requests that wait are shared by all disks of ours, and few by default: then a disk that does not answer
- * would have them all. They are made as they are needed. An older kernel keeps its limit.
+ * The kernel's threads for requests that wait are shared by all disks of ours, and few by default: then a disk that
+ * does not answer would have them all. They are made as they are needed. An older kernel keeps its limit.
  */
 static void share_workers(struct virtio_blk *blk)
 {

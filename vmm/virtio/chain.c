@@ -63,7 +63,10 @@ static inline int copy_desc(const struct vq *vq, struct viommu_section *section,
 	return 0;
 }
 
-/* A buffer or table that goes on behind the last address: what comes first there is not what the driver has mapped for it. */
+/*
+ * A buffer or table that goes on behind the last address: what comes first there is not what the driver has mapped for
+ * it.
+ */
 static bool chain_wraps(const struct vring_desc *desc)
 {
 	return desc->len && desc->len - 1 > UINT64_MAX - desc->addr;
@@ -93,8 +96,9 @@ static int add_segment(struct vq_chain *chain, const struct vring_desc *desc, bo
 }
 
 /*
- * Go on in an indirect table, section 2.7.5.3: its WRITE flag is ignored, nothing follows it, and it refers to no other one.
- * The table's length is the driver's affair; of all tables together no more than VQ_MAX_SEGMENTS descriptors are read.
+ * Go on in an indirect table, section 2.7.5.3: its WRITE flag is ignored, nothing follows it, and it refers to no other
+ * one. The table's length is the driver's affair; of all tables together no more than VQ_MAX_SEGMENTS descriptors are
+ * read.
  */
 static int enter_table(struct walk *walk, const struct vring_desc *desc, unsigned visited)
 {

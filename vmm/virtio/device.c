@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The life of a virtio device (virtio 1.2, sections 2.1 and 3.1): vCPUs write the status register, the I/O thread starts
- * and stops the queues. Between both only `started` and `resetting` speak, under pci.lock.
+ * The life of a virtio device (virtio 1.2, sections 2.1 and 3.1): vCPUs write the status register, the I/O thread
+ * starts and stops the queues. Between both only `started` and `resetting` speak, under pci.lock.
  */
 #include "vmm/virtio/virtio.h"
 

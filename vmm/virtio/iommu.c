@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The transport of a virtio-iommu (virtio 1.2, section 5.13): requests go to the model in batches, all that wait at a
- * time, so that one invalidation serves many of them. While a batch is pending others are taken, up to a limit, and what is complete
- * of a batch is given back before the rest is: an unmap that waits for a device holds up no map.
+ * time, so that one invalidation serves many of them. While a batch is pending others are taken, up to a limit, and
+ * what is complete of a batch is given back before the rest is: an unmap that waits for a device holds up no map.
  */
 #include <errno.h>
 #include <linux/virtio_ids.h>
@@ -159,7 +159,10 @@ static int wait_for_driver(struct virtio_iommu *iommu, struct viommu_section *se
 	return ret;
 }
 
-/* Give back what is complete and was not yet: its answers are in the buffers. 1: with an interrupt; 0; or an error of the ring. */
+/*
+ * Give back what is complete and was not yet: its answers are in the buffers. 1: with an interrupt; 0; or an error of
+ * the ring.
+ */
 static int push_complete(struct virtio_iommu *iommu, struct batch *batch, struct viommu_section *section)
 {
 	struct vq *vq = &iommu->dev.queues[VIOMMU_VIRTIO_REQUESTQ].vq;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The network device's insides: net.c is the device over its queue pairs (net_card.h), net_control.c the control queue. */
+/*
+ * The network device's insides: net.c is the device over its queue pairs (net_card.h), net_control.c the control queue.
+ */
 #ifndef VMM_VIRTIO_NET_H
 #define VMM_VIRTIO_NET_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Queue pairs between rings and a tap: net_pairs.c runs them, net_rx.c and net_tx.c are the two directions. Whose rings these are, and how
- * their driver is interrupted, is told by struct net_card_ops: the monitor's device (net.c), or a vhost-user back end (vmm/backend/).
- * I/O thread only.
+ * Queue pairs between rings and a tap: net_pairs.c runs them, net_rx.c and net_tx.c are the two directions. Whose rings
+ * these are, and how their driver is interrupted, is told by struct net_card_ops: the monitor's device (net.c), or a
+ * vhost-user back end (vmm/backend/). I/O thread only.
  */
 #ifndef VMM_VIRTIO_NET_CARD_H
 #define VMM_VIRTIO_NET_CARD_H
@@ -21,7 +21,9 @@ struct net_card;
 
 /* Queues are numbered 2 * pair + direction. */
 struct net_card_ops {
-	/* Open a section for a burst of a queue. 0; or, with none open, an enum net_end or -errno (the ring is broken). */
+	/*
+	 * Open a section for a burst of a queue. 0; or, with none open, an enum net_end or -errno (the ring is broken).
+	 */
 	int (*begin)(struct net_card *card, unsigned queue, struct viommu_section *section);
 	void (*end)(struct net_card *card, unsigned queue, struct viommu_section *section);
 	void (*interrupt)(struct net_card *card, unsigned queue);
@@ -108,13 +110,17 @@ int net_ring_empty(struct vq *vq, struct viommu_section *section);
 void net_tap_lost(struct net_card *card, int error);
 
 /*
- * Open the tap, whose name is not copied, for every pair, the first one active; ops, loop, pair_count and pairs are there already, vqs come before the first burst. What the
- * tap offers is known then. 0, or -errno after a line in the log.
+ * Open the tap, whose name is not copied, for every pair, the first one active; ops, loop, pair_count and pairs are
+ * there already, vqs come before the first burst. What the tap offers is known then. 0, or -errno after a line in the
+ * log.
  */
 int net_pairs_init(struct net_card *card, const char *tap);
 void net_pairs_fini(struct net_card *card);
 
-/* The first `count` pairs are in use from now on, the others are not: they receive nothing. -errno: some that should are not. */
+/*
+ * The first `count` pairs are in use from now on, the others are not: they receive nothing. -errno: some that should
+ * are not.
+ */
 int net_pairs_use(struct net_card *card, unsigned count);
 
 /* A pair but the first is in use from now on, or no more. -errno: it is not. */

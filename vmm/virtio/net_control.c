@@ -47,7 +47,10 @@ static int perform(struct virtio_net *net, const struct net_command *command)
 
 enum { TAKEN = NET_MORE + 1 };
 
-/* Take a command and copy it. TAKEN, *len: how long it is; or as a burst's end. -EINVAL: there is no room for the answer. */
+/*
+ * Take a command and copy it. TAKEN, *len: how long it is; or as a burst's end. -EINVAL: there is no room for the
+ * answer.
+ */
 static int take_command(struct virtio_net *net, struct viommu_section *section, size_t *len)
 {
 	struct vq *vq = &net->dev.queues[net->control_queue].vq;

@@ -127,7 +127,9 @@ bool net_header_from_driver(struct virtio_net_hdr_mrg_rxbuf *header, uint64_t le
 {
 	struct virtio_net_hdr_v1 *v1 = (struct virtio_net_hdr_v1 *)header;
 
-	/* Section 5.1.6.2.2: the device ignores flags that it does not recognise; others are for the other direction. */
+	/*
+	 * Section 5.1.6.2.2: the device ignores flags that it does not recognise; others are for the other direction.
+	 */
 	v1->flags &= VIRTIO_NET_HDR_F_NEEDS_CSUM;
 	v1->num_buffers = 0;
 	if (v1->flags ? !checksum_acceptable(v1, len, features & BIT(CSUM)) : v1->gso_type != VIRTIO_NET_HDR_GSO_NONE)
@@ -155,6 +157,9 @@ bool net_header_from_tap(struct virtio_net_hdr_mrg_rxbuf *header, uint64_t len, 
 		return false;
 	if (!segments_acceptable(v1, features, false))
 		return false;
-	/* Section 5.1.4.1: nothing larger than the MTU that the driver was told, but what it puts together from segments. */
+	/*
+	 * Section 5.1.4.1: nothing larger than the MTU that the driver was told, but what it puts together from
+	 * segments.
+	 */
 	return !(features & BIT(MTU)) || v1->gso_type != VIRTIO_NET_HDR_GSO_NONE || len <= (uint64_t)mtu + LINK_HEADER;
 }

@@ -38,14 +38,14 @@ uint64_t net_settled(uint64_t features);
 unsigned net_tap_offloads(uint64_t features);
 
 /*
- * A header that the driver wrote for a frame of `len` bytes (section 5.1.6.2). Bits that mean nothing are cleared, hints
- * are limited. False: it asks for what was not negotiated or cannot be; the frame is to be dropped.
+ * A header that the driver wrote for a frame of `len` bytes (section 5.1.6.2). Bits that mean nothing are cleared,
+ * hints are limited. False: it asks for what was not negotiated or cannot be; the frame is to be dropped.
  */
 bool net_header_from_driver(struct virtio_net_hdr_mrg_rxbuf *header, uint64_t len, uint64_t features);
 
 /*
- * A header that a tap wrote (section 5.1.6.4). False: the frame is not for a driver with these features; one that was queued before
- * they changed, say.
+ * A header that a tap wrote (section 5.1.6.4). False: the frame is not for a driver with these features; one that was
+ * queued before they changed, say.
  */
 bool net_header_from_tap(struct virtio_net_hdr_mrg_rxbuf *header, uint64_t len, uint64_t features, unsigned mtu);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * From the tap to the guest (virtio 1.2, section 5.1.6.4). Nobody tells how long the next frame is before it is read. So as many
- * buffers are taken as the last frame needed, the frame goes straight into them, and what is left over goes aside and is
- * copied into further buffers. Where there are none, the frame waits for them and keeps those that it has.
+ * From the tap to the guest (virtio 1.2, section 5.1.6.4). Nobody tells how long the next frame is before it is read.
+ * So as many buffers are taken as the last frame needed, the frame goes straight into them, and what is left over goes
+ * aside and is copied into further buffers. Where there are none, the frame waits for them and keeps those that it has.
  */
 #include <errno.h>
 #include <string.h>
@@ -114,8 +114,8 @@ static void fill(struct net_pair *pair)
 }
 
 /*
- * Keep a frame, and its buffers, until there are more, or until they can be reached; `end` says which. A ring whose buffers cannot hold it even when all are there would wait
- * for ever.
+ * Keep a frame, and its buffers, until there are more, or until they can be reached; `end` says which. A ring whose
+ * buffers cannot hold it even when all are there would wait for ever.
  */
 static int keep(struct net_pair *pair, int end)
 {

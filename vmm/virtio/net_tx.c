@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * From the guest to the tap (virtio 1.2, section 5.1.6.2). A frame that the tap refuses, whose header asks for too much, or that
- * cannot be reached, is dropped, as on a wire.
+ * From the guest to the tap (virtio 1.2, section 5.1.6.2). A frame that the tap refuses, whose header asks for too
+ * much, or that cannot be reached, is dropped, as on a wire.
  */
 #include <errno.h>
 
 #include "vmm/virtio/net_card.h"
 
-/* How many elements of iov are the frame with its header; 0: drop it; -EAGAIN: translations come later. The header is ours: a copy that was checked. */
+/*
+ * How many elements of iov are the frame with its header; 0: drop it; -EAGAIN: translations come later. The header is
+ * ours: a copy that was checked.
+ */
 static int prepare(struct net_pair *pair, struct viommu_section *section, struct virtio_net_hdr_mrg_rxbuf *header)
 {
 	struct net_window *window = &pair->window;
@@ -30,8 +33,8 @@ static int prepare(struct net_pair *pair, struct viommu_section *section, struct
 }
 
 /*
- * 0: the frame is gone, one way or the other; NET_TAP, NET_ASKED. A pair that is not in use has no queue of the tap, but the driver may have
- * left frames in it: they take the first pair's.
+ * 0: the frame is gone, one way or the other; NET_TAP, NET_ASKED. A pair that is not in use has no queue of the tap,
+ * but the driver may have left frames in it: they take the first pair's.
  */
 static int transmit(struct net_pair *pair, struct viommu_section *section)
 {

@@ -70,7 +70,10 @@ int net_window_take(struct net_window *window, struct vq *vq, struct viommu_sect
 	return ret ? NET_UNREACHABLE : NET_TAKEN;
 }
 
-/* A piece again, which may have come apart meanwhile: then it is not what was promised, unless the rest of it just comes late. */
+/*
+ * A piece again, which may have come apart meanwhile: then it is not what was promised, unless the rest of it just
+ * comes late.
+ */
 static int find_again(struct viommu_section *section, struct viommu_span *span)
 {
 	struct viommu_span now, rest;

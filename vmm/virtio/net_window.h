@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The receive buffers that one frame goes to (virtio 1.2, section 5.1.6.3): chains taken from a ring, side by side. What is
- * not used goes back with net_window_undo(). One frame at a time; its buffers may be taken in several sections.
+ * The receive buffers that one frame goes to (virtio 1.2, section 5.1.6.3): chains taken from a ring, side by side.
+ * What is not used goes back with net_window_undo(). One frame at a time; its buffers may be taken in several sections.
  */
 #ifndef VMM_VIRTIO_NET_WINDOW_H
 #define VMM_VIRTIO_NET_WINDOW_H
@@ -42,8 +42,8 @@ enum net_taken {
 int net_window_take(struct net_window *window, struct vq *vq, struct viommu_section *section);
 
 /*
- * A new section: places of the last one are void. The header's is found again, those of the frame are forgotten, the chains stay taken.
- * NET_TAKEN, NET_UNREACHABLE or NET_LATER.
+ * A new section: places of the last one are void. The header's is found again, those of the frame are forgotten, the
+ * chains stay taken. NET_TAKEN, NET_UNREACHABLE or NET_LATER.
  */
 int net_window_resume(struct net_window *window, struct viommu_section *section);
 

@@ -35,7 +35,9 @@ static int store16(const struct vq *vq, struct viommu_section *section, uint64_t
 int vq_waiting(struct vq *vq, struct viommu_section *section)
 {
 	uint16_t index, waiting;
-	/* Acquire: entries and descriptors are read after it. Partner: the driver's write barrier before its idx store. */
+	/*
+	 * Acquire: entries and descriptors are read after it. Partner: the driver's write barrier before its idx store.
+	 */
 	int ret = load16(vq, section, vq->avail, offsetof(struct vring_avail, idx), memory_order_acquire, &index);
 
 	if (ret)
@@ -72,7 +74,10 @@ static int want_event(struct vq *vq, struct viommu_section *section)
 		return ret;
 	vq->avail_event = vq->next_avail;
 	vq->event_written = true;
-	/* Our event store before the load of avail's idx. Partner: the driver's barrier between its idx store and its event load. */
+	/*
+	 * Our event store before the load of avail's idx. Partner: the driver's barrier between its idx store and its
+	 * event load.
+	 */
 	atomic_thread_fence(memory_order_seq_cst);
 	return 0;
 }
@@ -230,7 +235,10 @@ int vq_wants_interrupt(struct vq *vq, struct viommu_section *section)
 	if (old == vq->next_used)
 		return 0;
 	vq->signalled_used = vq->next_used;
-	/* Our idx store before this load. Partner: the driver's barrier between its flag or event store and its idx load. */
+	/*
+	 * Our idx store before this load. Partner: the driver's barrier between its flag or event store and its idx
+	 * load.
+	 */
 	atomic_thread_fence(memory_order_seq_cst);
 	ret = load16(vq, section, vq->avail, at, memory_order_relaxed, &value);
 	if (ret)
@@ -251,7 +259,9 @@ static int write_flags(struct vq *vq, struct viommu_section *section, uint16_t f
 	if (ret)
 		return ret;
 	vq->used_flags = flags;
-	/* Our flags store before the caller looks at avail's idx. Partner: the driver's barrier between idx and flags. */
+	/*
+	 * Our flags store before the caller looks at avail's idx. Partner: the driver's barrier between idx and flags.
+	 */
 	atomic_thread_fence(memory_order_seq_cst);
 	return 0;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Split virtqueues, device side (virtio 1.2, section 2.7). Addresses are aligned as section 2.7 asks for, which who
- * enables the queue has checked, so no field straddles a page. Every address in them is an IOVA and is translated inside the
- * section that the caller opened. Descriptors are copied once, then checked. One thread at a time: the I/O thread.
+ * enables the queue has checked, so no field straddles a page. Every address in them is an IOVA and is translated
+ * inside the section that the caller opened. Descriptors are copied once, then checked. One thread at a time: the I/O
+ * thread.
  */
 #ifndef VMM_VIRTIO_QUEUE_H
 #define VMM_VIRTIO_QUEUE_H
@@ -48,9 +49,9 @@ struct vq_segment {
 };
 
 /*
- * A chain that the driver made available. Readable segments come first; those without a byte are left out. Chains in the queue's
- * table are as long as the queue at most, and no longer than VQ_MAX_SEGMENTS descriptors; with an indirect table these are the limit
- * whatever the queue's size is.
+ * A chain that the driver made available. Readable segments come first; those without a byte are left out. Chains in
+ * the queue's table are as long as the queue at most, and no longer than VQ_MAX_SEGMENTS descriptors; with an indirect
+ * table these are the limit whatever the queue's size is.
  */
 struct vq_chain {
 	uint16_t head;
@@ -60,18 +61,19 @@ struct vq_chain {
 };
 
 /*
- * Find all of the ring at the start of a section; until vq_release() its fields need no further translation, which for that cannot
- * fail in the middle. For devices whose translations may come late (viommu/backend.h); others need not. 0, or as
- * viommu_dma_translate(): nothing is resolved, but all that is missing has been asked for.
+ * Find all of the ring at the start of a section; until vq_release() its fields need no further translation, which for
+ * that cannot fail in the middle. For devices whose translations may come late (viommu/backend.h); others need not. 0,
+ * or as viommu_dma_translate(): nothing is resolved, but all that is missing has been asked for.
  */
 int vq_resolve(struct vq *vq, struct viommu_section *section);
 void vq_release(struct vq *vq);
 
 /*
  * Take the next chain. 1: taken; 0: the ring is empty; -EFAULT, -EACCES: a ring address is not reachable (the fault is
- * reported); -EINVAL: the driver broke the rules (loop, bad index, readable after writable, too long, a
- * buffer that wraps, bad indirect table). After an error the queue cannot go on: virtio_fail(). With events (section 2.7.9) the driver notifies once after each 0,
- * unless kicks are refused: pop until then, or come back by yourself. -EAGAIN (nothing is taken): as viommu_dma_translate().
+ * reported); -EINVAL: the driver broke the rules (loop, bad index, readable after writable, too long, a buffer that
+ * wraps, bad indirect table). After an error the queue cannot go on: virtio_fail(). With events (section 2.7.9) the
+ * driver notifies once after each 0, unless kicks are refused: pop until then, or come back by yourself. -EAGAIN
+ * (nothing is taken): as viommu_dma_translate().
  */
 int vq_pop(struct vq *vq, struct viommu_section *section, struct vq_chain *chain);
 
@@ -95,8 +97,8 @@ int vq_push(struct vq *vq, struct viommu_section *section, uint16_t head, uint32
 int vq_push_all(struct vq *vq, struct viommu_section *section, const struct vq_used *used, unsigned count);
 
 /*
- * Does the driver want an interrupt for what was pushed since the last call, 65 535 entries at most? 1, 0 or an error. 1 at first where
- * somebody else used the ring before.
+ * Does the driver want an interrupt for what was pushed since the last call, 65 535 entries at most? 1, 0 or an error.
+ * 1 at first where somebody else used the ring before.
  */
 int vq_wants_interrupt(struct vq *vq, struct viommu_section *section);
 
@@ -107,8 +109,9 @@ int vq_wants_interrupt(struct vq *vq, struct viommu_section *section);
 int vq_ask_kicks(struct vq *vq, struct viommu_section *section, bool wanted);
 
 /*
- * Does the ring, or a chain that the driver waits for, need an address that may not be accessed so? For queues that somebody else serves, in
- * the order of the available ring. Nothing is written, and no fault is reported where the section is quiet.
+ * Does the ring, or a chain that the driver waits for, need an address that may not be accessed so? For queues that
+ * somebody else serves, in the order of the available ring. Nothing is written, and no fault is reported where the
+ * section is quiet.
  */
 bool vq_wants(const struct vq *vq, struct viommu_section *section, struct viommu_iova iova, unsigned access);
 

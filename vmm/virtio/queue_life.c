@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The life of one queue (virtio 1.2, sections 2.6.1 and 4.1.4.3): the driver enables and resets it, the I/O thread begins and ends
- * to use it. Before DRIVER_OK only the registers are concerned.
+ * The life of one queue (virtio 1.2, sections 2.6.1 and 4.1.4.3): the driver enables and resets it, the I/O thread
+ * begins and ends to use it. Before DRIVER_OK only the registers are concerned.
  */
 #include <linux/virtio_config.h>
 #include <linux/virtio_pci.h>

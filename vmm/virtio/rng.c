@@ -10,8 +10,8 @@
 #include "vmm/virtio/virtio.h"
 
 /*
- * Bounds of one burst; the other devices come before the next. A driver gets less than it asked for where it asks for much, which
- * section 5.4.6.2 allows.
+ * Bounds of one burst; the other devices come before the next. A driver gets less than it asked for where it asks for
+ * much, which section 5.4.6.2 allows.
  */
 enum { CLASS_OTHER = 0xff0000, RNG_QUEUE_SIZE = 64, BURST = 16, BYTES_MAX = 1024 };
 

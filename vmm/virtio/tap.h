@@ -9,8 +9,8 @@
 enum { TAP_HEADER_SIZE = 12, TAP_MAX_QUEUES = 8 };
 
 /*
- * Open an existing tap interface, `queues` times, non-blocking, without offloads. 0, or -errno: one line is logged then,
- * which says what to do.
+ * Open an existing tap interface, `queues` times, non-blocking, without offloads. 0, or -errno: one line is logged
+ * then, which says what to do.
  */
 int tap_open(const char *name, unsigned queues, int *fds);
 void tap_close(const int *fds, unsigned queues);
@@ -19,7 +19,8 @@ void tap_close(const int *fds, unsigned queues);
 unsigned tap_offloads(int fd);
 
 /*
- * What the kernel may leave to who reads the tap: checksums, segmentation. Of the interface, by any attached queue. -errno.
+ * What the kernel may leave to who reads the tap: checksums, segmentation. Of the interface, by any attached queue.
+ * -errno.
  */
 int tap_set_offloads(int fd, unsigned offloads);
 

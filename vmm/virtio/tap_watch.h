@@ -19,7 +19,9 @@ struct tap_watch {
 	void *opaque;
 };
 
-/* name, tap_fd, loop, lost and opaque are set. Without the kernel's news (no descriptor, no netlink) nothing is told. */
+/*
+ * name, tap_fd, loop, lost and opaque are set. Without the kernel's news (no descriptor, no netlink) nothing is told.
+ */
 void tap_watch_init(struct tap_watch *tap);
 void tap_watch_fini(struct tap_watch *tap);
 

@@ -34,17 +34,21 @@ struct virtio_ops {
 	/* Chains may wait in this queue. */
 	void (*kick)(struct virtio_dev *dev, unsigned queue);
 	/*
-	 * The driver asked for a reset of a device that it had started: stop using the queues. Call virtio_reset_done() when nothing is in
-	 * flight any more, at once or later; until then the driver sees the old status.
+	 * The driver asked for a reset of a device that it had started: stop using the queues. Call virtio_reset_done()
+	 * when nothing is in flight any more, at once or later; until then the driver sees the old status.
 	 */
 	void (*reset)(struct virtio_dev *dev);
 	/*
-	 * The driver resets one queue, and the others go on (section 2.6.1): vq.enabled is false already. Call virtio_queue_reset_done() when
-	 * nothing of it is in flight any more, at once or later; `reset` takes that duty away. NULL: the feature is not offered.
-	 * virtio_queue_reset_at_once() is for devices that use a queue only in their callbacks, and look at vq.enabled there.
+	 * The driver resets one queue, and the others go on (section 2.6.1): vq.enabled is false already. Call
+	 * virtio_queue_reset_done() when nothing of it is in flight any more, at once or later; `reset` takes that duty
+	 * away. NULL: the feature is not offered. virtio_queue_reset_at_once() is for devices that use a queue only in
+	 * their callbacks, and look at vq.enabled there.
 	 */
 	void (*queue_reset)(struct virtio_dev *dev, unsigned queue);
-	/* virtio_fail() has stopped the device: whoever serves queues that were handed over is to stop, too. May be NULL. */
+	/*
+	 * virtio_fail() has stopped the device: whoever serves queues that were handed over is to stop, too. May be
+	 * NULL.
+	 */
 	void (*failed)(struct virtio_dev *dev);
 	/* See struct pci_ops. Any thread, dev->pci.lock held. May be NULL. */
 	void (*ats_enabled)(struct virtio_dev *dev, bool enabled);
@@ -60,7 +64,10 @@ struct virtio_ops {
 /* What the driver asks of one queue of a started device, until the I/O thread has seen to it. */
 enum virtio_queue_wish { QUEUE_NOTHING, QUEUE_ENABLE, QUEUE_RESET };
 
-/* A queue as the driver describes it in the common configuration. Copied into struct vq when the I/O thread begins to use it. */
+/*
+ * A queue as the driver describes it in the common configuration. Copied into struct vq when the I/O thread begins to
+ * use it.
+ */
 struct virtio_queue_regs {
 	uint16_t size, vector;
 	bool enabled;
@@ -76,7 +83,10 @@ struct virtio_queue {
 	int kick_fd;
 	bool ioeventfd; /* KVM signals kick_fd; guarded by pci.lock */
 	struct loop_watch watch;
-	/* I/O thread: somebody else serves the queue; call_fd is where the interrupts of one without a vector come in, or -1. */
+	/*
+	 * I/O thread: somebody else serves the queue; call_fd is where the interrupts of one without a vector come in,
+	 * or -1.
+	 */
 	bool handed_over;
 	int call_fd;
 	struct loop_watch call_watch;
@@ -107,14 +117,16 @@ struct virtio_dev {
 struct virtio_env {
 	struct kvm *kvm; /* NULL: without ioeventfds, notifications leave the kernel */
 	struct loop *loop;
-	/* A device released holds: an invalidation may be complete now. I/O thread, outside of sections; may be NULL. */
+	/*
+	 * A device released holds: an invalidation may be complete now. I/O thread, outside of sections; may be NULL.
+	 */
 	void (*hold_released)(void *opaque);
 	void *opaque;
 };
 
 /*
- * Prepare an embedded device with `queues` virtqueues up to pci_root_add(). virtio_fini() is for the end of ops->destroy; both are called where
- * loop_add() may be. -errno of eventfd or epoll; -ENOMEM.
+ * Prepare an embedded device with `queues` virtqueues up to pci_root_add(). virtio_fini() is for the end of
+ * ops->destroy; both are called where loop_add() may be. -errno of eventfd or epoll; -ENOMEM.
  */
 int virtio_init(struct virtio_dev *dev, const struct virtio_ops *ops, uint16_t queues, const struct virtio_env *env);
 void virtio_fini(struct virtio_dev *dev);
@@ -148,15 +160,15 @@ void virtio_queue_reset_done(struct virtio_dev *dev, unsigned queue);
 void virtio_queue_reset_at_once(struct virtio_dev *dev, unsigned queue);
 
 /*
- * Somebody else (the kernel, another process) serves the queue from now on: its notifications are in kick_fd, which nobody here reads any
- * more, and vq is not touched. Until virtio_queue_take_back(). I/O thread.
+ * Somebody else (the kernel, another process) serves the queue from now on: its notifications are in kick_fd, which
+ * nobody here reads any more, and vq is not touched. Until virtio_queue_take_back(). I/O thread.
  */
 void virtio_queue_hand_over(struct virtio_dev *dev, unsigned queue);
 void virtio_queue_take_back(struct virtio_dev *dev, unsigned queue);
 
 /*
- * An eventfd (non-blocking) for whoever serves a queue that was handed over: its signals interrupt the driver, without this process
- * where the queue has a vector that resolves. It stays the device's. I/O thread. -errno.
+ * An eventfd (non-blocking) for whoever serves a queue that was handed over: its signals interrupt the driver, without
+ * this process where the queue has a vector that resolves. It stays the device's. I/O thread. -errno.
  */
 int virtio_queue_call_fd(struct virtio_dev *dev, unsigned queue);
 
@@ -181,7 +193,9 @@ int virtio_net_create(const struct virtio_env *env, const char *tap, unsigned qu
 int virtio_rng_create(const struct virtio_env *env, struct pci_dev **out);
 
 struct viommu_virtio;
-/* The transport of a virtio-iommu. The model stays the caller's; events are fetched when virtio_iommu_event() says so. */
+/*
+ * The transport of a virtio-iommu. The model stays the caller's; events are fetched when virtio_iommu_event() says so.
+ */
 int virtio_iommu_create(const struct virtio_env *env, struct viommu_virtio *model, struct pci_dev **out);
 /* To be called by the model's event_ready: any thread. */
 void virtio_iommu_event(struct pci_dev *dev);

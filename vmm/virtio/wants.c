@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Is an address needed for a chain that the driver still waits for? Somebody who serves a queue may ask for a translation late, or twice:
- * when it is read the buffer may have been used, given back and unmapped, and then there is no fault. Queues whose chains are used in the
- * order in which they were made available (network cards): what lies behind the used index is the device's, and mapped by a driver that
- * keeps the rules.
+ * Is an address needed for a chain that the driver still waits for? Somebody who serves a queue may ask for a
+ * translation late, or twice: when it is read the buffer may have been used, given back and unmapped, and then there is
+ * no fault. Queues whose chains are used in the order in which they were made available (network cards): what lies
+ * behind the used index is the device's, and mapped by a driver that keeps the rules.
  */
 #include <endian.h>
 #include <linux/virtio_ring.h>
@@ -37,7 +37,10 @@ static bool in_chain(const struct vq_chain *chain, uint64_t iova, unsigned acces
 	return false;
 }
 
-/* How many chains were given back in all, modulo 2^16; found as who writes it finds it. False: the ring cannot be reached. */
+/*
+ * How many chains were given back in all, modulo 2^16; found as who writes it finds it. False: the ring cannot be
+ * reached.
+ */
 static bool used_index(const struct vq *vq, struct viommu_section *section, uint16_t *index)
 {
 	void *host;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where the library meets the machine: guest memory is told to it, each PCI function gets its endpoint, the virtio-iommu model
- * gets its PCI function, and VT-d units their place (vtd.h). Made before the devices, destroyed after them.
+ * Where the library meets the machine: guest memory is told to it, each PCI function gets its endpoint, the
+ * virtio-iommu model gets its PCI function, and VT-d units their place (vtd.h). Made before the devices, destroyed
+ * after them.
  */
 #ifndef VMM_WIRING_IOMMU_H
 #define VMM_WIRING_IOMMU_H

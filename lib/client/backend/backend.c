@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A connection's life, and its one file descriptor: an epoll instance over the channels, a timer, and an eventfd for other threads. */
+/*
+ * A connection's life, and its one file descriptor: an epoll instance over the channels, a timer, and an eventfd for
+ * other threads.
+ */
 #include <errno.h>
 #include <sched.h>
 #include <stdarg.h>

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The inside of a vhost-user back end: backend.c its life, message.c the protocol, task.c what is answered later, memory.c the front end's
- * memory, iotlb.c what it says of translations, miss.c what it is asked, ring.c the queues, log.c what was written,
- * peer.c what outlives the connection.
+ * The inside of a vhost-user back end: backend.c its life, message.c the protocol, task.c what is answered later,
+ * memory.c the front end's memory, iotlb.c what it says of translations, miss.c what it is asked, ring.c the queues,
+ * log.c what was written, peer.c what outlives the connection.
  *
- * The device IOTLB is a walked domain (lib/core/walk.h): its tree keeps what UPDATE brought, and the walk of what is not in it asks.
- * Serving thread only, but for what `lock` guards. Lock order: viommu_backend.lock -> channel.lock. Walks and faults take it
- * where the core holds no lock of its own.
+ * The device IOTLB is a walked domain (lib/core/walk.h): its tree keeps what UPDATE brought, and the walk of what is
+ * not in it asks. Serving thread only, but for what `lock` guards. Lock order: viommu_backend.lock -> channel.lock.
+ * Walks and faults take it where the core holds no lock of its own.
  */
 #ifndef LIB_CLIENT_BACKEND_INTERNAL_H
 #define LIB_CLIENT_BACKEND_INTERNAL_H
@@ -107,7 +107,10 @@ struct viommu_backend {
 	unsigned spare_count;
 	bool retry; /* misses were answered, or failed */
 	struct vbe_queue queues[VIOMMU_BACKEND_QUEUES];
-	/* The front end's shared table, or NULL. It changes while no queue runs; the old one is closed when nobody is inside any more. */
+	/*
+	 * The front end's shared table, or NULL. It changes while no queue runs; the old one is closed when nobody is
+	 * inside any more.
+	 */
 	struct viommu_shared_view *_Atomic view;
 	/* The front end's dirty log, or NULL; it is used while log_all is on. */
 	struct vbe_log *_Atomic log;
@@ -188,7 +191,10 @@ bool vbe_shared_find(struct viommu_backend *backend, uint64_t iova, unsigned acc
 int vbe_shared_enter(struct viommu_backend *backend, const struct viommu_section *section);
 void vbe_shared_leave(struct viommu_backend *backend, const struct viommu_section *section);
 
-/* log.c: messages; features that differ in the log's bit only; a burst begins (-EAGAIN: no memory) and ends; all of it ends */
+/*
+ * log.c: messages; features that differ in the log's bit only; a burst begins (-EAGAIN: no memory) and ends; all of it
+ * ends
+ */
 int vbe_log_base(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task);
 int vbe_log_event(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task);
 int vbe_log_switch(struct viommu_backend *backend, uint64_t features, struct vbe_task *task);
@@ -198,7 +204,10 @@ void vbe_log_close(struct vbe_log *log);
 void vbe_log_fini(struct viommu_backend *backend);
 
 /* ring.c */
-/* A descriptor for notifications, from the front end: can it be one? -EINVAL; else it does not block, unless the front end changes that. */
+/*
+ * A descriptor for notifications, from the front end: can it be one? -EINVAL; else it does not block, unless the front
+ * end changes that.
+ */
 int vbe_take_event(int fd);
 /* Does a queue run, or has not stopped yet? */
 bool vbe_queues_run(const struct viommu_backend *backend);

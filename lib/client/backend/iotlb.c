@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the front end says of translations ("An IOTLB message"). UPDATE is kept in whole pages, rounded inwards, so that nothing is
- * reachable that was not granted; INVALIDATE is rounded outwards, and neither its size nor its end can be wrong: 0, and what goes beyond
- * 2^64-1, mean up to there.
+ * What the front end says of translations ("An IOTLB message"). UPDATE is kept in whole pages, rounded inwards, so that
+ * nothing is reachable that was not granted; INVALIDATE is rounded outwards, and neither its size nor its end can be
+ * wrong: 0, and what goes beyond 2^64-1, mean up to there.
  */
 #include <errno.h>
 

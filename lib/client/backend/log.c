@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The dirty log ("Migration"): a bit in the front end's file for each page that the device has written. A burst takes note of what it
- * translates for writing, and marks it when it ends: a page that the front end copies after it has taken the bit has all that was written.
- * Which addresses a ring is said to have (log_guest_addr) does not matter: pages are those that translations lead to.
+ * The dirty log ("Migration"): a bit in the front end's file for each page that the device has written. A burst takes
+ * note of what it translates for writing, and marks it when it ends: a page that the front end copies after it has
+ * taken the bit has all that was written. Which addresses a ring is said to have (log_guest_addr) does not matter:
+ * pages are those that translations lead to.
  *
  * Whoever is told that the log is on, or that there is another one, is told when no burst knows otherwise.
  */

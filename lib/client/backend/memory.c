@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The front end's memory: regions with a file descriptor each, mapped here and given to the core. A message that is refused changes
- * nothing.
+ * The front end's memory: regions with a file descriptor each, mapped here and given to the core. A message that is
+ * refused changes nothing.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,8 +17,8 @@ void vbe_memory_unmap(struct vbe_region *region)
 }
 
 /*
- * How much of the file to map so that `size` bytes are there, in whole pages of that file system (hugetlbfs). False: it has fewer, and what
- * is beyond its end would kill whoever touches it.
+ * How much of the file to map so that `size` bytes are there, in whole pages of that file system (hugetlbfs). False: it
+ * has fewer, and what is beyond its end would kill whoever touches it.
  */
 static bool file_holds(int fd, uint64_t size, size_t *map_size)
 {
@@ -108,7 +108,10 @@ static int map_table(struct viommu_backend *backend, const struct channel_messag
 	return err;
 }
 
-/* From here on nothing may fail but for lack of memory; then there is less of it than the front end believes, and it is told so. */
+/*
+ * From here on nothing may fail but for lack of memory; then there is less of it than the front end believes, and it is
+ * told so.
+ */
 static int replace(struct viommu_backend *backend, const struct vbe_region *regions, unsigned count,
 		   struct vbe_task *task)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The front end's messages. A message whose size or descriptors are not what the specification says ends the connection; one that asks
- * for what cannot be is refused, where it wants an answer, and counted.
+ * The front end's messages. A message whose size or descriptors are not what the specification says ends the
+ * connection; one that asks for what cannot be is refused, where it wants an answer, and counted.
  */
 #include <errno.h>
 #include <string.h>

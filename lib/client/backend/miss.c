@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the device IOTLB lacks is asked of the front end (MISS on the back-end channel): each address once, a bounded number at a time, and
- * nobody waits in here. An answer is an UPDATE on the front channel. One that says no, a reply that says so, or none in time makes the
- * next access there a fault, of which the front end hears (ACCESS_FAIL).
+ * What the device IOTLB lacks is asked of the front end (MISS on the back-end channel): each address once, a bounded
+ * number at a time, and nobody waits in here. An answer is an UPDATE on the front channel. One that says no, a reply
+ * that says so, or none in time makes the next access there a fault, of which the front end hears (ACCESS_FAIL).
  */
 #include <errno.h>
 #include <string.h>
@@ -124,7 +124,9 @@ static void drop_locked(struct viommu_backend *backend, struct vbe_miss *miss) R
 	backend->miss_count--;
 }
 
-/* The miss of an address: it is asked for unless it has been. NULL: too much is asked already; -EAGAIN will come again. */
+/*
+ * The miss of an address: it is asked for unless it has been. NULL: too much is asked already; -EAGAIN will come again.
+ */
 static const struct vbe_miss *miss_locked(struct viommu_backend *backend, struct range iova, unsigned access)
 	REQUIRES(backend->lock)
 {
@@ -441,8 +443,8 @@ static bool find_missing(struct viommu_backend *backend, const struct viommu_dom
 }
 
 /*
- * Ask for what is missing from here on: with one message, or for one page where the front end answers no more than that. Returns the last
- * address that was asked for; false: too much is asked already.
+ * Ask for what is missing from here on: with one message, or for one page where the front end answers no more than
+ * that. Returns the last address that was asked for; false: too much is asked already.
  */
 static bool want(struct viommu_backend *backend, struct range iova, unsigned access, uint64_t *last)
 {
@@ -456,7 +458,10 @@ static bool want(struct viommu_backend *backend, struct range iova, unsigned acc
 	return miss;
 }
 
-/* Pages that are there are left out: who asks for them, uses them and gives them back before the front end reads it asks for nothing. */
+/*
+ * Pages that are there are left out: who asks for them, uses them and gives them back before the front end reads it
+ * asks for nothing.
+ */
 void viommu_backend_prefetch(struct viommu_backend *backend, struct viommu_section *section, struct viommu_iova iova,
 			     uint64_t len, unsigned access)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The queues as the front end sets them up ("Ring states"): a ring is started by SET_VRING_KICK and stopped by GET_VRING_BASE; it
- * runs while it is enabled, too. What is set while it runs stops it and starts it anew. Nothing that the embedder knows of a ring outlives
- * that.
+ * The queues as the front end sets them up ("Ring states"): a ring is started by SET_VRING_KICK and stopped by
+ * GET_VRING_BASE; it runs while it is enabled, too. What is set while it runs stops it and starts it anew. Nothing that
+ * the embedder knows of a ring outlives that.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -237,7 +237,10 @@ static int make_nonblocking(int fd)
 	return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) ? -errno : 0;
 }
 
-/* What is no eventfd may wait whatever it is asked (files, CUSE, epoll), or kill who writes (pipes). Its name asks nobody. */
+/*
+ * What is no eventfd may wait whatever it is asked (files, CUSE, epoll), or kill who writes (pipes). Its name asks
+ * nobody.
+ */
 static bool is_eventfd(int fd)
 {
 	static const char eventfd_name[] = "anon_inode:[eventfd]";

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Translations from the front end's shared table (docs/SHARED-TABLE.md), which is looked at before it is asked. Nothing of it is kept: no
- * message says when it is void. A burst is inside from its beginning to its end, in the slot that has the number of its section.
+ * Translations from the front end's shared table (docs/SHARED-TABLE.md), which is looked at before it is asked. Nothing
+ * of it is kept: no message says when it is void. A burst is inside from its beginning to its end, in the slot that has
+ * the number of its section.
  *
- * Bursts belong to queues that run, and the table changes only while none does. So a burst leaves the table that it entered.
+ * Bursts belong to queues that run, and the table changes only while none does. So a burst leaves the table that it
+ * entered.
  */
 #include <errno.h>
 

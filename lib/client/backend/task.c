@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Messages whose answer waits: for an invalidation, for queues that stop. Others are read meanwhile, but answers keep the order of the
- * messages, for that is all that tells a front end which is which.
+ * Messages whose answer waits: for an invalidation, for queues that stop. Others are read meanwhile, but answers keep
+ * the order of the messages, for that is all that tells a front end which is which.
  */
 #include <errno.h>
 #include <sched.h>
@@ -62,7 +62,9 @@ static void count(struct viommu_backend *backend, const struct vbe_task *task)
 	lock_drop(&backend->lock);
 }
 
-/* Is the invalidation over? One that has timed out is refused: what it took away may still be in use, and stays mapped. */
+/*
+ * Is the invalidation over? One that has timed out is refused: what it took away may still be in use, and stays mapped.
+ */
 static bool settle(struct viommu_backend *backend, struct vbe_task *task)
 {
 	int err;

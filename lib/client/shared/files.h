@@ -20,8 +20,8 @@ int shared_file_create(const char *name, uint64_t bytes, bool ours, struct share
 void shared_file_destroy(struct shared_file *file);
 
 /*
- * Map a file that was sent. It must be plain memory that cannot shrink, or touching it could be the end of us. -EPROTO, -errno.
- * @write: else for reading only
+ * Map a file that was sent. It must be plain memory that cannot shrink, or touching it could be the end of us. -EPROTO,
+ * -errno. @write: else for reading only
  */
 int shared_file_map(int fd, uint64_t bytes, bool write, void **out);
 

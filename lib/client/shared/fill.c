@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the guest maps is in the table before it sees its request complete. Leaves are taken as the domain has them and not melted
- * together, so that unmapping one mapping never touches another's.
+ * What the guest maps is in the table before it sees its request complete. Leaves are taken as the domain has them and
+ * not melted together, so that unmapping one mapping never touches another's.
  */
 #include "lib/client/shared/writer.h"
 #include "lib/core/target.h"

@@ -2,9 +2,9 @@
 /*
  * What lies in the two shared files (docs/SHARED-TABLE.md), in the byte order of the machine.
  *
- * The table, which only the front end writes: a header of a page, then nodes of a page each. A node is named by its offset in the file.
- * It has 512 slots; a slot of level n stands for 512^n pages of I/O address space, and is nothing, a node, or a leaf.
- * The epochs, which the back end writes: a word for each slot, alone in its pair of cache lines.
+ * The table, which only the front end writes: a header of a page, then nodes of a page each. A node is named by its
+ * offset in the file. It has 512 slots; a slot of level n stands for 512^n pages of I/O address space, and is nothing,
+ * a node, or a leaf. The epochs, which the back end writes: a word for each slot, alone in its pair of cache lines.
  */
 #ifndef LIB_CLIENT_SHARED_LAYOUT_H
 #define LIB_CLIENT_SHARED_LAYOUT_H
@@ -32,7 +32,9 @@ enum {
 /* "viommuST" as it lies in memory, on a machine whose lowest byte comes first */
 static const uint64_t shared_magic = 0x5453756d6d6f6976;
 
-/* A word of a node. Without LEAF: 0, or the offset of the node below. The root's has that node's level in its low bits. */
+/*
+ * A word of a node. Without LEAF: 0, or the offset of the node below. The root's has that node's level in its low bits.
+ */
 enum {
 	SHARED_READ = 1 << 0,
 	SHARED_WRITE = 1 << 1,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The reader's side of a shared table. The writer may be hostile, and write while we read: each word is read once, checked, and used as
- * it was read. A walk goes down a level at each step, so it ends whatever it finds.
+ * The reader's side of a shared table. The writer may be hostile, and write while we read: each word is read once,
+ * checked, and used as it was read. A walk goes down a level at each step, so it ends whatever it finds.
  */
 #include "lib/client/shared/view.h"
 

@@ -17,12 +17,18 @@ struct viommu_shared_view {
 /* As viommu_shared_enter() and viommu_shared_leave(), for who has a slot at hand, below view->slots. */
 static inline void shared_view_enter(const struct viommu_shared_view *view, unsigned slot)
 {
-	/* Acquire: partner of the release in writer.c; whoever has seen the generation does not see what was taken out before it. */
+	/*
+	 * Acquire: partner of the release in writer.c; whoever has seen the generation does not see what was taken out
+	 * before it.
+	 */
 	uint64_t generation = atomic_load_explicit(&view->table->generation, memory_order_acquire);
 
 	/* Release: partner of the acquire in writer.c; what this slot's reader did when it was inside last is over. */
 	atomic_store_explicit(&view->epochs[slot].inside, generation, memory_order_release);
-	/* Partner: the fence in writer.c. Either it comes later and the writer sees us, or it came before and we see its change. */
+	/*
+	 * Partner: the fence in writer.c. Either it comes later and the writer sees us, or it came before and we see
+	 * its change.
+	 */
 	atomic_thread_fence(memory_order_seq_cst);
 }
 

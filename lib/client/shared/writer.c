@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The writer's side of a shared table: made, filled by maps and misses, and emptied by invalidations, which wait for the readers in
- * the other process.
+ * The writer's side of a shared table: made, filled by maps and misses, and emptied by invalidations, which wait for
+ * the readers in the other process.
  */
 #include "lib/client/shared/writer.h"
 
@@ -13,8 +13,9 @@
 enum { DEFAULT_BYTES = 16 << 20, DEFAULT_SLOTS = 16, MISS_TRIES = 16 };
 
 /*
- * The generation that everybody who is inside has seen; 0: the other side has written what it cannot have read. Its word is taken for
- * nothing but its own being inside: with a lie it uses memory too late, which it could do without one.
+ * The generation that everybody who is inside has seen; 0: the other side has written what it cannot have read. Its
+ * word is taken for nothing but its own being inside: with a lie it uses memory too late, which it could do without
+ * one.
  */
 static uint64_t oldest_locked(const struct viommu_shared *shared) REQUIRES(shared->lock)
 {
@@ -24,7 +25,9 @@ static uint64_t oldest_locked(const struct viommu_shared *shared) REQUIRES(share
 	return oldest;
 #endif
 	for (unsigned i = 0; i < shared->config.slots; i++) {
-		/* Acquire: partner of the releases in view.c; what a reader did before it left, or came back, is over. */
+		/*
+		 * Acquire: partner of the releases in view.c; what a reader did before it left, or came back, is over.
+		 */
 		uint64_t inside = atomic_load_explicit(&shared->epochs[i].inside, memory_order_acquire);
 
 		if (inside > shared->generation)

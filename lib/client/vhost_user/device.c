@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A device that is started, stopped, and goes on at the next back end: what is wanted, and what is to be done for it. */
+/*
+ * A device that is started, stopped, and goes on at the next back end: what is wanted, and what is to be done for it.
+ */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -76,8 +78,8 @@ void vhu_finish_stop(struct viommu_vhu *vhu)
 }
 
 /*
- * Who is too late is cut off, and nobody waits for it any more. But if it comes again and is late again, all of the guest's unmaps wait all of
- * the time: so not for ever.
+ * Who is too late is cut off, and nobody waits for it any more. But if it comes again and is late again, all of the
+ * guest's unmaps wait all of the time: so not for ever.
  */
 void vhu_note_late(struct viommu_vhu *vhu)
 {

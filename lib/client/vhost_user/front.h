@@ -2,12 +2,13 @@
 /*
  * A vhost-user front end from the inside.
  *
- * Requests go out in an order, and the back end answers in that order: `pending` is the list of answers that are still to come.
- * Negotiating, starting, stopping are *scripts*: one request at a time, the next when the answer is there (script.c). Between them,
- * from any thread, go the IOTLB's messages (iotlb.c).
+ * Requests go out in an order, and the back end answers in that order: `pending` is the list of answers that are still
+ * to come. Negotiating, starting, stopping are *scripts*: one request at a time, the next when the answer is there
+ * (script.c). Between them, from any thread, go the IOTLB's messages (iotlb.c).
  *
  * Lock order: viommu.lock (an invalidation begins) -> viommu_vhu.lock -> channel.lock. So nothing of the library but
- * viommu_client_ack() is called with viommu_vhu.lock held, nor viommu_shared_*(), whose callbacks take it. What no lock guards belongs to the thread that serves.
+ * viommu_client_ack() is called with viommu_vhu.lock held, nor viommu_shared_*(), whose callbacks take it. What no lock
+ * guards belongs to the thread that serves.
  */
 #ifndef LIB_CLIENT_VHOST_USER_FRONT_H
 #define LIB_CLIENT_VHOST_USER_FRONT_H
@@ -60,9 +61,15 @@ struct vhu_step {
 	/* Left out where this says so. May be NULL. */
 	bool (*wanted)(const struct viommu_vhu *vhu);
 	bool may_refuse; /* the back end; a line is all that comes of it */
-	/* Payload and descriptors, which are closed when they are sent; 0, or the connection has been given up (vhu_fail()). */
+	/*
+	 * Payload and descriptors, which are closed when they are sent; 0, or the connection has been given up
+	 * (vhu_fail()).
+	 */
 	int (*fill)(struct viommu_vhu *vhu, struct channel_message *message);
-	/* The answer, which has at most one descriptor (to be taken, or closed by the caller). NULL: an acknowledgement at most. */
+	/*
+	 * The answer, which has at most one descriptor (to be taken, or closed by the caller). NULL: an acknowledgement
+	 * at most.
+	 */
 	int (*answer)(struct viommu_vhu *vhu, struct channel_message *message);
 };
 
@@ -99,14 +106,20 @@ struct viommu_vhu {
 	unsigned updates GUARDED_BY(lock), invals GUARDED_BY(lock); /* of those pending */
 	/* First pages of translations that were sent, by their hash, + 1; see iotlb.c. */
 	uint64_t starts[VHU_STARTS] GUARDED_BY(lock);
-	/* Where the rings are, and how many of these the back end is still to be told of, the last ones first; see retell.c. */
+	/*
+	 * Where the rings are, and how many of these the back end is still to be told of, the last ones first; see
+	 * retell.c.
+	 */
 	struct range parts[3 * VIOMMU_VHU_RINGS] GUARDED_BY(lock);
 	unsigned part_count GUARDED_BY(lock), untold GUARDED_BY(lock);
 	bool table GUARDED_BY(lock);   /* the back end reads a shared table */
 	bool updated GUARDED_BY(lock); /* the back end has got an update at this connection */
 	bool runs GUARDED_BY(lock);    /* it has rings and the memory that they are in: maps may be pushed */
 	bool refill GUARDED_BY(lock);  /* the table is to begin anew */
-	/* An invalidation of everything, for `asked`, is to be sent, and has been waited for since then (0: there is none). */
+	/*
+	 * An invalidation of everything, for `asked`, is to be sent, and has been waited for since then (0: there is
+	 * none).
+	 */
 	uint64_t owed_ns GUARDED_BY(lock);
 	struct viommu_vhu_stats stats GUARDED_BY(lock);
 
@@ -114,7 +127,10 @@ struct viommu_vhu {
 	bool requests_open;
 	struct channel requests;
 	uint32_t requests_events;
-	/* A miss that was overtaken by invalidations too often, or may not be answered yet; and its header, for the reply. */
+	/*
+	 * A miss that was overtaken by invalidations too often, or may not be answered yet; and its header, for the
+	 * reply.
+	 */
 	bool deferred;
 	struct vhu_iotlb miss;
 	struct vhu_header miss_header;
@@ -175,7 +191,10 @@ void vhu_wake_locked(struct viommu_vhu *vhu) REQUIRES(vhu->lock);
 void vhu_wake(struct viommu_vhu *vhu);
 void vhu_wake_in(struct viommu_vhu *vhu, unsigned ms);
 void vhu_wake_at(struct viommu_vhu *vhu, uint64_t ns);
-/* Send; `pending` (may be NULL) is what the answer is for. Errors are the socket's: remembered in `broken`, and it is served soon. */
+/*
+ * Send; `pending` (may be NULL) is what the answer is for. Errors are the socket's: remembered in `broken`, and it is
+ * served soon.
+ */
 void vhu_send_locked(struct viommu_vhu *vhu, const struct channel_message *message, const struct vhu_pending *pending)
 	REQUIRES(vhu->lock);
 /* The answer that comes next. False: none is awaited. */
@@ -246,13 +265,16 @@ void vhu_drop_table(struct viommu_vhu *vhu);
 extern const struct viommu_client_ops vhu_client_ops;
 int vhu_iotlb_answer(struct viommu_vhu *vhu, const struct vhu_pending *pending, uint64_t status);
 /*
- * A miss or an access that was blocked; `access` has been checked. 0: answered; 1: there is no such translation; -EAGAIN: it is
- * `deferred`.
+ * A miss or an access that was blocked; `access` has been checked. 0: answered; 1: there is no such translation;
+ * -EAGAIN: it is `deferred`.
  */
 int vhu_iotlb_miss(struct viommu_vhu *vhu, const struct vhu_iotlb *miss);
 void vhu_iotlb_blocked(struct viommu_vhu *vhu, const struct vhu_iotlb *blocked);
 
-/* As if the back end had asked, but what is not mapped is no fault. 0; -EAGAIN: try again; -ECANCELED: no DMA now. *told: what it covers. */
+/*
+ * As if the back end had asked, but what is not mapped is no fault. 0; -EAGAIN: try again; -ECANCELED: no DMA now.
+ * *told: what it covers.
+ */
 int vhu_tell(struct viommu_vhu *vhu, uint64_t iova, struct range *told);
 
 /* retell.c: of the rings, after invalidations */

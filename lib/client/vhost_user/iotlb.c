@@ -2,14 +2,15 @@
 /*
  * The back end's device IOTLB: misses are answered, invalidations handed on.
  *
- * An update must not pass the invalidation that made it stale. Each invalidation counts `generation` up and goes into the socket under
- * one lock; an update goes into it under the same lock, and only if no invalidation has come since before its translation
- * began. The translation itself runs without the lock, which an invalidation takes with the context's held.
+ * An update must not pass the invalidation that made it stale. Each invalidation counts `generation` up and goes into
+ * the socket under one lock; an update goes into it under the same lock, and only if no invalidation has come since
+ * before its translation began. The translation itself runs without the lock, which an invalidation takes with the
+ * context's held.
  *
- * A miss is answered with the whole run around the address. There are back ends (DPDK's) that take an entry for known when they have
- * one with the same first address, though it be shorter, or allow less, and ask again and again. So first addresses are
- * remembered, as well as 256 places allow; the second time the answer begins with the page that was asked for, and if that has been a first
- * address, too, it is invalidated before.
+ * A miss is answered with the whole run around the address. There are back ends (DPDK's) that take an entry for known
+ * when they have one with the same first address, though it be shorter, or allow less, and ask again and again. So
+ * first addresses are remembered, as well as 256 places allow; the second time the answer begins with the page that was
+ * asked for, and if that has been a first address, too, it is invalidated before.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -172,7 +173,10 @@ static bool is_over(struct viommu_vhu *vhu, uint64_t iova, unsigned access)
 	return !vhu->config.wants(vhu->config.opaque, (struct viommu_iova){iova}, access);
 }
 
-/* 0; -EAGAIN; -ECANCELED: no DMA now; -ENOENT: nobody needs it any more; or -EFAULT or -EACCES, and the guest has been told. */
+/*
+ * 0; -EAGAIN; -ECANCELED: no DMA now; -ENOENT: nobody needs it any more; or -EFAULT or -EACCES, and the guest has been
+ * told.
+ */
 static int find_in_section(struct viommu_vhu *vhu, struct viommu_section *section, uint64_t iova, unsigned access,
 			   bool miss, struct viommu_run *run)
 {
@@ -299,7 +303,10 @@ static int answer_found(struct viommu_vhu *vhu, const struct vhu_iotlb *miss, st
 	return send_answer(vhu, run, miss->iova, before) ? 0 : -EAGAIN;
 }
 
-/* 0: answered; -ENOENT: is over; -EFAULT, -EACCES: never will be; else it is to be tried again, soon (-EAGAIN) or later (-ECANCELED). */
+/*
+ * 0: answered; -ENOENT: is over; -EFAULT, -EACCES: never will be; else it is to be tried again, soon (-EAGAIN) or later
+ * (-ECANCELED).
+ */
 static int try_to_answer(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
 {
 	struct viommu_run run;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The socket as the rest sees it: one descriptor to poll (an epoll instance with the sockets and a timer in it), the answers that are
- * to come, and how long they may take.
+ * The socket as the rest sees it: one descriptor to poll (an epoll instance with the sockets and a timer in it), the
+ * answers that are to come, and how long they may take.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The memory table: what the back end maps. What the protocol calls a user address is the guest-physical one. It is told right after the
- * negotiation, as a back end may take its time over it, and again when a device starts and the table has changed.
+ * The memory table: what the back end maps. What the protocol calls a user address is the guest-physical one. It is
+ * told right after the negotiation, as a back end may take its time over it, and again when a device starts and the
+ * table has changed.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where the rings are, told again after an invalidation. There are back ends (DPDK's) that leave a queue alone when the translation of
- * its rings is gone: they do not ask for it, but wait until they are told.
+ * Where the rings are, told again after an invalidation. There are back ends (DPDK's) that leave a queue alone when the
+ * translation of its rings is gone: they do not ask for it, but wait until they are told.
  */
 #include <errno.h>
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The table that a back end reads instead of asking (docs/SHARED-TABLE.md): handed over before the rings, with a connection of its own,
- * and gone with it. It is a client of the endpoint beside the front end's, so an invalidation waits for both.
+ * The table that a back end reads instead of asking (docs/SHARED-TABLE.md): handed over before the rings, with a
+ * connection of its own, and gone with it. It is a client of the endpoint beside the front end's, so an invalidation
+ * waits for both.
  */
 #include <errno.h>
 #include <string.h>

@@ -19,7 +19,10 @@ void viommu_virtio_set_features(struct viommu_virtio *dev, uint64_t features)
 {
 	lock_take(&dev->lock);
 	dev->features = features & viommu_virtio_features(dev);
-	/* Section 5.13.6: where BYPASS is not negotiated, accesses of unattached endpoints fail; so they do before, too. */
+	/*
+	 * Section 5.13.6: where BYPASS is not negotiated, accesses of unattached endpoints fail; so they do before,
+	 * too.
+	 */
 	if (dev->legacy_bypass) {
 		dev->bypass.wanted = vio_accepted(dev, VIO_F_BYPASS);
 		vio_bypass_step(dev);

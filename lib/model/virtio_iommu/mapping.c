@@ -24,8 +24,8 @@ static uint32_t known_flags(const struct viommu_virtio *dev) REQUIRES(dev->lock)
 }
 
 /*
- * Where the specification leaves the code open: outside the input range is RANGE (a limit that the configuration tells),
- * inside a reserved region is INVAL (an address that exists but is not the driver's).
+ * Where the specification leaves the code open: outside the input range is RANGE (a limit that the configuration
+ * tells), inside a reserved region is INVAL (an address that exists but is not the driver's).
  */
 static enum vio_status map_decode(const struct viommu_virtio *dev, struct range virt, uint64_t phys, uint32_t flags)
 	REQUIRES(dev->lock)

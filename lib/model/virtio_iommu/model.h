@@ -63,7 +63,8 @@ struct viommu_virtio {
 	uint32_t domain_first, domain_last;
 	struct viommu_virtio_resv *resv;
 	size_t resv_count;
-	bool legacy_bypass; /* ruled by the feature BYPASS instead of the configuration; as what is above, it never changes */
+	/* Ruled by the feature BYPASS instead of the configuration. Like what is above, it never changes. */
+	bool legacy_bypass;
 	uint64_t features GUARDED_BY(lock); /* what the driver accepted */
 	struct vio_bypass bypass GUARDED_BY(lock);
 	struct vio_endpoint *endpoints GUARDED_BY(lock);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The request queue, section 5.13.6. All requests of a kick change the domains one after the other; then one
- * invalidation waits for what they took away, and only then does the driver get those back that took something away; the others
- * it gets back at once. Meanwhile the next kick's may begin.
+ * invalidation waits for what they took away, and only then does the driver get those back that took something away;
+ * the others it gets back at once. Meanwhile the next kick's may begin.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The global command register (11.4.4). Software writes the whole set of switches each time, so a switch counts where it differs
- * from GSTS; one-shots count where they are 1, also for the tenth time.
+ * The global command register (11.4.4). Software writes the whole set of switches each time, so a switch counts where
+ * it differs from GSTS; one-shots count where they are 1, also for the tenth time.
  */
 #include "lib/model/vtd/unit.h"
 
@@ -47,7 +47,10 @@ static void interrupts(struct viommu_vtd *unit, uint32_t value, uint32_t changed
 	vtd_irq_switch(unit, value & VTD_GCMD_IRE, value & VTD_GCMD_CFI);
 }
 
-/* The old root and the old way of translation may be in use: complete when they are no longer. Room was made for all endpoints. */
+/*
+ * The old root and the old way of translation may be in use: complete when they are no longer. Room was made for all
+ * endpoints.
+ */
 static void translation(struct viommu_vtd *unit, uint32_t value, uint32_t changed) REQUIRES(unit->lock)
 {
 	if (value & VTD_GCMD_SRTP) {

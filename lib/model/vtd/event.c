@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The two interrupts of the unit itself (11.4.7, 11.4.8): a cause sets IP; unless IM forbids it the message goes out and IP is clear
- * again. IP also goes when software clears all causes.
+ * The two interrupts of the unit itself (11.4.7, 11.4.8): a cause sets IP; unless IM forbids it the message goes out
+ * and IP is clear again. IP also goes when software clears all causes.
  */
 #include "lib/model/vtd/unit.h"
 

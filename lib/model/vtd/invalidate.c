@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What an invalidation means for the endpoints (section 6.5). An endpoint's space holds what was found by way of its cached context, and
- * nothing where no context is cached: so the context's tags are those of all that is kept. A context that goes takes the contents of the
- * space with it. Room is made first, so each function does all or nothing.
+ * What an invalidation means for the endpoints (section 6.5). An endpoint's space holds what was found by way of its
+ * cached context, and nothing where no context is cached: so the context's tags are those of all that is kept. A
+ * context that goes takes the contents of the space with it. Room is made first, so each function does all or nothing.
  */
 #include <errno.h>
 
@@ -56,7 +56,9 @@ static void restore(struct vtd_endpoint *endpoint, struct viommu_inval *inval)
 		viommu_bypass(endpoint->endpoint, inval);
 }
 
-/* Drop before the eviction, which ends with a new generation: a walk that has the old context keeps nothing after it. */
+/*
+ * Drop before the eviction, which ends with a new generation: a walk that has the old context keeps nothing after it.
+ */
 static void drop_context(struct vtd_endpoint *endpoint, struct viommu_inval *inval)
 {
 	spin_take(&endpoint->lock);
@@ -76,7 +78,10 @@ static int drop(struct viommu_vtd *unit, struct viommu_inval *inval, const struc
 	return err;
 }
 
-/* A device may keep translations of its own only where its context lets it ask for them (TT = 01, DTE), whatever its ATS capability says. */
+/*
+ * A device may keep translations of its own only where its context lets it ask for them (TT = 01, DTE), whatever its
+ * ATS capability says.
+ */
 static bool may_ask(struct vtd_endpoint *endpoint)
 {
 	spin_take(&endpoint->lock);

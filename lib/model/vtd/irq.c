@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Interrupt remapping (5.1): the unit's registers in front of lib/ir. Entries are not cached here. Who keeps outcomes, the embedder with
- * its routes, is the interrupt entry cache, and is told what invalidations name.
+ * Interrupt remapping (5.1): the unit's registers in front of lib/ir. Entries are not cached here. Who keeps outcomes,
+ * the embedder with its routes, is the interrupt entry cache, and is told what invalidations name.
  */
 #include <errno.h>
 #include <inttypes.h>

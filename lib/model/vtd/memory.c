@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The unit's own accesses to guest memory: as those of a device that bypasses, so that whoever removes memory waits for them. */
+/*
+ * The unit's own accesses to guest memory: as those of a device that bypasses, so that whoever removes memory waits for
+ * them.
+ */
 #include <errno.h>
 #include <string.h>
 

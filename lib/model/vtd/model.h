@@ -15,8 +15,8 @@
  *   walk.c        a miss: context, then page tables (lib/fmt)
  *
  * Lock order: viommu_vtd.lock (the register file and everything that software drives) -> the core's locks.
- * vtd_endpoint.lock, irq_lock and event_lock are innermost, each taken alone: walks, interrupts and faults need them, and
- * come from anywhere, also out of sections. None of them is held while anybody is waited for.
+ * vtd_endpoint.lock, irq_lock and event_lock are innermost, each taken alone: walks, interrupts and faults need them,
+ * and come from anywhere, also out of sections. None of them is held while anybody is waited for.
  */
 #ifndef LIB_MODEL_VTD_MODEL_H
 #define LIB_MODEL_VTD_MODEL_H
@@ -29,7 +29,9 @@
 #include "lib/util/lock.h"
 #include "lib/util/spin.h"
 
-/* A context entry, and in scalable mode the PASID entry behind it, as it was read: the context cache of one endpoint. */
+/*
+ * A context entry, and in scalable mode the PASID entry behind it, as it was read: the context cache of one endpoint.
+ */
 enum vtd_translation { VTD_SECOND_STAGE, VTD_FIRST_STAGE, VTD_PASS_THROUGH };
 
 struct vtd_context {
@@ -85,7 +87,10 @@ int vtd_endpoint_create(struct viommu_vtd *unit, struct viommu_endpoint *endpoin
 			struct vtd_endpoint **out);
 void vtd_endpoint_destroy(struct vtd_endpoint *endpoint); /* its endpoint is blocked, with that complete */
 
-/* context.c, scalable.c: read the entries of a source into *context. 0 or a fault reason (context->silent is set for FPD). */
+/*
+ * context.c, scalable.c: read the entries of a source into *context. 0 or a fault reason (context->silent is set for
+ * FPD).
+ */
 unsigned vtd_context_load(struct viommu_vtd *unit, const struct memory *memory, struct vtd_root root, uint16_t source,
 			  struct vtd_context *context);
 unsigned vtd_context_load_scalable(struct viommu_vtd *unit, const struct memory *memory, struct vtd_root root,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Queued invalidation (6.5.2). What descriptors take away is collected until a wait descriptor, whose status is written when nobody
- * uses any of it; IQH stays at that descriptor meanwhile. An error leaves IQH at the descriptor in question and stops the queue until
- * software clears the bit; behind a wait that timed out the queue goes on with the next descriptor then, for software gives up on that one.
+ * Queued invalidation (6.5.2). What descriptors take away is collected until a wait descriptor, whose status is written
+ * when nobody uses any of it; IQH stays at that descriptor meanwhile. An error leaves IQH at the descriptor in question
+ * and stops the queue until software clears the bit; behind a wait that timed out the queue goes on with the next
+ * descriptor then, for software gives up on that one.
  */
 #include <errno.h>
 
@@ -132,7 +133,10 @@ static void perform(struct viommu_vtd *unit) REQUIRES(unit->lock)
 		fail(unit);
 }
 
-/* The queue stands still. What it has left is waited for when it is off: registers may invalidate then. True: this has begun. */
+/*
+ * The queue stands still. What it has left is waited for when it is off: registers may invalidate then. True: this has
+ * begun.
+ */
 static bool rest(struct viommu_vtd *unit) REQUIRES(unit->lock)
 {
 	struct vtd_queue *queue = &unit->queue;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The register file (chapter 11): a row for each register. Accesses are split into four bytes, lower half first, so the half that
- * holds a trigger comes after the half that does not, however software writes.
+ * The register file (chapter 11): a row for each register. Accesses are split into four bytes, lower half first, so the
+ * half that holds a trigger comes after the half that does not, however software writes.
  */
 #include "lib/model/vtd/unit.h"
 

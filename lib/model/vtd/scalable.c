@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Root, context and PASID tables of the scalable mode, sections 3.4.3, 9.2, 9.4 to 9.6. All requests come without PASID: the context
- * entry's RID_PASID stands for it.
+ * Root, context and PASID tables of the scalable mode, sections 3.4.3, 9.2, 9.4 to 9.6. All requests come without
+ * PASID: the context entry's RID_PASID stands for it.
  */
 #include "lib/model/vtd/tables.h"
 
@@ -72,8 +72,8 @@ static unsigned load_directory(struct viommu_vtd *unit, const struct memory *mem
 }
 
 /*
- * 9.6: a pointer counts only where PGTT makes use of it. SRE and its neighbours change nothing for requests of users, and Linux before
- * 6.1 sets SRE whatever ECAP says.
+ * 9.6: a pointer counts only where PGTT makes use of it. SRE and its neighbours change nothing for requests of users,
+ * and Linux before 6.1 sets SRE whatever ECAP says.
  */
 static bool pasid_reserved(struct viommu_vtd *unit, const uint64_t words[VTD_PASID_WORDS])
 {

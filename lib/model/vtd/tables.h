@@ -11,8 +11,8 @@
 #include "lib/spec/vtd_tables.h"
 
 /*
- * Load a word of the guest's tables, once. False: no memory there. Acquire: partner of the guest's store of the word that says
- * "present", before which it wrote the others. Regions begin and end at pages, so a word lies in one.
+ * Load a word of the guest's tables, once. False: no memory there. Acquire: partner of the guest's store of the word
+ * that says "present", before which it wrote the others. Regions begin and end at pages, so a word lies in one.
  */
 static inline bool vtd_load(const struct memory *memory, uint64_t gpa, uint64_t *word)
 {

@@ -224,8 +224,8 @@ static size_t room(const struct viommu_vtd *unit) REQUIRES(unit->lock)
 }
 
 /*
- * With room for everything that one command or descriptor can name, so that performing it cannot fail: a new root, translation
- * switched, and the change of domain that goes with it.
+ * With room for everything that one command or descriptor can name, so that performing it cannot fail: a new root,
+ * translation switched, and the change of domain that goes with it.
  */
 static int manage_locked(struct viommu_vtd *unit, struct viommu_endpoint *endpoint) REQUIRES(unit->lock)
 {
@@ -307,7 +307,10 @@ static void begin_iotlb(struct viommu_vtd *unit) REQUIRES(unit->lock)
 	begin(unit, OPERATION_IOTLB);
 }
 
-/* One operation after the other; the registers say what is asked for. While the queue is on, it alone invalidates (6.5.1). */
+/*
+ * One operation after the other; the registers say what is asked for. While the queue is on, it alone invalidates
+ * (6.5.1).
+ */
 static bool begin_next(struct viommu_vtd *unit) REQUIRES(unit->lock)
 {
 	bool registers = !unit->queue.enabled;
@@ -368,7 +371,9 @@ bool vtd_advance(struct viommu_vtd *unit)
 	return false;
 }
 
-/* Whoever is at work in the unit advances it, and may take long; but it may also have looked before what we come for. */
+/*
+ * Whoever is at work in the unit advances it, and may take long; but it may also have looked before what we come for.
+ */
 int viommu_vtd_poll(struct viommu_vtd *unit)
 {
 	if (!lock_try(&unit->lock))

@@ -93,7 +93,10 @@ struct viommu_vtd {
 	uint64_t recorded GUARDED_BY(event_lock), lost GUARDED_BY(event_lock);
 };
 
-/* memory.c: guest memory, by 64-bit words that are read once each; `gpa` and `len` are multiples of 8. -EFAULT: there is none. */
+/*
+ * memory.c: guest memory, by 64-bit words that are read once each; `gpa` and `len` are multiples of 8. -EFAULT: there
+ * is none.
+ */
 int vtd_guest_read(struct viommu_vtd *unit, uint64_t gpa, void *buffer, size_t len);
 int vtd_guest_store32(struct viommu_vtd *unit, uint64_t gpa, uint32_t value);
 
@@ -120,7 +123,10 @@ int vtd_descriptor_perform(struct viommu_vtd *unit, const uint64_t words[4]) REQ
 /* Is anything set in a wait descriptor that must not be? */
 bool vtd_wait_valid(const struct viommu_vtd *unit, const uint64_t words[4]);
 
-/* event.c: a bit of FSTS is set, IWC is set; an event register was written; is one of these bits set? They take event_lock. */
+/*
+ * event.c: a bit of FSTS is set, IWC is set; an event register was written; is one of these bits set? They take
+ * event_lock.
+ */
 void vtd_event_fault(struct viommu_vtd *unit, uint64_t status);
 void vtd_event_complete(struct viommu_vtd *unit);
 void vtd_event_written(struct viommu_vtd *unit, enum vtd_event_register reg);

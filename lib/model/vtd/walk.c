@@ -22,7 +22,9 @@ static unsigned load(struct vtd_endpoint *endpoint, const struct memory *memory,
 	return VTD_FAULT_S_ROOT_ADDRESS;
 }
 
-/* Loaded under the lock, so that an invalidation comes before it, and is seen, or after it, and drops what was loaded. */
+/*
+ * Loaded under the lock, so that an invalidation comes before it, and is seen, or after it, and drops what was loaded.
+ */
 static unsigned get_context(struct vtd_endpoint *endpoint, const struct memory *memory, struct vtd_context *context)
 {
 	unsigned reason = 0;
@@ -169,7 +171,9 @@ static unsigned walk_second_stage(struct viommu_vtd *unit, const struct vtd_cont
 	return 0;
 }
 
-/* XD is taken for what it is without NXE too: it changes nothing for reads and writes, and Linux up to 6.1 sets it so. */
+/*
+ * XD is taken for what it is without NXE too: it changes nothing for reads and writes, and Linux up to 6.1 sets it so.
+ */
 static unsigned walk_first_stage(struct viommu_vtd *unit, const struct vtd_context *context, struct pt_memory *memory,
 				 uint64_t iova, unsigned access, struct walk_result *result)
 {

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
-# What most cases do: a guest with two disks and a network card that works on all of them. $keys of the first disk and the card,
-# $raw_keys of the other disk: behind the IOMMU, unless a case says otherwise; $more_tests come last in the guest. An
-# $attacker is the device that such a test lets reach for memory that it was not given.
+# What most cases do: a guest with two disks and a network card that works on all of them. $keys of the first disk and
+# the card, $raw_keys of the other disk: behind the IOMMU, unless a case says otherwise; $more_tests come last in the
+# guest. An $attacker is the device that such a test lets reach for memory that it was not given.
 working_guest()
 {
 	local case=$1 cmdline=$2 cpus=$3

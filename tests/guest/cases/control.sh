@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
-# The control socket beside a Linux guest: what it tells, what it tells after blocked DMAs and after a reboot, and its end. The
-# guest has a shell whose keyboard is a FIFO.
+# The control socket beside a Linux guest: what it tells, what it tells after blocked DMAs and after a reboot, and its
+# end. The guest has a shell whose keyboard is a FIFO.
 name=control
 truncate -s 8M "$WORK/raw"
 mkfifo "$WORK/keys"

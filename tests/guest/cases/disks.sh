@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
-# What --disk can do: a disk that is only read, several queues at work at the same time, and a disk that somebody else has.
+# What --disk can do: a disk that is only read, several queues at work at the same time, and a disk that somebody else
+# has.
 printf viommu >"$WORK/readonly"
 truncate -s 1M "$WORK/readonly"
 chmod 444 "$WORK/readonly"

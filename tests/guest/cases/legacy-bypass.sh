@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
-# The older BYPASS, which Linux does not accept: what it has not attached is blocked, and its identity domain maps all of the
-# address space because it cannot ask for a bypass domain.
+# The older BYPASS, which Linux does not accept: what it has not attached is blocked, and its identity domain maps all
+# of the address space because it cannot ask for a bypass domain.
 make_ext4 "$WORK/disk"
 run_guest legacy-bypass 'iommu.passthrough=1 viommu.test=boot,disk viommu.groups=00:02.0' \
 	--iommu virtio,bypass=legacy --disk "path=$WORK/disk,iommu=on" --no-reboot

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
-# Four queue pairs for four processors, behind a strict IOMMU; a device with several for a driver with one; and an error.
+# Four queue pairs for four processors, behind a strict IOMMU; a device with several for a driver with one; and an
+# error.
 ip tuntap add viommu2 mode tap multi_queue
 ip addr add 10.77.2.1/24 dev viommu2
 ip link set viommu2 up

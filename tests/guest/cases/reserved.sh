@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
-# Reserved regions in the guest's own list. One of them lies where Linux takes its first I/O addresses from, so the disk works around it.
+# Reserved regions in the guest's own list. One of them lies where Linux takes its first I/O addresses from, so the disk
+# works around it.
 make_ext4 "$WORK/disk"
 run_guest reserved 'iommu.strict=1 viommu.test=boot,disk,reserved viommu.groups=00:02.0
 	viommu.reserved=0000000012340000-0000000012347fff,00000000fff00000-00000000ffffffff' \

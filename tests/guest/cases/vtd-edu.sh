@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
-# The edu device behind VT-d, in legacy and in scalable mode: the guest's kernel reports each blocked DMA with the reason of the table
-# that blocked it, the monitor in its line. In scalable mode Linux gives its own domains first-stage tables, and VFIO's second-stage ones.
+# The edu device behind VT-d, in legacy and in scalable mode: the guest's kernel reports each blocked DMA with the
+# reason of the table that blocked it, the monitor in its line. In scalable mode Linux gives its own domains first-stage
+# tables, and VFIO's second-stage ones.
 
 # told REASON DIRECTION ADDRESS: the guest's own log has this fault
 told()

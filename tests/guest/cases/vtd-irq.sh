@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
-# Interrupts that are remapped: moved from CPU to CPU while disk and network are busy; one move changes one route; and an interrupt
-# costs no exit to the monitor. The guest has a shell whose keyboard is a FIFO.
+# Interrupts that are remapped: moved from CPU to CPU while disk and network are busy; one move changes one route; and
+# an interrupt costs no exit to the monitor. The guest has a shell whose keyboard is a FIFO.
 name=vtd-irq
 head -c 16M /dev/urandom >"$WORK/raw"
 mkfifo "$WORK/keys"
@@ -52,7 +52,8 @@ moved()
 	[[ $difference == $2 ]]
 }
 
-# Direct reads, one after the other, in a guest whose contexts are pass-through: nothing is mapped, only interrupts come.
+# Direct reads, one after the other, in a guest whose contexts are pass-through: nothing is mapped, only interrupts
+# come.
 exits_per_interrupt()
 {
 	local before exits

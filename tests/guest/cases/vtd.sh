@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
-# What the cases of VT-d share: a working guest whose kernel says that the units are what the command line asked for. While it runs
-# the last answer of `ctl stats` is kept.
+# What the cases of VT-d share: a working guest whose kernel says that the units are what the command line asked for.
+# While it runs the last answer of `ctl stats` is kept.
 . "$here/cases/common.sh"
 
 # The counters of the monitor, as long as it answers.

@@ -3,7 +3,8 @@
  * A back end that means harm, for tests/guest/payloads: hostile-backend SOCKET secrets PATTERN | ways | isolated-ways.
  * secrets: serves a guest until the front end has gone, looks for the pattern in all that it was ever given, and prints
  *          "descriptors N, bytes N, found N".
- * ways:    goes wrong in each way that there is (ways.h), a connection each, and prints its name; then it serves, and prints "all done".
+ * ways:    goes wrong in each way that there is (ways.h), a connection each, and prints its name; then it serves, and
+ *          prints "all done".
  */
 #include <errno.h>
 #include <poll.h>

@@ -157,7 +157,10 @@ static void interrupt(struct peer *peer)
 		signal_all(peer, offsetof(struct peer_ring, call));
 }
 
-/* Every flag that a descriptor shares with the one that was kept, and a counter at its end: who reads or writes now waits. */
+/*
+ * Every flag that a descriptor shares with the one that was kept, and a counter at its end: who reads or writes now
+ * waits.
+ */
 static void block(struct peer *peer)
 {
 	uint64_t count;

@@ -2,8 +2,9 @@
 # shellcheck shell=bash
 # What the cases with our monitor share.
 
-# peer_guest CASE ADDRESS CARD MODEL-MODE TESTS: a guest with one card, behind the model of an IOMMU (virtio or intel), in that mode
-# (strict, lazy, or caching: strict, and the guest tells of what it maps). $outages: how long it is without a back end, if that is long.
+# peer_guest CASE ADDRESS CARD MODEL-MODE TESTS: a guest with one card, behind the model of an IOMMU (virtio or intel),
+# in that mode (strict, lazy, or caching: strict, and the guest tells of what it maps). $outages: how long it is without
+# a back end, if that is long.
 peer_guest()
 {
 	local case=$1 model=${4%-*} strict=1 card=$3,iommu=on iommu=virtio cmdline='' watcher
@@ -25,8 +26,9 @@ peer_guest()
 	show_stats "$case"
 }
 
-# dpdk_guest CASE TAP NETWORK MODEL-MODE KEYS: a guest whose card, with these keys, DPDK serves, the host being NETWORK.1. In the full form
-# DPDK is killed and started again; in the lab it starts for so long that the short form leaves that out.
+# dpdk_guest CASE TAP NETWORK MODEL-MODE KEYS: a guest whose card, with these keys, DPDK serves, the host being
+# NETWORK.1. In the full form DPDK is killed and started again; in the lab it starts for so long that the short form
+# leaves that out.
 dpdk_guest()
 {
 	wants "$4" || return 0
@@ -81,7 +83,8 @@ check_messages()
 	esac
 }
 
-# backend_guest NAME MODEL-MODE KEYS: a guest whose card, with these keys, our back end serves, which is killed and started again.
+# backend_guest NAME MODEL-MODE KEYS: a guest whose card, with these keys, our back end serves, which is killed and
+# started again.
 backend_guest()
 {
 	wants "$2" || return 0

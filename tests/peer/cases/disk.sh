@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
-# A disk that somebody else serves: QEMU's storage daemon, which knows no IOMMU. With iommu=on it gets copies only, and is killed and
-# started again while the guest writes; without, it has all of the guest's memory. The guest reboots first.
+# A disk that somebody else serves: QEMU's storage daemon, which knows no IOMMU. With iommu=on it gets copies only, and
+# is killed and started again while the guest writes; without, it has all of the guest's memory. The guest reboots
+# first.
 . "$here/cases/common.sh"
 
 # start_storage SOCKET IMAGE. A killed one leaves its socket.
@@ -21,8 +22,8 @@ guest_lives()
 	kill -0 "$(cat "$WORK/$name.pid")" 2>/dev/null
 }
 
-# kill_storage COMMAND...: from the second boot's mark to the end of the guest, ends the daemon now and then, and starts it with COMMAND. How
-# often is in $WORK/killed, the last daemon in $WORK/peer.
+# kill_storage COMMAND...: from the second boot's mark to the end of the guest, ends the daemon now and then, and starts
+# it with COMMAND. How often is in $WORK/killed, the last daemon in $WORK/peer.
 kill_storage()
 {
 	local round=0

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
-# No part of ours: QEMU with VT-d and DPDK's vhost. When the pairings of one of them with us fail, this says whether they work at all here.
-# In the full form DPDK is killed and started again, too.
+# No part of ours: QEMU with VT-d and DPDK's vhost. When the pairings of one of them with us fail, this says whether
+# they work at all here. In the full form DPDK is killed and started again, too.
 start_dpdk "$WORK/dpdk" peer1 10.78.1.1
 killer=''
 name=qemu-dpdk
