@@ -91,6 +91,7 @@ static void check_rates(void)
 	if (!check("the hypervisor's leaves reach to that of the rates", cpuid(LEAF_HYPERVISOR).eax >= LEAF_TIMING))
 		return;
 	measure(&tsc_khz, &apic_khz);
+	print("# CPUID: the TSC has %u kHz\n", told.eax);
 	near("the rate of the TSC", tsc_khz, told.eax);
 	near("the rate of the local APIC's timer", apic_khz, told.ebx);
 }

@@ -680,9 +680,7 @@ static void test_linux_takes_no_arguments_of_an_initrd(void **state)
 	ram_fini(&ram);
 }
 
-/*
- * What is beyond initrd_addr_max is for a kernel that says so; then 64 bits say where. All memory but the last page is
- * the kernel's.
+/* What is beyond initrd_addr_max is for a kernel that says so; then 64 bits say where. All low memory is the kernel's.
  */
 static void test_initrd_above_4_gib(void **state)
 {

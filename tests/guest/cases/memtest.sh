@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
-# memtest86+, bzImages that are no Linux: one starts in 64-bit mode, the other in 32-bit protected mode. They test
-# memory until they are ended, and draw what they are at on the serial port.
+# memtest86+, bzImages that are no Linux: one starts in 64-bit mode, the other in 32-bit protected mode. They test memory
+# until they are ended, and draw what they are at on the serial port.
 memtest=$BUILD/memtest
 
 # Has it come to a later test by now? It counts its time by the rate that it measured, and has found nothing.
@@ -9,7 +9,8 @@ tests_run()
 {
 	local seconds
 	for ((seconds = 0; seconds < GUEST_SECONDS; seconds++)); do
-		if grep -aqE '#[4-9] +\[' "$WORK/$name.console" && grep -aqE 'Time: +0:00:0[1-9].*Testing' "$WORK/$name.console"; then
+		if grep -aqE '#[4-9] +\[' "$WORK/$name.console" &&
+			grep -aqE 'Time: +0:00:0[1-9].*Testing' "$WORK/$name.console"; then
 			! grep -aqE 'Errors: +[1-9]' "$WORK/$name.console"
 			return
 		fi
@@ -32,5 +33,5 @@ for bits in x64 ia32; do
 	kill "$monitor"
 	wait "$monitor"
 	status=$?
-	check "memtest: $bits: the monitor ends when asked" "status $status" test "$status" = 0
+	check "memtest: $bits: the monitor ends when asked" "status $status" test "$status" = 143
 done
