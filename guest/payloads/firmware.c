@@ -121,11 +121,19 @@ static void check_functions(const char *when)
 	check_equal("interrupt lines name the pins' GSIs", lines, 0);
 }
 
+/* At once, or a processor that is quick is interrupted again before it has returned, and again. */
+static void acknowledge(unsigned index)
+{
+	(void)index;
+	write32(read32(ecam(EDU_SLOT) + PCI_BAR0) + EDU_ACKNOWLEDGE, UINT32_MAX);
+}
+
 /* No register of configuration space has been written. */
 static void use_edu(void)
 {
 	const uint32_t bar = read32(ecam(EDU_SLOT) + PCI_BAR0);
 
+	interrupt_work = acknowledge;
 	check_equal("edu answers at its BAR", read32(bar), 0x010000ed);
 	write32(bar + EDU_FACTORIAL, 10);
 	check_equal("and works", read32(bar + EDU_FACTORIAL), 3628800);
@@ -141,7 +149,6 @@ static void use_edu(void)
 	write32(bar + EDU_RAISE, 1);
 	check("its pin is where the line register says", wait_interrupts(0, 1));
 	ioapic_route(read8(ecam(EDU_SLOT) + PCI_LINE), 0, true);
-	write32(bar + EDU_ACKNOWLEDGE, UINT32_MAX);
 }
 
 static uint32_t common_of(unsigned slot)
