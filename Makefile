@@ -2,7 +2,7 @@
 # The few commands that everybody needs; Meson does the building. Each installs the Debian packages that it lacks.
 BUILD ?= build
 
-.PHONY: all demo test check bench lint clean
+.PHONY: all demo test check bench lint fuzz clean
 
 all:
 	scripts/deps build
@@ -32,6 +32,12 @@ lint:
 	scripts/deps lint
 	scripts/build $(BUILD)
 	scripts/lint $(BUILD)
+
+# Every fuzzer, each for so many seconds (quarter of an hour in all).
+SECONDS ?= 60
+fuzz:
+	scripts/deps fuzz
+	scripts/fuzz $(SECONDS) $(BUILD)/fuzz
 
 clean:
 	rm -rf $(BUILD)
