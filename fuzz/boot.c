@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Kernel files. A small one that boots, of a kind that the input chooses, with bytes of it changed; or all of it from the input. It
- * boots with an entry point in RAM, or costs one line; a file that is no kernel leaves RAM untouched, and no byte lies beside it.
+ * Kernel files. A small one that boots, of a kind that the input chooses, with bytes of it changed; or all of it from
+ * the input. It boots with an entry point in RAM, or costs one line; a file that is no kernel leaves RAM untouched, and
+ * no byte lies beside it.
  */
 #include <errno.h>
 #include <sys/mman.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Bytes of a client on the control socket: each line that is not blank gets one answer, a line of JSON with a return value or an error. */
+/*
+ * Bytes of a client on the control socket: each line that is not blank gets one answer, a line of JSON with a return
+ * value or an error.
+ */
 #include <errno.h>
 #include <jansson.h>
 #include <sys/socket.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What all fuzz targets share: the input as a tape that decisions are taken from, and a check that ends the process with its reason.
- * A tape that has run out gives zeroes, so every input is a valid one. A target is one function for libFuzzer,
- * LLVMFuzzerTestOneInput(), that leaves nothing behind.
+ * What all fuzz targets share: the input as a tape that decisions are taken from, and a check that ends the process
+ * with its reason. A tape that has run out gives zeroes, so every input is a valid one. A target is one function for
+ * libFuzzer, LLVMFuzzerTestOneInput(), that leaves nothing behind.
  */
 #ifndef FUZZ_FUZZ_H
 #define FUZZ_FUZZ_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Interrupt requests against a table of entries that a guest wrote. The outcome is what the specification's chapter 5.1 gives, told once
- * more with plain numbers; entries are read inside the table alone.
+ * Interrupt requests against a table of entries that a guest wrote. The outcome is what the specification's chapter 5.1
+ * gives, told once more with plain numbers; entries are read inside the table alone.
  */
 #include <errno.h>
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Kernel files: small ones that boot (ELF32 by Multiboot and PVH, ELF64 by PVH, bzImage) with bytes changed, or anything at all. */
+/*
+ * Kernel files: small ones that boot (ELF32 by Multiboot and PVH, ELF64 by PVH, bzImage) with bytes changed, or
+ * anything at all.
+ */
 #ifndef FUZZ_KERNELS_H
 #define FUZZ_KERNELS_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Option arguments, as the user or a configuration file gives them. What is accepted lies within its bounds, and gives the same again;
- * what is not costs one line; nothing beside the target is written.
+ * Option arguments, as the user or a configuration file gives them. What is accepted lies within its bounds, and gives
+ * the same again; what is not costs one line; nothing beside the target is written.
  */
 #include <errno.h>
 

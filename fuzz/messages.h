@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Messages of a vhost-user front end, mostly nearly right: requests, and payloads around the memory of tests/unit/front.h. */
+/*
+ * Messages of a vhost-user front end, mostly nearly right: requests, and payloads around the memory of
+ * tests/unit/front.h.
+ */
 #ifndef FUZZ_MESSAGES_H
 #define FUZZ_MESSAGES_H
 

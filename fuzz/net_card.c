@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a driver writes to a network card besides frames: commands of the control queue, which make a filter, and headers in front of
- * frames; and headers and frames that come from the other side. Nothing is accepted that was not negotiated.
+ * What a driver writes to a network card besides frames: commands of the control queue, which make a filter, and
+ * headers in front of frames; and headers and frames that come from the other side. Nothing is accepted that was not
+ * negotiated.
  */
 #include <errno.h>
 #include <linux/virtio_net.h>

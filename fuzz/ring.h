@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A driver that fills a virtqueue with what the input says (tests/unit/ring_driver.h). Two of its pages are guarded: one is mapped for
- * reading alone, one not at all; nothing may change them.
+ * A driver that fills a virtqueue with what the input says (tests/unit/ring_driver.h). Two of its pages are guarded:
+ * one is mapped for reading alone, one not at all; nothing may change them.
  */
 #ifndef FUZZ_RING_H
 #define FUZZ_RING_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A shared table whose writer means harm, before the reader of a back end: files that are not what the message says, and nodes of any
- * content. What is found is what a plain walk of the file finds, and every walk ends.
+ * A shared table whose writer means harm, before the reader of a back end: files that are not what the message says,
+ * and nodes of any content. What is found is what a plain walk of the file finds, and every walk ends.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A front end that sends the library's back end any messages, with any descriptors. The back end translates nothing that it was not told
- * since it last acknowledged to have forgotten it; while memory is as it was at first, to the right page. No descriptor stays open.
+ * A front end that sends the library's back end any messages, with any descriptors. The back end translates nothing
+ * that it was not told since it last acknowledged to have forgotten it; while memory is as it was at first, to the
+ * right page. No descriptor stays open.
  */
 #include <errno.h>
 #include <sys/socket.h>

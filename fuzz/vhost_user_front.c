@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A back end that answers the library's front end with what the input says, and asks for what it likes, while a guest maps and unmaps.
- * Translations that it is sent are those of the guest; an unmap completes only when a back end that kept to the protocol has forgotten;
- * and no descriptor stays open.
+ * A back end that answers the library's front end with what the input says, and asks for what it likes, while a guest
+ * maps and unmaps. Translations that it is sent are those of the guest; an unmap completes only when a back end that
+ * kept to the protocol has forgotten; and no descriptor stays open.
  */
 #include <errno.h>
 

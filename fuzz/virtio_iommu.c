@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A virtio-iommu's driver that sends any bytes, in buffers of any lengths. Every status is the one that the tests' reference gives, and
- * every access ends as it does there, so nothing translates that was not mapped, or after it was unmapped. A section that is open while
- * something is taken away keeps just that request from completing.
+ * A virtio-iommu's driver that sends any bytes, in buffers of any lengths. Every status is the one that the tests'
+ * reference gives, and every access ends as it does there, so nothing translates that was not mapped, or after it was
+ * unmapped. A section that is open while something is taken away keeps just that request from completing.
  */
 #include <errno.h>
 

@@ -33,8 +33,8 @@ void world_leave(struct world *w);
 unsigned world_in_use(const struct world *w);
 
 /*
- * What the reference answers to a request of these bytes, `len` of them and zeroes behind; it takes part in what the request does.
- * @room: of the writable part
+ * What the reference answers to a request of these bytes, `len` of them and zeroes behind; it takes part in what the
+ * request does. @room: of the writable part
  */
 int world_expect(const uint8_t *in, size_t len, size_t room);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A virtqueue that a driver fills with anything: rings at places of its choice, descriptors, direct and indirect, on pages that come and
- * go. What is taken keeps to the limits that devices rely on; what is translated is the page that was mapped; pages that are not mapped,
- * or not for writing, stay as they are.
+ * A virtqueue that a driver fills with anything: rings at places of its choice, descriptors, direct and indirect, on
+ * pages that come and go. What is taken keeps to the limits that devices rely on; what is translated is the page that
+ * was mapped; pages that are not mapped, or not for writing, stay as they are.
  */
 #include <errno.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A VT-d unit whose driver writes anything: registers, invalidation descriptors, tables; legacy mode, or with -DFUZZ_SCALABLE scalable mode.
- * What translates lies in guest memory. After an invalidation of everything an access goes nowhere that a plain walk of the tables does
- * not go; when the tables are gone, none goes anywhere.
+ * A VT-d unit whose driver writes anything: registers, invalidation descriptors, tables; legacy mode, or with
+ * -DFUZZ_SCALABLE scalable mode. What translates lies in guest memory. After an invalidation of everything an access
+ * goes nowhere that a plain walk of the tables does not go; when the tables are gone, none goes anywhere.
  */
 #include <errno.h>
 
@@ -77,7 +77,9 @@ static void use(struct vtd_world *w, const struct access *access, bool strict)
 		check_span(access, &span);
 }
 
-/* The page tables change, and no more than that; an invalidation that names the page, or its domain, or all, is enough. */
+/*
+ * The page tables change, and no more than that; an invalidation that names the page, or its domain, or all, is enough.
+ */
 static void change_pages(struct vtd_world *w, struct tape *tape)
 {
 	struct access access = draw_access(w, tape);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where VT-d tables in memory lead an access to, at the most: a plain walk (Intel Virtualization Technology for Directed I/O, revision 3.3,
- * chapters 3 and 9) that looks at presence, rights and addresses and at no reserved bit. What it does not reach must not translate.
+ * Where VT-d tables in memory lead an access to, at the most: a plain walk (Intel Virtualization Technology for
+ * Directed I/O, revision 3.3, chapters 3 and 9) that looks at presence, rights and addresses and at no reserved bit.
+ * What it does not reach must not translate.
  */
 #ifndef FUZZ_VTD_WALK_H
 #define FUZZ_VTD_WALK_H

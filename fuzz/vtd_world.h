@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A VT-d unit with little memory and two devices, for the fuzz targets: what a driver has in hand, and the way to a known state. */
+/*
+ * A VT-d unit with little memory and two devices, for the fuzz targets: what a driver has in hand, and the way to a
+ * known state.
+ */
 #ifndef FUZZ_VTD_WORLD_H
 #define FUZZ_VTD_WORLD_H
 
@@ -37,8 +40,8 @@ void world_leave(struct vtd_world *w);
 void world_put(uint64_t gpa, uint64_t word);
 
 /*
- * From whatever state to one where the queue works and the unit has forgotten everything: errors cleared, queue made anew, root latched,
- * all caches invalidated, and the guest told so.
+ * From whatever state to one where the queue works and the unit has forgotten everything: errors cleared, queue made
+ * anew, root latched, all caches invalidated, and the guest told so.
  */
 void world_flush(struct vtd_world *w);
 
