@@ -10,7 +10,9 @@ all:
 
 # A Debian guest with a disk and a network card behind the virtual IOMMU, and a DMA that is blocked.
 demo:
-	@scripts/deps build lab && scripts/build $(BUILD) || { echo 'demo: failed: cannot build (see above)'; exit 1; }
+	@echo 'demo: two minutes on two cores, and some more for packages and the guest'\''s kernel where they are missing'
+	@scripts/deps build lab && echo 'demo: building' && scripts/build $(BUILD) || \
+		{ echo 'demo: failed: cannot build (see above)'; exit 1; }
 	@scripts/demo $(BUILD)
 
 # Unit and model tests, in less than a minute. T=NAME: one of them (vtd_queue), or those that match a pattern (vtd_*).

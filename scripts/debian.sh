@@ -106,6 +106,10 @@ open_suite()
 # download_packages NAME...: into $work
 download_packages()
 {
+	local size
+	size=$(private_apt apt-cache show --no-all-versions "$@" 2>/dev/null |
+		awk '$1 == "Size:" { sum += $2 } END { print int(sum / 1e6) }')
+	echo "scripts/${0##*/}: downloading $* ($size MB)" >&2
 	(cd "$work" && private_apt apt-get download -qq "$@") >>"$work/log" 2>&1
 }
 
