@@ -71,7 +71,8 @@ static uint32_t draw_memory(struct tape *tape, uint8_t *payload, bool single)
 static uint32_t draw_ring(struct tape *tape, uint8_t *payload, bool addresses)
 {
 	const uint32_t index = tape_below(tape, FRONT_QUEUES + 1);
-	const struct vhu_vring_state state = {index, tape_u8(tape)};
+	const uint8_t kind = tape_u8(tape);
+	const struct vhu_vring_state state = {index, kind < 200 ? 1u << kind % 10 : kind};
 	const struct vhu_vring_addr addr = {.index = index, .flags = state.num & 1};
 
 	memcpy(payload, &state, sizeof(state));
@@ -90,6 +91,7 @@ static uint32_t draw_ring(struct tape *tape, uint8_t *payload, bool addresses)
 uint32_t messages_payload(struct tape *tape, uint32_t request, uint8_t *payload)
 {
 	const uint8_t raw = tape_u8(tape);
+	uint64_t features;
 
 	if (raw >= 0xe0) {
 		tape_copy(tape, payload, raw & 0x1f);
@@ -116,8 +118,10 @@ uint32_t messages_payload(struct tape *tape, uint32_t request, uint8_t *payload)
 		tape_copy(tape, payload, 24);
 		return request == VHU_SET_SHARED_TABLE ? 24 : raw & 1 ? 16 : 12 + raw / 8;
 	case VHU_SET_FEATURES:
-		memcpy(payload, &(uint64_t){FRONT_PLATFORM & ~((uint64_t)(raw & 2) << 32)}, 8);
-		return 8;
+		features = FRONT_PLATFORM & ~(raw & 2 ? 1ull << 33 : 0);
+		features |= raw & 4 ? 1ull << VHU_F_LOG_ALL : 0;
+		memcpy(payload, &features, sizeof(features));
+		return sizeof(features);
 	default:
 		tape_copy(tape, payload, 2);
 		return raw & 0x10 ? 0 : 8;

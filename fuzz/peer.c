@@ -42,7 +42,7 @@ static void note_update(const struct vhu_iotlb *iotlb)
 
 		if (iova < iotlb->iova || iova - iotlb->iova >= iotlb->size)
 			continue;
-		CHECK(page->mapped || page->leaving || !peer_honest, "page %u is not mapped", i);
+		CHECK(page->mapped || page->leaving, "page %u is not mapped", i);
 		CHECK(!(iotlb->access & ~page->access), "access %u, but page %u has %u", iotlb->access, i,
 		      page->access);
 		CHECK(iotlb->user_address + (iova - iotlb->iova) == page->gpa, "page %u is at another place", i);
@@ -60,6 +60,14 @@ static void note_invalidate(const struct vhu_iotlb *iotlb)
 	}
 }
 
+static void note_iotlb(const struct vhu_iotlb *iotlb)
+{
+	if (iotlb->type == VHU_IOTLB_UPDATE)
+		note_update(iotlb);
+	else
+		note_invalidate(iotlb);
+}
+
 bool peer_hook(struct back *back, struct channel_message *message)
 {
 	const struct front *f = back->opaque;
@@ -67,10 +75,8 @@ bool peer_hook(struct back *back, struct channel_message *message)
 
 	if (f->lost != peer_losses)
 		peer_honest = false;
-	if (message->header.request == VHU_IOTLB_MSG && message->iotlb.type == VHU_IOTLB_UPDATE)
-		note_update(&message->iotlb);
-	else if (message->header.request == VHU_IOTLB_MSG)
-		note_invalidate(&message->iotlb);
+	if (message->header.request == VHU_IOTLB_MSG && peer_honest)
+		note_iotlb(&message->iotlb);
 	if (choice < 248)
 		return false;
 	peer_honest = false;

@@ -52,6 +52,22 @@ void ring_draw_desc(struct ring *ring, struct tape *tape)
 	ring_desc(ring, page ? RING_TABLE + (page - 1ull) * RING_PAGE : RING_DESC, index % 256, desc);
 }
 
+void ring_draw_chain(struct ring *ring, struct tape *tape)
+{
+	const uint8_t shape = tape_u8(tape);
+	const unsigned head = shape >> 4, readable = shape & 3, count = readable + (shape >> 2 & 3);
+
+	for (unsigned i = 0; i < count; i++) {
+		const struct vring_desc desc = {
+			RING_BUFFERS + tape_u8(tape) * 256ull, 1 + tape_u8(tape) * 16u,
+			(uint16_t)((i >= readable ? VRING_DESC_F_WRITE : 0) | (i + 1 < count ? VRING_DESC_F_NEXT : 0)),
+			(uint16_t)(head + i + 1)};
+
+		ring_desc(ring, RING_DESC, head + i, desc);
+	}
+	ring_offer(ring, (uint16_t)head);
+}
+
 void ring_draw_bytes(struct ring *ring, struct tape *tape)
 {
 	const uint64_t at = RING_DESC + (uint64_t)tape_below(tape, RING_PAGES - 2) * RING_PAGE;

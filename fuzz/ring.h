@@ -15,6 +15,9 @@ struct ring *ring_draw(struct tape *tape);
 /* An address in the rings' and buffers' pages more often than not. */
 uint64_t ring_draw_iova(struct tape *tape);
 
+/* Offer a chain of a few buffers that are mapped, if pages are as they were at first. */
+void ring_draw_chain(struct ring *ring, struct tape *tape);
+
 /* Write a descriptor, or eight bytes anywhere; map a page anew, with other rights, or not at all. */
 void ring_draw_desc(struct ring *ring, struct tape *tape);
 void ring_draw_bytes(struct ring *ring, struct tape *tape);

@@ -144,6 +144,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	front_open(&front, 60000);
 	if (!(kind & 2))
 		front_setup(&front, kind & 1 ? FRONT_PLATFORM & ~(1ull << 33) : FRONT_PLATFORM);
+	if ((kind & 6) == 4)
+		front_start_queue(&front, 0, kind & 1 ? FRONT_USER : MESSAGES_IOVA);
 	for (unsigned i = 0; tape.left && !front.served && i < STEPS; i++) {
 		const uint8_t choice = tape_u8(&tape);
 

@@ -126,6 +126,16 @@ static void step(struct front *f, struct tape *tape)
 	}
 }
 
+/* Where most of a life goes on: two rings, mapped one to one. */
+static void begin(struct front *f)
+{
+	for (unsigned i = 0; i < 6; i++)
+		peer_pages[i] = (struct peer_page){PEER_FIRST + i * (uint64_t)VHU_PAGE, 3, true, false, false};
+	front_map(f, PEER_FIRST, 6 * VHU_PAGE, PEER_FIRST, 3);
+	front_start(f, 2);
+	front_pump(f);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	struct tape tape = {bytes, size};
@@ -148,9 +158,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	f->config.shared_table = kind & 8;
 	f->config.pairs = !(kind & 2);
 	f->back.hook = peer_hook;
+	f->config.mtu = kind & 32 ? 1500 : 0;
 	front_recreate(f);
 	connect_back(f);
 	front_pump(f);
+	if (kind & 16)
+		begin(f);
 	for (unsigned i = 0; tape.left && i < STEPS; i++)
 		step(f, &tape);
 	viommu_vhu_disconnect(f->vhu);

@@ -120,6 +120,21 @@ static void send_some(struct world *w, struct tape *tape)
 	send(w, tape, in, len, tape_u8(tape));
 }
 
+/* The driver is told of the first address that could not be reached. */
+static void check_event(struct world *w, unsigned endpoint, uint64_t address, enum ref_outcome outcome)
+{
+	uint8_t event[VIO_FAULT_SIZE];
+
+	CHECK(!viommu_virtio_event(w->dev, event, sizeof(event)), "no event");
+	CHECK(event[VIO_FAULT_REASON] == (outcome == REF_BLOCKED     ? VIO_FAULT_R_DOMAIN
+					  : outcome == REF_NO_MEMORY ? VIO_FAULT_R_UNKNOWN
+								     : VIO_FAULT_R_MAPPING),
+	      "reason %u", event[VIO_FAULT_REASON]);
+	CHECK(le32_get(event + VIO_FAULT_ENDPOINT) == ref.ids[endpoint], "another endpoint");
+	CHECK(le64_get(event + VIO_FAULT_ADDRESS) == address, "another address");
+	CHECK(viommu_virtio_event(w->dev, event, sizeof(event)) == -EAGAIN, "two events");
+}
+
 static void use(struct world *w, struct tape *tape)
 {
 	const unsigned endpoint = tape_below(tape, REF_ENDPOINTS), access = 1 + tape_below(tape, 3);
@@ -138,6 +153,8 @@ static void use(struct world *w, struct tape *tape)
 	const enum ref_outcome outcome = ref_access(&ref, endpoint, address, access, &gpa);
 
 	CHECK(err == errors[outcome], "0x%llx: %d instead of %d", (unsigned long long)address, err, errors[outcome]);
+	if (err)
+		check_event(w, endpoint, address, outcome);
 	for (uint64_t i = 0; !err && i < span.len; i += 2048)
 		CHECK(!ref_access(&ref, endpoint, address + i, access, &gpa) && (uint8_t *)span.host + i == ram + gpa,
 		      "0x%llx: another place", (unsigned long long)(address + i));

@@ -95,7 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	struct ring *ring = ring_draw(&tape);
 
 	while (tape.left) {
-		switch (tape_below(&tape, 6)) {
+		switch (tape_below(&tape, 7)) {
 		case 0:
 		case 1:
 			ring_draw_desc(ring, &tape);
@@ -108,6 +108,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 			break;
 		case 4:
 			ring_draw_page(ring, &tape);
+			break;
+		case 5:
+			ring_draw_chain(ring, &tape);
 			break;
 		default:
 			drain(ring, &tape);
