@@ -10,7 +10,8 @@ all:
 
 # A Debian guest with a disk and a network card behind the virtual IOMMU, and a DMA that is blocked.
 demo:
-	@echo 'demo: two minutes on two cores, and some more for packages and the guest'\''s kernel where they are missing'
+	@echo 'demo: two minutes on two cores, and some more for packages' \
+		"and the guest's kernel where they are missing"
 	@scripts/deps build lab && echo 'demo: building' && scripts/build $(BUILD) || \
 		{ echo 'demo: failed: cannot build (see above)'; exit 1; }
 	@scripts/demo $(BUILD)

@@ -12,14 +12,24 @@ _viommu_keys()
 		case $2 in
 		'') echo 'virtio intel none' ;;
 		intel,*)
-			echo 'aw-bits=39 aw-bits=48 aw-bits=57 input-bits= intremap=on intremap=off eim=on eim=off caching-mode=on
-				caching-mode=off device-iotlb=on device-iotlb=off scalable=on scalable=off'
+			echo 'aw-bits=39 aw-bits=48 aw-bits=57 input-bits= intremap=on intremap=off eim=on eim=off
+				caching-mode=on caching-mode=off device-iotlb=on device-iotlb=off scalable=on
+				scalable=off'
 			;;
-		virtio,*) echo 'bypass=on bypass=off bypass=legacy input-bits= granule=4K granule=64K page-size-mask= resv=' ;;
+		virtio,*)
+			echo 'bypass=on bypass=off bypass=legacy input-bits= granule=4K granule=64K page-size-mask=
+				resv='
+			;;
 		esac
 		;;
-	--disk) echo 'path= vhost-user= isolate=on isolate=off shared=on shared=off readonly=on readonly=off queues= iommu=on iommu=off ats=on ats=off addr=' ;;
-	--net) echo 'tap= vhost=on vhost=off vhost-user= isolate=on isolate=off shared=on shared=off mac= queues= iommu=on iommu=off ats=on ats=off addr=' ;;
+	--disk)
+		echo 'path= vhost-user= isolate=on isolate=off shared=on shared=off readonly=on readonly=off queues=
+			iommu=on iommu=off ats=on ats=off addr='
+		;;
+	--net)
+		echo 'tap= vhost=on vhost=off vhost-user= isolate=on isolate=off shared=on shared=off mac= queues=
+			iommu=on iommu=off ats=on ats=off addr='
+		;;
 	--rng) echo 'iommu=on iommu=off ats=on ats=off addr=' ;;
 	--test-device) echo 'edu iommu=on iommu=off ats=on ats=off addr=' ;;
 	--serial) echo 'stdio none file=' ;;
@@ -93,8 +103,8 @@ _viommu_files()
 
 _viommu_run()
 {
-	local options='--kernel --initrd --cmdline --cpus --memory --iommu --disk --net --rng --test-device --control --serial
-		--no-reboot --help'
+	local options='--kernel --initrd --cmdline --cpus --memory --iommu --disk --net --rng --test-device --control
+		--serial --no-reboot --help'
 	local option=${_viommu_words[-2]%=}
 	case $option in
 	--kernel | --initrd | --control) _viommu_files ;;
@@ -134,7 +144,10 @@ _viommu()
 	run) _viommu_run ;;
 	ctl) _viommu_ctl ;;
 	doctor) mapfile -t COMPREPLY < <(compgen -W '--json --help' -- "$_viommu_last") ;;
-	bench) mapfile -t COMPREPLY < <(compgen -W 'translate map walk iotlb --json --json= --help' -- "$_viommu_last") ;;
+	bench)
+		local words='translate map walk iotlb --json --json= --help'
+		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$_viommu_last")
+		;;
 	esac
 }
 

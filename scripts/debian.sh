@@ -85,7 +85,8 @@ private_apt()
 	local tool=$1
 	shift
 	"$tool" -c "$work/apt.conf" -o "Dir::Etc::sourcelist=$work/site.list" -o "Dir::Etc::sourceparts=$work/parts" \
-		-o "Dir::State=$work/state" -o "Dir::State::Lists=$work/state/lists" -o "Dir::State::status=$work/status" \
+		-o "Dir::State=$work/state" -o "Dir::State::Lists=$work/state/lists" \
+		-o "Dir::State::status=$work/status" \
 		-o "Dir::Cache=$work/cache" -o APT::Sandbox::User= -o Acquire::Languages=none -o Acquire::Retries=3 \
 		-o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false \
 		${archived:+-o Acquire::Check-Valid-Until=false} "$@"

@@ -11,7 +11,9 @@ expect 'queues of the disk' "$queues" "$(find "/sys/block/$name/mq" -mindepth 1 
 # interrupts QUEUE: how many there were
 interrupts()
 {
-	awk -v "name=req.$1" '$NF ~ name "$" { for (i = 2; i <= NF && $i ~ /^[0-9]+$/; i++) sum += $i } END { print sum + 0 }' /proc/interrupts
+	awk -v "name=req.$1" '
+		$NF ~ name "$" { for (i = 2; i <= NF && $i ~ /^[0-9]+$/; i++) sum += $i }
+		END { print sum + 0 }' /proc/interrupts
 }
 
 work()
@@ -32,7 +34,8 @@ wait
 while [ $cpu -gt 0 ]; do
 	cpu=$((cpu - 1))
 	[ -e /run/done-$cpu ] || fail "processor $cpu has read something else than it wrote"
-	[ $cpu -ge "$queues" ] || [ "$(interrupts $cpu)" -gt "$(cat /run/before-$cpu)" ] || fail "queue $cpu is not used"
+	[ $cpu -ge "$queues" ] || [ "$(interrupts $cpu)" -gt "$(cat /run/before-$cpu)" ] ||
+		fail "queue $cpu is not used"
 done
 cat /run/part-* >/run/parts
 say "sha256 raw-4194304 $(sha256sum </run/parts | cut -d ' ' -f 1)"

@@ -7,7 +7,8 @@
 for device in $(find_devices 0x1af4 0x1042); do
 	slot=$((0x$(echo "$device" | cut -d : -f 3 | cut -d . -f 1)))
 	irq=$(cat "/sys/bus/pci/devices/$device/irq")
-	expect "pin of $device" $((16 + slot % 8)) "$(sed -nE "s/^ *$irq:.* IO-APIC +([0-9]+)-fasteoi .*/\1/p" /proc/interrupts)"
+	pin=$(sed -nE "s/^ *$irq:.* IO-APIC +([0-9]+)-fasteoi .*/\1/p" /proc/interrupts)
+	expect "pin of $device" $((16 + slot % 8)) "$pin"
 done
 grep -E '(1[6-9]|2[0-3])-fasteoi +.*virtio' /proc/interrupts || fail 'no level interrupt of a virtio device'
 grep -qE -- '-fasteoi +.*virtio[0-9]+, *.*virtio[0-9]+' /proc/interrupts || fail 'no shared interrupt'

@@ -5,7 +5,9 @@
 
 count()
 {
-	awk '/virtio[0-9]+-req/ { for (i = 2; i <= cpus + 1; i++) sum += $i } END { print sum }' cpus="$(nproc)" /proc/interrupts
+	awk '
+		/virtio[0-9]+-req/ { for (i = 2; i <= cpus + 1; i++) sum += $i }
+		END { print sum }' cpus="$(nproc)" /proc/interrupts
 }
 
 before=$(count)

@@ -17,8 +17,8 @@ throughput()
 	shift 2
 	iperf3 -c "$host" -t "$seconds" -f m ${write:+-l "$write" -w "$write"} "$@" >/run/iperf3 2>&1 ||
 		fail "iperf3: $(grep error /run/iperf3 || tail -n 1 /run/iperf3)"
-	say "$interface $direction $(awk '/receiver/ { for (i = 2; i <= NF; i++) if ($i == "Mbits/sec") print $(i - 1) }' \
-		/run/iperf3) Mbit/s"
+	rate=$(awk '/receiver/ { for (i = 2; i <= NF; i++) if ($i == "Mbits/sec") print $(i - 1) }' /run/iperf3)
+	say "$interface $direction $rate Mbit/s"
 }
 
 addresses=$(parameter ip)

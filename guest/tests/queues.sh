@@ -18,14 +18,16 @@ load()
 {
 	duration=$1 streams=$2
 	shift 2
-	iperf3 -c "$host" -t "$duration" -P "$streams" -l 4K -w 32K "$@" >/run/iperf3 2>&1 || fail "iperf3: $(tail -n 1 /run/iperf3)"
+	iperf3 -c "$host" -t "$duration" -P "$streams" -l 4K -w 32K "$@" >/run/iperf3 2>&1 ||
+		fail "iperf3: $(tail -n 1 /run/iperf3)"
 }
 
 # Interrupts of a queue: "input.0" or "output.3".
 interrupts()
 {
-	awk -v name="$1" '$NF ~ "^virtio[0-9]+-" name "$" { for (i = 2; i <= NF && $i ~ /^[0-9]+$/; i++) sum += $i } END { print sum + 0 }' \
-		/proc/interrupts
+	awk -v name="$1" '
+		$NF ~ "^virtio[0-9]+-" name "$" { for (i = 2; i <= NF && $i ~ /^[0-9]+$/; i++) sum += $i }
+		END { print sum + 0 }' /proc/interrupts
 }
 
 expect 'queue pairs' "$queues" "$(ethtool -l eth0 | sed -nE 's/^Combined:[[:space:]]+//p' | head -n 1)"

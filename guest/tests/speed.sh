@@ -14,7 +14,8 @@ throughput()
 	metric=$1
 	shift
 	iperf3 -c "$host" -t "$seconds" -l 64K -f k "$@" >/run/iperf3 2>&1 || fail "iperf3: $(tail -n 1 /run/iperf3)"
-	say "$metric $(awk '/receiver/ { for (i = 2; i <= NF; i++) if ($i == "Kbits/sec") print $(i - 1) / 1000 }' /run/iperf3)"
+	rate=$(awk '/receiver/ { for (i = 2; i <= NF; i++) if ($i == "Kbits/sec") print $(i - 1) / 1000 }' /run/iperf3)
+	say "$metric $rate"
 }
 
 wait_for 10 eth0 test -e /sys/class/net/eth0

@@ -17,9 +17,11 @@ lab_failure()
 			echo ': a processor loops in a nested page fault'
 		elif grep -q 'triple fault; the guest is reset' "${console%.console}.stderr"; then
 			echo ': the guest was reset by a triple fault'
-		elif [ "$(grep -c '^guest: .*: ok' "$console")" -gt "$(grep '^guest: .*: ok' "$console" | sort -u | wc -l)" ]; then
+		elif [ "$(grep -c '^guest: .*: ok' "$console")" -gt \
+			"$(grep '^guest: .*: ok' "$console" | sort -u | wc -l)" ]; then
 			echo ': the guest was reset while it ran'
-		elif [ "$(cat "${console%.console}.status")" = 0 ] && grep -q '^guest: ' "$console" && ! grep -q 'reboot: ' "$console"; then
+		elif [ "$(cat "${console%.console}.status")" = 0 ] && grep -q '^guest: ' "$console" &&
+			! grep -q 'reboot: ' "$console"; then
 			echo ': the guest was gone without a word'
 		fi
 	done | head -n 1
@@ -42,11 +44,11 @@ start_servers()
 # healthy_kernels CASE: none of its guests' kernels has met with a bug of its own.
 healthy_kernels()
 {
-	local name found
+	local name found line
 	found=$(grep -lE "$broken_kernel" "$WORK"/*.console 2>/dev/null | head -n 1)
 	name=$(basename "${found:-none}" .console)
-	check "$1: no guest's kernel has failed" "that of $name has: $(grep -m 1 -hE "$broken_kernel" "${found:-/dev/null}")" \
-		test -z "$found"
+	line=$(grep -m 1 -hE "$broken_kernel" "${found:-/dev/null}")
+	check "$1: no guest's kernel has failed" "that of $name has: $line" test -z "$found"
 }
 
 run_case()

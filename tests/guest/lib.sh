@@ -71,7 +71,8 @@ look_into()
 {
 	local task before
 	for task in "/proc/$1/task"/*; do
-		echo "$(cat "$task/comm"): state, user and system time $(cut -d ' ' -f 3,14,15 "$task/stat"), in $(cat "$task/wchan")"
+		echo "$(cat "$task/comm"): state, user and system time $(cut -d ' ' -f 3,14,15 "$task/stat")," \
+			"in $(cat "$task/wchan")"
 	done
 	before=$(emulated "$1")
 	sleep 1

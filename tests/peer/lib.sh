@@ -102,7 +102,8 @@ start_dpdk()
 	printf 'set burst tx delay 50 retry 4000\nset fwd io retry\n' >"$WORK/testpmd"
 	dpdk-testpmd --no-huge --no-pci -m 256 --file-prefix "$2" --lcores 0@0,1@0 \
 		--vdev "net_vhost0,iface=$1,iommu-support=1,client=0" --vdev "net_tap0,iface=$2,mac=fixed" -- \
-		--no-mlockall --cmdline-file "$WORK/testpmd" --total-num-mbufs 8192 --nb-cores 1 < <(sleep infinity) >"$WORK/dpdk.log" 2>&1 &
+		--no-mlockall --cmdline-file "$WORK/testpmd" --total-num-mbufs 8192 --nb-cores 1 \
+		< <(sleep infinity) >"$WORK/dpdk.log" 2>&1 &
 	peer=$!
 	disown
 	until_true 60 listening "$1" && until_true 30 ip link set "$2" up 2>/dev/null && ip addr add "$3/24" dev "$2"
@@ -172,12 +173,14 @@ kill_peer()
 	echo "$(descriptors "$monitor") $(anonymous "$monitor")" >"$WORK/held"
 	for ((round = 1; round <= kills; round++)); do
 		mapfile -t before < <(frames "$tap")
-		until_true 60 moving "$tap" "${before[@]}" || { echo "round $round: no traffic before the kill"; break; }
+		until_true 60 moving "$tap" "${before[@]}" ||
+			{ echo "round $round: no traffic before the kill"; break; }
 		kill -KILL "$peer"
 		until_true 10 gone || { echo "round $round: it cannot be killed"; break; }
 		"$@" || { echo "round $round: it does not start again"; break; }
 		mapfile -t before < <(frames "$tap")
-		until_true 60 moving "$tap" "${before[@]}" || { echo "round $round: no traffic after the kill"; break; }
+		until_true 60 moving "$tap" "${before[@]}" ||
+			{ echo "round $round: no traffic after the kill"; break; }
 		echo "$round" >"$WORK/killed"
 	done >"$WORK/kills"
 	echo "$peer" >"$WORK/peer"
@@ -201,8 +204,9 @@ watch_stats()
 # For people: what the device IOTLB was asked and told.
 show_stats()
 {
-	sed -nE "s/.*\"path\": \"([^\"]*)\", \"misses\": ([0-9]+), \"updates\": ([0-9]+), \"invalidations\": ([0-9]+).*/# $1: \1: \2 misses, \3 updates, \4 invalidations/p" \
-		"$WORK/last-stats" 2>/dev/null
+	local count='([0-9]+)' line
+	line="\"path\": \"([^\"]*)\", \"misses\": $count, \"updates\": $count, \"invalidations\": $count"
+	sed -nE "s/.*$line.*/# $1: \1: \2 misses, \3 updates, \4 invalidations/p" "$WORK/last-stats" 2>/dev/null
 }
 
 # The results of a guest that ran "net,round-trips,...,remove,log"
@@ -220,10 +224,12 @@ check_traffic()
 # check_kills CASE PID: what kill_peer had to say, which ran as PID.
 check_kills()
 {
+	local well
 	wait "$2"
 	peer=$(cat "$WORK/peer" 2>/dev/null || echo "$peer")
+	well=$(cat "$WORK/killed" 2>/dev/null || echo 0)
 	check "$1: the back end is killed and started $kills times, and traffic goes on" \
-		"$(cat "$WORK/kills"), $(cat "$WORK/killed" 2>/dev/null || echo 0) times well" test "$(cat "$WORK/killed" 2>/dev/null)" = "$kills"
+		"$(cat "$WORK/kills"), $well times well" test "$well" = "$kills"
 	check "$1: the guest's connections lived through it" 'see the console' guest_passed load
 }
 
@@ -232,7 +238,8 @@ check_held()
 {
 	check "$1: the monitor has no more descriptors than before the kills, and no more memory" \
 		"descriptors and KiB, before and after: $(tr '\n' ' ' <"$WORK/held")" \
-		awk '{ fds[NR] = $1; kib[NR] = $2 } END { exit !(NR == 2 && fds[2] <= fds[1] && kib[2] <= kib[1] + 2048) }' "$WORK/held"
+		awk '{ fds[NR] = $1; kib[NR] = $2 }
+			END { exit !(NR == 2 && fds[2] <= fds[1] && kib[2] <= kib[1] + 2048) }' "$WORK/held"
 }
 
 # Does the back end still hold a guest's memory, as a descriptor or mapped?

@@ -9,8 +9,8 @@ working_guest()
 	shift 3
 	make_ext4 "$WORK/disk"
 	truncate -s 8M "$WORK/raw"
-	run_guest "$case" "viommu.test=boot,disk,net${more_tests:-} viommu.cpus=$cpus viommu.ip=10.77.0.2 $cmdline" --cpus "$cpus" \
-		--disk "path=$WORK/disk${keys-,iommu=on}" --disk "path=$WORK/raw${raw_keys-,iommu=on}" \
+	run_guest "$case" "viommu.test=boot,disk,net${more_tests:-} viommu.cpus=$cpus viommu.ip=10.77.0.2 $cmdline" \
+		--cpus "$cpus" --disk "path=$WORK/disk${keys-,iommu=on}" --disk "path=$WORK/raw${raw_keys-,iommu=on}" \
 		--net "tap=viommu0${keys-,iommu=on}" --no-reboot "$@"
 	check "$case: the guest powers off" "status $status" test "$status" = 0
 	check "$case: processors and IOMMU groups" "see the console" guest_passed boot

@@ -10,8 +10,10 @@ check 'edu: its log tells of a write to what was never mapped' 'no line' \
 fault='^viommu: fault: 0000:00:02\.0'
 check 'edu: the monitor tells of a device that was never attached' 'no line' \
 	said "$fault write 0x[0-9a-f]+: not attached \(no domain\)"
-check 'edu: the monitor tells of a write after unmap' 'no line' said "$fault write 0x10000000: not mapped \(domain [0-9]+\)"
-check 'edu: the monitor tells of a read after unmap' 'no line' said "$fault read 0x10000000: not mapped \(domain [0-9]+\)"
+check 'edu: the monitor tells of a write after unmap' 'no line' \
+	said "$fault write 0x10000000: not mapped \(domain [0-9]+\)"
+check 'edu: the monitor tells of a read after unmap' 'no line' \
+	said "$fault read 0x10000000: not mapped \(domain [0-9]+\)"
 check 'edu: the monitor tells of a write to a read-only mapping' 'no line' \
 	said "$fault write 0x10000000: no permission \(domain [0-9]+\)"
 check 'edu: the monitor tells of a write to what was never mapped' 'no line' \

@@ -27,8 +27,10 @@ rm -f "$WORK/ram"
 # The pool is too small first, and the error says what helps.
 set_pool 10
 run_guest memory-few 'viommu.test=boot' --memory size=256M,hugepages=on
-advice=$(sed -nE 's/.* 118 of 128 huge pages of 2M are missing; as root: sysctl (vm.nr_hugepages=[0-9]+)$/\1/p' "$WORK/memory-few.stderr")
-check 'memory: too few huge pages' "status $status: $(cat "$WORK/memory-few.stderr")" test "$status$advice" = 2vm.nr_hugepages=128
+advice=$(sed -nE 's/.* 118 of 128 huge pages of 2M are missing; as root: sysctl (vm.nr_hugepages=[0-9]+)$/\1/p' \
+	"$WORK/memory-few.stderr")
+check 'memory: too few huge pages' "status $status: $(cat "$WORK/memory-few.stderr")" \
+	test "$status$advice" = 2vm.nr_hugepages=128
 advice=${advice:-vm.nr_hugepages=128}
 set_pool "${advice#vm.nr_hugepages=}"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
-# memtest86+, bzImages that are no Linux: one starts in 64-bit mode, the other in 32-bit protected mode. They test memory
-# until they are ended, and draw what they are at on the serial port.
+# memtest86+, bzImages that are no Linux: one starts in 64-bit mode, the other in 32-bit protected mode. They test
+# memory until they are ended, and draw what they are at on the serial port.
 memtest=$BUILD/memtest
 
 # Has it come to a later test by now? It counts its time by the rate that it measured, and has found nothing.

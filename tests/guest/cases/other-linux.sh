@@ -25,8 +25,10 @@ other_linux()
 	working_guest "$case" "$cmdline" 2 --test-device edu,iommu=on "$@"
 	check "$case: strict" 'see the console' guest_passed strict
 	check "$case: nothing bad in the kernel's log" 'see the console' guest_passed log
-	check "$case: a DMA to where nothing is mapped is blocked, and in the kernel's log" 'see the console' guest_passed wild
-	check "$case: the kernel's line about it is known" 'no line' guest_log_has "$(blocked_dma_of 00:05.0 write 0x12345000)"
+	check "$case: a DMA to where nothing is mapped is blocked, and in the kernel's log" 'see the console' \
+		guest_passed wild
+	check "$case: the kernel's line about it is known" 'no line' \
+		guest_log_has "$(blocked_dma_of 00:05.0 write 0x12345000)"
 	check "$case: no warning up to the power-off" 'see the console' no_warning
 }
 

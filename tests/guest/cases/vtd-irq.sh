@@ -5,8 +5,8 @@
 name=vtd-irq
 head -c 16M /dev/urandom >"$WORK/raw"
 mkfifo "$WORK/keys"
-"$viommu" run --kernel "$kernel" --initrd "$image" --cpus 4 --iommu intel --disk "path=$WORK/raw,iommu=on" --net tap=viommu0,iommu=on \
-	--control "$WORK/control" --no-reboot \
+"$viommu" run --kernel "$kernel" --initrd "$image" --cpus 4 --iommu intel --disk "path=$WORK/raw,iommu=on" \
+	--net tap=viommu0,iommu=on --control "$WORK/control" --no-reboot \
 	--cmdline 'console=ttyS0 panic=-1 quiet intel_iommu=on iommu=pt viommu.ip=10.77.0.2 viommu.seconds=4' \
 	<>"$WORK/keys" >"$WORK/$name.console" 2>"$WORK/$name.stderr" &
 monitor=$!

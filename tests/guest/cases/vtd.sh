@@ -8,7 +8,8 @@
 watch_stats()
 {
 	while sleep 1; do
-		"$viommu" ctl "$WORK/control" stats --json >"$WORK/stats.new" 2>/dev/null && mv "$WORK/stats.new" "$WORK/stats"
+		"$viommu" ctl "$WORK/control" stats --json >"$WORK/stats.new" 2>/dev/null &&
+			mv "$WORK/stats.new" "$WORK/stats"
 	done
 }
 
@@ -31,7 +32,8 @@ vtd_guest()
 	rm -f "$WORK/stats"
 	watch_stats &
 	watcher=$!
-	working_guest "$case" "intel_iommu=on iomem=relaxed viommu.seconds=1 $cmdline" "$cpus" --iommu "intel,$unit" --control "$WORK/control"
+	working_guest "$case" "intel_iommu=on iomem=relaxed viommu.seconds=1 $cmdline" "$cpus" \
+		--iommu "intel,$unit" --control "$WORK/control"
 	kill "$watcher"
 	wait "$watcher" 2>/dev/null
 	check "$case: remapping as the kernel says, no DMAR fault" 'see the console' guest_passed vtd

@@ -18,8 +18,8 @@ peer_guest()
 	watch_stats "$WORK/$case.control" &
 	watcher=$!
 	run_guest "$case" "${cmdline}iommu.strict=$strict viommu.test=$5 viommu.seconds=$seconds viommu.write=32K
-		viommu.load=$GUEST_SECONDS viommu.ip=$2${outages:+ viommu.outages=$outages}" --iommu "$iommu" --net "$card" --no-reboot \
-		--control "$WORK/$case.control"
+		viommu.load=$GUEST_SECONDS viommu.ip=$2${outages:+ viommu.outages=$outages}" \
+		--iommu "$iommu" --net "$card" --no-reboot --control "$WORK/$case.control"
 	check_traffic "$case"
 	check "$case: the monitor reports no fault" "see the monitor's lines" no_fault
 	wait "$watcher"

@@ -51,11 +51,13 @@ disk_guest()
 		kill_storage start_storage "$socket" "$WORK/disk" &
 		killer=$!
 	fi
-	reboots=yes run_guest "$case" "iommu.strict=1 viommu.test=reboot,disk,log" --cpus 2 --disk "vhost-user=$socket$keys" "$@"
+	reboots=yes run_guest "$case" "iommu.strict=1 viommu.test=reboot,disk,log" \
+		--cpus 2 --disk "vhost-user=$socket$keys" "$@"
 	if [ -n "$killer" ]; then
 		wait "$killer"
 		peer=$(cat "$WORK/peer" 2>/dev/null || echo "$peer")
-		check "$case: killed and started again while the guest works" "$(cat "$WORK/killed") times" test "$(cat "$WORK/killed")" -ge 1
+		check "$case: killed and started again while the guest works" "$(cat "$WORK/killed") times" \
+			test "$(cat "$WORK/killed")" -ge 1
 		echo "# $case: $(cat "$WORK/killed") kills"
 	fi
 	check "$case: the guest starts again and powers off" "status $status" test "$status" = 0

@@ -5,8 +5,8 @@ modprobe vhost_net
 ip tuntap add peer2 mode tap multi_queue
 ip addr add 10.78.2.1/24 dev peer2
 ip link set peer2 up
-run_guest vhost-net-queues "intel_iommu=on iommu.strict=1 viommu.test=net,queues,log viommu.seconds=$seconds viommu.write=32K
-	viommu.ip=10.78.2.2 viommu.queues=2" --cpus 2 --iommu intel,device-iotlb=on --no-reboot \
+run_guest vhost-net-queues "intel_iommu=on iommu.strict=1 viommu.test=net,queues,log viommu.seconds=$seconds
+	viommu.write=32K viommu.ip=10.78.2.2 viommu.queues=2" --cpus 2 --iommu intel,device-iotlb=on --no-reboot \
 	--net tap=peer2,queues=2,vhost=on,iommu=on,ats=on
 ip link delete peer2
 check 'vhost-net-queues: the guest powers off' "status $status" test "$status" = 0
