@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * An IOMMU in a program of its own: one thread is a device that writes to memory by DMA, the other one maps a page for
- * it and takes it away again. When the unmap has completed the device cannot write any more, and the page is safe to
- * reuse.
+ * it and takes it away again. After the unmap the device cannot write any more, and the page is safe to reuse.
  *
  *	cc embed.c $(pkg-config --cflags --libs viommu) -pthread -o embed
  */
@@ -21,9 +20,7 @@ enum { RAM_SIZE = 1 << 20, PAGE = 4096, PAGE_GPA = 0x5000, WRITES = 100000 };
 static const struct viommu_iova iova = {0xfffffffff000}; /* where the device sees the page */
 static atomic_ulong writes;
 
-/*
- * A device: a section for each burst of work, and host addresses are used nowhere else. Ends where its DMA is blocked.
- */
+/* A device: a section for each burst of work; host addresses are used nowhere else. Ends where its DMA is blocked. */
 static void *device_main(void *opaque)
 {
 	struct viommu_endpoint *endpoint = opaque;
