@@ -71,6 +71,22 @@ static inline unsigned tape_below(struct tape *tape, unsigned limit)
 	return tape_u8(tape) % limit;
 }
 
+enum { SECRET_SIZE = 16 };
+
+/*
+ * Bytes that are in no input by accident, to be found where they must not get to. libFuzzer would learn a constant from the comparison and
+ * put it into inputs, so they come from the input itself (FNV-1a).
+ */
+static inline void make_secret(const struct tape *tape, uint8_t secret[SECRET_SIZE])
+{
+	uint64_t hash[2] = {0xcbf29ce484222325, 0};
+
+	for (size_t i = 0; i < tape->left; i++)
+		hash[0] = (hash[0] ^ tape->at[i]) * 0x100000001b3;
+	hash[1] = ~hash[0] * 0x9e3779b97f4a7c15;
+	memcpy(secret, hash, SECRET_SIZE);
+}
+
 #define CHECK(condition, ...)                                                                                          \
 	do {                                                                                                           \
 		if (!(condition)) {                                                                                    \

@@ -11,8 +11,6 @@
 
 enum { PAGES = 16, SHADOW_SIZE = 8, SECRET_PAGE = RING_DESC + (RING_PAGES - 1) * RING_PAGE, SECRET_AT = 100 };
 
-static const uint8_t secret[16] = "not to be seen!";
-
 static bool failed; /* the guest's queue cannot go on, so the device does not */
 
 static void check_return(const struct peer *peer, int ret)
@@ -107,8 +105,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	const uint8_t kind = tape_u8(&tape);
 	const struct shadow_config config = {kind & 1, kind & 2, kind & 4 ? 1 : -1};
 	struct peer *peer = peer_create(1, SHADOW_SIZE, PAGES, config);
-	uint8_t *hidden;
+	uint8_t *hidden, secret[SECRET_SIZE];
 
+	make_secret(&tape, secret);
 	ring_destroy(peer->ring);
 	peer->ring = ring_draw(&tape);
 	hidden = ring_at(peer->ring, SECRET_PAGE);
