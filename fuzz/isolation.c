@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest and a back end that both write what they like, the one into its queue, the other into the bounce memory, with
- * the shadow queue between them. The back end never sees what the guest has not sent, nothing is given back to the
- * guest that it has not offered, and pages that it did not map for writing stay as they are.
+ * A guest and a back end that both write what they like, the one into its queue, the other into the bounce memory, with the shadow queue
+ * between them. The back end never sees what the guest has not sent, no more is given back to the guest than it has offered, and
+ * pages that it did not map for writing stay as they are.
  */
 #include <errno.h>
 
@@ -25,13 +25,15 @@ static void check_return(const struct peer *peer, int ret)
 	      peer->shadow.in_flight);
 }
 
-/* A used entry; mostly of a descriptor that there is. */
+/* A used entry: of the request that is next, of one that there may be, or of anything. */
 static void claim(struct peer *peer, struct tape *tape)
 {
 	const uint8_t kind = tape_u8(tape);
+	const uint32_t id = kind & 8    ? peer->avail->ring[peer->next_used % SHADOW_SIZE]
+			    : kind & 16 ? tape_u32(tape)
+					: kind % SHADOW_SIZE;
 
-	peer_claim(peer, kind < 240 ? kind % SHADOW_SIZE : tape_u32(tape),
-		   kind & 0x40 ? tape_u32(tape) : tape_u8(tape));
+	peer_claim(peer, id, kind & 0x40 ? tape_u32(tape) : tape_u8(tape));
 	if (kind & 0x80)
 		peer_publish(peer);
 }
@@ -55,6 +57,7 @@ static void restart(struct peer *peer, struct tape *tape)
 		const int ret = shadow_restart(&peer->shadow, &peer->ring->vq, dma ? &peer->ring->section : NULL);
 
 		CHECK(ret >= 0 || ring_error_is_known(ret), "%d", ret);
+		failed = ret < 0;
 	} else {
 		shadow_reset(&peer->shadow);
 		peer->ring->vq.next_used = peer->ring->vq.next_avail;
