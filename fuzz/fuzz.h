@@ -74,8 +74,8 @@ static inline unsigned tape_below(struct tape *tape, unsigned limit)
 enum { SECRET_SIZE = 16 };
 
 /*
- * Bytes that are in no input by accident, to be found where they must not get to. libFuzzer would learn a constant from the comparison and
- * put it into inputs, so they come from the input itself (FNV-1a).
+ * Bytes that are in no input by accident, to be found where they must not get to. libFuzzer would learn a constant from
+ * the comparison and put it into inputs, so they come from the input itself (FNV-1a).
  */
 static inline void make_secret(const struct tape *tape, uint8_t secret[SECRET_SIZE])
 {

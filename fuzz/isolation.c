@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest and a back end that both write what they like, the one into its queue, the other into the bounce memory, with the shadow queue
- * between them. The back end never sees what the guest has not sent, no more is given back to the guest than it has offered, and
- * pages that it did not map for writing stay as they are.
+ * A guest and a back end that both write what they like, the one into its queue, the other into the bounce memory, with
+ * the shadow queue between them. The back end never sees what the guest has not sent, no more is given back to the
+ * guest than it has offered, and pages that it did not map for writing stay as they are.
  */
 #include <errno.h>
 

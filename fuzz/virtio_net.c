@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A network card whose driver writes anything: the transport's registers, all of its rings, buffers and commands, while frames of any
- * content come from the tap. Memory that is not mapped for the card is neither changed nor sent, and what can be read in the registers
- * is what there is.
+ * A network card whose driver writes anything: the transport's registers, all of its rings, buffers and commands, while
+ * frames of any content come from the tap. Memory that is not mapped for the card is neither changed nor sent, and what
+ * can be read in the registers is what there is.
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
