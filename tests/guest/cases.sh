@@ -23,6 +23,8 @@ lab_failure()
 		elif [ "$(cat "${console%.console}.status")" = 0 ] && grep -q '^guest: ' "$console" &&
 			! grep -q 'reboot: ' "$console"; then
 			echo ': the guest was gone without a word'
+		elif grep -q '^guest silent' "${console%.console}.stderr"; then
+			echo ': the guest hung before its first line'
 		fi
 	done | head -n 1
 }
