@@ -2,6 +2,7 @@
 /* What a vCPU's thread does: run the guest, serve its exits. */
 #include <errno.h>
 #include <linux/kvm.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -109,6 +110,23 @@ static enum vm_end serve_system_event(const struct vcpu *vcpu)
 	}
 }
 
+/* What KVM tells beside the number: where it met with the event, the address. Only KVM's source says what is what. */
+static void tell_internal_error(const struct vcpu *vcpu, unsigned long long rip)
+{
+	const struct kvm_run *run = vcpu->run;
+	const unsigned words = sizeof(run->internal.data) / sizeof(run->internal.data[0]);
+	char data[17 * 20] = "";
+	int used = 0;
+
+	for (unsigned i = 0; i < run->internal.ndata && i < words; i++)
+		used += snprintf(data + used, sizeof(data) - (size_t)used, " 0x%llx",
+				 (unsigned long long)run->internal.data[i]);
+	vmm_log("vCPU %u: KVM cannot go on at rip 0x%llx (internal error %u%s)%s%s", vcpu->id, rip,
+		run->internal.suberror,
+		run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION ? ": instruction not emulated" : "",
+		used ? ", data" : "", data);
+}
+
 static enum vm_end serve_failure(const struct vcpu *vcpu)
 {
 	const struct kvm_run *run = vcpu->run;
@@ -116,9 +134,7 @@ static enum vm_end serve_failure(const struct vcpu *vcpu)
 
 	switch (run->exit_reason) {
 	case KVM_EXIT_INTERNAL_ERROR:
-		vmm_log("vCPU %u: KVM cannot go on at rip 0x%llx (internal error %u%s)", vcpu->id, rip,
-			run->internal.suberror,
-			run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION ? ": instruction not emulated" : "");
+		tell_internal_error(vcpu, rip);
 		break;
 	case KVM_EXIT_FAIL_ENTRY:
 		vmm_log("vCPU %u: the processor refuses the guest's state at rip 0x%llx (reason 0x%llx)", vcpu->id, rip,
