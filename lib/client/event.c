@@ -16,16 +16,19 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "lib/util/lock.h"
+
 enum { REQUESTS = 128 };
 
 /* The process's: a context is a mapping in its memory, and any thread can use it. */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static _Atomic aio_context_t context; /* 0: there is none */
+static struct lock lock = LOCK_INITIALIZER; /* one thread makes the context; who uses it takes no lock */
+static _Atomic aio_context_t context;       /* 0: there is none */
 
-/* It is not the child's. */
+/* It is not the child's, and neither is the thread that may have held the lock. */
 static void forget(void)
 {
+	lock_init(&lock);
 	atomic_store(&context, 0);
 }
 
@@ -40,12 +43,12 @@ int viommu_event_setup(void)
 	int err = 0;
 
 	pthread_once(&once, watch_forks);
-	pthread_mutex_lock(&lock);
+	lock_take(&lock);
 	if (!atomic_load(&context))
 		err = syscall(SYS_io_setup, REQUESTS, &made) ? -errno : 0;
 	if (made)
 		atomic_store(&context, made);
-	pthread_mutex_unlock(&lock);
+	lock_drop(&lock);
 	return err;
 }
 

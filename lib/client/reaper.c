@@ -10,7 +10,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/util/lock.h"
+
 enum { SETTLE_TRIES = 200, SETTLE_PAUSE_NS = 100000 };
+
+/* For a few instructions at a time, whatever the accounts' threads wait for. */
+static struct lock lock = LOCK_INITIALIZER;
+/* Counts forks, for a child has none of its parent's threads. */
+static unsigned process GUARDED_BY(lock) = 1;
 
 struct job {
 	struct job *next;
@@ -20,15 +27,9 @@ struct job {
 struct reaper_account {
 	_Atomic unsigned references; /* the owner, and its thread */
 	_Atomic unsigned unclosed;
-	/* Guarded by `lock`. */
-	struct job *first, **last;
-	unsigned thread; /* the `process` whose thread is at it; 0: none */
+	struct job *first GUARDED_BY(lock), **last GUARDED_BY(lock);
+	unsigned thread GUARDED_BY(lock); /* the `process` whose thread is at it; 0: none */
 };
-
-/* For a few instructions at a time, whatever the accounts' threads wait for. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-/* Guarded by `lock`: counts forks, for a child has none of its parent's threads. */
-static unsigned process = 1;
 
 static void release(struct reaper_account *account)
 {
@@ -40,7 +41,7 @@ static void release(struct reaper_account *account)
 /* NULL: there is nothing left to do, and from now on the account has no thread. */
 static struct job *next_job(struct reaper_account *account)
 {
-	pthread_mutex_lock(&lock);
+	lock_take(&lock);
 	struct job *job = account->first;
 
 	if (job)
@@ -49,7 +50,7 @@ static struct job *next_job(struct reaper_account *account)
 		account->thread = 0;
 	if (!account->first)
 		account->last = &account->first;
-	pthread_mutex_unlock(&lock);
+	lock_drop(&lock);
 	return job;
 }
 
@@ -69,9 +70,9 @@ static void *reap(void *opaque)
 }
 
 /* What the parent's threads were to close are copies in the child. */
-static void forget(void)
+static void forget(void) NO_OTHER_THREAD
 {
-	pthread_mutex_init(&lock, NULL);
+	lock_init(&lock);
 	process++;
 }
 
@@ -99,6 +100,12 @@ static bool start(struct reaper_account *account)
 	return started;
 }
 
+static void init(struct reaper_account *account) NO_OTHER_THREAD
+{
+	atomic_init(&account->references, 1);
+	account->last = &account->first;
+}
+
 int reaper_open(struct reaper_account **out)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -107,8 +114,7 @@ int reaper_open(struct reaper_account **out)
 	if (!account)
 		return -ENOMEM;
 	pthread_once(&once, watch_forks);
-	atomic_init(&account->references, 1);
-	account->last = &account->first;
+	init(account);
 	*out = account;
 	return 0;
 }
@@ -137,13 +143,13 @@ void reaper_leave(struct reaper_account *account)
 /* True: the account had no thread of this process, and is to get one. */
 static bool add(struct reaper_account *account, struct job *job)
 {
-	pthread_mutex_lock(&lock);
+	lock_take(&lock);
 	const bool idle = account->thread != process;
 
 	*account->last = job;
 	account->last = &job->next;
 	account->thread = process;
-	pthread_mutex_unlock(&lock);
+	lock_drop(&lock);
 	return idle;
 }
 

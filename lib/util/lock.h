@@ -16,7 +16,8 @@
  * On fields: which lock of the same struct has to be held. Compilers before clang 19 cannot name a sibling field in an
  * attribute; the build says when this one can. The check is by field: it does not tell the locks of two objects of one
  * type apart, and it does not follow pointers: neither to a field, nor to functions, nor to an object whose lock guards
- * a field of another object. There a comment says which lock it is.
+ * a field of another object. There a comment says which lock it is. A file's static lock may guard fields and variables
+ * alike.
  */
 #ifdef LOCK_CHECKS_FIELDS
 #define GUARDED_BY(lock) LOCK_ATTR(guarded_by(&lock))
@@ -34,6 +35,12 @@
 struct LOCK_ATTR(capability("mutex")) lock {
 	pthread_mutex_t mutex;
 };
+
+/* For static locks. */
+#define LOCK_INITIALIZER                                                                                               \
+	{                                                                                                              \
+		PTHREAD_MUTEX_INITIALIZER                                                                              \
+	}
 
 static inline int lock_init(struct lock *lock)
 {
