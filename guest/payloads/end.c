@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Ways to end: "end=exit value=V width=1|2|4", "end=off", "end=reset", "end=triple". After a reset it ends by the exit
- * port with value 0x2a, which shows that it ran again, on the same RAM.
+ * Ways to end: "end=exit value=V width=1|2|4", "end=off", "end=reset", "end=triple". After a reset (with "times=N"
+ * after N of them) it ends by the exit port with value 0x2a, which shows that it ran again, on the same RAM.
  */
 #include "payload.h"
 
@@ -9,6 +9,7 @@ enum { SLEEP_S5 = 1 << 5 | 5 << 2, RESET_VALUE = 1, AFTER_RESET = 0x2a };
 
 #define MARK 0x6b72616du
 static uint32_t *const mark = (uint32_t *)0x800000; /* outside of what is loaded */
+static uint32_t *const lives = (uint32_t *)0x800004;
 
 static void end_by_exit_port(void)
 {
@@ -39,10 +40,13 @@ static void triple_fault(void)
 
 void payload(void)
 {
-	if (*mark == MARK)
+	if (*mark != MARK) {
+		*mark = MARK;
+		*lives = 0;
+	} else if (++*lives >= parameter("times", 1)) {
 		quit(AFTER_RESET);
-	*mark = MARK;
-	print("first time\n");
+	}
+	print(*lives ? "once more\n" : "first time\n");
 	if (has_parameter("end", "exit"))
 		end_by_exit_port();
 	else if (has_parameter("end", "off"))

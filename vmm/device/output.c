@@ -32,7 +32,7 @@ struct output {
 	bool stop GUARDED_BY(lock), abandon GUARDED_BY(lock), dead GUARDED_BY(lock);
 	bool stalled GUARDED_BY(lock);    /* somebody waited in vain since the last progress */
 	bool was_full GUARDED_BY(lock);   /* moved() is owed before the queue is empty */
-	bool told_stall GUARDED_BY(lock); /* logged once */
+	bool told_stall GUARDED_BY(lock); /* logged once for each guest */
 	size_t first GUARDED_BY(lock), used GUARDED_BY(lock);
 	uint8_t queue[QUEUE_SIZE] GUARDED_BY(lock);
 };
@@ -99,9 +99,26 @@ static void drop_chunk(struct output *output, size_t count)
 		output->moved(output->opaque);
 }
 
+/* Each guest has its own output, and may restart as often as it likes. */
+static void log_lost(int error)
+{
+	static struct log_limit limit;
+
+	if (vmm_log_may(&limit))
+		vmm_log("serial output is lost: %s", strerror(error));
+}
+
+static void log_stuck(void)
+{
+	static struct log_limit limit;
+
+	if (vmm_log_may(&limit))
+		vmm_log("serial output is stuck: the guest's is dropped until it moves");
+}
+
 static void fail(struct output *output, int error)
 {
-	vmm_log("serial output is lost: %s", strerror(error));
+	log_lost(error);
 	mutex_take(&output->lock);
 	output->dead = true;
 	output->used = 0;
@@ -256,7 +273,7 @@ void output_wait(struct output *output)
 		tell = output->told_stall = true;
 	mutex_drop(&output->lock);
 	if (tell)
-		vmm_log("serial output is stuck: the guest's is dropped until it moves");
+		log_stuck();
 }
 
 bool output_put(struct output *output, uint8_t byte)

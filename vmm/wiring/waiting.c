@@ -20,14 +20,17 @@ struct waiting {
 	bool told;
 };
 
+/* Once for each guest, but a guest may restart as often as it likes. */
 static void tell(struct waiting *waiting)
 {
+	static struct log_limit limit;
 	const struct waiting_config *config = &waiting->config;
 
 	if (waiting->told || config->taken(config->opaque))
 		return;
 	waiting->told = true;
-	vmm_log("%u %s", config->devices, config->devices == 1 ? config->one : config->several);
+	if (vmm_log_may(&limit))
+		vmm_log("%u %s", config->devices, config->devices == 1 ? config->one : config->several);
 }
 
 static void timer_cb(void *opaque, uint32_t events)
