@@ -18,17 +18,17 @@ int ram_map(struct ram *ram, int fd, uint64_t size, int flags)
 {
 	void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | flags, fd, 0);
 
+	ram->fd = fd;
 	if (base == MAP_FAILED) {
 		const int error = errno;
 
-		close(fd);
+		ram_fini(ram);
 		return -error;
 	}
 	/*
 	 * Where the host has large pages for shared memory, one fault instead of 512. Nothing is lost where it has not.
 	 */
 	(void)madvise(base, size, MADV_HUGEPAGE);
-	ram->fd = fd;
 	ram->base = base;
 	ram->size = size;
 	ram->low_size = size < LAYOUT_LOW_RAM_MAX ? size : LAYOUT_LOW_RAM_MAX;
@@ -73,12 +73,17 @@ void ram_keep(struct ram *ram)
 {
 	free(ram->made);
 	ram->made = NULL;
+	ram->grown = false;
 }
 
 void ram_fini(struct ram *ram)
 {
 	if (ram->base)
 		munmap(ram->base, ram->size);
+	/* Before others can have its lock. */
+	if (ram->grown && ftruncate(ram->fd, ram->old_size))
+		vmm_log("--memory: the file cannot be cut back to %lld bytes: %s", (long long)ram->old_size,
+			strerror(errno));
 	if (ram->fd >= 0)
 		close(ram->fd);
 	if (ram->made)

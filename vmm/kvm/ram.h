@@ -26,6 +26,8 @@ struct ram {
 	uint64_t size;
 	uint64_t low_size, high_size; /* high_size is 0 without memory above 4 GiB */
 	char *made;                   /* a file that ram_init_config() made and ram_fini() is to remove, or NULL */
+	bool grown;                   /* a file that was there, and that ram_fini() is to cut back to ... */
+	int64_t old_size;             /* ... this size */
 };
 
 /* Memory that appears as it is touched. One line is logged on an error. */
@@ -38,12 +40,12 @@ int ram_init(struct ram *ram, uint64_t size);
  */
 int ram_init_config(struct ram *ram, const struct ram_config *config);
 
-/* A guest is about to run: a file that was made for it stays. */
+/* A guest is about to run: a file that was made for it, or grew for it, stays as it is. */
 void ram_keep(struct ram *ram);
 
 void ram_fini(struct ram *ram);
 
-/* Map `size` bytes of a file as guest memory; the file is ram's from now on, also on an error. -errno, not logged. */
+/* Map `size` bytes of a file as guest memory; the file is ram's from now on. -errno after ram_fini(), not logged. */
 int ram_map(struct ram *ram, int fd, uint64_t size, int flags);
 
 /*

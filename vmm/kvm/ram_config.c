@@ -151,12 +151,10 @@ static int init_file(struct ram *ram, const struct ram_config *config)
 		return error;
 	if (file.made)
 		ram->made = strdup(file.path);
+	ram->grown = !file.made;
+	ram->old_size = file.old_size;
 	error = ram_map(ram, file.fd, config->size, 0);
-	if (error) {
-		complain(file.path, -error);
-		ram_fini(ram);
-	}
-	return error;
+	return error ? complain(file.path, -error) : 0;
 }
 
 static int init_hugepages(struct ram *ram, const struct ram_config *config)
