@@ -491,7 +491,18 @@ static void test_no_room_for_boot_information(void **state)
 
 static void test_kernel_beyond_ram(void **state)
 {
-	static const uint32_t places[] = {RAM_SIZE - CODE_SIZE - BSS_SIZE + 1, RAM_SIZE, 0xc0000000, 0xfffffff0 - 128};
+	static const struct {
+		uint32_t address, size;
+		const char *line;
+	} places[] = {
+		{RAM_SIZE - CODE_SIZE - BSS_SIZE + 1, CODE_SIZE + BSS_SIZE, "needs 1 MiB at 0x3fff"},
+		{RAM_SIZE, 1 << 20, "needs 1 MiB at 0x400000, give the guest more memory"},
+		{RAM_SIZE, (1 << 20) + 1, "needs 2 MiB at 0x400000, give the guest more memory"},
+		{0xc0000000 - (1 << 20), 1 << 20, "needs 1 MiB at 0xbff00000, give the guest more memory"},
+		{0xc0000000 - (1 << 20), (1 << 20) + 1, "at 0xbff00000, and kernels lie below 0xc0000000"},
+		{0xc0000000, CODE_SIZE + BSS_SIZE, "at 0xc0000000, and kernels lie below 0xc0000000"},
+		{0xfffffff0 - 128, CODE_SIZE + BSS_SIZE, "and kernels lie below 0xc0000000"},
+	};
 	struct image32 image = make_multiboot();
 	struct vcpu_entry entry;
 	struct ram ram;
@@ -499,11 +510,12 @@ static void test_kernel_beyond_ram(void **state)
 	(void)state;
 	make_dirty_ram(&ram);
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		image.segments[0].p_paddr = places[i];
+		image.segments[0].p_paddr = places[i].address;
+		image.segments[0].p_memsz = places[i].size;
 		log_lines = 0;
 		assert_int_equal(try_load(&image, sizeof(image), &ram, &entry), -EFBIG);
 		assert_int_equal(log_lines, 1);
-		assert_non_null(strstr(log_text, "more memory"));
+		assert_non_null(strstr(log_text, places[i].line));
 	}
 	ram_fini(&ram);
 }
@@ -766,11 +778,11 @@ static void test_the_line_about_an_initrd_that_is_too_big(void **state)
 	make_dirty_ram(&ram);
 	assert_int_equal(ftruncate(big_fd, 4 << 20), 0);
 	assert_int_equal(boot_load(&ram, &config, &entry), -EFBIG);
-	assert_non_null(strstr(log_text, "(5 MiB) does not fit beside the kernel: give the guest more memory"));
+	assert_non_null(strstr(log_text, "(4 MiB) does not fit beside the kernel: give the guest more memory"));
 	assert_int_equal(ftruncate(big_fd, 3ll << 30), 0);
 	assert_int_equal(boot_load(&ram, &config, &entry), -EFBIG);
 	assert_non_null(
-		strstr(log_text, "(3073 MiB) does not fit: this kernel takes it from 0x101000 to 0x7fffffff only"));
+		strstr(log_text, "(3072 MiB) does not fit: this kernel takes it from 0x101000 to 0x7fffffff only"));
 	ram_fini(&ram);
 	close(kernel_fd);
 	close(big_fd);

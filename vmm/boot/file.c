@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vmm/layout.h"
 #include "vmm/util/file.h"
 #include "vmm/util/log.h"
 
@@ -68,9 +69,20 @@ int boot_file_refuse(const struct boot_file *file, const char *why)
 	return -ENOEXEC;
 }
 
+unsigned long long boot_file_mib(uint64_t size)
+{
+	return (size >> 20) + (size % (1 << 20) != 0);
+}
+
 int boot_file_too_big(const struct boot_file *file, uint64_t address, uint64_t size)
 {
-	vmm_log("%s does not fit: it needs %llu MiB at 0x%llx, give the guest more memory", file->path,
-		(unsigned long long)(size >> 20) + 1, (unsigned long long)address);
+	const unsigned long long mib = boot_file_mib(size), at = address, end = LAYOUT_LOW_RAM_MAX;
+
+	if (address >= end || size > end - address)
+		vmm_log("%s does not fit: it needs %llu MiB at 0x%llx, and kernels lie below 0x%llx", file->path, mib,
+			at, end);
+	else
+		vmm_log("%s does not fit: it needs %llu MiB at 0x%llx, give the guest more memory", file->path, mib,
+			at);
 	return -EFBIG;
 }

@@ -22,7 +22,10 @@ int boot_file_read(const struct boot_file *file, uint64_t offset, void *buffer, 
 /* Log that the file is no kernel for us, and why. Returns -ENOEXEC. */
 int boot_file_refuse(const struct boot_file *file, const char *why);
 
-/* Log that size bytes at this address are more than the guest has. Returns -EFBIG. */
+/* In whole MiB, rounded up. */
+unsigned long long boot_file_mib(uint64_t size);
+
+/* Log that size bytes at this address are more than the guest has, or can have. Returns -EFBIG. */
 int boot_file_too_big(const struct boot_file *file, uint64_t address, uint64_t size);
 
 #endif

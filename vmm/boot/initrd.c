@@ -55,7 +55,7 @@ static int initrd_too_big(const struct kernel *kernel, const char *name, uint64_
 {
 	const uint64_t lowest = lowest_of(kernel);
 	const uint64_t last = kernel->initrd_last < LAYOUT_LOW_RAM_MAX ? kernel->initrd_last : LAYOUT_LOW_RAM_MAX - 1;
-	const unsigned long long mib = (size >> 20) + 1;
+	const unsigned long long mib = boot_file_mib(size);
 
 	if (!kernel->initrd_anywhere && (last < lowest || size - 1 > last - lowest))
 		vmm_log("%s (%llu MiB) does not fit: this kernel takes it from 0x%llx to 0x%llx only", name, mib,
