@@ -19,6 +19,7 @@
 #include "vmm/machine.h"
 #include "vmm/run.h"
 #include "vmm/util/log.h"
+#include "vmm/util/signals.h"
 
 enum { STATUS_OK = 0, STATUS_UNUSABLE = 2, STATUS_FAILED = 4 };
 
@@ -58,16 +59,6 @@ static void on_signal(int number)
 	caught = number;
 	if (machine)
 		machine_interrupt(machine);
-}
-
-static void catch_signals(void)
-{
-	const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-	struct sigaction action = {.sa_handler = on_signal};
-
-	for (unsigned i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		sigaction(numbers[i], &action, NULL);
-	signal(SIGPIPE, SIG_IGN);
 }
 
 /* Die of the signal that ended us, so that whoever waits for us sees it. */
@@ -199,7 +190,7 @@ static int run(const struct run_config *config)
 	struct host host = {.ram.fd = -1, .serial.fd = -1};
 	int status = STATUS_UNUSABLE;
 
-	catch_signals();
+	signals_catch_end(on_signal);
 	if (!prepare(config, &host))
 		status = run_to_end(config, &host);
 	ram_fini(&host.ram);

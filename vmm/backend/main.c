@@ -17,6 +17,7 @@
 #include "vmm/util/log.h"
 #include "vmm/util/number.h"
 #include "vmm/util/options.h"
+#include "vmm/util/signals.h"
 #include "vmm/util/streams.h"
 
 enum { STATUS_OK = 0, STATUS_UNUSABLE = 2, STATUS_FAILED = 4 };
@@ -62,8 +63,8 @@ static const char help[] =
 	"    -chardev socket,id=net,path=SOCK -netdev vhost-user,id=net,chardev=net \\\n"
 	"    -device virtio-net-pci,netdev=net,iommu_platform=on,ats=on ...\n"
 	"\n"
-	"Ends with 0 after SIGTERM or SIGINT, with 2 where the arguments or this machine are of no use,\n"
-	"with 4 where it fails later.\n";
+	"Ends with 0 after SIGTERM, SIGINT or SIGHUP, with 2 where the arguments or this machine are of\n"
+	"no use, with 4 where it fails later.\n";
 
 static int unusable(const char *what)
 {
@@ -187,12 +188,10 @@ static void memory_lost(int number, siginfo_t *info, void *context)
 
 static void catch_signals(void)
 {
-	struct sigaction end = {.sa_handler = end_cb}, lost = {.sa_sigaction = memory_lost, .sa_flags = SA_SIGINFO};
+	const struct sigaction lost = {.sa_sigaction = memory_lost, .sa_flags = SA_SIGINFO};
 
-	sigaction(SIGTERM, &end, NULL);
-	sigaction(SIGINT, &end, NULL);
+	signals_catch_end(end_cb);
 	sigaction(SIGBUS, &lost, NULL);
-	signal(SIGPIPE, SIG_IGN);
 }
 
 static int run(void)
