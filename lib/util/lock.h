@@ -37,10 +37,7 @@ struct LOCK_ATTR(capability("mutex")) lock {
 };
 
 /* For static locks. */
-#define LOCK_INITIALIZER                                                                                               \
-	{                                                                                                              \
-		PTHREAD_MUTEX_INITIALIZER                                                                              \
-	}
+#define LOCK_INITIALIZER {PTHREAD_MUTEX_INITIALIZER}
 
 static inline int lock_init(struct lock *lock)
 {
