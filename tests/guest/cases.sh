@@ -16,7 +16,7 @@ lab_failure()
 		elif grep -qE '^emulated instructions in a second: [0-9]{4,}' "${console%.console}.stderr"; then
 			echo ': a processor loops in a nested page fault'
 		elif grep -q 'KVM cannot go on at .*(internal error 3)' "${console%.console}.stderr"; then
-			echo ': KVM met with a nested page fault while it delivered an interrupt'
+			echo ': KVM took an event that was delivered for one under way'
 		elif grep -q 'triple fault; the guest is reset' "${console%.console}.stderr"; then
 			echo ': the guest was reset by a triple fault'
 		elif [ "$(grep -c '^guest: .*: ok' "$console")" -gt \
