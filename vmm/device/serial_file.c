@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "vmm/util/file.h"
@@ -12,11 +13,9 @@ enum { FLAGS = O_WRONLY | O_APPEND, MODE = 0644, KINDS = FILE_REGULAR | FILE_STR
 
 int serial_file_open(struct serial_file *file, const char *path)
 {
-	int fd = file_open(path, FLAGS | O_CREAT | O_EXCL, MODE, KINDS);
+	const int fd = file_open_or_make(path, FLAGS, MODE, KINDS, &file->made);
 
-	*file = (struct serial_file){.path = path, .fd = fd, .made = fd >= 0};
-	if (fd == -EEXIST)
-		file->fd = fd = file_open(path, FLAGS, MODE, KINDS);
+	file->fd = fd;
 	if (fd >= 0)
 		return 0;
 	if (fd == -EMEDIUMTYPE)
@@ -30,13 +29,15 @@ int serial_file_open(struct serial_file *file, const char *path)
 
 void serial_file_keep(struct serial_file *file)
 {
-	file->made = false;
+	free(file->made);
+	file->made = NULL;
 }
 
 void serial_file_close(struct serial_file *file)
 {
 	if (file->made)
-		unlink(file->path);
+		unlink(file->made);
+	free(file->made);
 	if (file->fd >= 0)
 		close(file->fd);
 	*file = (struct serial_file){.fd = -1};

@@ -6,12 +6,9 @@
 #ifndef VMM_SERIAL_FILE_H
 #define VMM_SERIAL_FILE_H
 
-#include <stdbool.h>
-
 struct serial_file {
-	const char *path;
-	int fd;    /* or -1 */
-	bool made; /* by us: to be removed on an error */
+	int fd;     /* or -1 */
+	char *made; /* by us, so it is removed on an error; or NULL */
 };
 
 /* 0, or -errno after one line. Never waits. */

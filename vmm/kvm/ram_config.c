@@ -18,7 +18,7 @@
 struct ram_file {
 	const char *path;
 	int fd;
-	bool made;      /* by us: to be removed on an error */
+	char *made;     /* by us, so it is removed on an error; or NULL */
 	off_t old_size; /* to go back to on an error */
 };
 
@@ -33,13 +33,9 @@ static unsigned long long mib(uint64_t size)
 	return (unsigned long long)(size >> 20);
 }
 
-/* Whether it is new is known only where it is made exclusively. */
 static int open_file(struct ram_file *file)
 {
-	file->fd = file_open(file->path, O_RDWR | O_CREAT | O_EXCL, 0600, FILE_REGULAR);
-	file->made = file->fd >= 0;
-	if (file->fd == -EEXIST)
-		file->fd = file_open(file->path, O_RDWR, 0600, FILE_REGULAR);
+	file->fd = file_open_or_make(file->path, O_RDWR, 0600, FILE_REGULAR, &file->made);
 	if (file->fd >= 0)
 		return 0;
 	if (file->fd != -EMEDIUMTYPE)
@@ -137,7 +133,8 @@ static int prepare_file(struct ram_file *file, const struct ram_config *config)
 	if (error) {
 		close(file->fd);
 		if (file->made)
-			unlink(file->path);
+			unlink(file->made);
+		free(file->made);
 	}
 	return error;
 }
@@ -149,8 +146,7 @@ static int init_file(struct ram *ram, const struct ram_config *config)
 
 	if (error)
 		return error;
-	if (file.made)
-		ram->made = strdup(file.path);
+	ram->made = file.made;
 	ram->grown = !file.made;
 	ram->old_size = file.old_size;
 	error = ram_map(ram, file.fd, config->size, 0);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -60,6 +61,8 @@ int file_open(const char *path, int flags, mode_t mode, unsigned kinds)
 
 	const int fd = open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, mode);
 
+	if (fd < 0 && errno == ENXIO && !stat(path, &status) && S_ISCHR(status.st_mode))
+		return -ENOTTY;
 	if (fd < 0)
 		return -errno;
 	/* The name may be another file's by now. */
@@ -69,9 +72,27 @@ int file_open(const char *path, int flags, mode_t mode, unsigned kinds)
 	return -EMEDIUMTYPE;
 }
 
+/* Whether it is new is known only where it is made exclusively, which the target of a link cannot be. */
+int file_open_or_make(const char *path, int flags, mode_t mode, unsigned kinds, char **made)
+{
+	int fd = file_open(path, flags | O_CREAT | O_EXCL, mode, kinds);
+
+	*made = fd >= 0 ? strdup(path) : NULL;
+	if (fd == -EEXIST)
+		fd = file_open(path, flags, mode, kinds);
+	if (fd != -ENOENT)
+		return fd;
+	fd = file_open(path, flags | O_CREAT, mode, kinds);
+	if (fd >= 0)
+		*made = realpath(path, NULL);
+	return fd;
+}
+
 const char *file_error(int error)
 {
 	if (error == -EMEDIUMTYPE)
 		return "a file of this kind cannot be used";
+	if (error == -ENOTTY)
+		return "there is no terminal behind it";
 	return error == -ENXIO ? "nobody reads from it" : strerror(-error);
 }

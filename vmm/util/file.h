@@ -13,9 +13,12 @@ enum file_kinds {
 
 /*
  * open(), and with O_NONBLOCK set. Returns the file descriptor, or -errno; -EMEDIUMTYPE: a file of another kind, which
- * was not opened.
+ * was not opened; -ENXIO: a FIFO that nobody reads; -ENOTTY: a character device with nothing behind it.
  */
 int file_open(const char *path, int flags, mode_t mode, unsigned kinds);
+
+/* The same, and a file that is not there is made: then *made is its name without links, for free(), else NULL. */
+int file_open_or_make(const char *path, int flags, mode_t mode, unsigned kinds, char **made);
 
 /* The error of file_open() in words. */
 const char *file_error(int error);
