@@ -8,9 +8,9 @@
 #
 #	virtio_iommu virtio0: page fault from EP 32 at 0x12345000 [W]
 #	DMAR: [DMA Write] Request device [00:04.0] PASID ffffffff fault addr 12345000 [fault reason 05] ...	5.10
-#	DMAR: [DMA Write NO_PASID] Request device [0x00:0x04.0] fault addr 0x12345000 [fault reason 0x05] ...	5.14
+#	DMAR: [DMA Write NO_PASID] Request device [0x00:0x04.0] fault addr 0x12345000 [... 0x05] ...	5.14
 #	DMAR: [DMA Write NO_PASID] Request device [00:04.0] fault addr 0x12345000 [fault reason 0x05] ...	5.15
-#	DMAR: [DMA Write NO_PASID] Request device [0000:00:04.0] fault addr 0x12345000 [fault reason 0x05] ...	7.2
+#	DMAR: [DMA Write NO_PASID] Request device [0000:00:04.0] fault addr 0x12345000 [... 0x05] ...	7.2
 request_of_vtd='DMAR: \[DMA (Read|Write)[^]]*\] Request device \[[0-9a-fx:.]+\] .*fault addr'
 blocked_dma="virtio_iommu .*fault from EP [0-9]+|$request_of_vtd"
 

@@ -122,8 +122,8 @@ VIOMMU_PUBLIC int viommu_backend_peer_create(struct viommu_backend_peer **out);
 VIOMMU_PUBLIC void viommu_backend_peer_destroy(struct viommu_backend_peer *peer);
 
 /*
- * viommu_backend_peer_crowded - is more of what earlier connections sent still to be closed than a new one may add to?
- * Then viommu_backend_create() says -EAGAIN: ask before accepting one. Any thread.
+ * viommu_backend_peer_crowded - true while too many descriptors of earlier connections are still to be closed.
+ * viommu_backend_create() then returns -EAGAIN: call this before accepting a connection. Any thread.
  */
 VIOMMU_PUBLIC bool viommu_backend_peer_crowded(const struct viommu_backend_peer *peer);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Eventfds that somebody else has, too, who is not trusted: a vhost-user back end, or a front end. A descriptor that
+ * Eventfds that an untrusted peer has, too: a vhost-user back end, or a front end. A descriptor that
  * was sent over a socket shares its flags with the one that was kept: the other side may make it blocking at any time,
  * empty its counter just before a read() that then waits for ever, or fill it before a write(). Taking and signalling
  * by these functions does not wait, whatever the other side does.

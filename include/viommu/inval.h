@@ -38,10 +38,10 @@ VIOMMU_PUBLIC void viommu_inval_destroy(struct viommu_inval *inval);
 VIOMMU_PUBLIC void viommu_inval_begin(struct viommu_inval *inval);
 
 /*
- * viommu_inval_poll - has everybody finished? Returns 0 (complete; the object is empty again), -EAGAIN, or -ETIMEDOUT:
- * the deadline has passed, the endpoints that still used what was taken away are blocked and failed, and what they may
- * still reach is kept out of use until they let go; the object is empty again. The guest must be told that its request
- * failed. Where 32 such wait already there is no deadline.
+ * viommu_inval_poll - look whether everybody has finished. Returns 0 (complete; the object is empty again), -EAGAIN, or
+ * -ETIMEDOUT: the deadline has passed, the endpoints that still used what was taken away are blocked and failed, and
+ * what they may still reach is kept out of use until they let go; the object is empty again. The guest must be told
+ * that its request failed. Where 32 such wait already there is no deadline.
  */
 VIOMMU_PUBLIC int viommu_inval_poll(struct viommu_inval *inval);
 

@@ -31,7 +31,7 @@ struct viommu_shared_config {
 	/* How many can be inside at a time, one in each slot: 1..1024. 0: 16. */
 	unsigned slots;
 	/*
-	 * May the device do DMA now? Asked inside a section. While it may not, nothing is put into the table:
+	 * True: the device may do DMA now. Called inside a section. While it may not, nothing is put into the table:
 	 * viommu_shared_refill() when it may again. It only becomes false before an invalidation of everything
 	 * (viommu_quiesce()). NULL: always.
 	 */
@@ -39,7 +39,7 @@ struct viommu_shared_config {
 	/*
 	 * An invalidation waits for somebody who is inside: call viommu_shared_poll() soon, and until it returns
 	 * something else than -EAGAIN. Any thread, with locks of the context held: wake somebody, call nothing of the
-	 * library. May be NULL for who polls all the time.
+	 * library. May be NULL where the embedder polls all the time.
 	 */
 	void (*pending)(void *opaque);
 	/*

@@ -29,14 +29,14 @@ struct viommu_vhost_config {
 	/* Vhost's, non-blocking, with an owner. It stays the caller's, and is closed after viommu_vhost_destroy(). */
 	int fd;
 	/*
-	 * May the device do DMA now? Asked inside a section. A miss that comes while it may not is not answered: kick
-	 * the queues when it may again. NULL: always.
+	 * True: the device may do DMA now. Called inside a section. A miss that comes while it may not is not answered:
+	 * kick the queues when it may again. NULL: always.
 	 */
 	bool (*may_dma)(void *opaque);
 	/*
-	 * A miss is for what is not allowed: does the device still need it? The kernel asks each time that it comes to
-	 * a buffer, and the last question may be read when the buffer was used and unmapped long ago: that is no fault.
-	 * Asked outside of sections. NULL: always.
+	 * A miss is for what is not allowed. True: the device still needs it. The kernel asks each time that it comes
+	 * to a buffer, and the last question may be read when the buffer was used and unmapped long ago: that is no
+	 * fault. Asked outside of sections. NULL: always.
 	 */
 	bool (*wants)(void *opaque, struct viommu_iova iova, unsigned access);
 	void *opaque;

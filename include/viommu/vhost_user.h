@@ -116,14 +116,14 @@ struct viommu_vhu_config {
 	 */
 	bool shared_table;
 	/*
-	 * May the device do DMA now (PCI: bus mastering)? Asked in a section, on any thread; misses wait until it may.
-	 * NULL: always.
+	 * True: the device may do DMA now (PCI: bus mastering). Called in a section, on any thread; misses wait until
+	 * it may. NULL: always.
 	 */
 	bool (*may_dma)(void *opaque);
 	/*
-	 * A miss is for what is not allowed: does the device still need it? What was pushed, or asked for twice, may be
-	 * used and unmapped by the time that a miss is read: that is no fault. Asked in a section, on the thread that
-	 * serves. NULL: always.
+	 * A miss is for what is not allowed. True: the device still needs it. What was pushed, or asked for twice, may
+	 * be used and unmapped by the time that a miss is read: that is no fault. Asked in a section, on the thread
+	 * that serves. NULL: always.
 	 */
 	bool (*wants)(void *opaque, struct viommu_iova iova, unsigned access);
 	bool push_maps; /* tell the back end what the guest maps before it asks, where the guest tells of it */
@@ -188,8 +188,9 @@ VIOMMU_PUBLIC bool viommu_vhu_ready(const struct viommu_vhu *vhu);
 VIOMMU_PUBLIC bool viommu_vhu_stuck(const struct viommu_vhu *vhu);
 
 /*
- * viommu_vhu_crowded - is more of what earlier back ends sent still to be closed than a new connection may add to? Then
- * viommu_vhu_connect() says -EAGAIN: ask before connecting a socket, or a back end gets connections that end at once.
+ * viommu_vhu_crowded - true while too many descriptors of earlier back ends are still to be closed.
+ * viommu_vhu_connect() then returns -EAGAIN: call this before connecting a socket, or a back end gets connections that
+ * end at once.
  */
 VIOMMU_PUBLIC bool viommu_vhu_crowded(const struct viommu_vhu *vhu);
 

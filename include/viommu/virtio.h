@@ -120,7 +120,8 @@ struct viommu_virtio_request {
 VIOMMU_PUBLIC int viommu_virtio_submit(struct viommu_virtio *dev, struct viommu_virtio_request *requests, size_t count);
 
 /*
- * viommu_virtio_poll - is everything that was begun complete? 0 (yes, all statuses are written) or -EAGAIN (not all).
+ * viommu_virtio_poll - look whether everything that was begun is complete. 0 (it is, all statuses are written) or
+ * -EAGAIN (not all).
  */
 VIOMMU_PUBLIC int viommu_virtio_poll(struct viommu_virtio *dev);
 
