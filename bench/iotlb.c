@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Device IOTLBs: what it costs another process to find translations, and this one to give and to take them. */
-#include <viommu/shared.h>
+#include <viommu/shared_writer.h>
 
 #include "bench/bench.h"
 #include "bench/iotlb_pair.h"

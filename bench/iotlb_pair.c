@@ -16,7 +16,7 @@
 
 #include "bench/iotlb_guest.h"
 #include "bench/iotlb_pair.h"
-#include "vmm/virtio/queue.h"
+#include "vmm/vq/queue.h"
 
 enum { FEW = 16, ROUNDS = 1 << 20, BURST = 64, RING_SIZE = BURST, VERSION_1 = 32, PLATFORM = 33 };
 enum { FRAME = 1526, FRAMES = 1 << 18 }; /* bytes with the header; how many in a round */

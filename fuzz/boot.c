@@ -13,7 +13,7 @@
 #include "vmm/boot/boot.h"
 #include "vmm/kvm/kvm.h"
 #include "vmm/kvm/ram.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 
 enum { RAM_SIZE = 2 << 20, FILL = 0xa5 };
 

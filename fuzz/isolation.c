@@ -7,7 +7,7 @@
 #include <errno.h>
 
 #include "fuzz/ring.h"
-#include "tests/unit/shadow_peer.h"
+#include "tests/support/shadow_peer.h"
 
 enum { PAGES = 16, SHADOW_SIZE = 8, SECRET_PAGE = RING_DESC + (RING_PAGES - 1) * RING_PAGE, SECRET_AT = 100 };
 

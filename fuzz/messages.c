@@ -2,7 +2,7 @@
 #include "fuzz/messages.h"
 
 #include "lib/spec/vhost_user.h"
-#include "tests/unit/front.h"
+#include "tests/support/front.h"
 
 static const uint32_t requests[] = {
 	VHU_IOTLB_MSG,        VHU_IOTLB_MSG,      VHU_IOTLB_MSG,        VHU_GET_FEATURES,       VHU_SET_FEATURES,

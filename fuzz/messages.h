@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Messages of a vhost-user front end, mostly nearly right: requests, and payloads around the memory of
- * tests/unit/front.h.
+ * tests/support/front.h.
  */
 #ifndef FUZZ_MESSAGES_H
 #define FUZZ_MESSAGES_H

@@ -8,9 +8,9 @@
 #include <linux/virtio_net.h>
 
 #include "fuzz/fuzz.h"
-#include "vmm/virtio/net_command.h"
-#include "vmm/virtio/net_filter.h"
-#include "vmm/virtio/net_header.h"
+#include "vmm/net/command.h"
+#include "vmm/net/filter.h"
+#include "vmm/net/header.h"
 
 #define BIT(feature) (1ull << VIRTIO_NET_F_##feature)
 

@@ -4,7 +4,7 @@
 #define FUZZ_PEER_H
 
 #include "fuzz/fuzz.h"
-#include "tests/unit/vhu_front.h"
+#include "tests/support/vhu_front.h"
 
 enum { PEER_PAGES = 64, PEER_FIRST = 0x10000 };
 

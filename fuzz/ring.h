@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A driver that fills a virtqueue with what the input says (tests/unit/ring_driver.h). Two of its pages are guarded:
+ * A driver that fills a virtqueue with what the input says (tests/support/ring_driver.h). Two of its pages are guarded:
  * one is mapped for reading alone, one not at all; nothing may change them.
  */
 #ifndef FUZZ_RING_H
 #define FUZZ_RING_H
 
 #include "fuzz/fuzz.h"
-#include "tests/unit/ring_driver.h"
+#include "tests/support/ring_driver.h"
 
 /* A queue of any size and features, its parts where the input says. */
 struct ring *ring_draw(struct tape *tape);

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "fuzz/fuzz.h"
-#include "lib/client/shared/layout.h"
-#include "viommu/shared.h"
+#include "lib/vhost_user/table/layout.h"
+#include "viommu/shared_writer.h"
 
 enum { PAGE = SHARED_NODE, PAGES = 8, TABLE = PAGES * PAGE, SLOTS = 4, HEADER = 48 };
 

@@ -9,7 +9,7 @@
 
 #include "fuzz/fds.h"
 #include "fuzz/messages.h"
-#include "tests/unit/front.h"
+#include "tests/support/front.h"
 
 enum { STEPS = 300, FDS_MAX = 10 };
 

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 
 #include "fuzz/fuzz.h"
-#include "tests/model/net_driver.h"
+#include "tests/support/net_driver.h"
 #include "vmm/virtio/internal.h"
 
 enum {

@@ -6,7 +6,7 @@
 #include <viommu/viommu.h>
 
 #include "fuzz/fuzz.h"
-#include "tests/model/virtio_reference.h"
+#include "tests/support/virtio_reference.h"
 
 enum { RAM = 1 << 20 };
 

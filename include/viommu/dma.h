@@ -75,7 +75,7 @@ VIOMMU_PUBLIC void viommu_dma_end(struct viommu_section *section);
  * @out: the longest piece from @iova on, up to @len, that is found in one piece; call again for the rest
  * Errors: -EFAULT (blocked, not mapped, or mapped to what is not memory), -EACCES (mapped without that right),
  *         -EINVAL (len 0, wrap). The first two are reported as faults (fault.h). -EAGAIN, in a back end's sections only
- *         (backend.h): who knows has been asked, come again later.
+ *         (vhost_user_back.h): who knows has been asked, come again later.
  */
 VIOMMU_PUBLIC int viommu_dma_translate(struct viommu_section *section, struct viommu_iova iova, uint64_t len,
 				       unsigned access, struct viommu_span *out);

@@ -3,7 +3,6 @@
 #ifndef VIOMMU_VIOMMU_H
 #define VIOMMU_VIOMMU_H
 
-#include <viommu/backend.h>
 #include <viommu/client.h>
 #include <viommu/core.h>
 #include <viommu/dma.h>
@@ -12,10 +11,12 @@
 #include <viommu/fault.h>
 #include <viommu/inval.h>
 #include <viommu/irq.h>
-#include <viommu/shared.h>
+#include <viommu/shared_reader.h>
+#include <viommu/shared_writer.h>
 #include <viommu/types.h>
 #include <viommu/vhost.h>
-#include <viommu/vhost_user.h>
+#include <viommu/vhost_user_back.h>
+#include <viommu/vhost_user_front.h>
 #include <viommu/virtio.h>
 #include <viommu/vtd.h>
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "lib/util/le.h"
-#include "tests/model/virtio_driver.h"
+#include "tests/support/virtio_driver.h"
 
 enum { RW = VIO_MAP_F_READ | VIO_MAP_F_WRITE };
 

@@ -13,8 +13,8 @@
 #include <string.h>
 
 #include "lib/util/le.h"
-#include "tests/model/virtio_driver.h"
-#include "tests/model/virtio_reference.h"
+#include "tests/support/virtio_driver.h"
+#include "tests/support/virtio_reference.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { STEPS = 20000 };

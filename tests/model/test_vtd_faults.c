@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Fault records and the fault event. */
-#include "tests/model/vtd_guest.h"
+#include "tests/support/vtd_guest.h"
 
 static void fault(struct guest *guest, uint16_t source, uint64_t info, bool read)
 {

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "tests/model/vtd_driver.h"
+#include "tests/support/vtd_driver.h"
 
 enum { TABLES = 24, USERS = 2, ROUNDS = 150, ACCESSES = 40 };
 

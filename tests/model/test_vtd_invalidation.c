@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What each invalidation takes away, and what it leaves; when it is complete. */
-#include "tests/model/vtd_driver.h"
+#include "tests/support/vtd_driver.h"
 
 #include <errno.h>
 #include <sched.h>

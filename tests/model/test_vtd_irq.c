@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include "tests/model/vtd_guest.h"
+#include "tests/support/vtd_guest.h"
 
 enum { VECTOR = 0x55, DESTINATION = 300, SIZE_CODE = 7 /* 256 entries */ };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Legacy mode: root, context and second-stage tables, right and wrong, and the fault that each wrong one gives. */
-#include "tests/model/vtd_driver.h"
+#include "tests/support/vtd_driver.h"
 
 #include <errno.h>
 #include <stdatomic.h>

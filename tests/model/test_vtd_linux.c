@@ -4,7 +4,7 @@
  * resume, and what a kexec kernel finds and undoes. Each wait is for a bit that must come at once, or the driver
  * panics.
  */
-#include "tests/model/vtd_guest.h"
+#include "tests/support/vtd_guest.h"
 
 enum { DONE = 2 };
 

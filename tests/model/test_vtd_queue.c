@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "tests/model/vtd_guest.h"
+#include "tests/support/vtd_guest.h"
 
 struct shape {
 	uint64_t low, high;

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/model/vtd_driver.h"
+#include "tests/support/vtd_driver.h"
 
 enum {
 	PAGES = 4,

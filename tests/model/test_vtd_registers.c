@@ -2,7 +2,7 @@
 /* The register file: what is there after a reset, what can be written, and how. */
 #include <errno.h>
 
-#include "tests/model/vtd_guest.h"
+#include "tests/support/vtd_guest.h"
 
 struct expected {
 	unsigned offset, size;

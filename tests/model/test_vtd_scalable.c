@@ -3,7 +3,7 @@
  * Scalable mode: root, context and PASID tables, both stages and pass-through, and the fault that each wrong entry
  * gives.
  */
-#include "tests/model/vtd_driver.h"
+#include "tests/support/vtd_driver.h"
 
 #include <stdatomic.h>
 

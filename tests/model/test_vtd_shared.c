@@ -5,9 +5,9 @@
  */
 #include <errno.h>
 
-#include <viommu/shared.h>
+#include <viommu/shared_writer.h>
 
-#include "tests/model/vtd_driver.h"
+#include "tests/support/vtd_driver.h"
 
 enum { AW_48 = 2, DID = 5, DOMAIN = 2, PAGE = 3, MAPPED = 8 };
 #define RW ((uint64_t)(VTD_SS_R | VTD_SS_W))

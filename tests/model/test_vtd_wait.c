@@ -3,7 +3,7 @@
  * Completion: the guest's wait descriptor ends when nobody uses what was invalidated: sections, holds, clients behind
  * ATS or not.
  */
-#include "tests/model/vtd_driver.h"
+#include "tests/support/vtd_driver.h"
 
 #include <stdatomic.h>
 #include <time.h>

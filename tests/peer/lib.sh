@@ -10,7 +10,7 @@ else
 	full='' seconds=10 kills=2
 	GUEST_SECONDS=300
 fi
-backend=$BUILD/vmm/backend/viommu-net-backend
+backend=$BUILD/net-backend/viommu-net-backend
 peer='' peer_descriptors=0
 
 # wants WAY: a guest's IOMMU and mode. All, but for those that $WAYS leaves out.

@@ -8,7 +8,7 @@
 
 #include "vmm/acpi/table.h"
 #include "vmm/kvm/ram.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 
 enum {
 	RSDP_SIZE = 36,

@@ -4,7 +4,7 @@
  * to each. The unit for everything that is not named comes last (8.4).
  */
 #include "vmm/acpi/table.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 
 enum {
 	DMAR_REVISION = 1,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The namespace: the PCI Express root, the memory that it takes, the serial port, and how to switch off. */
 #include "vmm/acpi/aml.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 
 enum {
 	DSDT_REVISION = 2, /* integers of 64 bits */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* ACPI 6.5, section 5.2.9: the fixed description table of a hardware-reduced machine. */
 #include "vmm/acpi/table.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 
 enum {
 	FADT_REVISION = 6,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* ACPI 6.5, section 5.2.12 (MADT): CPUs and the IOAPIC; PCI firmware specification 3.3, table 4-2 (MCFG). */
 #include "vmm/acpi/table.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 
 enum {
 	MADT_REVISION = 5,

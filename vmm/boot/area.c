@@ -8,7 +8,7 @@
 
 #include "vmm/boot/room.h"
 #include "vmm/kvm/ram.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 #include "vmm/util/log.h"
 
 enum { ALIGN = 8 };

@@ -17,7 +17,7 @@
 #include "vmm/boot/room.h"
 #include "vmm/kvm/kvm.h"
 #include "vmm/kvm/ram.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 
 static int load_kernel(struct ram *ram, const char *path, struct kernel *kernel)
 {

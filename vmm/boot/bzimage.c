@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "vmm/kvm/ram.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 
 enum {
 	HEADER_OFFSET = 0x1f1,

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "vmm/kvm/ram.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 
 int elf_recognise(const struct boot_file *file, bool *is_elf)
 {

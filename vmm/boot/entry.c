@@ -9,7 +9,7 @@
 
 #include "vmm/kvm/kvm.h"
 #include "vmm/kvm/ram.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 
 enum {
 	PAGE_SIZE = 4096,

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "vmm/kvm/ram.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 #include "vmm/util/log.h"
 
 /* The range is [first, end). */

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 #include "vmm/util/file.h"
 #include "vmm/util/log.h"
 

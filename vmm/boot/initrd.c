@@ -6,7 +6,7 @@
 
 #include "vmm/boot/file.h"
 #include "vmm/kvm/ram.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 #include "vmm/util/log.h"
 
 /* Linux finds archives that follow one another at such a boundary. */

@@ -6,7 +6,7 @@
 
 #include "vmm/boot/multiboot.h"
 #include "vmm/boot/pvh.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 
 static int decode_bzimage(struct kernel *kernel, const struct boot_file *file)
 {

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "vmm/kvm/ram.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 
 #define HEADER_MAGIC 0x1badb002u
 

@@ -6,7 +6,7 @@
 
 #include "vmm/boot/facts.h"
 #include "vmm/kvm/ram.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 
 enum {
 	LOADER_UNDEFINED = 0xff, /* type_of_loader of those without a number */

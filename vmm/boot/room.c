@@ -4,7 +4,7 @@
 #include <assert.h>
 
 #include "vmm/kvm/ram.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 
 #define PAGE_SIZE 4096ull
 

@@ -9,7 +9,7 @@
 #include "vmm/boot/boot.h"
 #include "vmm/config/iommu.h"
 #include "vmm/kvm/ram.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 
 enum device_kind { DEVICE_DISK, DEVICE_NET, DEVICE_RNG, DEVICE_EDU };
 

@@ -7,7 +7,7 @@
 
 #include "vmm/config/iommu.h"
 #include "vmm/config/keyval.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 #include "vmm/util/log.h"
 
 /* The model takes one more, the MSI window. */

@@ -8,7 +8,7 @@
 
 #include <viommu/fault.h>
 
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 #include "vmm/util/mutex.h"
 
 enum { FAULT_HISTORY = 64 };

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "vmm/device/device.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 
 struct exit_port {
 	struct bus *pio;

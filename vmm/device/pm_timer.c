@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 
 enum { HZ = 3579545, COUNTER_MASK = 0xffffff, PORTS = 4 };
 

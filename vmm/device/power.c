@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 
 enum {
 	SLEEP_ENABLE = 1 << 5,

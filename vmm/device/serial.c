@@ -8,7 +8,7 @@
 #include "vmm/device/input.h"
 #include "vmm/device/output.h"
 #include "vmm/irqchip/irqchip.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 #include "vmm/util/mutex.h"
 
 enum {

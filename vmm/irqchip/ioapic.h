@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "vmm/irqchip/irqchip.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 
 struct ioapic_ops {
 	/* Send the pin's message. false: no CPU took it. */

@@ -9,7 +9,7 @@
 #include "vmm/irqchip/route.h"
 #include "vmm/kvm/irq.h"
 #include "vmm/kvm/kvm.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 #include "vmm/util/bus.h"
 #include "vmm/util/mutex.h"
 

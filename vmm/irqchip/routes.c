@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "vmm/kvm/irq.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 
 int routes_init(struct routes *routes, int vm) NO_OTHER_THREAD
 {

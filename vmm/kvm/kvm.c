@@ -9,7 +9,7 @@
 
 #include "vmm/kvm/open.h"
 #include "vmm/kvm/ram.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 #include "vmm/util/log.h"
 
 /* Of KVM_CAP_X2APIC_API since 2026; older headers lack it. */

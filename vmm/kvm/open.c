@@ -8,7 +8,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 
 int kvm_open(void)
 {

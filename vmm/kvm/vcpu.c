@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "vmm/kvm/kick.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 #include "vmm/util/log.h"
 
 struct vcpu_set {

@@ -5,7 +5,7 @@
 
 #include <stdatomic.h>
 
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 #include "vmm/pci/pci.h"
 #include "vmm/util/mutex.h"
 

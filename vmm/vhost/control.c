@@ -6,8 +6,8 @@
 #include <errno.h>
 #include <linux/virtio_net.h>
 
+#include "vmm/net/command.h"
 #include "vmm/vhost/vhost.h"
-#include "vmm/virtio/net_command.h"
 
 enum { COMMAND_BYTES = 64, COMMANDS = 16 };
 

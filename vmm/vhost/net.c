@@ -7,9 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/net/header.h"
 #include "vmm/util/log.h"
 #include "vmm/vhost/vhost.h"
-#include "vmm/virtio/net_header.h"
 
 #define BIT(feature) (1ull << VIRTIO_NET_F_##feature)
 

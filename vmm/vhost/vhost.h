@@ -12,9 +12,9 @@
 
 #include <viommu/vhost.h>
 
-#include "vmm/virtio/net_filter.h"
-#include "vmm/virtio/tap.h"
-#include "vmm/virtio/tap_watch.h"
+#include "vmm/net/filter.h"
+#include "vmm/net/tap.h"
+#include "vmm/net/tap_watch.h"
 #include "vmm/virtio/virtio.h"
 
 enum { VHOST_RX = 0, VHOST_TX = 1, VHOST_LINK_QUEUES = 2 };

@@ -7,7 +7,7 @@
 #ifndef VMM_VHOST_USER_DEVICE_H
 #define VMM_VHOST_USER_DEVICE_H
 
-#include "vmm/vhost_user/isolate.h"
+#include "vmm/isolate/isolate.h"
 #include "vmm/vhost_user/session.h"
 #include "vmm/vhost_user/vhost_user.h"
 #include "vmm/virtio/virtio.h"

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <linux/virtio_net.h>
 
+#include "vmm/net/command.h"
 #include "vmm/vhost_user/net.h"
-#include "vmm/virtio/net_command.h"
 
 enum { COMMANDS = 16 };
 

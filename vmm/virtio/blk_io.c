@@ -8,7 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 #include "vmm/util/log.h"
 #include "vmm/virtio/blk.h"
 

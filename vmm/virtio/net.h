@@ -5,7 +5,7 @@
 #ifndef VMM_VIRTIO_NET_H
 #define VMM_VIRTIO_NET_H
 
-#include "vmm/virtio/net_card.h"
+#include "vmm/net/card.h"
 #include "vmm/virtio/virtio.h"
 
 enum { NET_COMMAND_BYTES = 8192 };

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "vmm/net/command.h"
 #include "vmm/virtio/net.h"
-#include "vmm/virtio/net_command.h"
 
 enum { COMMANDS = 16 };
 

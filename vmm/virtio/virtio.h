@@ -12,7 +12,7 @@
 
 #include "vmm/pci/pci.h"
 #include "vmm/util/loop.h"
-#include "vmm/virtio/queue.h"
+#include "vmm/vq/queue.h"
 
 struct kvm;
 struct virtio_dev;

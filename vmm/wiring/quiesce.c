@@ -11,7 +11,7 @@
 
 #include <viommu/viommu.h>
 
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 #include "vmm/pci/pci.h"
 #include "vmm/util/loop.h"
 

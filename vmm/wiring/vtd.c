@@ -13,7 +13,7 @@
 
 #include "vmm/config/iommu.h"
 #include "vmm/irqchip/route.h"
-#include "vmm/layout.h"
+#include "vmm/layout/layout.h"
 #include "vmm/util/bus.h"
 #include "vmm/util/loop.h"
 

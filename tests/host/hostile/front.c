@@ -17,8 +17,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "lib/client/channel.h"
-#include "tests/unit/lingering.h"
+#include "lib/vhost_user/wire/channel.h"
+#include "tests/support/lingering.h"
 
 enum { LINGER_S = 30, STAY_S = 3, PATIENCE_MS = 20000 };
 

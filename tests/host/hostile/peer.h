@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A vhost-user back end for tests that wants more than it was given: it keeps each descriptor that it ever gets, maps
- * what it can, and otherwise answers as it should (tests/unit/vhu_back.h). Without an IOMMU, or with one that lets
+ * what it can, and otherwise answers as it should (tests/support/vhu_back.h). Without an IOMMU, or with one that lets
  * everything through, it also serves rings, by telling that all is done.
  */
 #ifndef TESTS_HOST_HOSTILE_PEER_H
 #define TESTS_HOST_HOSTILE_PEER_H
 
-#include "tests/unit/vhu_back.h"
+#include "tests/support/vhu_back.h"
 
 enum { PEER_KEPT = 256, PEER_NO_RING = -1 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/host/hostile/ways.h"
-#include "tests/unit/lingering.h"
+#include "tests/support/lingering.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

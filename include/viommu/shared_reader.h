@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The reader of a translation table that another process shares (docs/SHARED-TABLE.md; for vhost-user:
+ * VHU_SET_SHARED_TABLE). It needs no context, and nothing else of the library. What it finds is as good as the writer
+ * (shared_writer.h): a guest-physical address that the reader checks against the memory that it was given.
+ *
+ * Neither side trusts the other: whatever is in the file that the other one writes, nobody crashes, blocks or hangs.
+ */
+#ifndef VIOMMU_SHARED_READER_H
+#define VIOMMU_SHARED_READER_H
+
+#include <viommu/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct viommu_shared_view;
+
+/* The two files of a table, as the writer sends them. */
+struct viommu_shared_files {
+	int table_fd, epochs_fd;
+	uint64_t table_bytes, epochs_bytes;
+	unsigned slots;
+};
+
+/* A stretch of I/O address space with equal rights that lies in one piece of guest-physical space. */
+struct viommu_shared_run {
+	struct viommu_iova first, last;
+	struct viommu_gpa gpa; /* of the first byte; first..last does not wrap there */
+	unsigned access;       /* VIOMMU_READ, VIOMMU_WRITE */
+};
+
+/* Who is inside. The fields are the library's own; the structure is visible so that it can lie on the stack. */
+struct viommu_shared_reader {
+	const struct viommu_shared_view *view;
+	unsigned slot;
+	struct viommu_shared_run near_run;
+};
+
+/*
+ * viommu_shared_view_open - map a table that another process has sent, and what it says of itself.
+ * @files: as received; the descriptors stay the caller's and may be closed afterwards
+ * Errors: -EPROTO (not such files: kind, seals, sizes, header), -ENOMEM, -errno of mmap(), fstat() and others.
+ */
+VIOMMU_PUBLIC int viommu_shared_view_open(const struct viommu_shared_files *files, struct viommu_shared_view **out);
+
+/* viommu_shared_view_close - nobody is inside any more, nor comes. NULL is allowed. */
+VIOMMU_PUBLIC void viommu_shared_view_close(struct viommu_shared_view *view);
+
+/* viommu_shared_view_slots - how many slots there are. */
+VIOMMU_PUBLIC unsigned viommu_shared_view_slots(const struct viommu_shared_view *view);
+
+/*
+ * viommu_shared_enter - go inside: what is found from now on may be used until viommu_shared_leave(). An invalidation
+ * of the guest waits that long, so leave between bursts of work; who keeps memory for longer (asynchronous I/O) takes a
+ * slot of its own for it. @slot: below the number of slots; for one reader at a time Any thread; a reader may be handed
+ * from thread to thread. Errors: -EINVAL (there is no such slot: nobody has gone inside).
+ */
+VIOMMU_PUBLIC int viommu_shared_enter(const struct viommu_shared_view *view, unsigned slot,
+				      struct viommu_shared_reader *reader);
+
+/*
+ * viommu_shared_find - find the run around an address. Takes no lock, and a bounded number of steps. @access: what it
+ * is needed for Errors: -ENOENT (no such address in the table), -EACCES (without that right): for both, ask the front
+ * end by a message;
+ *         -EPROTO (the table is no such table: its writer has failed).
+ */
+VIOMMU_PUBLIC int viommu_shared_find(struct viommu_shared_reader *reader, struct viommu_iova iova, unsigned access,
+				     struct viommu_shared_run *out);
+
+/* viommu_shared_leave - what was found is void. */
+VIOMMU_PUBLIC void viommu_shared_leave(struct viommu_shared_reader *reader);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A translation table that is shared with another process, so that it finds translations, and loses them, without a
+ * message (docs/SHARED-TABLE.md; for vhost-user: VHU_SET_SHARED_TABLE).
+ *
+ * The writer is the front end's: the client of one endpoint, whose translations it puts into the *table*, a file that
+ * the other side can only read. The reader (shared_reader.h) publishes in a second file, the *epochs*, since when it is
+ * inside; an invalidation takes translations out and completes when all readers that may have seen them have left.
+ *
+ * Neither side trusts the other: whatever is in the file that the other one writes, nobody crashes, blocks or hangs.
+ */
+#ifndef VIOMMU_SHARED_WRITER_H
+#define VIOMMU_SHARED_WRITER_H
+
+#include <viommu/shared_reader.h>
+#include <viommu/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct viommu_shared;
+
+/* A zeroed structure gives the defaults. */
+struct viommu_shared_config {
+	/* Size of the table: a multiple of 4096, 256 KiB..1 GiB. 4 KiB hold 512 pages that lie densely. 0: 16 MiB. */
+	uint64_t table_bytes;
+	/* How many can be inside at a time, one in each slot: 1..1024. 0: 16. */
+	unsigned slots;
+	/*
+	 * True: the device may do DMA now. Called inside a section. While it may not, nothing is put into the table:
+	 * viommu_shared_refill() when it may again. It only becomes false before an invalidation of everything
+	 * (viommu_quiesce()). NULL: always.
+	 */
+	bool (*may_dma)(void *opaque);
+	/*
+	 * An invalidation waits for somebody who is inside: call viommu_shared_poll() soon, and until it returns
+	 * something else than -EAGAIN. Any thread, with locks of the context held: wake somebody, call nothing of the
+	 * library. May be NULL where the embedder polls all the time.
+	 */
+	void (*pending)(void *opaque);
+	/*
+	 * The other side has written nonsense into the epochs: cut its access and destroy the table; until then,
+	 * nothing is acknowledged any more. Called once, as `pending`. May be NULL: viommu_shared_poll() tells it too.
+	 */
+	void (*failed)(void *opaque);
+	void *opaque;
+};
+
+/* Counters since it was made. */
+struct viommu_shared_stats {
+	uint64_t puts;          /* stretches of equal rights that were put into the table */
+	uint64_t full;          /* and that found no room */
+	uint64_t misses;        /* calls of viommu_shared_miss() */
+	uint64_t invalidations; /* that it was told of */
+	uint64_t waited;        /* of those: somebody was inside */
+	uint64_t bytes;         /* of the table in use (goes down too) */
+};
+
+/*
+ * viommu_shared_create - make a table for an endpoint, with what its domain maps already, and become its client. Any
+ * thread. Errors: -EINVAL (size, number of slots), -ENOMEM, -errno of memfd_create() and mmap().
+ */
+VIOMMU_PUBLIC int viommu_shared_create(struct viommu_endpoint *endpoint, const struct viommu_shared_config *config,
+				       struct viommu_shared **out);
+
+/*
+ * viommu_shared_destroy - the other side's access is cut, or it has given the table back: counts as the end of whatever
+ * it did inside. The table is left empty. Any thread but from a callback. NULL is allowed.
+ */
+VIOMMU_PUBLIC void viommu_shared_destroy(struct viommu_shared *shared);
+
+/* viommu_shared_files_get - what to send. The descriptors stay the table's; they can be sent as often as one likes. */
+VIOMMU_PUBLIC void viommu_shared_files_get(const struct viommu_shared *shared, struct viommu_shared_files *out);
+
+/*
+ * viommu_shared_poll - acknowledge the invalidations that nobody stands in the way of any more. Any thread, with no
+ * lock that the callbacks take. Returns 0 (none waits), -EAGAIN (some do), -EPROTO (the other side has failed).
+ */
+VIOMMU_PUBLIC int viommu_shared_poll(struct viommu_shared *shared);
+
+/*
+ * viommu_shared_miss - the other side asks for an address that it does not find: put the whole run around it into the
+ * table. @access: what it is needed for: VIOMMU_READ or VIOMMU_WRITE or both.
+ * Any thread, outside of sections.
+ * Errors: -EFAULT, -EACCES (no such translation; reported as a fault, fault.h), -ENOSPC (there is one, but the table is
+ * full: answer with a message), -ECANCELED (may_dma says no), -EAGAIN (too many sections are open, or invalidations
+ * come without end: later).
+ */
+VIOMMU_PUBLIC int viommu_shared_miss(struct viommu_shared *shared, struct viommu_iova iova, unsigned access);
+
+/*
+ * viommu_shared_refill - begin with an empty table anew, and put what is mapped into it: the device may do DMA again,
+ * or its device TLB was switched on or off, so that it hears of other invalidations than before. Waits for nobody. Any
+ * thread, outside of sections.
+ */
+VIOMMU_PUBLIC void viommu_shared_refill(struct viommu_shared *shared);
+
+/* viommu_shared_stats_get - read the counters. Any thread. */
+VIOMMU_PUBLIC void viommu_shared_stats_get(struct viommu_shared *shared, struct viommu_shared_stats *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The reader's side of a shared table. The writer may be hostile, and write while we read: each word is read once,
+ * checked, and used as it was read. A walk goes down a level at each step, so it ends whatever it finds.
+ */
+#include "lib/vhost_user/table/view.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "lib/vhost_user/table/files.h"
+
+/* Words that never change, so that a writer who changes them is wrong in either reading. */
+static int check_header(const struct viommu_shared_view *view)
+{
+	const volatile struct shared_header *table = view->table;
+
+	if (table->magic != shared_magic || table->version != SHARED_VERSION || table->node_bytes != SHARED_NODE ||
+	    table->page_shift != SHARED_PAGE_SHIFT || table->bits != SHARED_BITS ||
+	    table->table_bytes != view->table_bytes || table->epochs_bytes != view->epochs_bytes ||
+	    table->epochs != view->slots || table->epoch_bytes != SHARED_EPOCH)
+		return -EPROTO;
+	return 0;
+}
+
+static int map_files(struct viommu_shared_view *view, const struct viommu_shared_files *files)
+{
+	void *at;
+	int err = shared_file_map(files->table_fd, files->table_bytes, false, &at);
+
+	if (err)
+		return err;
+	view->table = at;
+	err = check_header(view);
+	if (!err)
+		err = shared_file_map(files->epochs_fd, files->epochs_bytes, true, &at);
+	if (err) {
+		munmap((void *)(uintptr_t)view->table, view->table_bytes);
+		return err;
+	}
+	view->epochs = at;
+	return 0;
+}
+
+static bool sizes_right(const struct viommu_shared_files *files)
+{
+	return files->table_bytes >= 2 * SHARED_NODE && files->table_bytes <= SHARED_TABLE_MAX &&
+	       !(files->table_bytes % SHARED_NODE) && files->slots && files->slots <= SHARED_EPOCHS_MAX &&
+	       files->epochs_bytes / SHARED_EPOCH >= files->slots &&
+	       files->epochs_bytes < files->slots * (uint64_t)SHARED_EPOCH + SHARED_NODE;
+}
+
+int viommu_shared_view_open(const struct viommu_shared_files *files, struct viommu_shared_view **out)
+{
+	if (!sizes_right(files))
+		return -EPROTO;
+	struct viommu_shared_view *view = malloc(sizeof(*view));
+
+	if (!view)
+		return -ENOMEM;
+	*view = (struct viommu_shared_view){
+		.table_bytes = files->table_bytes, .epochs_bytes = files->epochs_bytes, .slots = files->slots};
+	int err = map_files(view, files);
+
+	if (err)
+		free(view);
+	else
+		*out = view;
+	return err;
+}
+
+void viommu_shared_view_close(struct viommu_shared_view *view)
+{
+	if (!view)
+		return;
+	munmap((void *)(uintptr_t)view->table, view->table_bytes);
+	munmap(view->epochs, view->epochs_bytes);
+	free(view);
+}
+
+unsigned viommu_shared_view_slots(const struct viommu_shared_view *view)
+{
+	return view->slots;
+}
+
+int viommu_shared_enter(const struct viommu_shared_view *view, unsigned slot, struct viommu_shared_reader *reader)
+{
+	if (slot >= view->slots)
+		return -EINVAL;
+	shared_view_enter(view, slot);
+	reader->view = view;
+	reader->slot = slot;
+	reader->near_run = (struct viommu_shared_run){{1}, {0}, {0}, 0};
+	return 0;
+}
+
+void viommu_shared_leave(struct viommu_shared_reader *reader)
+{
+	shared_view_leave(reader->view, reader->slot);
+}
+
+/* A node's slot, if that is a node. */
+static inline bool read_slot(const struct viommu_shared_view *view, uint64_t node, unsigned slot, uint64_t *word)
+{
+	if (node & SHARED_FLAGS || node < SHARED_NODE || node > view->table_bytes - SHARED_NODE)
+		return false;
+	const struct shared_node *at = (const void *)((const uint8_t *)view->table + node);
+
+	/* Acquire: partner of the release in tree.c; a node is written before it is found. */
+	*word = atomic_load_explicit(&at->slot[slot], memory_order_acquire);
+	return true;
+}
+
+/* The leaf of a page, and its level. */
+static inline int find_leaf(const struct viommu_shared_view *view, uint64_t page, uint64_t *leaf, unsigned *at)
+{
+	/* Acquire: as in read_slot(). */
+	uint64_t word = atomic_load_explicit(&view->table->root, memory_order_acquire);
+	unsigned level = word & SHARED_ROOT_LEVEL;
+
+	if (level >= SHARED_LEVELS)
+		return -EPROTO;
+	if (!word || page >> (SHARED_BITS * (level + 1)))
+		return -ENOENT;
+	word -= level;
+	for (;; level--) {
+		if (!read_slot(view, word, shared_slot(page, level), &word))
+			return -EPROTO;
+		if (word & SHARED_LEAF)
+			break;
+		if (!word)
+			return -ENOENT;
+		if (!level)
+			return -EPROTO;
+	}
+	*leaf = word;
+	*at = level;
+	return word & SHARED_FLAGS & ~(SHARED_LEAF | SHARED_ACCESS) ? -EPROTO : 0;
+}
+
+int shared_view_find(const struct viommu_shared_view *view, uint64_t iova, unsigned access,
+		     struct viommu_shared_run *out)
+{
+	uint64_t leaf;
+	unsigned level;
+	int err = find_leaf(view, iova >> SHARED_PAGE_SHIFT, &leaf, &level);
+
+	if (err)
+		return err;
+	uint64_t size = shared_pages(level) << SHARED_PAGE_SHIFT, gpa = leaf & ~(uint64_t)SHARED_FLAGS;
+	uint64_t first = iova & ~(size - 1);
+
+	if (gpa > UINT64_MAX - (size - 1))
+		return -EPROTO;
+	if (access & ~(unsigned)(leaf & SHARED_ACCESS))
+		return -EACCES;
+	*out = (struct viommu_shared_run){{first}, {first + (size - 1)}, {gpa}, leaf & SHARED_ACCESS};
+	return 0;
+}
+
+int viommu_shared_find(struct viommu_shared_reader *reader, struct viommu_iova iova, unsigned access,
+		       struct viommu_shared_run *out)
+{
+	const struct viommu_shared_run *near = &reader->near_run;
+
+	/* What was found since we came in stays valid until we leave: invalidations wait for it. */
+	if (__builtin_expect(iova.value >= near->first.value && iova.value <= near->last.value &&
+				     !(access & ~near->access),
+			     1)) {
+		*out = *near;
+		return 0;
+	}
+	int err = shared_view_find(reader->view, iova.value, access, out);
+
+	if (!err)
+		reader->near_run = *out;
+	return err;
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The writer's side of a shared table: made, filled by maps and misses, and emptied by invalidations, which wait for
+ * the readers in the other process.
+ */
+#include "lib/vhost_user/table/writer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "lib/core/context.h"
+
+enum { DEFAULT_BYTES = 16 << 20, DEFAULT_SLOTS = 16, MISS_TRIES = 16 };
+
+/*
+ * The generation that everybody who is inside has seen; 0: the other side has written what it cannot have read. Its
+ * word is taken for nothing but its own being inside: with a lie it uses memory too late, which it could do without
+ * one.
+ */
+static uint64_t oldest_locked(const struct viommu_shared *shared) REQUIRES(shared->lock)
+{
+	uint64_t oldest = shared->generation;
+
+#ifdef VIOMMU_WITHOUT_WAITING /* a build that is wrong on purpose: the race test must notice */
+	return oldest;
+#endif
+	for (unsigned i = 0; i < shared->config.slots; i++) {
+		/*
+		 * Acquire: partner of the releases in view.c; what a reader did before it left, or came back, is over.
+		 */
+		uint64_t inside = atomic_load_explicit(&shared->epochs[i].inside, memory_order_acquire);
+
+		if (inside > shared->generation)
+			return 0;
+		if (inside && inside < oldest)
+			oldest = inside;
+	}
+	return oldest;
+}
+
+/* Acknowledge what can be; is there something left to wait for? */
+static bool settle_locked(struct viommu_shared *shared) REQUIRES(shared->lock)
+{
+	uint64_t oldest = shared->failed ? 0 : oldest_locked(shared);
+
+	if (!oldest) {
+		shared->failed = true;
+		return false;
+	}
+	tree_recycle(&shared->tree, oldest);
+	if (oldest - 1 > shared->acked) {
+		shared->acked = oldest - 1;
+		viommu_client_ack(shared->client, shared->acked);
+	}
+	return oldest < shared->generation;
+}
+
+static void take_out_locked(struct viommu_shared *shared, struct range iova, uint64_t ticket) REQUIRES(shared->lock)
+{
+	struct range pages = {iova.first >> SHARED_PAGE_SHIFT, iova.last >> SHARED_PAGE_SHIFT};
+
+	shared->stats.invalidations++;
+	shared->generation = ticket + 1;
+	shared->changes++;
+	tree_clear(&shared->tree, pages, shared->generation);
+	/* Release: partner of the acquire in viommu_shared_enter(). */
+	atomic_store_explicit(&shared->tree.table->generation, shared->generation, memory_order_release);
+	/* Partner: the fence in viommu_shared_enter(). Our change is visible before we look who is inside. */
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+/* With viommu.lock held, as the next one. */
+static void on_invalidate(void *opaque, struct viommu_iova first, struct viommu_iova last, uint64_t ticket)
+{
+	struct viommu_shared *shared = opaque;
+
+	lock_take(&shared->lock);
+	bool failed = shared->failed;
+
+	take_out_locked(shared, (struct range){first.value, last.value}, ticket);
+	bool waits = settle_locked(shared);
+
+	failed = shared->failed && !failed;
+	shared->stats.waited += waits;
+	lock_drop(&shared->lock);
+	if (failed && shared->config.failed)
+		shared->config.failed(shared->config.opaque);
+	if (waits && shared->config.pending)
+		shared->config.pending(shared->config.opaque);
+}
+
+static void on_map(void *opaque, struct viommu_iova first, struct viommu_iova last)
+{
+	shared_fill(opaque, (struct range){first.value, last.value});
+}
+
+static const struct viommu_client_ops ops = {.invalidate = on_invalidate, .map = on_map};
+
+int viommu_shared_poll(struct viommu_shared *shared)
+{
+	lock_take(&shared->lock);
+	bool failed = shared->failed, waits = settle_locked(shared), now = shared->failed;
+
+	lock_drop(&shared->lock);
+	if (now && !failed && shared->config.failed)
+		shared->config.failed(shared->config.opaque);
+	return now ? -EPROTO : waits ? -EAGAIN : 0;
+}
+
+uint64_t shared_acked(struct viommu_shared *shared)
+{
+	lock_take(&shared->lock);
+	uint64_t acked = shared->acked;
+
+	lock_drop(&shared->lock);
+	return acked;
+}
+
+static uint64_t changes(struct viommu_shared *shared)
+{
+	lock_take(&shared->lock);
+	uint64_t now = shared->changes;
+
+	lock_drop(&shared->lock);
+	return now;
+}
+
+static int translate(struct viommu_shared *shared, struct viommu_iova iova, unsigned access, bool report,
+		     struct viommu_run *run)
+{
+	struct viommu_section section;
+	int err = viommu_dma_begin(shared->endpoint, &section);
+
+	if (err)
+		return err;
+	err = shared_may_dma(shared) ? viommu_dma_run(&section, iova, access, report, run) : -ECANCELED;
+	viommu_dma_end(&section);
+	return err;
+}
+
+/* An invalidation that came after `before` was read may have been about this run. */
+static int keep(struct viommu_shared *shared, const struct viommu_run *run, uint64_t before)
+{
+	lock_take(&shared->lock);
+	int err = shared->changes == before ? shared_put_locked(shared, run) : -EAGAIN;
+
+	lock_drop(&shared->lock);
+	return err;
+}
+
+int shared_miss(struct viommu_shared *shared, struct viommu_iova iova, unsigned access, bool report)
+{
+	struct viommu_run run;
+	int err = -EAGAIN;
+
+	lock_take(&shared->lock);
+	shared->stats.misses++;
+	lock_drop(&shared->lock);
+	for (unsigned i = 0; i < MISS_TRIES && err == -EAGAIN; i++) {
+		uint64_t before = changes(shared);
+
+		err = translate(shared, iova, access, report, &run);
+		if (err)
+			return err;
+		err = keep(shared, &run, before);
+	}
+	return err;
+}
+
+int viommu_shared_miss(struct viommu_shared *shared, struct viommu_iova iova, unsigned access)
+{
+	return shared_miss(shared, iova, access, true);
+}
+
+static int create_files(struct viommu_shared *shared)
+{
+	const struct viommu_shared_config *config = &shared->config;
+	int err = shared_file_create("viommu-table", config->table_bytes, true, &shared->table_file);
+
+	if (err)
+		return err;
+	err = shared_file_create("viommu-epochs", config->slots * sizeof(struct shared_epoch), false,
+				 &shared->epochs_file);
+	if (!err)
+		err = tree_init(&shared->tree, shared->table_file.at, config->table_bytes);
+	else
+		goto err_table;
+	if (!err)
+		return 0;
+	shared_file_destroy(&shared->epochs_file);
+err_table:
+	shared_file_destroy(&shared->table_file);
+	return err;
+}
+
+static void destroy_files(struct viommu_shared *shared)
+{
+	tree_fini(&shared->tree);
+	shared_file_destroy(&shared->epochs_file);
+	shared_file_destroy(&shared->table_file);
+}
+
+static void write_header(struct viommu_shared *shared) NO_OTHER_THREAD
+{
+	struct shared_header *table = shared->table_file.at;
+
+	table->magic = shared_magic;
+	table->version = SHARED_VERSION;
+	table->node_bytes = SHARED_NODE;
+	table->table_bytes = shared->table_file.bytes;
+	table->epochs_bytes = shared->epochs_file.bytes;
+	table->epochs = shared->config.slots;
+	table->epoch_bytes = SHARED_EPOCH;
+	table->page_shift = SHARED_PAGE_SHIFT;
+	table->bits = SHARED_BITS;
+	atomic_store_explicit(&table->generation, 1, memory_order_relaxed); /* nobody else has it yet */
+	shared->epochs = shared->epochs_file.at;
+	shared->generation = 1;
+}
+
+static int set_config(struct viommu_shared *shared, const struct viommu_shared_config *config)
+{
+	struct viommu_shared_config *own = &shared->config;
+
+	if (config)
+		*own = *config;
+	if (!own->table_bytes)
+		own->table_bytes = DEFAULT_BYTES;
+	if (!own->slots)
+		own->slots = DEFAULT_SLOTS;
+	return own->table_bytes >= SHARED_TABLE_MIN && own->table_bytes <= SHARED_TABLE_MAX &&
+			       !(own->table_bytes % SHARED_NODE) && own->slots <= SHARED_EPOCHS_MAX
+		       ? 0
+		       : -EINVAL;
+}
+
+void viommu_shared_refill(struct viommu_shared *shared)
+{
+	/* As in on_map(), no invalidation of this client begins meanwhile. */
+	lock_take(&shared->endpoint->v->lock);
+	lock_take(&shared->lock);
+	shared->changes++;
+	/* Who is inside may walk what is taken out until the next invalidation is over. */
+	tree_clear(&shared->tree, (struct range){0, UINT64_MAX >> SHARED_PAGE_SHIFT}, shared->generation + 1);
+	lock_drop(&shared->lock);
+	shared_fill(shared, (struct range){0, UINT64_MAX});
+	lock_drop(&shared->endpoint->v->lock);
+}
+
+int viommu_shared_create(struct viommu_endpoint *endpoint, const struct viommu_shared_config *config,
+			 struct viommu_shared **out)
+{
+	struct viommu_shared *shared = calloc(1, sizeof(*shared));
+	int err = shared ? set_config(shared, config) : -ENOMEM;
+
+	if (err)
+		goto err_free;
+	err = create_files(shared);
+	if (err)
+		goto err_free;
+	shared->endpoint = endpoint;
+	write_header(shared);
+	err = lock_init(&shared->lock);
+	if (err)
+		goto err_files;
+	err = viommu_client_register(endpoint, &ops, shared, &shared->client);
+	if (err)
+		goto err_lock;
+	viommu_shared_refill(shared);
+	*out = shared;
+	return 0;
+err_lock:
+	lock_fini(&shared->lock);
+err_files:
+	destroy_files(shared);
+err_free:
+	free(shared);
+	return err;
+}
+
+void viommu_shared_destroy(struct viommu_shared *shared) NO_OTHER_THREAD
+{
+	if (!shared)
+		return;
+	viommu_client_unregister(shared->client);
+	/* Whoever still has it mapped finds nothing. */
+	atomic_store_explicit(&shared->tree.table->root, 0, memory_order_relaxed);
+	lock_fini(&shared->lock);
+	destroy_files(shared);
+	free(shared);
+}
+
+void viommu_shared_files_get(const struct viommu_shared *shared, struct viommu_shared_files *out)
+{
+	*out = (struct viommu_shared_files){
+		.table_fd = shared->table_file.fd,
+		.epochs_fd = shared->epochs_file.fd,
+		.table_bytes = shared->table_file.bytes,
+		.epochs_bytes = shared->epochs_file.bytes,
+		.slots = shared->config.slots,
+	};
+}
+
+void viommu_shared_stats_get(struct viommu_shared *shared, struct viommu_shared_stats *out)
+{
+	lock_take(&shared->lock);
+	*out = shared->stats;
+	out->bytes = (uint64_t)(shared->tree.count - shared->tree.spared) * SHARED_NODE;
+	lock_drop(&shared->lock);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The writer's side from the inside.
+ *
+ * Lock order: viommu.lock -> viommu_shared.lock -> viommu_domain.lock. Translating for a miss happens without the lock.
+ */
+#ifndef LIB_VHOST_USER_TABLE_WRITER_H
+#define LIB_VHOST_USER_TABLE_WRITER_H
+
+#include <viommu/client.h>
+#include <viommu/dma.h>
+#include <viommu/shared_writer.h>
+
+#include "lib/util/lock.h"
+#include "lib/vhost_user/table/files.h"
+#include "lib/vhost_user/table/tree.h"
+
+struct viommu_shared {
+	struct viommu_endpoint *endpoint;
+	struct viommu_shared_config config;
+	struct viommu_client *client;
+	struct shared_file table_file, epochs_file;
+	struct shared_epoch *epochs; /* the other side writes them */
+
+	struct lock lock;
+	struct tree tree GUARDED_BY(lock);
+	/*
+	 * Also in the header, for readers. Each invalidation makes the next one, which is its ticket and one: whoever
+	 * came in with generation g has seen all up to ticket g - 1.
+	 */
+	uint64_t generation GUARDED_BY(lock);
+	uint64_t changes GUARDED_BY(lock); /* counts what makes a translation that began before it worthless */
+	uint64_t acked GUARDED_BY(lock);
+	bool failed GUARDED_BY(lock);
+	struct viommu_shared_stats stats GUARDED_BY(lock);
+};
+
+static inline bool shared_may_dma(const struct viommu_shared *shared)
+{
+	return !shared->config.may_dma || shared->config.may_dma(shared->config.opaque);
+}
+
+/* As viommu_shared_miss(), which reports; who does not decides for himself whether it was a fault. */
+int shared_miss(struct viommu_shared *shared, struct viommu_iova iova, unsigned access, bool report);
+
+/* The last ticket that was acknowledged. */
+uint64_t shared_acked(struct viommu_shared *shared);
+
+/* fill.c: put what the endpoint's domain maps in a range, as far as that can be found without searching for long. */
+void shared_fill(struct viommu_shared *shared, struct range iova);
+
+/* fill.c: put one stretch; -ENOSPC. */
+int shared_put_locked(struct viommu_shared *shared, const struct viommu_run *run) REQUIRES(shared->lock);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "net-backend/listen.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "vmm/util/log.h"
+
+enum { BACKLOG = 8 };
+
+static int refuse(const char *path, int error, const char *why)
+{
+	vmm_log("socket %s: %s", path, why);
+	return -error;
+}
+
+/* Nobody answers: whoever made it is gone. */
+static bool is_stale(const struct sockaddr_un *address)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool stale;
+
+	if (fd < 0)
+		return false;
+	stale = connect(fd, (const struct sockaddr *)address, sizeof(*address)) && errno == ECONNREFUSED;
+	close(fd);
+	return stale;
+}
+
+static int make_room(const struct sockaddr_un *address)
+{
+	struct stat stat;
+
+	if (lstat(address->sun_path, &stat))
+		return errno == ENOENT ? 0 : refuse(address->sun_path, errno, strerror(errno));
+	if (!S_ISSOCK(stat.st_mode))
+		return refuse(address->sun_path, EEXIST, "there is a file that is not a socket");
+	if (!is_stale(address))
+		return refuse(address->sun_path, EADDRINUSE, "another program listens there");
+	return unlink(address->sun_path) ? refuse(address->sun_path, errno, strerror(errno)) : 0;
+}
+
+int listen_at(const char *path, int *fd)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int ret;
+
+	if (!*path || strlen(path) >= sizeof(address.sun_path))
+		return refuse(path, EINVAL, "a path of 1 to 107 bytes is needed");
+	memcpy(address.sun_path, path, strlen(path));
+	ret = make_room(&address);
+	if (ret)
+		return ret;
+	*fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (*fd < 0)
+		return refuse(path, errno, strerror(errno));
+	if (!bind(*fd, (struct sockaddr *)&address, sizeof(address)) && !listen(*fd, BACKLOG))
+		return 0;
+	ret = refuse(path, errno, strerror(errno));
+	close(*fd);
+	return ret;
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/isolate/isolate.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <viommu/event.h>
+
+/*
+ * A queue's pool of 2 MiB holds its buffers even where each takes a page; the shadow queue has room for their segments.
+ */
+enum { POOL_PAGES = 512, SHADOW_SIZE = 512 };
+
+/* One queue between the guest and the back end. */
+struct isolated {
+	struct vhu_isolate *all;
+	unsigned index;
+	struct shadow shadow;
+	int kick_fd, call_fd;
+	struct loop_watch call_watch;
+	struct loop_work work; /* goes on with a long burst */
+};
+
+struct vhu_isolate {
+	struct virtio_dev *dev;
+	struct bounce bounce;
+	void (*broken)(struct virtio_dev *dev);
+	unsigned count;
+	struct isolated queues[];
+};
+
+/* What a step of the engine says: bits, or an error. */
+static void act(struct isolated *queue, int result)
+{
+	struct virtio_dev *dev = queue->all->dev;
+
+	if (result == -EPROTO) {
+		queue->all->broken(dev);
+		return;
+	}
+	if (result < 0) {
+		virtio_fail(dev, "a queue is broken");
+		return;
+	}
+	if (result & SHADOW_KICK)
+		viommu_event_signal(queue->kick_fd);
+	if (result & SHADOW_INTERRUPT)
+		virtio_interrupt_queue(dev, queue->index);
+	if (result & SHADOW_MORE)
+		loop_post(dev->loop, &queue->work);
+}
+
+typedef int (*step)(struct shadow *shadow, struct vq *vq, struct viommu_section *section);
+
+/*
+ * Where no DMA may be done now the guest's kicks come again when it may, and what the back end has used waits for them;
+ * but the next back end begins with new rings all the same.
+ */
+static int run(struct isolated *queue, step what)
+{
+	struct virtio_dev *dev = queue->all->dev;
+	struct vq *vq = &dev->queues[queue->index].vq;
+	struct viommu_section section;
+	int result;
+
+	if (!dev->running || !vq->enabled || virtio_dma_begin(dev, &section))
+		return what == shadow_restart ? shadow_restart(&queue->shadow, vq, NULL) : 0;
+	result = what(&queue->shadow, vq, &section);
+	viommu_dma_end(&section);
+	return result;
+}
+
+static void pump(struct isolated *queue)
+{
+	int result = run(queue, shadow_give);
+
+	act(queue, result);
+	if (result >= 0)
+		act(queue, run(queue, shadow_take));
+}
+
+static void pump_again(void *opaque)
+{
+	pump(opaque);
+}
+
+static void called(void *opaque, uint32_t events)
+{
+	struct isolated *queue = opaque;
+
+	(void)events;
+	if (!viommu_event_take(queue->call_fd))
+		pump(queue);
+}
+
+void vhu_isolate_kick(struct vhu_isolate *isolate, unsigned queue)
+{
+	if (queue < isolate->count)
+		pump(&isolate->queues[queue]);
+}
+
+void vhu_isolate_started(struct vhu_isolate *isolate)
+{
+	for (unsigned i = 0; i < isolate->count; i++) {
+		pump(&isolate->queues[i]);
+		viommu_event_signal(isolate->queues[i].kick_fd);
+	}
+}
+
+void vhu_isolate_lost(struct vhu_isolate *isolate)
+{
+	for (unsigned i = 0; i < isolate->count; i++)
+		act(&isolate->queues[i], run(&isolate->queues[i], shadow_restart));
+}
+
+void vhu_isolate_reset(struct vhu_isolate *isolate)
+{
+	for (unsigned i = 0; i < isolate->count; i++) {
+		loop_cancel(isolate->dev->loop, &isolate->queues[i].work);
+		shadow_reset(&isolate->queues[i].shadow);
+	}
+}
+
+struct viommu_vhu_region vhu_isolate_region(const struct vhu_isolate *isolate)
+{
+	struct bounce_region region = bounce_region(&isolate->bounce);
+
+	return (struct viommu_vhu_region){{region.gpa}, region.size, isolate->bounce.host, region.fd, 0};
+}
+
+void vhu_isolate_ring(const struct vhu_isolate *isolate, unsigned queue, struct viommu_vhu_ring *out)
+{
+	struct bounce_queue at = bounce_queue(&isolate->bounce, queue);
+
+	out->size = isolate->bounce.queue_size;
+	out->desc.value = BOUNCE_BASE + at.desc;
+	out->driver.value = BOUNCE_BASE + at.avail;
+	out->device.value = BOUNCE_BASE + at.used;
+	out->base = 0;
+	out->kick = isolate->queues[queue].kick_fd;
+	out->call = isolate->queues[queue].call_fd;
+}
+
+static int open_fds(struct isolated *queue)
+{
+	queue->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (queue->kick_fd < 0)
+		return -errno;
+	queue->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return queue->call_fd < 0 ? -errno : 0;
+}
+
+static int init_queue(struct vhu_isolate *isolate, unsigned index, const struct shadow_config *config)
+{
+	struct isolated *queue = &isolate->queues[index];
+	int err;
+
+	*queue = (struct isolated){.all = isolate, .index = index, .kick_fd = -1, .call_fd = -1};
+	queue->work = (struct loop_work){.run = pump_again, .opaque = queue};
+	err = open_fds(queue);
+	if (err)
+		goto err_fds;
+	err = shadow_init(&queue->shadow, &isolate->bounce, index, config);
+	if (err)
+		goto err_fds;
+	queue->call_watch = (struct loop_watch){.fd = queue->call_fd, .ready = called, .opaque = queue};
+	err = loop_add(isolate->dev->loop, &queue->call_watch, EPOLLIN);
+	if (!err)
+		return 0;
+	shadow_fini(&queue->shadow);
+err_fds:
+	if (queue->kick_fd >= 0)
+		close(queue->kick_fd);
+	if (queue->call_fd >= 0)
+		close(queue->call_fd);
+	return err;
+}
+
+static void fini_queue(struct isolated *queue)
+{
+	struct loop *loop = queue->all->dev->loop;
+
+	loop_cancel(loop, &queue->work);
+	loop_remove(loop, &queue->call_watch);
+	shadow_fini(&queue->shadow);
+	close(queue->kick_fd);
+	close(queue->call_fd);
+}
+
+int vhu_isolate_create(struct virtio_dev *dev, unsigned count, const struct shadow_config *shadow,
+		       void (*broken)(struct virtio_dev *dev), struct vhu_isolate **out)
+{
+	struct vhu_isolate *isolate = calloc(1, sizeof(*isolate) + count * sizeof(isolate->queues[0]));
+	int err;
+
+	if (!isolate)
+		return -ENOMEM;
+	isolate->dev = dev;
+	isolate->broken = broken;
+	err = bounce_init(&isolate->bounce, count, SHADOW_SIZE, POOL_PAGES);
+	if (err) {
+		free(isolate);
+		return err;
+	}
+	for (; isolate->count < count; isolate->count++) {
+		err = init_queue(isolate, isolate->count, shadow);
+		if (err) {
+			vhu_isolate_destroy(isolate);
+			return err;
+		}
+	}
+	*out = isolate;
+	return 0;
+}
+
+void vhu_isolate_destroy(struct vhu_isolate *isolate)
+{
+	if (!isolate)
+		return;
+	while (isolate->count)
+		fini_queue(&isolate->queues[--isolate->count]);
+	bounce_fini(&isolate->bounce);
+	free(isolate);
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Queue pairs (virtio 1.2, section 5.1.6.5.5): which are in use, and when their bursts run. */
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "vmm/net/card.h"
+#include "vmm/util/log.h"
+
+/* Which readiness of the tap is wanted. Level-triggered: what nobody waits for must not wake us. */
+static void await_tap(struct net_pair *pair, uint32_t event, bool wanted)
+{
+	uint32_t events = wanted ? pair->events | event : pair->events & ~event;
+
+	if (events == pair->events || !pair->active || pair->card->tap_gone)
+		return;
+	pair->events = events;
+	loop_modify(pair->card->loop, &pair->watch, events);
+}
+
+static void lose(struct net_card *card)
+{
+	card->tap_gone = true;
+	for (unsigned i = 0; i < card->pair_count; i++) {
+		struct net_pair *pair = &card->pairs[i];
+
+		if (pair->active)
+			loop_remove(card->loop, &pair->watch);
+		/* Frames that wait for room in the tap: nothing else would see to them any more. */
+		loop_post(card->loop, &pair->tx_work);
+	}
+	tap_watch_fini(&card->tap_watch);
+}
+
+/* The watch has told of it. */
+static void deleted(void *opaque, int error)
+{
+	(void)error;
+	lose(opaque);
+}
+
+void net_tap_lost(struct net_card *card, int error)
+{
+	if (card->tap_gone)
+		return;
+	lose(card);
+	tap_log_lost(card->tap_watch.name, error);
+}
+
+int net_ring_empty(struct vq *vq, struct viommu_section *section)
+{
+	int ret = vq_ask_kicks(vq, section, true);
+
+	if (!ret)
+		ret = vq_waiting(vq, section);
+	return ret > 0 ? NET_MORE : ret < 0 ? ret : NET_EMPTY;
+}
+
+/* What the chains behind will need, too: all of it comes with one round of asking. The ring stays as it is. */
+static void ask_ahead(struct net_pair *pair, unsigned direction, struct viommu_section *section)
+{
+	const unsigned access = direction == NET_RX ? VIOMMU_WRITE : VIOMMU_READ;
+	struct vq_chain *chain = &pair->window.chain;
+	struct vq *vq = net_vq(pair, direction);
+	unsigned count = 0;
+
+	while (count < NET_AHEAD && vq_waiting(vq, section) > 0) {
+		int ret = vq_pop(vq, section, chain);
+
+		if (ret == -EAGAIN)
+			vq_skip(vq); /* its indirect table has been asked for */
+		else if (ret <= 0)
+			break;
+		count++;
+		for (unsigned i = 0; ret > 0 && i < chain->readable + chain->writable; i++)
+			pair->card->ops->prefetch(pair->card, section, &chain->segments[i], access);
+	}
+	while (count-- > 0)
+		vq_unpop(vq);
+}
+
+/* In a section of its own. As a burst's end. */
+static int burst(struct net_pair *pair, unsigned direction)
+{
+	struct net_card *card = pair->card;
+	const unsigned queue = net_queue(pair, direction);
+	struct viommu_section section;
+	int interrupt, end = card->ops->begin(card, queue, &section);
+
+	if (end)
+		return end;
+	end = direction == NET_RX ? net_rx_burst(pair, &section) : net_tx_burst(pair, &section);
+	if (end == NET_ASKED)
+		ask_ahead(pair, direction, &section);
+	interrupt = vq_wants_interrupt(net_vq(pair, direction), &section);
+	card->ops->end(card, queue, &section);
+	if (interrupt > 0)
+		card->ops->interrupt(card, queue);
+	return interrupt < 0 && end >= 0 ? interrupt : end;
+}
+
+/* One burst in one direction, and what follows from how it ended. */
+static void run_burst(struct net_pair *pair, unsigned direction)
+{
+	struct net_card *card = pair->card;
+	int end = burst(pair, direction);
+
+	if (end < 0) {
+		card->ops->broken(card, net_queue(pair, direction), end);
+		end = NET_EMPTY;
+	}
+	pair->asked[direction] = end == NET_ASKED;
+	await_tap(pair, direction == NET_RX ? EPOLLIN : EPOLLOUT, end == NET_TAP);
+	if (end == NET_MORE)
+		loop_post(card->loop, direction == NET_RX ? &pair->rx_work : &pair->tx_work);
+}
+
+static void run_rx(void *opaque)
+{
+	struct net_pair *pair = opaque;
+
+	if (pair->active && !pair->card->tap_gone)
+		run_burst(pair, NET_RX);
+}
+
+static void run_tx(void *opaque)
+{
+	run_burst(opaque, NET_TX);
+}
+
+void net_pair_kick(struct net_pair *pair, unsigned direction)
+{
+	if (direction == NET_RX)
+		run_rx(pair);
+	else
+		run_tx(pair);
+}
+
+/* A tap has an error state only once the interface is gone; which one, reading tells. */
+static void tap_ready(void *opaque, uint32_t events)
+{
+	struct net_pair *pair = opaque;
+	uint8_t byte;
+
+	if (events & EPOLLIN & pair->events)
+		run_rx(pair);
+	if (events & EPOLLOUT & pair->events)
+		run_tx(pair);
+	if ((events & (EPOLLERR | EPOLLHUP)) && !pair->card->tap_gone)
+		net_tap_lost(pair->card, read(pair->tap_fd, &byte, 0) < 0 ? errno : EIO);
+}
+
+/* A pair that could not be filled while it was not in use may have buffers by now. */
+static int activate(struct net_pair *pair)
+{
+	struct net_card *card = pair->card;
+	int ret = tap_attach(pair->tap_fd, true);
+
+	if (!ret)
+		ret = loop_add(card->loop, &pair->watch, 0);
+	if (ret)
+		return ret;
+	pair->active = true;
+	loop_post(card->loop, &pair->rx_work);
+	return 0;
+}
+
+void net_pair_forget_frame(struct net_pair *pair)
+{
+	if (pair->late)
+		net_window_undo(&pair->window, net_vq(pair, NET_RX), pair->window.count);
+	pair->late = false;
+}
+
+void net_pair_stop(struct net_pair *pair, unsigned direction)
+{
+	loop_cancel(pair->card->loop, direction == NET_RX ? &pair->rx_work : &pair->tx_work);
+	pair->asked[direction] = false;
+	await_tap(pair, direction == NET_RX ? EPOLLIN : EPOLLOUT, false);
+	if (direction == NET_RX)
+		net_pair_forget_frame(pair);
+}
+
+void net_pairs_retry(struct net_card *card)
+{
+	for (unsigned i = 0; i < NET_PAIR_QUEUES * card->pair_count; i++)
+		if (card->pairs[i / NET_PAIR_QUEUES].asked[i % NET_PAIR_QUEUES])
+			net_pair_kick(&card->pairs[i / NET_PAIR_QUEUES], i % NET_PAIR_QUEUES);
+}
+
+static void forget(struct net_pair *pair)
+{
+	loop_cancel(pair->card->loop, &pair->rx_work);
+	loop_cancel(pair->card->loop, &pair->tx_work);
+	net_pair_forget_frame(pair);
+	pair->asked[NET_RX] = pair->asked[NET_TX] = false;
+	pair->likely = 1;
+}
+
+/* What the driver left in the transmit queue still goes out. */
+static void deactivate(struct net_pair *pair)
+{
+	struct net_card *card = pair->card;
+
+	if (!card->tap_gone)
+		loop_remove(card->loop, &pair->watch);
+	tap_attach(pair->tap_fd, false);
+	forget(pair);
+	pair->events = 0;
+	pair->active = false;
+	loop_post(card->loop, &pair->tx_work);
+}
+
+int net_pair_use(struct net_pair *pair, bool use)
+{
+	if (!pair->index || pair->active == use)
+		return 0;
+	if (use)
+		return pair->card->tap_gone ? -ENODEV : activate(pair);
+	deactivate(pair);
+	return 0;
+}
+
+int net_pairs_use(struct net_card *card, unsigned count)
+{
+	int ret = 0;
+
+	for (unsigned i = 1; i < card->pair_count; i++) {
+		int err = i < count && ret ? 0 : net_pair_use(&card->pairs[i], i < count);
+
+		ret = ret ? ret : err;
+	}
+	return ret;
+}
+
+int net_set_offloads(struct net_card *card, uint64_t offloads)
+{
+	uint64_t features = net_settled((card->features & ~net_guest_offloads(card->features)) | offloads);
+	int ret = card->tap_gone ? 0 : tap_set_offloads(card->pairs[0].tap_fd, net_tap_offloads(features));
+
+	if (!ret)
+		card->rx_features = features;
+	return ret;
+}
+
+void net_pairs_stop(struct net_card *card)
+{
+	net_pairs_use(card, 1);
+	for (unsigned i = 0; i < card->pair_count; i++) {
+		forget(&card->pairs[i]);
+		await_tap(&card->pairs[i], EPOLLIN | EPOLLOUT, false);
+	}
+}
+
+static void init_pair(struct net_card *card, unsigned index, int fd)
+{
+	struct net_pair *pair = &card->pairs[index];
+
+	pair->card = card;
+	pair->index = index;
+	pair->tap_fd = fd;
+	pair->likely = 1;
+	pair->rx_work = (struct loop_work){.run = run_rx, .opaque = pair};
+	pair->tx_work = (struct loop_work){.run = run_tx, .opaque = pair};
+	pair->watch = (struct loop_watch){.fd = fd, .ready = tap_ready, .opaque = pair};
+}
+
+int net_pairs_init(struct net_card *card, const char *tap)
+{
+	int fds[NET_MAX_PAIRS], ret = tap_open(tap, card->pair_count, fds);
+
+	if (ret)
+		return ret;
+	for (unsigned i = 0; i < card->pair_count && !ret; i++) {
+		init_pair(card, i, fds[i]);
+		if (i)
+			ret = tap_attach(fds[i], false);
+	}
+	if (!ret)
+		ret = loop_add(card->loop, &card->pairs[0].watch, 0);
+	if (ret) {
+		tap_close(fds, card->pair_count);
+		vmm_log("net %s: %s", tap, strerror(-ret));
+	}
+	card->pairs[0].active = !ret;
+	card->tap_features = ret ? 0 : tap_offloads(fds[0]);
+	card->mtu = tap_mtu(tap);
+	if (ret)
+		return ret;
+	card->tap_watch =
+		(struct tap_watch){.name = tap, .tap_fd = fds[0], .loop = card->loop, .lost = deleted, .opaque = card};
+	tap_watch_init(&card->tap_watch);
+	return 0;
+}
+
+void net_pairs_fini(struct net_card *card)
+{
+	net_pairs_stop(card);
+	tap_watch_fini(&card->tap_watch);
+	if (!card->tap_gone)
+		loop_remove(card->loop, &card->pairs[0].watch);
+	for (unsigned i = 0; i < card->pair_count; i++)
+		tap_close(&card->pairs[i].tap_fd, 1);
+}

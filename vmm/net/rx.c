@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From the tap to the guest (virtio 1.2, section 5.1.6.4). Nobody tells how long the next frame is before it is read.
+ * So as many buffers are taken as the last frame needed, the frame goes straight into them, and what is left over goes
+ * aside and is copied into further buffers. Where there are none, the frame waits for them and keeps those that it has.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "vmm/net/card.h"
+
+enum { RX_DELIVERED = NET_ASKED + 1, RX_DROPPED };
+
+/* The device may not write to a buffer: all that were taken go back empty, or it would be in the way of every frame. */
+static int give_up(struct net_pair *pair, struct viommu_section *section)
+{
+	int ret = net_window_give_up(&pair->window, net_vq(pair, NET_RX), section);
+
+	pair->late = false;
+	return ret ? ret : RX_DROPPED;
+}
+
+static int drop(struct net_pair *pair)
+{
+	net_window_undo(&pair->window, net_vq(pair, NET_RX), pair->window.count);
+	pair->late = false;
+	return RX_DROPPED;
+}
+
+/* EFAULT: guest memory that is a file's is not there any more, for that has become shorter. */
+static int read_failed(struct net_pair *pair, struct viommu_section *section, int error)
+{
+	if (error == EFAULT)
+		return give_up(pair, section);
+	drop(pair);
+	if (error != EAGAIN && error != EINTR)
+		net_tap_lost(pair->card, error);
+	return NET_TAP;
+}
+
+/* The first buffer, and as many as a frame is likely to need. NET_TAKEN, or what stood in the way of the first. */
+static int take_likely(struct net_pair *pair, struct viommu_section *section)
+{
+	struct net_window *window = &pair->window;
+	struct vq *vq = net_vq(pair, NET_RX);
+	int ret;
+
+	net_window_init(window);
+	do
+		ret = net_window_take(window, vq, section);
+	while (ret == NET_TAKEN && window->count < pair->likely);
+	if (ret < 0 || !window->count)
+		return ret;
+	if (ret != NET_UNREACHABLE)
+		return NET_TAKEN;
+	if (window->count == 1)
+		return NET_UNREACHABLE;
+	net_window_undo(window, vq, 1); /* it may not be needed */
+	return NET_TAKEN;
+}
+
+/* Read a frame into the buffers that were taken. 0, or as a burst's end. */
+static int read_frame(struct net_pair *pair, struct viommu_section *section)
+{
+	struct net_window *window = &pair->window;
+	struct net_frame *frame = &pair->frame;
+	size_t room = window->bytes < NET_FRAME_MAX ? window->bytes : NET_FRAME_MAX;
+	ssize_t n;
+
+	window->iov[0] = (struct iovec){&frame->header, sizeof(frame->header)};
+	window->iov[window->iov_count] = (struct iovec){pair->spill + room, sizeof(pair->spill) - room};
+	n = readv(pair->tap_fd, window->iov, (int)window->iov_count + 1);
+	if (n < 0)
+		return read_failed(pair, section, errno);
+	if (n <= TAP_HEADER_SIZE || n > TAP_HEADER_SIZE + NET_FRAME_MAX)
+		return drop(pair);
+	frame->len = (size_t)n - TAP_HEADER_SIZE;
+	frame->direct = frame->len < room ? frame->len : room;
+	frame->first = 0;
+	frame->start_len = frame->len < sizeof(frame->start) ? frame->len : sizeof(frame->start);
+	net_gather(window->iov + 1, window->iov_count, frame->start, frame->start_len);
+	return 0;
+}
+
+/* The frame that waits goes on in buffers that are taken from now on. */
+static int resume(struct net_pair *pair, struct viommu_section *section)
+{
+	int ret;
+
+	pair->frame.first = pair->frame.direct;
+	ret = net_window_resume(&pair->window, section);
+	if (ret == NET_LATER)
+		return NET_ASKED;
+	return ret == NET_UNREACHABLE ? give_up(pair, section) : 0;
+}
+
+static bool wanted(struct net_card *card, struct net_frame *frame)
+{
+	if (!net_header_from_tap(&frame->header, frame->len, card->rx_features, card->mtu))
+		return false;
+	return !card->filtered || net_filter_passes(&card->filter, card->mac, frame->start, frame->start_len);
+}
+
+/* Copy what is aside into the buffers that were taken meanwhile, as far as they go. */
+static void fill(struct net_pair *pair)
+{
+	struct net_window *window = &pair->window;
+	struct net_frame *frame = &pair->frame;
+	size_t upto = frame->len < window->bytes ? frame->len : window->bytes;
+
+	net_scatter(window->iov + 1, window->iov_count - 1, frame->direct - frame->first, pair->spill + frame->direct,
+		    upto - frame->direct);
+	frame->direct = upto;
+}
+
+/*
+ * Keep a frame, and its buffers, until there are more, or until they can be reached; `end` says which. A ring whose
+ * buffers cannot hold it even when all are there would wait for ever.
+ */
+static int keep(struct net_pair *pair, int end)
+{
+	if (end == NET_EMPTY && pair->window.count == net_vq(pair, NET_RX)->size)
+		return drop(pair);
+	fill(pair);
+	pair->late = true;
+	return end;
+}
+
+/* The ring is asked for kicks before it is found empty, so the driver tells of the next buffer. */
+static int take_or_ask(struct net_pair *pair, struct viommu_section *section)
+{
+	struct vq *vq = net_vq(pair, NET_RX);
+	int ret = net_window_take(&pair->window, vq, section);
+
+	if (ret != NET_NONE_LEFT)
+		return ret;
+	ret = vq_ask_kicks(vq, section, true);
+	return ret ? ret : net_window_take(&pair->window, vq, section);
+}
+
+/* Take what the frame needs beyond what was taken. 0: it is there; or as a burst's end. */
+static int take_rest(struct net_pair *pair, struct viommu_section *section)
+{
+	const bool merge = pair->card->features >> VIRTIO_NET_F_MRG_RXBUF & 1;
+	int ret = NET_TAKEN;
+
+	if (!merge && pair->window.bytes < pair->frame.len)
+		return drop(pair);
+	while (ret == NET_TAKEN && pair->window.bytes < pair->frame.len)
+		ret = take_or_ask(pair, section);
+	switch (ret) {
+	case NET_TAKEN:
+		return 0;
+	case NET_NONE_LEFT:
+		return keep(pair, NET_EMPTY);
+	case NET_LATER:
+		return keep(pair, NET_ASKED);
+	case NET_UNREACHABLE:
+		return give_up(pair, section);
+	case NET_FULL:
+		return drop(pair);
+	default:
+		return ret;
+	}
+}
+
+static int deliver(struct net_pair *pair, struct viommu_section *section)
+{
+	struct net_window *window = &pair->window;
+	int ret = wanted(pair->card, &pair->frame) ? take_rest(pair, section) : drop(pair);
+
+	if (ret)
+		return ret;
+	fill(pair);
+	ret = net_window_deliver(window, net_vq(pair, NET_RX), section, &pair->frame.header, pair->frame.len);
+	pair->likely = window->count;
+	pair->late = false;
+	return ret ? ret : RX_DELIVERED;
+}
+
+/* One frame. As a burst's end, RX_DELIVERED or RX_DROPPED. */
+static int receive(struct net_pair *pair, struct viommu_section *section)
+{
+	int ret;
+
+	if (pair->late) {
+		ret = resume(pair, section);
+		return ret ? ret : deliver(pair, section);
+	}
+	ret = take_likely(pair, section);
+	if (ret == NET_UNREACHABLE)
+		return give_up(pair, section);
+	if (ret == NET_LATER)
+		return NET_ASKED;
+	if (ret == NET_NONE_LEFT)
+		return net_ring_empty(net_vq(pair, NET_RX), section);
+	ret = ret < 0 ? ret : read_frame(pair, section);
+	return ret ? ret : deliver(pair, section);
+}
+
+int net_rx_burst(struct net_pair *pair, struct viommu_section *section)
+{
+	size_t bytes = 0;
+	/* New buffers are news only to who has none. */
+	int ret = vq_ask_kicks(net_vq(pair, NET_RX), section, false);
+
+	for (unsigned i = 0; !ret && i < NET_BURST && bytes < NET_BURST_BYTES; i++) {
+		pair->frame.len = pair->late ? pair->frame.len : 0;
+		ret = receive(pair, section);
+		if (ret != RX_DELIVERED && ret != RX_DROPPED)
+			return ret;
+		bytes += pair->frame.len;
+		ret = 0;
+	}
+	return ret ? ret : NET_MORE;
+}
