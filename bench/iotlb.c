@@ -18,11 +18,11 @@ struct shared_bench {
 
 static uint64_t find(struct viommu_shared_reader *reader, uint64_t iova)
 {
-	struct viommu_shared_run run;
+	struct viommu_shared_extent extent;
 
-	if (viommu_shared_find(reader, (struct viommu_iova){iova}, VIOMMU_READ, &run))
+	if (viommu_shared_find(reader, (struct viommu_iova){iova}, VIOMMU_READ, &extent))
 		return 0;
-	return run.gpa.value + (iova - run.first.value);
+	return extent.gpa.value + (iova - extent.first.value);
 }
 
 static double section_round(void *opaque)

@@ -96,19 +96,20 @@ static bool walk(uint64_t iova, uint64_t *leaf, uint64_t *size)
 
 static void check_find(struct viommu_shared_reader *reader, uint64_t iova, unsigned access)
 {
-	struct viommu_shared_run run;
+	struct viommu_shared_extent extent;
 	uint64_t leaf = 0, size = 0;
-	const int err = viommu_shared_find(reader, (struct viommu_iova){iova}, access, &run);
+	const int err = viommu_shared_find(reader, (struct viommu_iova){iova}, access, &extent);
 	const bool there = walk(iova, &leaf, &size);
 
 	CHECK(!err || err == -ENOENT || err == -EACCES || err == -EPROTO, "error %d", err);
 	CHECK(there || err == -ENOENT || err == -EPROTO, "0x%llx is found", (unsigned long long)iova);
 	if (err)
 		return;
-	CHECK(!(access & ~leaf) && run.access == (leaf & SHARED_ACCESS), "access %u", access);
-	CHECK(run.first.value <= iova && run.last.value >= iova, "not around 0x%llx", (unsigned long long)iova);
-	CHECK(run.last.value - run.first.value == size - 1, "another size");
-	CHECK(run.gpa.value == (leaf & ~0xfffull) && run.gpa.value + (size - 1) >= run.gpa.value, "another address");
+	CHECK(!(access & ~leaf) && extent.access == (leaf & SHARED_ACCESS), "access %u", access);
+	CHECK(extent.first.value <= iova && extent.last.value >= iova, "not around 0x%llx", (unsigned long long)iova);
+	CHECK(extent.last.value - extent.first.value == size - 1, "another size");
+	CHECK(extent.gpa.value == (leaf & ~0xfffull) && extent.gpa.value + (size - 1) >= extent.gpa.value,
+	      "another address");
 }
 
 static void find_some(struct tape *tape, const struct viommu_shared_view *view)

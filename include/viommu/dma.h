@@ -81,7 +81,7 @@ VIOMMU_PUBLIC int viommu_dma_translate(struct viommu_section *section, struct vi
 				       unsigned access, struct viommu_span *out);
 
 /* A stretch of I/O address space with equal rights that lies in one piece of guest memory. */
-struct viommu_run {
+struct viommu_extent {
 	struct viommu_iova first, last;
 	unsigned access; /* VIOMMU_READ, VIOMMU_WRITE */
 	struct viommu_gpa gpa;
@@ -91,13 +91,14 @@ struct viommu_run {
 };
 
 /*
- * viommu_dma_run - find the run around an address, for who hands translations on: as far as it goes, or half a thousand
- * pages (of the guest's tables, or of the domain's) either way. @access: what the run must allow; 0: anything that is
- * mapped @report: whether it counts as an access, with a fault (fault.h) where it is not allowed Errors: as
- * viommu_dma_translate().
+ * viommu_dma_extent - find the extent around an address, for clients that hand translations on: as far as it goes, or
+ * half a thousand pages (of the guest's tables, or of the domain's) either way.
+ * @access: what the extent must allow; 0: anything that is mapped
+ * @report: whether it counts as an access, with a fault (fault.h) where it is not allowed
+ * Errors: as viommu_dma_translate().
  */
-VIOMMU_PUBLIC int viommu_dma_run(struct viommu_section *section, struct viommu_iova iova, unsigned access, bool report,
-				 struct viommu_run *out);
+VIOMMU_PUBLIC int viommu_dma_extent(struct viommu_section *section, struct viommu_iova iova, unsigned access,
+				    bool report, struct viommu_extent *out);
 
 /*
  * viommu_dma_hold - keep spans of this section usable after its end.

@@ -25,7 +25,7 @@ struct viommu_shared_files {
 };
 
 /* A stretch of I/O address space with equal rights that lies in one piece of guest-physical space. */
-struct viommu_shared_run {
+struct viommu_shared_extent {
 	struct viommu_iova first, last;
 	struct viommu_gpa gpa; /* of the first byte; first..last does not wrap there */
 	unsigned access;       /* VIOMMU_READ, VIOMMU_WRITE */
@@ -35,7 +35,7 @@ struct viommu_shared_run {
 struct viommu_shared_reader {
 	const struct viommu_shared_view *view;
 	unsigned slot;
-	struct viommu_shared_run near_run;
+	struct viommu_shared_extent near_extent;
 };
 
 /*
@@ -61,13 +61,12 @@ VIOMMU_PUBLIC int viommu_shared_enter(const struct viommu_shared_view *view, uns
 				      struct viommu_shared_reader *reader);
 
 /*
- * viommu_shared_find - find the run around an address. Takes no lock, and a bounded number of steps. @access: what it
- * is needed for Errors: -ENOENT (no such address in the table), -EACCES (without that right): for both, ask the front
- * end by a message;
- *         -EPROTO (the table is no such table: its writer has failed).
+ * viommu_shared_find - find the extent around an address. Takes no lock, and a bounded number of steps. @access: what
+ * it is needed for Errors: -ENOENT (no such address in the table), -EACCES (without that right): for both, ask the
+ * front end by a message; -EPROTO (the table is no such table: its writer has failed).
  */
 VIOMMU_PUBLIC int viommu_shared_find(struct viommu_shared_reader *reader, struct viommu_iova iova, unsigned access,
-				     struct viommu_shared_run *out);
+				     struct viommu_shared_extent *out);
 
 /* viommu_shared_leave - what was found is void. */
 VIOMMU_PUBLIC void viommu_shared_leave(struct viommu_shared_reader *reader);

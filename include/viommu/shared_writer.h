@@ -80,9 +80,8 @@ VIOMMU_PUBLIC void viommu_shared_files_get(const struct viommu_shared *shared, s
 VIOMMU_PUBLIC int viommu_shared_poll(struct viommu_shared *shared);
 
 /*
- * viommu_shared_miss - the other side asks for an address that it does not find: put the whole run around it into the
- * table. @access: what it is needed for: VIOMMU_READ or VIOMMU_WRITE or both.
- * Any thread, outside of sections.
+ * viommu_shared_miss - the other side asks for an address that it does not find: put the whole extent around it into
+ * the table. @access: what it is needed for: VIOMMU_READ or VIOMMU_WRITE or both. Any thread, outside of sections.
  * Errors: -EFAULT, -EACCES (no such translation; reported as a fault, fault.h), -ENOSPC (there is one, but the table is
  * full: answer with a message), -ECANCELED (may_dma says no), -EAGAIN (too many sections are open, or invalidations
  * come without end: later).

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a domain says of an address: shared by translation (dma.c) and the search for runs (run.c). Inside a section
- * only.
+ * What a domain says of an address: shared by translation (dma.c) and the search for extents (extent.c). Inside a
+ * section only.
  */
 #ifndef LIB_CORE_TARGET_H
 #define LIB_CORE_TARGET_H

@@ -127,10 +127,10 @@ static int make_place(struct viommu_vhost *vhost, struct range bytes, unsigned a
 	return err ? err : table_map(&vhost->given, pages, 0, access);
 }
 
-static void forget_stale(struct viommu_vhost *vhost, const struct viommu_run *run) REQUIRES(vhost->lock)
+static void forget_stale(struct viommu_vhost *vhost, const struct viommu_extent *extent) REQUIRES(vhost->lock)
 {
 	for (unsigned i = 0; i < vhost->stale_count;) {
-		if (vhost->stale[i] >= run->first.value && vhost->stale[i] <= run->last.value)
+		if (vhost->stale[i] >= extent->first.value && vhost->stale[i] <= extent->last.value)
 			vhost->stale[i] = vhost->stale[--vhost->stale_count];
 		else
 			i++;
@@ -153,34 +153,34 @@ static bool note_stale(struct viommu_vhost *vhost, uint64_t iova)
  * What the kernel was given it can be without, for it gives up old entries; what it has is never more than what it was
  * given.
  */
-static int give_locked(struct viommu_vhost *vhost, const struct viommu_run *run) REQUIRES(vhost->lock)
+static int give_locked(struct viommu_vhost *vhost, const struct viommu_extent *extent) REQUIRES(vhost->lock)
 {
 	const struct vhost_iotlb_msg update = {
-		.iova = run->first.value,
-		.size = run->last.value - run->first.value + 1,
-		.uaddr = (uint64_t)(uintptr_t)run->host,
-		.perm = (uint8_t)run->access,
+		.iova = extent->first.value,
+		.size = extent->last.value - extent->first.value + 1,
+		.uaddr = (uint64_t)(uintptr_t)extent->host,
+		.perm = (uint8_t)extent->access,
 		.type = VHOST_IOTLB_UPDATE,
 	};
-	int err = make_place(vhost, (struct range){run->first.value, run->last.value}, run->access);
+	int err = make_place(vhost, (struct range){extent->first.value, extent->last.value}, extent->access);
 
 	if (!err)
 		err = write_message(vhost, &update);
 	if (!err) {
-		forget_stale(vhost, run);
+		forget_stale(vhost, extent);
 		count(&vhost->updates);
 	}
 	return err;
 }
 
 /* 0 (given), -EAGAIN (translate again), -errno. */
-static int give(struct viommu_vhost *vhost, const struct viommu_run *run, uint64_t generation)
+static int give(struct viommu_vhost *vhost, const struct viommu_extent *extent, uint64_t generation)
 {
 	int err = -EAGAIN;
 
 	lock_take(&vhost->lock);
 	if (generation == atomic_load_explicit(&vhost->generation, memory_order_relaxed))
-		err = give_locked(vhost, run);
+		err = give_locked(vhost, extent);
 	lock_drop(&vhost->lock);
 	return err;
 }
@@ -190,23 +190,23 @@ static bool may_dma(const struct viommu_vhost *vhost)
 	return !vhost->config.may_dma || vhost->config.may_dma(vhost->config.opaque);
 }
 
-/* 0, -ECANCELED (no DMA now), or as viommu_dma_run(). */
-static int find_run(struct viommu_vhost *vhost, struct viommu_iova iova, unsigned access, bool report,
-		    struct viommu_run *run)
+/* 0, -ECANCELED (no DMA now), or as viommu_dma_extent(). */
+static int find_extent(struct viommu_vhost *vhost, struct viommu_iova iova, unsigned access, bool report,
+		       struct viommu_extent *extent)
 {
 	struct viommu_section section;
 	int err = viommu_dma_begin(vhost->endpoint, &section);
 
 	if (err)
 		return err == -EAGAIN ? -EBUSY : err;
-	err = may_dma(vhost) ? viommu_dma_run(&section, iova, access, report, run) : -ECANCELED;
+	err = may_dma(vhost) ? viommu_dma_extent(&section, iova, access, report, extent) : -ECANCELED;
 	viommu_dma_end(&section);
 	return err;
 }
 
 /* Translate and give, until nothing has come between. */
 static int provide(struct viommu_vhost *vhost, struct viommu_iova iova, unsigned access, bool report,
-		   struct viommu_run *run)
+		   struct viommu_extent *extent)
 {
 	int err;
 
@@ -216,9 +216,9 @@ static int provide(struct viommu_vhost *vhost, struct viommu_iova iova, unsigned
 		 */
 		uint64_t generation = atomic_load_explicit(&vhost->generation, memory_order_acquire);
 
-		err = find_run(vhost, iova, access, report, run);
+		err = find_extent(vhost, iova, access, report, extent);
 		if (!err)
-			err = give(vhost, run, generation);
+			err = give(vhost, extent, generation);
 	} while (err == -EAGAIN);
 	return err;
 }
@@ -226,11 +226,11 @@ static int provide(struct viommu_vhost *vhost, struct viommu_iova iova, unsigned
 static void map(void *opaque, struct viommu_iova first, struct viommu_iova last)
 {
 	struct viommu_vhost *vhost = opaque;
-	struct viommu_run run;
+	struct viommu_extent extent;
 
 	/* An attach tells of everything: there the kernel asks for what it needs. */
 	if (vhost->config.push_maps && !(first.value == 0 && last.value == UINT64_MAX))
-		provide(vhost, first, 0, false, &run);
+		provide(vhost, first, 0, false, &extent);
 }
 
 static const struct viommu_client_ops client_ops = {.invalidate = invalidate, .map = map};
@@ -316,18 +316,18 @@ static bool is_fault(struct viommu_vhost *vhost, struct viommu_iova iova, unsign
 
 static int answer(struct viommu_vhost *vhost, const struct vhost_iotlb_msg *miss, bool *refused)
 {
-	struct viommu_run run;
+	struct viommu_extent extent;
 	unsigned access = miss->perm & (VIOMMU_READ | VIOMMU_WRITE);
 	int err;
 
 	if (miss->type != VHOST_IOTLB_MISS)
 		return 0;
 	count(&vhost->misses);
-	err = provide(vhost, (struct viommu_iova){miss->iova}, access, false, &run);
+	err = provide(vhost, (struct viommu_iova){miss->iova}, access, false, &extent);
 	if (err == -EFAULT || err == -EACCES) {
 		if (!is_fault(vhost, (struct viommu_iova){miss->iova}, access))
 			return 0;
-		err = provide(vhost, (struct viommu_iova){miss->iova}, access, true, &run);
+		err = provide(vhost, (struct viommu_iova){miss->iova}, access, true, &extent);
 	}
 	if (err == -EFAULT || err == -EACCES) {
 		count(&vhost->refused);
@@ -370,7 +370,7 @@ static bool given(struct viommu_vhost *vhost, uint64_t iova, unsigned access, ui
 int viommu_vhost_push(struct viommu_vhost *vhost, struct viommu_iova iova, uint64_t len, unsigned access, bool report)
 {
 	uint64_t at = iova.value, end;
-	struct viommu_run run;
+	struct viommu_extent extent;
 
 	if (!len || __builtin_add_overflow(at, len - 1, &end))
 		return -EINVAL;
@@ -378,11 +378,11 @@ int viommu_vhost_push(struct viommu_vhost *vhost, struct viommu_iova iova, uint6
 		uint64_t last;
 
 		if (!given(vhost, at, access, &last)) {
-			int err = provide(vhost, (struct viommu_iova){at}, access, report, &run);
+			int err = provide(vhost, (struct viommu_iova){at}, access, report, &extent);
 
 			if (err)
 				return err;
-			last = run.last.value;
+			last = extent.last.value;
 		}
 		if (last >= end)
 			return 0;

@@ -77,15 +77,15 @@ static void unmap(struct fixture *f, unsigned i)
 static bool has(const struct fixture *f, unsigned i)
 {
 	struct viommu_shared_reader reader;
-	struct viommu_shared_run run;
+	struct viommu_shared_extent extent;
 
 	assert_int_equal(viommu_shared_enter(f->view, 0, &reader), 0);
-	int err = viommu_shared_find(&reader, (struct viommu_iova){addresses[i]}, VIOMMU_WRITE, &run);
+	int err = viommu_shared_find(&reader, (struct viommu_iova){addresses[i]}, VIOMMU_WRITE, &extent);
 
 	viommu_shared_leave(&reader);
 	assert_true(!err || err == -ENOENT);
 	if (!err)
-		assert_int_equal(run.gpa.value + (addresses[i] - run.first.value), VTD_DATA + i * VTD_PAGE_SIZE);
+		assert_int_equal(extent.gpa.value + (addresses[i] - extent.first.value), VTD_DATA + i * VTD_PAGE_SIZE);
 	return !err;
 }
 

@@ -88,16 +88,16 @@ void world_unmap(struct world *w, uint64_t page, uint64_t count)
 int64_t world_look(const struct world *w, uint64_t iova, unsigned access)
 {
 	struct viommu_shared_reader reader;
-	struct viommu_shared_run run;
+	struct viommu_shared_extent extent;
 
 	viommu_shared_enter(w->view, 1, &reader);
-	int err = viommu_shared_find(&reader, (struct viommu_iova){iova}, access, &run);
+	int err = viommu_shared_find(&reader, (struct viommu_iova){iova}, access, &extent);
 
 	viommu_shared_leave(&reader);
 	if (err)
 		return err;
-	assert_true(run.first.value <= iova && iova <= run.last.value);
-	return (int64_t)((run.gpa.value + (iova - run.first.value)) / PAGE);
+	assert_true(extent.first.value <= iova && iova <= extent.last.value);
+	return (int64_t)((extent.gpa.value + (iova - extent.first.value)) / PAGE);
 }
 
 int64_t world_look_page(const struct world *w, uint64_t page)

@@ -136,19 +136,19 @@ static void reference_set(struct reference *r, unsigned area, uint64_t first, ui
 static void compare(const struct viommu_shared_view *view, const struct reference *r)
 {
 	struct viommu_shared_reader reader;
-	struct viommu_shared_run run;
+	struct viommu_shared_extent extent;
 
 	viommu_shared_enter(view, 0, &reader);
 	for (unsigned area = 0; area < AREAS; area++)
 		for (uint64_t i = 0; i < AREA; i++) {
 			uint64_t iova = (area_start[area] + i) * PAGE, leaf = r->leaf[area][i];
-			int err = viommu_shared_find(&reader, (struct viommu_iova){iova}, 0, &run);
+			int err = viommu_shared_find(&reader, (struct viommu_iova){iova}, 0, &extent);
 
 			assert_int_equal(err, leaf ? 0 : -ENOENT);
 			if (!leaf)
 				continue;
-			assert_int_equal(run.gpa.value + (iova - run.first.value), leaf & ~0xfffull);
-			assert_int_equal(run.access, leaf & RW);
+			assert_int_equal(extent.gpa.value + (iova - extent.first.value), leaf & ~0xfffull);
+			assert_int_equal(extent.access, leaf & RW);
 		}
 	viommu_shared_leave(&reader);
 }
@@ -229,7 +229,7 @@ static void test_the_whole_space(void **state)
 static void test_an_invalidation_waits_for_who_is_inside(void **state)
 {
 	struct viommu_shared_reader old, young;
-	struct viommu_shared_run run;
+	struct viommu_shared_extent extent;
 	struct world w;
 
 	(void)state;
@@ -237,14 +237,14 @@ static void test_an_invalidation_waits_for_who_is_inside(void **state)
 	assert_int_equal(world_map(&w, 5, 1, 9, RW), 0);
 	assert_int_equal(world_map(&w, 6, 1, 10, RW), 0);
 	viommu_shared_enter(w.view, 0, &old);
-	assert_int_equal(viommu_shared_find(&old, (struct viommu_iova){5 * PAGE}, RW, &run), 0);
+	assert_int_equal(viommu_shared_find(&old, (struct viommu_iova){5 * PAGE}, RW, &extent), 0);
 	assert_int_equal(world_begin_unmap(&w, 5, 1), 0);
 	assert_int_equal(w.pending, 1);
 	assert_int_equal(viommu_inval_poll(w.inval), -EAGAIN);
 	assert_int_equal(viommu_shared_poll(w.shared), -EAGAIN);
 	/* Whoever comes in now does not see it, and is not waited for. */
 	viommu_shared_enter(w.view, 3, &young);
-	assert_int_equal(viommu_shared_find(&young, (struct viommu_iova){5 * PAGE}, RW, &run), -ENOENT);
+	assert_int_equal(viommu_shared_find(&young, (struct viommu_iova){5 * PAGE}, RW, &extent), -ENOENT);
 	assert_int_equal(viommu_shared_poll(w.shared), -EAGAIN);
 	viommu_shared_leave(&old);
 	viommu_shared_enter(w.view, 0, &old); /* come back, which is as good */
@@ -436,14 +436,14 @@ static void child(const struct viommu_shared_files *files, int in, int out)
 {
 	struct viommu_shared_view *view;
 	struct viommu_shared_reader reader;
-	struct viommu_shared_run run;
+	struct viommu_shared_extent extent;
 	char byte;
 
 	alarm(ALARM_S);
 	if (viommu_shared_view_open(files, &view))
 		_exit(1);
 	viommu_shared_enter(view, 2, &reader);
-	if (viommu_shared_find(&reader, (struct viommu_iova){5 * PAGE}, RW, &run) || run.gpa.value != 9 * PAGE)
+	if (viommu_shared_find(&reader, (struct viommu_iova){5 * PAGE}, RW, &extent) || extent.gpa.value != 9 * PAGE)
 		_exit(2);
 	if (write(out, "i", 1) != 1 || read(in, &byte, 1) != 1)
 		_exit(3);
@@ -451,7 +451,7 @@ static void child(const struct viommu_shared_files *files, int in, int out)
 	if (write(out, "o", 1) != 1)
 		_exit(4);
 	viommu_shared_enter(view, 2, &reader);
-	if (viommu_shared_find(&reader, (struct viommu_iova){5 * PAGE}, RW, &run) != -ENOENT)
+	if (viommu_shared_find(&reader, (struct viommu_iova){5 * PAGE}, RW, &extent) != -ENOENT)
 		_exit(5);
 	_exit(0); /* inside */
 }

@@ -190,7 +190,7 @@ static void test_nodes_are_checked(void **state)
 {
 	struct viommu_shared_reader reader;
 	struct viommu_shared_view *view;
-	struct viommu_shared_run run;
+	struct viommu_shared_extent extent;
 	struct forgery f;
 
 	(void)state;
@@ -227,7 +227,7 @@ static void test_nodes_are_checked(void **state)
 			node[j] = cases[i].word;
 		f.table->root = cases[i].root;
 		viommu_shared_enter(view, 0, &reader);
-		assert_int_equal(viommu_shared_find(&reader, (struct viommu_iova){0}, RW, &run), cases[i].result);
+		assert_int_equal(viommu_shared_find(&reader, (struct viommu_iova){0}, RW, &extent), cases[i].result);
 		viommu_shared_leave(&reader);
 	}
 	viommu_shared_view_close(view);
@@ -238,7 +238,7 @@ static void test_random_tables_hurt_nobody(void **state)
 {
 	struct viommu_shared_reader reader;
 	struct viommu_shared_view *view;
-	struct viommu_shared_run run;
+	struct viommu_shared_extent extent;
 	uint64_t random = 987654321;
 	struct forgery f;
 
@@ -258,10 +258,10 @@ static void test_random_tables_hurt_nobody(void **state)
 		for (unsigned j = 0; j < 64; j++) {
 			struct viommu_iova iova = {world_draw(&random, UINT64_MAX) >> world_draw(&random, 52)};
 
-			if (viommu_shared_find(&reader, iova, RW, &run))
+			if (viommu_shared_find(&reader, iova, RW, &extent))
 				continue;
-			assert_true(run.first.value <= iova.value && iova.value <= run.last.value);
-			assert_true(run.gpa.value <= UINT64_MAX - (run.last.value - run.first.value));
+			assert_true(extent.first.value <= iova.value && iova.value <= extent.last.value);
+			assert_true(extent.gpa.value <= UINT64_MAX - (extent.last.value - extent.first.value));
 		}
 		viommu_shared_leave(&reader);
 	}

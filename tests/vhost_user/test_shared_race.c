@@ -108,9 +108,9 @@ static void *taker_main(void *opaque)
 	return NULL;
 }
 
-static void look(struct race *race, const struct viommu_shared_run *run, uint64_t iova)
+static void look(struct race *race, const struct viommu_shared_extent *extent, uint64_t iova)
 {
-	const volatile uint8_t *at = race->memory + run->gpa.value + (iova - run->first.value);
+	const volatile uint8_t *at = race->memory + extent->gpa.value + (iova - extent->first.value);
 
 	for (unsigned i = 0; i < BYTES; i++)
 		if (at[i] != USABLE)
@@ -122,7 +122,7 @@ static void look(struct race *race, const struct viommu_shared_run *run, uint64_
 static void use(struct race *race, unsigned slot, unsigned turn)
 {
 	struct viommu_shared_reader reader;
-	struct viommu_shared_run run;
+	struct viommu_shared_extent extent;
 
 	if (turn % 5 == 0)
 		viommu_shared_miss(race->shared, page_iova(turn % PAGES), VIOMMU_READ);
@@ -130,11 +130,11 @@ static void use(struct race *race, unsigned slot, unsigned turn)
 	for (unsigned i = 0; i < 2; i++) {
 		struct viommu_iova iova = page_iova((turn + i) % PAGES);
 
-		if (viommu_shared_find(&reader, iova, VIOMMU_READ, &run))
+		if (viommu_shared_find(&reader, iova, VIOMMU_READ, &extent))
 			continue;
 		if (turn % YIELD_EACH == 0)
 			sched_yield(); /* somebody else has the processor just now */
-		look(race, &run, iova.value);
+		look(race, &extent, iova.value);
 	}
 	viommu_shared_leave(&reader);
 }

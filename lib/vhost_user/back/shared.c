@@ -62,13 +62,13 @@ int vbe_shared_set(struct viommu_backend *backend, struct channel_message *messa
 bool vbe_shared_find(struct viommu_backend *backend, uint64_t iova, unsigned access, struct walk_result *result)
 {
 	const struct viommu_shared_view *view = view_of(backend);
-	struct viommu_shared_run run;
+	struct viommu_shared_extent extent;
 
-	if (!view || shared_view_find(view, iova, access, &run))
+	if (!view || shared_view_find(view, iova, access, &extent))
 		return false;
-	result->iova = (struct range){run.first.value, run.last.value};
-	result->gpa = run.gpa.value;
-	result->access = run.access;
+	result->iova = (struct range){extent.first.value, extent.last.value};
+	result->gpa = extent.gpa.value;
+	result->access = extent.access;
 	result->once = true;
 	return true;
 }

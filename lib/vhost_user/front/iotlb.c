@@ -7,10 +7,10 @@
  * before its translation began. The translation itself runs without the lock, which an invalidation takes with the
  * context's held.
  *
- * A miss is answered with the whole run around the address. There are back ends (DPDK's) that take an entry for known
- * when they have one with the same first address, though it be shorter, or allow less, and ask again and again. So
- * first addresses are remembered, as well as 256 places allow; the second time the answer begins with the page that was
- * asked for, and if that has been a first address, too, it is invalidated before.
+ * A miss is answered with the whole extent around the address. There are back ends (DPDK's) that take an entry for
+ * known when they have one with the same first address, though it be shorter, or allow less, and ask again and again.
+ * So first addresses are remembered, as well as 256 places allow; the second time the answer begins with the page that
+ * was asked for, and if that has been a first address, too, it is invalidated before.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -178,11 +178,11 @@ static bool is_over(struct viommu_vhu *vhu, uint64_t iova, unsigned access)
  * told.
  */
 static int find_in_section(struct viommu_vhu *vhu, struct viommu_section *section, uint64_t iova, unsigned access,
-			   bool miss, struct viommu_run *run)
+			   bool miss, struct viommu_extent *extent)
 {
 	if (!may_dma(vhu))
 		return -ECANCELED;
-	int err = viommu_dma_run(section, (struct viommu_iova){iova}, access, false, run);
+	int err = viommu_dma_extent(section, (struct viommu_iova){iova}, access, false, extent);
 
 	if (!err || err == -EAGAIN)
 		return err;
@@ -191,16 +191,16 @@ static int find_in_section(struct viommu_vhu *vhu, struct viommu_section *sectio
 	return report(vhu, section, iova, access, err);
 }
 
-static int find_run(struct viommu_vhu *vhu, uint64_t iova, unsigned access, bool miss, struct viommu_run *run)
+static int find_extent(struct viommu_vhu *vhu, uint64_t iova, unsigned access, bool miss, struct viommu_extent *extent)
 {
 	struct viommu_section section;
 	int err = viommu_dma_begin(vhu->config.endpoint, &section);
 
 	if (err)
 		return err;
-	err = find_in_section(vhu, &section, iova, access, miss, run);
+	err = find_in_section(vhu, &section, iova, access, miss, extent);
 	viommu_dma_end(&section);
-	if (!err && run->fd < 0) {
+	if (!err && extent->fd < 0) {
 		vhu_log(vhu, "0x%" PRIx64 " is memory without a descriptor", iova);
 		err = -EFAULT;
 	}
@@ -213,12 +213,12 @@ static unsigned needed(const struct viommu_vhu *vhu, unsigned access)
 	return access == VHU_ACCESS_RW && vhu->config.write_implies_read ? VIOMMU_WRITE : access;
 }
 
-static int look_up(struct viommu_vhu *vhu, uint64_t iova, unsigned access, bool miss, struct viommu_run *run)
+static int look_up(struct viommu_vhu *vhu, uint64_t iova, unsigned access, bool miss, struct viommu_extent *extent)
 {
-	int err = find_run(vhu, iova, needed(vhu, access), miss, run);
+	int err = find_extent(vhu, iova, needed(vhu, access), miss, extent);
 
 	if (!err && needed(vhu, access) != access)
-		run->access |= VIOMMU_READ;
+		extent->access |= VIOMMU_READ;
 	return err;
 }
 
@@ -231,53 +231,53 @@ static uint64_t generation(struct viommu_vhu *vhu)
 	return now;
 }
 
-static void send_update_locked(struct viommu_vhu *vhu, const struct viommu_run *run) REQUIRES(vhu->lock)
+static void send_update_locked(struct viommu_vhu *vhu, const struct viommu_extent *extent) REQUIRES(vhu->lock)
 {
 	vhu->stats.updates++;
 	vhu->updated = true;
 	send_iotlb_locked(vhu,
-			  &(struct vhu_iotlb){.iova = run->first.value,
-					      .size = run->last.value - run->first.value + 1,
-					      .user_address = run->gpa.value,
-					      .access = (uint8_t)run->access,
+			  &(struct vhu_iotlb){.iova = extent->first.value,
+					      .size = extent->last.value - extent->first.value + 1,
+					      .user_address = extent->gpa.value,
+					      .access = (uint8_t)extent->access,
 					      .type = VHU_IOTLB_UPDATE},
 			  &(struct vhu_pending){.request = VHU_IOTLB_MSG, .purpose = VHU_FOR_UPDATE});
 }
 
-/* Leave out what lies outside of `range`, which overlaps the run. */
-static void clip(struct viommu_run *run, struct range range)
+/* Leave out what lies outside of `range`, which overlaps the extent. */
+static void clip(struct viommu_extent *extent, struct range range)
 {
-	if (run->first.value < range.first) {
-		run->gpa.value += range.first - run->first.value;
-		run->first.value = range.first;
+	if (extent->first.value < range.first) {
+		extent->gpa.value += range.first - extent->first.value;
+		extent->first.value = range.first;
 	}
-	if (run->last.value > range.last)
-		run->last.value = range.last;
+	if (extent->last.value > range.last)
+		extent->last.value = range.last;
 }
 
-static void answer_locked(struct viommu_vhu *vhu, struct viommu_run *run, uint64_t iova) REQUIRES(vhu->lock)
+static void answer_locked(struct viommu_vhu *vhu, struct viommu_extent *extent, uint64_t iova) REQUIRES(vhu->lock)
 {
-	const uint64_t start = run->first.value >> PAGE_SHIFT, page = iova >> PAGE_SHIFT;
+	const uint64_t start = extent->first.value >> PAGE_SHIFT, page = iova >> PAGE_SHIFT;
 
 	if (note_start_locked(vhu, start)) {
 		bool known = page == start || note_start_locked(vhu, page);
 
-		clip(run, (struct range){page << PAGE_SHIFT, UINT64_MAX});
+		clip(extent, (struct range){page << PAGE_SHIFT, UINT64_MAX});
 		if (known)
 			send_invalidate_locked(vhu, (struct range){page << PAGE_SHIFT, iova | PAGE_LAST}, 0, 0);
 		note_start_locked(vhu, page); /* which invalidating has forgotten */
 	}
-	send_update_locked(vhu, run);
+	send_update_locked(vhu, extent);
 }
 
 /* False: an invalidation has come meanwhile. */
-static bool send_answer(struct viommu_vhu *vhu, struct viommu_run *run, uint64_t iova, uint64_t before)
+static bool send_answer(struct viommu_vhu *vhu, struct viommu_extent *extent, uint64_t iova, uint64_t before)
 {
 	lock_take(&vhu->lock);
 	bool valid = vhu->generation == before;
 
 	if (valid)
-		answer_locked(vhu, run, iova);
+		answer_locked(vhu, extent, iova);
 	lock_drop(&vhu->lock);
 	return valid;
 }
@@ -294,13 +294,14 @@ static int put(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
 }
 
 /* By the shared table or, where that does not take it, by a message. */
-static int answer_found(struct viommu_vhu *vhu, const struct vhu_iotlb *miss, struct viommu_run *run, uint64_t before)
+static int answer_found(struct viommu_vhu *vhu, const struct vhu_iotlb *miss, struct viommu_extent *extent,
+			uint64_t before)
 {
 	int err = put(vhu, miss);
 
 	if (err != -ENOSPC)
 		return err;
-	return send_answer(vhu, run, miss->iova, before) ? 0 : -EAGAIN;
+	return send_answer(vhu, extent, miss->iova, before) ? 0 : -EAGAIN;
 }
 
 /*
@@ -309,14 +310,14 @@ static int answer_found(struct viommu_vhu *vhu, const struct vhu_iotlb *miss, st
  */
 static int try_to_answer(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
 {
-	struct viommu_run run;
+	struct viommu_extent extent;
 
 	for (unsigned i = 0; i < VHU_TRIES; i++) {
 		uint64_t before = generation(vhu);
-		int err = look_up(vhu, miss->iova, miss->access, true, &run);
+		int err = look_up(vhu, miss->iova, miss->access, true, &extent);
 
 		if (!err)
-			err = answer_found(vhu, miss, &run, before);
+			err = answer_found(vhu, miss, &extent, before);
 		if (err != -EAGAIN)
 			return err;
 	}
@@ -339,36 +340,36 @@ int vhu_iotlb_miss(struct viommu_vhu *vhu, const struct vhu_iotlb *miss)
 }
 
 /* What is mapped there, and is no access: 0; -EAGAIN; -ECANCELED: no DMA now; -EFAULT: nothing that can be told. */
-static int peek(struct viommu_vhu *vhu, uint64_t iova, struct viommu_run *run)
+static int peek(struct viommu_vhu *vhu, uint64_t iova, struct viommu_extent *extent)
 {
 	struct viommu_section section;
 	int err = viommu_dma_begin(vhu->config.endpoint, &section);
 
 	if (err)
 		return -EFAULT;
-	err = may_dma(vhu) ? viommu_dma_run(&section, (struct viommu_iova){iova}, 0, false, run) : -ECANCELED;
+	err = may_dma(vhu) ? viommu_dma_extent(&section, (struct viommu_iova){iova}, 0, false, extent) : -ECANCELED;
 	viommu_dma_end(&section);
 	if (err == -EAGAIN || err == -ECANCELED)
 		return err;
-	return err || run->fd < 0 || !run->access ? -EFAULT : 0;
+	return err || extent->fd < 0 || !extent->access ? -EFAULT : 0;
 }
 
 int vhu_tell(struct viommu_vhu *vhu, uint64_t iova, struct range *told)
 {
-	struct viommu_run run;
+	struct viommu_extent extent;
 
 	for (unsigned i = 0; i < VHU_TRIES; i++) {
 		uint64_t before = generation(vhu);
-		int err = peek(vhu, iova, &run);
+		int err = peek(vhu, iova, &extent);
 
 		if (err == -EAGAIN)
 			continue;
 		if (err)
 			return err == -ECANCELED ? err : 0;
-		if (vhu->config.write_implies_read && run.access & VIOMMU_WRITE)
-			run.access |= VIOMMU_READ;
-		*told = (struct range){run.first.value, run.last.value};
-		if (send_answer(vhu, &run, iova, before))
+		if (vhu->config.write_implies_read && extent.access & VIOMMU_WRITE)
+			extent.access |= VIOMMU_READ;
+		*told = (struct range){extent.first.value, extent.last.value};
+		if (send_answer(vhu, &extent, iova, before))
 			return 0;
 	}
 	*told = (struct range){1, 0};
@@ -378,26 +379,26 @@ int vhu_tell(struct viommu_vhu *vhu, uint64_t iova, struct range *told)
 /* Of what is mapped from rest->first on. False: there is nothing more, or no room. */
 static bool push(struct viommu_vhu *vhu, struct range *rest)
 {
-	struct viommu_run run;
+	struct viommu_extent extent;
 
 	lock_take(&vhu->lock);
 	bool room = vhu->runs && !vhu->table && vhu->updates < VHU_UPDATES;
 	uint64_t before = vhu->generation;
 
 	lock_drop(&vhu->lock);
-	if (!room || peek(vhu, rest->first, &run))
+	if (!room || peek(vhu, rest->first, &extent))
 		return false;
-	clip(&run, *rest);
+	clip(&extent, *rest);
 	lock_take(&vhu->lock);
 	bool valid = vhu->generation == before;
 
 	if (valid) {
-		note_start_locked(vhu, run.first.value >> PAGE_SHIFT);
-		send_update_locked(vhu, &run);
+		note_start_locked(vhu, extent.first.value >> PAGE_SHIFT);
+		send_update_locked(vhu, &extent);
 	}
 	lock_drop(&vhu->lock);
-	rest->first = run.last.value + 1;
-	return valid && run.last.value != rest->last;
+	rest->first = extent.last.value + 1;
+	return valid && extent.last.value != rest->last;
 }
 
 /* After an attach, which tells of everything, the back end asks for what it needs, but perhaps not for its rings. */
@@ -443,7 +444,7 @@ void viommu_vhu_flush(struct viommu_vhu *vhu)
 /* Whether the access is blocked is for us to say: the translation itself reports it, as for any other device. */
 void vhu_iotlb_blocked(struct viommu_vhu *vhu, const struct vhu_iotlb *blocked)
 {
-	struct viommu_run run;
+	struct viommu_extent extent;
 
-	look_up(vhu, blocked->iova, blocked->access, false, &run);
+	look_up(vhu, blocked->iova, blocked->access, false, &extent);
 }

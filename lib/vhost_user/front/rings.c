@@ -116,14 +116,15 @@ static bool read_region(const struct viommu_vhu *vhu, uint64_t at, uint8_t *byte
 static bool read_guest(const struct viommu_vhu *vhu, struct viommu_iova at, uint8_t *bytes, size_t size)
 {
 	struct viommu_section section;
-	struct viommu_run run;
+	struct viommu_extent extent;
 
 	if (viommu_dma_begin(vhu->config.endpoint, &section))
 		return false;
-	bool found = !viommu_dma_run(&section, at, VIOMMU_READ, false, &run) && run.last.value - at.value >= size - 1;
+	bool found = !viommu_dma_extent(&section, at, VIOMMU_READ, false, &extent) &&
+		     extent.last.value - at.value >= size - 1;
 
 	if (found)
-		memcpy(bytes, (const uint8_t *)run.host + (at.value - run.first.value), size);
+		memcpy(bytes, (const uint8_t *)extent.host + (at.value - extent.first.value), size);
 	viommu_dma_end(&section);
 	return found;
 }

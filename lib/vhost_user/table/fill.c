@@ -16,10 +16,10 @@ struct filling {
 	unsigned leaves, holes; /* so many more; holes: that took a walk */
 };
 
-int shared_put_locked(struct viommu_shared *shared, const struct viommu_run *run)
+int shared_put_locked(struct viommu_shared *shared, const struct viommu_extent *extent)
 {
-	struct range pages = {run->first.value >> SHARED_PAGE_SHIFT, run->last.value >> SHARED_PAGE_SHIFT};
-	int err = tree_put(&shared->tree, pages, run->gpa.value, run->access);
+	struct range pages = {extent->first.value >> SHARED_PAGE_SHIFT, extent->last.value >> SHARED_PAGE_SHIFT};
+	int err = tree_put(&shared->tree, pages, extent->gpa.value, extent->access);
 
 	if (err)
 		shared->stats.full++;
@@ -47,10 +47,10 @@ static void put_memory(struct filling *f, uint64_t iova, uint64_t last, uint64_t
 			continue;
 		uint64_t from = region.first > gpa ? region.first : gpa, to = least(region.last, end);
 
-		shared_put_locked(f->shared, &(struct viommu_run){.first = {iova + (from - gpa)},
-								  .last = {iova + (to - gpa)},
-								  .gpa = {from},
-								  .access = access});
+		shared_put_locked(f->shared, &(struct viommu_extent){.first = {iova + (from - gpa)},
+								     .last = {iova + (to - gpa)},
+								     .gpa = {from},
+								     .access = access});
 	}
 }
 

@@ -91,7 +91,7 @@ int viommu_shared_enter(const struct viommu_shared_view *view, unsigned slot, st
 	shared_view_enter(view, slot);
 	reader->view = view;
 	reader->slot = slot;
-	reader->near_run = (struct viommu_shared_run){{1}, {0}, {0}, 0};
+	reader->near_extent = (struct viommu_shared_extent){{1}, {0}, {0}, 0};
 	return 0;
 }
 
@@ -140,7 +140,7 @@ static inline int find_leaf(const struct viommu_shared_view *view, uint64_t page
 }
 
 int shared_view_find(const struct viommu_shared_view *view, uint64_t iova, unsigned access,
-		     struct viommu_shared_run *out)
+		     struct viommu_shared_extent *out)
 {
 	uint64_t leaf;
 	unsigned level;
@@ -155,14 +155,14 @@ int shared_view_find(const struct viommu_shared_view *view, uint64_t iova, unsig
 		return -EPROTO;
 	if (access & ~(unsigned)(leaf & SHARED_ACCESS))
 		return -EACCES;
-	*out = (struct viommu_shared_run){{first}, {first + (size - 1)}, {gpa}, leaf & SHARED_ACCESS};
+	*out = (struct viommu_shared_extent){{first}, {first + (size - 1)}, {gpa}, leaf & SHARED_ACCESS};
 	return 0;
 }
 
 int viommu_shared_find(struct viommu_shared_reader *reader, struct viommu_iova iova, unsigned access,
-		       struct viommu_shared_run *out)
+		       struct viommu_shared_extent *out)
 {
-	const struct viommu_shared_run *near = &reader->near_run;
+	const struct viommu_shared_extent *near = &reader->near_extent;
 
 	/* What was found since we came in stays valid until we leave: invalidations wait for it. */
 	if (__builtin_expect(iova.value >= near->first.value && iova.value <= near->last.value &&
@@ -174,6 +174,6 @@ int viommu_shared_find(struct viommu_shared_reader *reader, struct viommu_iova i
 	int err = shared_view_find(reader->view, iova.value, access, out);
 
 	if (!err)
-		reader->near_run = *out;
+		reader->near_extent = *out;
 	return err;
 }

@@ -40,6 +40,6 @@ static inline void shared_view_leave(const struct viommu_shared_view *view, unsi
 
 /* As viommu_shared_find(), for who is inside, without what a reader remembers. */
 int shared_view_find(const struct viommu_shared_view *view, uint64_t iova, unsigned access,
-		     struct viommu_shared_run *out);
+		     struct viommu_shared_extent *out);
 
 #endif

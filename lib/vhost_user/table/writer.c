@@ -126,23 +126,23 @@ static uint64_t changes(struct viommu_shared *shared)
 }
 
 static int translate(struct viommu_shared *shared, struct viommu_iova iova, unsigned access, bool report,
-		     struct viommu_run *run)
+		     struct viommu_extent *extent)
 {
 	struct viommu_section section;
 	int err = viommu_dma_begin(shared->endpoint, &section);
 
 	if (err)
 		return err;
-	err = shared_may_dma(shared) ? viommu_dma_run(&section, iova, access, report, run) : -ECANCELED;
+	err = shared_may_dma(shared) ? viommu_dma_extent(&section, iova, access, report, extent) : -ECANCELED;
 	viommu_dma_end(&section);
 	return err;
 }
 
-/* An invalidation that came after `before` was read may have been about this run. */
-static int keep(struct viommu_shared *shared, const struct viommu_run *run, uint64_t before)
+/* An invalidation that came after `before` was read may have been about this extent. */
+static int keep(struct viommu_shared *shared, const struct viommu_extent *extent, uint64_t before)
 {
 	lock_take(&shared->lock);
-	int err = shared->changes == before ? shared_put_locked(shared, run) : -EAGAIN;
+	int err = shared->changes == before ? shared_put_locked(shared, extent) : -EAGAIN;
 
 	lock_drop(&shared->lock);
 	return err;
@@ -150,7 +150,7 @@ static int keep(struct viommu_shared *shared, const struct viommu_run *run, uint
 
 int shared_miss(struct viommu_shared *shared, struct viommu_iova iova, unsigned access, bool report)
 {
-	struct viommu_run run;
+	struct viommu_extent extent;
 	int err = -EAGAIN;
 
 	lock_take(&shared->lock);
@@ -159,10 +159,10 @@ int shared_miss(struct viommu_shared *shared, struct viommu_iova iova, unsigned 
 	for (unsigned i = 0; i < MISS_TRIES && err == -EAGAIN; i++) {
 		uint64_t before = changes(shared);
 
-		err = translate(shared, iova, access, report, &run);
+		err = translate(shared, iova, access, report, &extent);
 		if (err)
 			return err;
-		err = keep(shared, &run, before);
+		err = keep(shared, &extent, before);
 	}
 	return err;
 }

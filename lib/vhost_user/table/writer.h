@@ -50,6 +50,6 @@ uint64_t shared_acked(struct viommu_shared *shared);
 void shared_fill(struct viommu_shared *shared, struct range iova);
 
 /* fill.c: put one stretch; -ENOSPC. */
-int shared_put_locked(struct viommu_shared *shared, const struct viommu_run *run) REQUIRES(shared->lock);
+int shared_put_locked(struct viommu_shared *shared, const struct viommu_extent *extent) REQUIRES(shared->lock);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What clients need to hand translations on: the run around an address, against a page-by-page reference; and who is
+ * What clients need to hand translations on: the extent around an address, against a page-by-page reference; and who is
  * told of maps.
  */
 #include <errno.h>
@@ -52,7 +52,7 @@ static int setup(void **state)
 			 0);
 	assert_int_equal(viommu_inval_create(f->v, &f->inval), 0);
 	assert_int_equal(viommu_domain_create(f->v, 1, &f->domain), 0);
-	assert_int_equal(viommu_endpoint_add(f->v, 8, "run", &f->endpoint), 0);
+	assert_int_equal(viommu_endpoint_add(f->v, 8, "extent", &f->endpoint), 0);
 	for (unsigned i = 0; i < SPACE; i++)
 		f->target[i] = -1;
 	*state = f;
@@ -82,18 +82,18 @@ static int map(struct fixture *f, unsigned page, unsigned count, unsigned target
 			  (struct viommu_gpa){(uint64_t)target * PAGE}, access);
 }
 
-static int run_at(struct fixture *f, uint64_t iova, unsigned access, bool report, struct viommu_run *run)
+static int extent_at(struct fixture *f, uint64_t iova, unsigned access, bool report, struct viommu_extent *extent)
 {
 	struct viommu_section section;
 
 	assert_int_equal(viommu_dma_begin(f->endpoint, &section), 0);
-	int err = viommu_dma_run(&section, (struct viommu_iova){iova}, access, report, run);
+	int err = viommu_dma_extent(&section, (struct viommu_iova){iova}, access, report, extent);
 
 	viommu_dma_end(&section);
 	return err;
 }
 
-/* Do two pages of the reference belong to one run? */
+/* Do two pages of the reference belong to one extent? */
 static bool joined(const struct fixture *f, unsigned page)
 {
 	return f->target[page] >= 0 && f->target[page + 1] == f->target[page] + 1 &&
@@ -102,9 +102,9 @@ static bool joined(const struct fixture *f, unsigned page)
 
 static void check_page(struct fixture *f, unsigned page)
 {
-	struct viommu_run run;
+	struct viommu_extent extent;
 	unsigned first = page, last = page;
-	int err = run_at(f, (uint64_t)page * PAGE + 17, 0, false, &run);
+	int err = extent_at(f, (uint64_t)page * PAGE + 17, 0, false, &extent);
 
 	if (f->target[page] < 0 || f->target[page] >= PAGES) {
 		assert_int_equal(err, -EFAULT);
@@ -115,18 +115,18 @@ static void check_page(struct fixture *f, unsigned page)
 	while (last + 1 < SPACE && joined(f, last))
 		last++;
 	assert_int_equal(err, 0);
-	assert_int_equal(run.first.value, (uint64_t)first * PAGE);
-	assert_int_equal(run.last.value, (uint64_t)(last + 1) * PAGE - 1);
-	assert_int_equal(run.access, f->access[page]);
-	assert_int_equal(run.gpa.value, (uint64_t)f->target[first] * PAGE);
-	assert_ptr_equal(run.host, f->ram + (uint64_t)f->target[first] * PAGE);
-	assert_int_equal(run.fd, f->target[first] < REGION ? 5 : 6);
-	assert_int_equal(run.fd_offset, f->target[first] < REGION ? 0x10000 + (uint64_t)f->target[first] * PAGE
-								  : (uint64_t)(f->target[first] - REGION) * PAGE);
+	assert_int_equal(extent.first.value, (uint64_t)first * PAGE);
+	assert_int_equal(extent.last.value, (uint64_t)(last + 1) * PAGE - 1);
+	assert_int_equal(extent.access, f->access[page]);
+	assert_int_equal(extent.gpa.value, (uint64_t)f->target[first] * PAGE);
+	assert_ptr_equal(extent.host, f->ram + (uint64_t)f->target[first] * PAGE);
+	assert_int_equal(extent.fd, f->target[first] < REGION ? 5 : 6);
+	assert_int_equal(extent.fd_offset, f->target[first] < REGION ? 0x10000 + (uint64_t)f->target[first] * PAGE
+								     : (uint64_t)(f->target[first] - REGION) * PAGE);
 }
 
 /* Random mappings, many of which go on where their neighbour ends. */
-static void test_run_is_what_pages_say(void **state)
+static void test_extent_is_what_pages_say(void **state)
 {
 	struct fixture *f = *state;
 	uint64_t random = 11;
@@ -157,51 +157,51 @@ static void test_run_is_what_pages_say(void **state)
 	}
 }
 
-static void test_run_of_endpoint_that_bypasses_is_region(void **state)
+static void test_extent_of_endpoint_that_bypasses_is_region(void **state)
 {
 	struct fixture *f = *state;
-	struct viommu_run run;
+	struct viommu_extent extent;
 
 	assert_int_equal(viommu_bypass(f->endpoint, f->inval), 0);
 	complete(f);
-	assert_int_equal(run_at(f, (REGION + 3) * PAGE, VIOMMU_WRITE, true, &run), 0);
-	assert_int_equal(run.first.value, REGION * PAGE);
-	assert_int_equal(run.last.value, PAGES * PAGE - 1);
-	assert_int_equal(run.access, VIOMMU_READ | VIOMMU_WRITE);
-	assert_int_equal(run_at(f, PAGES * PAGE, 0, false, &run), -EFAULT);
+	assert_int_equal(extent_at(f, (REGION + 3) * PAGE, VIOMMU_WRITE, true, &extent), 0);
+	assert_int_equal(extent.first.value, REGION * PAGE);
+	assert_int_equal(extent.last.value, PAGES * PAGE - 1);
+	assert_int_equal(extent.access, VIOMMU_READ | VIOMMU_WRITE);
+	assert_int_equal(extent_at(f, PAGES * PAGE, 0, false, &extent), -EFAULT);
 }
 
-static void test_run_ends_at_the_end_of_space(void **state)
+static void test_extent_ends_at_the_end_of_space(void **state)
 {
 	struct fixture *f = *state;
-	struct viommu_run run;
+	struct viommu_extent extent;
 
 	assert_int_equal(viommu_attach(f->endpoint, f->domain, f->inval), 0);
 	complete(f);
 	assert_int_equal(viommu_map(f->domain, (struct viommu_iova){UINT64_MAX - 2 * PAGE + 1},
 				    (struct viommu_iova){UINT64_MAX}, (struct viommu_gpa){0}, VIOMMU_READ),
 			 0);
-	assert_int_equal(run_at(f, UINT64_MAX, VIOMMU_READ, true, &run), 0);
-	assert_int_equal(run.first.value, UINT64_MAX - 2 * PAGE + 1);
-	assert_int_equal(run.last.value, UINT64_MAX);
+	assert_int_equal(extent_at(f, UINT64_MAX, VIOMMU_READ, true, &extent), 0);
+	assert_int_equal(extent.first.value, UINT64_MAX - 2 * PAGE + 1);
+	assert_int_equal(extent.last.value, UINT64_MAX);
 }
 
-static void test_run_reports_only_when_asked(void **state)
+static void test_extent_reports_only_when_asked(void **state)
 {
 	struct fixture *f = *state;
 	struct viommu_fault fault;
-	struct viommu_run run;
+	struct viommu_extent extent;
 
-	assert_int_equal(run_at(f, 0, VIOMMU_READ, true, &run), -EFAULT);
+	assert_int_equal(extent_at(f, 0, VIOMMU_READ, true, &extent), -EFAULT);
 	assert_int_equal(viommu_fault_next(f->v, &fault), 0);
 	assert_int_equal(fault.reason, VIOMMU_FAULT_BLOCKED);
-	assert_int_equal(run_at(f, 0, VIOMMU_READ, false, &run), -EFAULT);
+	assert_int_equal(extent_at(f, 0, VIOMMU_READ, false, &extent), -EFAULT);
 	assert_int_equal(viommu_attach(f->endpoint, f->domain, f->inval), 0);
 	complete(f);
 	assert_int_equal(map(f, 0, 1, 0, VIOMMU_READ), 0);
-	assert_int_equal(run_at(f, 0, VIOMMU_WRITE, false, &run), -EACCES);
+	assert_int_equal(extent_at(f, 0, VIOMMU_WRITE, false, &extent), -EACCES);
 	assert_int_equal(viommu_fault_next(f->v, &fault), -EAGAIN);
-	assert_int_equal(run_at(f, 0, VIOMMU_WRITE, true, &run), -EACCES);
+	assert_int_equal(extent_at(f, 0, VIOMMU_WRITE, true, &extent), -EACCES);
 	assert_int_equal(viommu_fault_next(f->v, &fault), 0);
 	assert_int_equal(fault.reason, VIOMMU_FAULT_PERMISSION);
 }
@@ -221,14 +221,14 @@ static void note_invalidate(void *opaque, struct viommu_iova first, struct viomm
 static void note_map(void *opaque, struct viommu_iova first, struct viommu_iova last)
 {
 	struct fixture *f = opaque;
-	struct viommu_run run;
+	struct viommu_extent extent;
 
 	f->told.maps++;
 	f->told.first = first.value;
 	f->told.last = last.value;
 	f->told.map_was_last = true;
 	if (last.value != UINT64_MAX)
-		assert_int_equal(run_at(f, first.value, 0, false, &run), 0);
+		assert_int_equal(extent_at(f, first.value, 0, false, &extent), 0);
 }
 
 static void test_client_hears_of_maps_of_its_domain(void **state)
@@ -261,10 +261,10 @@ static void test_client_hears_of_maps_of_its_domain(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_run_is_what_pages_say, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_run_of_endpoint_that_bypasses_is_region, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_run_ends_at_the_end_of_space, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_run_reports_only_when_asked, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_extent_is_what_pages_say, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_extent_of_endpoint_that_bypasses_is_region, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_extent_ends_at_the_end_of_space, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_extent_reports_only_when_asked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_client_hears_of_maps_of_its_domain, setup, teardown),
 	};
 
