@@ -33,7 +33,7 @@ struct viommu_section {
 	uint64_t near_iova, near_len;
 	uint8_t *near_host;
 	unsigned near_access;
-	void *written; /* takes note of what may be written; or NULL */
+	void *dirty; /* takes note of what may be written; or NULL */
 };
 
 /* A piece of I/O address space that lies in one piece in this process. */

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/core/dirty.h"
 #include "lib/core/target.h"
-#include "lib/core/written.h"
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -83,7 +83,7 @@ int viommu_dma_begin(struct viommu_endpoint *endpoint, struct viommu_section *se
 	section->slot = slot;
 	section->region = NULL;
 	section->quiet = false;
-	section->written = NULL;
+	section->dirty = NULL;
 	section->near_iova = section->near_len = 0;
 	/* Acquire: partners are the releases where domains and arrays of regions are published. */
 	section->domain = atomic_load_explicit(&v->by_index[section_domain(tag)], memory_order_acquire);
@@ -192,7 +192,7 @@ static void note_write(struct viommu_section *section, const struct target *targ
 {
 	section->near_access &= ~(unsigned)VIOMMU_WRITE;
 	if (access & VIOMMU_WRITE)
-		written_note(section->written, target->gpa, len);
+		dirty_note(section->dirty, target->gpa, len);
 }
 
 /* Found and allowed, and memory lies there: tell the device, and remember the whole piece for the next access. */
@@ -212,7 +212,7 @@ static inline int settle_target(struct viommu_section *section, uint64_t iova, u
 	section->near_len = target->len + target->before;
 	section->near_host = (uint8_t *)out->host - target->before;
 	section->near_access = target->access;
-	if (unlikely(section->written))
+	if (unlikely(section->dirty))
 		note_write(section, target, out->len, access);
 	return 0;
 }

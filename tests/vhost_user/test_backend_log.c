@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "lib/core/written.h"
+#include "lib/core/dirty.h"
 #include "tests/support/front.h"
 #include "tests/support/test.h"
 
@@ -257,7 +257,7 @@ static void test_bursts_at_random(void **state)
 	switch_log(true);
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		bool written[FRONT_PAGES] = {false};
-		unsigned accesses = round % 100 ? round % 20 : 2 * WRITTEN_RANGES;
+		unsigned accesses = round % 100 ? round % 20 : 2 * DIRTY_RANGES;
 		struct viommu_section section;
 		struct viommu_span span;
 
@@ -275,7 +275,7 @@ static void test_bursts_at_random(void **state)
 		}
 		viommu_backend_end(front.backend, &section);
 		for (unsigned page = 0; page < FRONT_PAGES; page++)
-			assert_true(is_marked(page) == written[page] || (accesses > WRITTEN_RANGES && is_marked(page)));
+			assert_true(is_marked(page) == written[page] || (accesses > DIRTY_RANGES && is_marked(page)));
 		memset(log_file, 0, FILE_BYTES);
 	}
 }

@@ -15,7 +15,7 @@
 
 #include <viommu/event.h>
 
-#include "lib/core/written.h"
+#include "lib/core/dirty.h"
 #include "lib/vhost_user/back/internal.h"
 #include "lib/vhost_user/wire/reaper.h"
 
@@ -33,7 +33,7 @@ struct vbe_log {
 
 /* What a burst writes, and where it is to say so. */
 struct vbe_burst {
-	struct written written;
+	struct dirty dirty;
 	const struct vbe_log *log;
 	const struct memory *memory; /* the section's */
 	struct vbe_burst *next;      /* while nobody uses it */
@@ -155,11 +155,11 @@ int vbe_log_enter(struct viommu_backend *backend, struct viommu_section *section
 
 	if (!burst)
 		return -EAGAIN;
-	burst->written.count = 0;
-	burst->written.all = false;
+	burst->dirty.count = 0;
+	burst->dirty.all = false;
 	burst->log = log;
 	burst->memory = section->memory;
-	section->written = &burst->written;
+	section->dirty = &burst->dirty;
 	return 0;
 }
 
@@ -182,17 +182,17 @@ static void mark(const struct vbe_log *log, struct range gpa)
 /* More was written than was noted: all of memory, as the burst had it. */
 static void mark_all(const struct vbe_burst *burst)
 {
-	const struct written *written = &burst->written;
+	const struct dirty *dirty = &burst->dirty;
 
-	for (size_t i = 0; i < burst->memory->count && written->all; i++)
+	for (size_t i = 0; i < burst->memory->count && dirty->all; i++)
 		mark(burst->log, burst->memory->regions[i].gpa);
-	for (unsigned i = 0; i < written->count && !written->all; i++)
-		mark(burst->log, written->gpa[i]);
+	for (unsigned i = 0; i < dirty->count && !dirty->all; i++)
+		mark(burst->log, dirty->gpa[i]);
 }
 
 void vbe_log_leave(struct viommu_backend *backend, struct viommu_section *section)
 {
-	struct vbe_burst *burst = section->written;
+	struct vbe_burst *burst = section->dirty;
 
 	if (!burst)
 		return;
@@ -200,7 +200,7 @@ void vbe_log_leave(struct viommu_backend *backend, struct viommu_section *sectio
 	lock_take(&backend->lock);
 	burst->next = backend->bursts;
 	backend->bursts = burst;
-	if (burst->written.count && backend->log_event >= 0)
+	if (burst->dirty.count && backend->log_event >= 0)
 		viommu_event_signal(backend->log_event);
 	lock_drop(&backend->lock);
 }

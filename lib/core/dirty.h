@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a section may have written to guest memory, for who keeps a dirty log: taken note of when it is translated, used
+ * What a section may have written to guest memory, for those who keep a dirty log: noted when it is translated, used
  * when it ends.
  */
-#ifndef LIB_CORE_WRITTEN_H
-#define LIB_CORE_WRITTEN_H
+#ifndef LIB_CORE_DIRTY_H
+#define LIB_CORE_DIRTY_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,26 +12,26 @@
 #include "lib/util/range.h"
 
 /* A burst of frames into buffers that are a page each, which is what a driver without mergeable buffers has. */
-enum { WRITTEN_RANGES = 4096 };
+enum { DIRTY_RANGES = 4096 };
 
-struct written {
+struct dirty {
 	unsigned count;
 	bool all; /* there were more than fit */
-	struct range gpa[WRITTEN_RANGES];
+	struct range gpa[DIRTY_RANGES];
 };
 
 /* Bytes from gpa on. Bursts go through buffers one behind the other, and come back to their rings. */
-static inline void written_note(struct written *written, uint64_t gpa, uint64_t len)
+static inline void dirty_note(struct dirty *dirty, uint64_t gpa, uint64_t len)
 {
-	struct range range = {gpa, gpa + (len - 1)}, *last = written->count ? &written->gpa[written->count - 1] : NULL;
+	struct range range = {gpa, gpa + (len - 1)}, *last = dirty->count ? &dirty->gpa[dirty->count - 1] : NULL;
 
 	if (last && range.first >= last->first && (range.first <= last->last || range.first - 1 == last->last)) {
 		if (range.last > last->last)
 			last->last = range.last;
-	} else if (written->count < WRITTEN_RANGES) {
-		written->gpa[written->count++] = range;
+	} else if (dirty->count < DIRTY_RANGES) {
+		dirty->gpa[dirty->count++] = range;
 	} else {
-		written->all = true;
+		dirty->all = true;
 	}
 }
 
