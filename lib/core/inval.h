@@ -25,8 +25,8 @@ struct change {
 	struct viommu_domain *domain;     /* NULL for CHANGE_MEMORY and _NOTHING */
 	struct viommu_endpoint *endpoint; /* CHANGE_ENDPOINT, CHANGE_NOTHING */
 	struct range range;
-	bool spare_ats;               /* CHANGE_UNMAP: clients behind ATS are not told */
-	uint64_t reach;               /* hold.c: how far the changes reach that were sorted before this one, and it */
+	bool spare_ats; /* CHANGE_UNMAP: clients behind ATS are not told */
+	uint64_t reach; /* obstacle.c: how far the changes reach that were sorted before this one, and it */
 	struct table_retired retired; /* CHANGE_UNMAP: nodes that readers may still walk */
 	struct memory *memory;        /* CHANGE_MEMORY: the array that they may still read */
 };
@@ -46,7 +46,7 @@ struct work {
 	struct change *changes;
 	size_t count, room;
 	uint64_t last_ticket; /* holds beyond it began after the change */
-	bool sorted;          /* hold.c: the changes are in order */
+	bool sorted;          /* obstacle.c: the changes are in order */
 	/* A domain where a hold stands in the way, or NULL, and how many it had released when that was seen. */
 	const struct viommu_domain *held;
 	uint64_t held_releases;
@@ -106,7 +106,7 @@ bool work_poll(struct viommu *v, struct work *work, struct viommu_domain *_Atomi
 bool work_unfinished(struct viommu *v, struct work *work, const struct change *change);
 bool change_concerns_section(const struct change *change, uint64_t word);
 
-/* hold.c: may this change still be in use by a hold? */
+/* obstacle.c: may this change still be in use by a hold? */
 bool change_held(struct viommu *v, const struct work *work, const struct change *change);
 /* Has every hold been released that some change concerns? Puts the changes into an order of its own. */
 bool holds_released(struct viommu *v, struct work *work);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a domain says of an address: shared by translation (dma.c) and the search for extents (extent.c). Inside a
+ * What a domain says of an address: shared by translation (translate.c) and the search for extents (extent.c). Inside a
  * section only.
  */
 #ifndef LIB_CORE_TARGET_H

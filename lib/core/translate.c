@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Sections, translation, holds: what a device does. The hot path. */
+/* Translation inside a section, and copies through it. The hot path. */
 #include <errno.h>
 #include <string.h>
 
@@ -8,96 +8,6 @@
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
-
-/* Where this thread found a free slot last. Only a hint: any value is right. */
-static __thread unsigned slot_hint __attribute__((tls_model("initial-exec")));
-
-/* Slots from `index` on are in use from now on: a scan that misses the new mark comes before our claim's effects. */
-static void raise_high_water(struct section_table *sections, unsigned index)
-{
-	unsigned mark = atomic_load_explicit(&sections->high_water, memory_order_relaxed);
-
-	while (mark <= index)
-		/* Sequentially consistent: before the second look at the tag; partner: the fence in inval.c. */
-		if (atomic_compare_exchange_weak(&sections->high_water, &mark, index + 1))
-			break;
-}
-
-static bool claim(struct section_slot *slot, uint32_t tag)
-{
-	uint32_t sequence = atomic_load_explicit(&slot->sequence, memory_order_relaxed) + 1;
-	uint64_t expected = 0, word = (uint64_t)sequence << 32 | tag;
-
-	/* Sequentially consistent, a full fence: partner of the one in viommu_inval_begin(). */
-	if (!atomic_compare_exchange_strong(&slot->word, &expected, word))
-		return false;
-	atomic_store_explicit(&slot->sequence, sequence, memory_order_relaxed);
-	return true;
-}
-
-static struct section_slot *claim_any(struct section_table *sections, uint32_t tag)
-{
-	for (unsigned i = 0; i < SECTION_SLOTS; i++) {
-		unsigned index = (slot_hint + i) % SECTION_SLOTS;
-
-		if (claim(&sections->slots[index], tag)) {
-			slot_hint = index;
-			raise_high_water(sections, index);
-			return &sections->slots[index];
-		}
-	}
-	return NULL;
-}
-
-/*
- * The endpoint may have moved while we claimed. Once the slot shows what the tag says, whoever moves it next awaits us.
- */
-static uint32_t settle(struct section_slot *slot, struct viommu_endpoint *endpoint, uint32_t tag)
-{
-	uint64_t sequence = atomic_load_explicit(&slot->word, memory_order_relaxed) >> 32;
-
-	for (;;) {
-		uint32_t now = atomic_load(&endpoint->tag);
-
-		if (now == tag)
-			return tag;
-		tag = now;
-		atomic_store(&slot->word, sequence << 32 | tag);
-	}
-}
-
-int viommu_dma_begin(struct viommu_endpoint *endpoint, struct viommu_section *section)
-{
-	struct viommu *v = endpoint->v;
-	uint32_t tag = atomic_load_explicit(&endpoint->tag, memory_order_relaxed);
-	struct section_slot *slot = claim_any(&v->sections, tag);
-
-	if (!slot)
-		return -EAGAIN;
-	tag = settle(slot, endpoint, tag);
-/* On x86-64 a read-modify-write is a full fence for everything; elsewhere only for what is atomic like it. */
-#ifndef __x86_64__
-	atomic_thread_fence(memory_order_seq_cst);
-#endif
-	section->endpoint = endpoint;
-	section->slot = slot;
-	section->region = NULL;
-	section->quiet = false;
-	section->dirty = NULL;
-	section->near_iova = section->near_len = 0;
-	/* Acquire: partners are the releases where domains and arrays of regions are published. */
-	section->domain = atomic_load_explicit(&v->by_index[section_domain(tag)], memory_order_acquire);
-	section->memory = atomic_load_explicit(&v->memory, memory_order_acquire);
-	return 0;
-}
-
-void viommu_dma_end(struct viommu_section *section)
-{
-	struct section_slot *slot = section->slot;
-
-	/* Release: partner of the acquires in inval.c; our accesses are over before the slot is free. */
-	atomic_store_explicit(&slot->word, 0, memory_order_release);
-}
 
 /* Go on while the next leaf continues this one. A fault further on is found when the device gets there. */
 static void extend(const struct viommu_section *section, uint64_t iova, uint64_t len, unsigned access,
@@ -260,50 +170,6 @@ int viommu_dma_translate(struct viommu_section *section, struct viommu_iova iova
 		return 0;
 	}
 	return translate_far(section, iova.value, len, access, out);
-}
-
-void viommu_dma_hold(struct viommu_section *section, struct viommu_hold *hold, const struct viommu_span *spans,
-		     size_t count)
-{
-	struct viommu_domain *domain = section->domain;
-
-	*hold = (struct viommu_hold){.endpoint = section->endpoint,
-				     .domain = domain,
-				     .spans = spans,
-				     .count = count,
-				     .cancel = hold->cancel};
-	if (!domain)
-		return; /* blocked: there are no spans */
-	lock_take(&domain->holds_lock);
-	struct viommu_hold *next = atomic_load_explicit(&domain->holds, memory_order_relaxed);
-
-	/* The ticket is drawn inside the section, so an invalidation that awaits the section sees a smaller one. */
-	hold->ticket = 1 + atomic_fetch_add_explicit(&domain->v->tickets, 1, memory_order_relaxed);
-	hold->next = next;
-	if (next)
-		next->prev = hold;
-	/* Read without the lock in inval.c, ordered by the end of this section. */
-	atomic_store_explicit(&domain->holds, hold, memory_order_relaxed);
-	lock_drop(&domain->holds_lock);
-}
-
-void viommu_dma_release(struct viommu_hold *hold)
-{
-	struct viommu_domain *domain = hold->domain;
-
-	if (!domain)
-		return;
-	lock_take(&domain->holds_lock);
-	if (hold->next)
-		hold->next->prev = hold->prev;
-	if (hold->prev)
-		hold->prev->next = hold->next;
-	else
-		/* Release: partner of the acquire in inval.c; the I/O is over before the list is empty. */
-		atomic_store_explicit(&domain->holds, hold->next, memory_order_release);
-	atomic_fetch_add_explicit(&domain->releases, 1, memory_order_relaxed);
-	lock_drop(&domain->holds_lock);
-	hold->domain = NULL;
 }
 
 /* Copy piece by piece inside one section: to the buffer where the device reads memory, from it where it writes. */

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Sections begin and end: a slot is claimed, its word settled, and cleared. */
+#include <errno.h>
+
+#include "lib/core/context.h"
+
+/* Where this thread found a free slot last. Only a hint: any value is right. */
+static __thread unsigned slot_hint __attribute__((tls_model("initial-exec")));
+
+/* Slots from `index` on are in use from now on: a scan that misses the new mark comes before our claim's effects. */
+static void raise_high_water(struct section_table *sections, unsigned index)
+{
+	unsigned mark = atomic_load_explicit(&sections->high_water, memory_order_relaxed);
+
+	while (mark <= index)
+		/* Sequentially consistent: before the second look at the tag; partner: the fence in inval.c. */
+		if (atomic_compare_exchange_weak(&sections->high_water, &mark, index + 1))
+			break;
+}
+
+static bool claim(struct section_slot *slot, uint32_t tag)
+{
+	uint32_t sequence = atomic_load_explicit(&slot->sequence, memory_order_relaxed) + 1;
+	uint64_t expected = 0, word = (uint64_t)sequence << 32 | tag;
+
+	/* Sequentially consistent, a full fence: partner of the one in viommu_inval_begin(). */
+	if (!atomic_compare_exchange_strong(&slot->word, &expected, word))
+		return false;
+	atomic_store_explicit(&slot->sequence, sequence, memory_order_relaxed);
+	return true;
+}
+
+static struct section_slot *claim_any(struct section_table *sections, uint32_t tag)
+{
+	for (unsigned i = 0; i < SECTION_SLOTS; i++) {
+		unsigned index = (slot_hint + i) % SECTION_SLOTS;
+
+		if (claim(&sections->slots[index], tag)) {
+			slot_hint = index;
+			raise_high_water(sections, index);
+			return &sections->slots[index];
+		}
+	}
+	return NULL;
+}
+
+/*
+ * The endpoint may have moved while we claimed. Once the slot shows what the tag says, whoever moves it next awaits us.
+ */
+static uint32_t settle(struct section_slot *slot, struct viommu_endpoint *endpoint, uint32_t tag)
+{
+	uint64_t sequence = atomic_load_explicit(&slot->word, memory_order_relaxed) >> 32;
+
+	for (;;) {
+		uint32_t now = atomic_load(&endpoint->tag);
+
+		if (now == tag)
+			return tag;
+		tag = now;
+		atomic_store(&slot->word, sequence << 32 | tag);
+	}
+}
+
+int viommu_dma_begin(struct viommu_endpoint *endpoint, struct viommu_section *section)
+{
+	struct viommu *v = endpoint->v;
+	uint32_t tag = atomic_load_explicit(&endpoint->tag, memory_order_relaxed);
+	struct section_slot *slot = claim_any(&v->sections, tag);
+
+	if (!slot)
+		return -EAGAIN;
+	tag = settle(slot, endpoint, tag);
+/* On x86-64 a read-modify-write is a full fence for everything; elsewhere only for what is atomic like it. */
+#ifndef __x86_64__
+	atomic_thread_fence(memory_order_seq_cst);
+#endif
+	section->endpoint = endpoint;
+	section->slot = slot;
+	section->region = NULL;
+	section->quiet = false;
+	section->dirty = NULL;
+	section->near_iova = section->near_len = 0;
+	/* Acquire: partners are the releases where domains and arrays of regions are published. */
+	section->domain = atomic_load_explicit(&v->by_index[section_domain(tag)], memory_order_acquire);
+	section->memory = atomic_load_explicit(&v->memory, memory_order_acquire);
+	return 0;
+}
+
+void viommu_dma_end(struct viommu_section *section)
+{
+	struct section_slot *slot = section->slot;
+
+	/* Release: partner of the acquires in inval.c; our accesses are over before the slot is free. */
+	atomic_store_explicit(&slot->word, 0, memory_order_release);
+}
