@@ -61,7 +61,8 @@ VIOMMU_PUBLIC void viommu_destroy(struct viommu *v);
  * @gpa, @size: the region in guest-physical space, both multiples of 4096, size > 0, no wrap beyond 2^64-1
  * @host: where it is mapped here; stays mapped until viommu_mem_remove() has completed
  * @fd, @fd_offset: the file that backs it, for clients that map it elsewhere; -1 where there is none
- * Errors: -EINVAL (alignment, size, wrap), -EEXIST (overlaps a region), -ENOMEM.
+ * Errors: -EINVAL (alignment, size, wrap), -EEXIST (overlaps a region), -ENOMEM, or what a mirror refuses with
+ * (mirror.h): nothing changed.
  */
 VIOMMU_PUBLIC int viommu_mem_add(struct viommu *v, struct viommu_gpa gpa, uint64_t size, void *host, int fd,
 				 uint64_t fd_offset);

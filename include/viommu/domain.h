@@ -32,7 +32,9 @@ VIOMMU_PUBLIC void viommu_domain_destroy(struct viommu_domain *domain);
 
 /*
  * viommu_attach - move an endpoint into a domain, from whatever state it is in.
- * Errors: -ENOMEM (nothing changed), -EIO (the endpoint has failed and still holds on to memory: inval.h).
+ * Errors: -ENOMEM (nothing changed), -EIO (the endpoint has failed and still holds on to memory: inval.h), or what a
+ * mirror of the endpoint refuses with (mirror.h): the endpoint is where it was or, if it could not be brought back
+ * there, blocked.
  */
 VIOMMU_PUBLIC int viommu_attach(struct viommu_endpoint *endpoint, struct viommu_domain *domain,
 				struct viommu_inval *inval);
@@ -62,6 +64,14 @@ VIOMMU_PUBLIC int viommu_quiesce(struct viommu_endpoint *endpoint, struct viommu
  */
 VIOMMU_PUBLIC int viommu_map(struct viommu_domain *domain, struct viommu_iova first, struct viommu_iova last,
 			     struct viommu_gpa gpa, unsigned access);
+
+/*
+ * viommu_map_pending - as viommu_map(), but the domain's mirrors (mirror.h) may take their time: it is complete when
+ * @inval is (inval.h). Where a mirror refuses it in the end, the mapping is taken away again before that.
+ * Errors: as viommu_map(), and what a mirror refuses with at once: nothing changed.
+ */
+VIOMMU_PUBLIC int viommu_map_pending(struct viommu_domain *domain, struct viommu_iova first, struct viommu_iova last,
+				     struct viommu_gpa gpa, unsigned access, struct viommu_inval *inval);
 
 /*
  * viommu_unmap - remove every mapping that lies inside first..last, which need not be page-aligned.

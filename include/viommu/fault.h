@@ -17,6 +17,7 @@ enum viommu_fault_reason {
 	VIOMMU_FAULT_NOT_MAPPED = 2, /* no mapping covers the address */
 	VIOMMU_FAULT_PERMISSION = 3, /* the mapping does not allow this access */
 	VIOMMU_FAULT_NO_MEMORY = 4,  /* mapped, but no guest memory lies there */
+	VIOMMU_FAULT_NO_ROOM = 5,    /* mapped, but a mirror could not take the mapping (mirror.h) */
 };
 
 struct viommu_fault {

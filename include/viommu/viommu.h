@@ -11,6 +11,7 @@
 #include <viommu/fault.h>
 #include <viommu/inval.h>
 #include <viommu/irq.h>
+#include <viommu/mirror.h>
 #include <viommu/shared_reader.h>
 #include <viommu/shared_writer.h>
 #include <viommu/types.h>

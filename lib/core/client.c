@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "lib/core/inval.h"
+#include "lib/core/mirror.h"
 
 enum { CHANGES_TOLD = 64 };
 
@@ -21,10 +22,15 @@ static bool about(const struct viommu_client *client, const struct change *chang
 	const struct viommu_endpoint *endpoint = client->endpoint;
 
 	switch (change->kind) {
+	case CHANGE_MAP:
 	case CHANGE_UNMAP:
+		if (client->mirror &&
+		    atomic_load_explicit(&client->space, memory_order_relaxed) == change->domain->index)
+			return true;
 		/* An endpoint that is just moving may have a client that still lives in its old domain. */
 		return endpoint->changes || domain_of(endpoint) == change->domain->index;
 	case CHANGE_ENDPOINT:
+	case CHANGE_ENTER:
 	case CHANGE_NOTHING:
 		return endpoint == change->endpoint;
 	case CHANGE_MEMORY:
@@ -35,8 +41,11 @@ static bool about(const struct viommu_client *client, const struct change *chang
 
 bool client_concerned(const struct viommu_client *client, const struct change *change)
 {
+	/* Caches are told of maps when they are made, and wait for nothing. */
+	if ((change->kind == CHANGE_MAP || change->kind == CHANGE_ENTER) && !client->mirror)
+		return false;
 	/* A device with ATS has invalidations of its own. */
-	if (change->spare_ats && atomic_load_explicit(&client->endpoint->ats, memory_order_relaxed))
+	if (change->spare_ats && !client->mirror && atomic_load_explicit(&client->endpoint->ats, memory_order_relaxed))
 		return false;
 	return about(client, change);
 }
@@ -45,20 +54,23 @@ static void tell(struct viommu_client *client, const struct change *change)
 {
 	struct range range = change->kind == CHANGE_UNMAP ? change->range : everything;
 
+	const uint64_t ticket = atomic_load_explicit(&client->asked, memory_order_relaxed) + 1;
+
+	atomic_store_explicit(&client->asked, ticket, memory_order_relaxed);
 	client->ops->invalidate(client->opaque, (struct viommu_iova){range.first}, (struct viommu_iova){range.last},
-				++client->asked);
+				ticket);
 }
 
 static void tell_map(const struct viommu_client *client, struct range range)
 {
-	if (client->ops->map)
+	if (client->ops && client->ops->map)
 		client->ops->map(client->opaque, (struct viommu_iova){range.first}, (struct viommu_iova){range.last});
 }
 
 /* After an invalidation: where may there be something new in place of what it took away? False: nowhere. */
 static bool renewed(const struct viommu_client *client, const struct change *change, struct range *range)
 {
-	if (!about(client, change))
+	if (change->kind == CHANGE_MAP || change->kind == CHANGE_ENTER || !about(client, change))
 		return false;
 	*range = change->kind == CHANGE_UNMAP ? change->range : everything;
 	return change->kind != CHANGE_UNMAP || (change->domain->walk && change->domain->walk->told);
@@ -88,16 +100,36 @@ static void tell_all_again(const struct viommu_client *client, const struct work
 			tell_map(client, range);
 }
 
-static void invalidate_one(struct viommu_client *client, struct work *work)
+static void await(const struct viommu_client *client, struct work *work)
 {
-	uint64_t before = client->asked;
+	work->clients[work->client_count++] = (struct client_wait){
+		(struct viommu_client *)client, atomic_load_explicit(&client->asked, memory_order_relaxed)};
+}
 
-	for (size_t i = 0; i < work->count; i++)
-		if (client_concerned(client, &work->changes[i]))
-			tell(client, &work->changes[i]);
-	if (client->asked != before)
-		work->clients[work->client_count++] = (struct client_wait){client, client->asked};
+static void invalidate_cache(struct viommu_client *client, struct work *work)
+{
+	bool told = false;
+
+	for (size_t i = 0; i < work->count; i++) {
+		if (!client_concerned(client, &work->changes[i]))
+			continue;
+		tell(client, &work->changes[i]);
+		told = true;
+	}
+	if (told)
+		await(client, work);
 	tell_all_again(client, work);
+}
+
+/* A mirror was told when the change was made. */
+static void await_mirror(const struct viommu_client *mirror, struct work *work)
+{
+	for (size_t i = 0; i < work->count; i++) {
+		if (!client_concerned(mirror, &work->changes[i]))
+			continue;
+		await(mirror, work);
+		return;
+	}
 }
 
 void clients_mapped(struct viommu_domain *domain, struct range range)
@@ -128,7 +160,10 @@ void clients_invalidate(struct viommu *v, struct work *work)
 		return;
 	lock_take(&v->lock);
 	for (struct viommu_client *client = v->clients; client; client = client->next)
-		invalidate_one(client, work);
+		if (client->mirror)
+			await_mirror(client, work);
+		else
+			invalidate_cache(client, work);
 	lock_drop(&v->lock);
 }
 
@@ -188,8 +223,8 @@ static int register_locked(struct viommu *v, struct viommu_client *client) REQUI
 	return 0;
 }
 
-int viommu_client_register(struct viommu_endpoint *endpoint, const struct viommu_client_ops *ops, void *opaque,
-			   struct viommu_client **out)
+int client_add(struct viommu_endpoint *endpoint, const struct viommu_client_ops *ops,
+	       const struct viommu_mirror_ops *mirror, void *opaque, struct viommu_client **out)
 {
 	struct viommu_client *client = calloc(1, sizeof(*client));
 
@@ -197,7 +232,9 @@ int viommu_client_register(struct viommu_endpoint *endpoint, const struct viommu
 		return -ENOMEM;
 	client->endpoint = endpoint;
 	client->ops = ops;
+	client->mirror = mirror;
 	client->opaque = opaque;
+	lock_init(&client->lock);
 	lock_take(&endpoint->v->lock);
 	int err = register_locked(endpoint->v, client);
 
@@ -205,9 +242,17 @@ int viommu_client_register(struct viommu_endpoint *endpoint, const struct viommu
 	if (!err)
 		*out = client;
 	lock_drop(&endpoint->v->lock);
-	if (err)
+	if (err) {
+		lock_fini(&client->lock);
 		free(client);
+	}
 	return err;
+}
+
+int viommu_client_register(struct viommu_endpoint *endpoint, const struct viommu_client_ops *ops, void *opaque,
+			   struct viommu_client **out)
+{
+	return client_add(endpoint, ops, NULL, opaque, out);
 }
 
 static void forget(struct work *work, const struct viommu_client *client)
@@ -223,6 +268,8 @@ void viommu_client_unregister(struct viommu_client *client)
 		return;
 	struct viommu *v = client->endpoint->v;
 
+	if (client->mirror)
+		mirror_forget(client);
 	lock_take(&v->lock);
 	for (struct viommu_inval *inval = v->invals; inval; inval = inval->next)
 		forget(inval->work, client);
@@ -236,6 +283,8 @@ void viommu_client_unregister(struct viommu_client *client)
 		v->clients = client->next;
 	atomic_fetch_sub_explicit(&v->client_count, 1, memory_order_relaxed);
 	lock_drop(&v->lock);
+	lock_fini(&client->lock);
+	free(client->pending);
 	free(client);
 }
 

@@ -7,19 +7,38 @@
 #define LIB_CORE_CLIENT_H
 
 #include <viommu/client.h>
+#include <viommu/mirror.h>
 
 #include "lib/core/context.h"
 
 struct change;
 struct work;
 
+/* A map that a mirror has in progress, or has refused since. */
+struct pending_map {
+	uint64_t ticket;
+	struct range iova; /* of the whole mapping */
+	int err;
+};
+
+/* A cache has `ops`, a mirror `mirror`. */
 struct viommu_client {
 	struct viommu_endpoint *endpoint;
 	const struct viommu_client_ops *ops;
+	const struct viommu_mirror_ops *mirror;
 	void *opaque;
-	uint64_t asked;         /* viommu.lock: the last ticket that it was given */
+	/* The last ticket that it was given. Written under viommu.lock; a mirror's under the lock of its domain. */
+	_Atomic uint64_t asked;
 	_Atomic uint64_t acked; /* everything up to this one is acknowledged */
 	struct viommu_client *prev, *next;
+	struct lock lock;
+	/* Mirrors: */
+	struct pending_map *pending GUARDED_BY(lock);
+	size_t pending_count GUARDED_BY(lock), pending_room GUARDED_BY(lock);
+	_Atomic uint16_t space;                 /* index of the domain that lists it; its mirror_lock to write */
+	bool told;                              /* of something since the last batch ended; the same lock */
+	struct viommu_client *next_in_domain;   /* the same lock */
+	struct viommu_client *next_of_endpoint; /* viommu_endpoint.move_lock */
 };
 
 struct client_wait {
@@ -29,6 +48,10 @@ struct client_wait {
 
 /* Does the client perhaps carry translations that the change takes away? viommu.lock held. */
 bool client_concerned(const struct viommu_client *client, const struct change *change);
+
+/* Make a client and list it. -ENOMEM. *out is set before the first callback. */
+int client_add(struct viommu_endpoint *endpoint, const struct viommu_client_ops *ops,
+	       const struct viommu_mirror_ops *mirror, void *opaque, struct viommu_client **out);
 
 /* Tell the clients and note whom to wait for. Nothing to do, and no lock, where there are no clients. */
 void clients_invalidate(struct viommu *v, struct work *work);

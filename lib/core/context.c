@@ -11,6 +11,7 @@ static int alloc_parts(struct viommu *v)
 {
 	v->by_index = calloc(INDEX_MAX + 1, sizeof(*v->by_index));
 	v->memory = calloc(1, sizeof(struct memory));
+	v->mirror_memory = v->memory;
 	v->sections.slots = aligned_alloc(_Alignof(struct section_slot), SECTION_SLOTS * sizeof(struct section_slot));
 	if (!v->by_index || !v->memory || !v->sections.slots)
 		return -1;

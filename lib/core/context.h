@@ -2,9 +2,9 @@
 /*
  * The objects of the core and who guards what.
  *
- * Lock order: viommu.quarantine_lock -> viommu.lock -> viommu_domain.lock -> viommu_domain.holds_lock; fault_log.lock
- * is taken last, alone. Readers (sections) take no lock: they read fields marked "published", which change by one
- * atomic store.
+ * Lock order: viommu.quarantine_lock -> viommu_endpoint.move_lock -> viommu.lock -> viommu_domain.mirror_lock ->
+ * viommu_domain.lock -> viommu_domain.holds_lock; fault_log.lock and viommu_client.lock are taken last, alone. Readers
+ * (sections) take no lock: they read fields marked "published", which change by one atomic store.
  */
 #ifndef LIB_CORE_CONTEXT_H
 #define LIB_CORE_CONTEXT_H
@@ -53,6 +53,13 @@ struct viommu_domain {
 
 	_Atomic uint64_t releases; /* holds_lock to write: holds that have ended */
 
+	/* mirror.h; mirror_lock is taken before `lock` */
+	struct lock mirror_lock;
+	_Atomic bool mirrored; /* both locks to write: there are mirrors */
+	struct viommu_client *mirrors GUARDED_BY(mirror_lock);
+	const struct memory *mirror_memory GUARDED_BY(mirror_lock);
+	struct table shadow GUARDED_BY(mirror_lock); /* walked: what the mirrors hold */
+
 	struct viommu_domain *prev, *next; /* viommu.lock: all domains */
 };
 
@@ -71,7 +78,9 @@ struct viommu_endpoint {
 	 * for; or NULL
 	 */
 	struct viommu_domain *left;
-	viommu__fault_sink sink; /* set before the endpoint is used, with sink_opaque */
+	struct lock move_lock;                               /* moves, and mirrors that come and go */
+	struct viommu_client *mirrors GUARDED_BY(move_lock); /* mirror.h */
+	viommu__fault_sink sink;                             /* set before the endpoint is used, with sink_opaque */
 	void *sink_opaque;
 };
 
@@ -88,8 +97,9 @@ struct viommu {
 
 	_Atomic unsigned doomed; /* domains that are destroyed and not yet freed */
 
-	struct viommu_domain *_Atomic *by_index; /* published; INDEX_MAX + 1 of them */
-	struct memory *_Atomic memory;           /* published; viommu.lock to write */
+	struct viommu_domain *_Atomic *by_index;    /* published; INDEX_MAX + 1 of them */
+	struct memory *_Atomic memory;              /* published; viommu.lock to write */
+	const struct memory *_Atomic mirror_memory; /* what mirrors are told of; viommu.lock to write */
 	struct section_table sections;
 
 	_Atomic uint64_t tickets; /* of holds */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "lib/core/inval.h"
+#include "lib/core/mirror.h"
 
 enum { PAGE_SIZE = 1 << TABLE_PAGE_SHIFT };
 
@@ -35,7 +36,9 @@ static void init(struct viommu *v, const struct viommu_domain *kind, struct viom
 	domain->references = 1;
 	spin_init(&domain->lock);
 	lock_init(&domain->holds_lock);
+	lock_init(&domain->mirror_lock);
 	table_init(&domain->table, v->config.domain_table_bytes);
+	table_init(&domain->shadow, v->config.domain_table_bytes);
 }
 
 static int create(struct viommu *v, const struct viommu_domain *kind, struct viommu_domain **out)
@@ -108,7 +111,9 @@ static void domain_free(struct viommu_domain *domain)
 	bequeath_locked(v, domain);
 	lock_drop(&v->lock);
 	table_fini(&domain->table);
+	table_fini(&domain->shadow);
 	lock_fini(&domain->holds_lock);
+	lock_fini(&domain->mirror_lock);
 	free(domain);
 }
 
@@ -161,25 +166,89 @@ static struct range pages_of(struct range bytes)
 	return (struct range){bytes.first >> TABLE_PAGE_SHIFT, bytes.last >> TABLE_PAGE_SHIFT};
 }
 
-int viommu_map(struct viommu_domain *domain, struct viommu_iova first, struct viommu_iova last, struct viommu_gpa gpa,
-	       unsigned access)
+static int map_locked(struct viommu_domain *domain, const struct mapping *mapping) REQUIRES(domain->lock)
 {
-	struct range iova = {first.value, last.value};
-
-	if (iova.first > iova.last || !range_aligned(iova, PAGE_SIZE) || gpa.value & (PAGE_SIZE - 1))
-		return -EINVAL;
-	if (gpa.value > UINT64_MAX - (iova.last - iova.first) || access & ~(unsigned)LEAF_ACCESS || domain->identity ||
-	    domain->walk)
-		return -EINVAL;
-	spin_take(&domain->lock);
-	int err = table_map(&domain->table, pages_of(iova), gpa.value, access);
+	int err = table_map(&domain->table, pages_of(mapping->iova), mapping->gpa, mapping->access);
 
 	if (!err)
 		domain->maps++;
+	return err;
+}
+
+/* The invalidation ends the mirrors' batch, waits for them, and takes the mapping away again if one refuses it late. */
+static void note_map(struct viommu_domain *domain, struct range iova, struct viommu_inval *inval)
+	REQUIRES(domain->mirror_lock)
+{
+	spin_take(&domain->lock);
+	viommu__domain_reference_locked(domain, inval);
 	spin_drop(&domain->lock);
+	*viommu__inval_next(inval) =
+		(struct change){.kind = CHANGE_MAP, .tag = inval->tag, .domain = domain, .range = iova};
+}
+
+/* Mirrors are asked first: what one of them refuses nobody has seen. */
+static int map_mirrored(struct viommu_domain *domain, const struct mapping *mapping, struct viommu_inval *inval)
+{
+	struct range pages = pages_of(mapping->iova);
+	int err = -EEXIST, told;
+
+	lock_take(&domain->mirror_lock);
+	if (table_touched(&domain->table, &pages))
+		goto out;
+	told = mirrors_map(domain, mapping, inval != NULL);
+	if (told < 0) {
+		err = told;
+		goto out;
+	}
+	spin_take(&domain->lock);
+	err = map_locked(domain, mapping);
+	spin_drop(&domain->lock);
+	if (err)
+		mirrors_undo(domain, mapping->iova);
+	else if (inval)
+		note_map(domain, mapping->iova, inval);
+out:
+	/* With an invalidation the batch ends where that begins. */
+	if (!inval || err)
+		mirrors_batch_end_locked(domain);
+	lock_drop(&domain->mirror_lock);
+	return err;
+}
+
+static int map(struct viommu_domain *domain, struct range iova, uint64_t gpa, unsigned access,
+	       struct viommu_inval *inval)
+{
+	const struct mapping mapping = {iova, gpa, access};
+
+	if (iova.first > iova.last || !range_aligned(iova, PAGE_SIZE) || gpa & (PAGE_SIZE - 1))
+		return -EINVAL;
+	if (gpa > UINT64_MAX - (iova.last - iova.first) || access & ~(unsigned)LEAF_ACCESS || domain->identity ||
+	    domain->walk)
+		return -EINVAL;
+	spin_take(&domain->lock);
+	const bool mirrors = mirrored(domain);
+	int err = mirrors ? 0 : map_locked(domain, &mapping);
+
+	spin_drop(&domain->lock);
+	if (mirrors)
+		err = map_mirrored(domain, &mapping, inval);
 	if (!err)
 		clients_mapped(domain, iova);
 	return err;
+}
+
+int viommu_map(struct viommu_domain *domain, struct viommu_iova first, struct viommu_iova last, struct viommu_gpa gpa,
+	       unsigned access)
+{
+	return map(domain, (struct range){first.value, last.value}, gpa.value, access, NULL);
+}
+
+int viommu_map_pending(struct viommu_domain *domain, struct viommu_iova first, struct viommu_iova last,
+		       struct viommu_gpa gpa, unsigned access, struct viommu_inval *inval)
+{
+	int err = viommu__inval_reserve(inval);
+
+	return err ? err : map(domain, (struct range){first.value, last.value}, gpa.value, access, inval);
 }
 
 /*
@@ -249,6 +318,21 @@ static int unmap_locked(struct viommu_domain *domain, struct range iova, struct 
 	return 0;
 }
 
+/* In the order in which the domain changes. */
+static int unmap_mirrored(struct viommu_domain *domain, struct range iova, struct viommu_inval *inval,
+			  uint64_t *removed)
+{
+	lock_take(&domain->mirror_lock);
+	spin_take(&domain->lock);
+	int err = unmap_locked(domain, iova, inval, removed);
+
+	spin_drop(&domain->lock);
+	if (!err && *removed)
+		mirrors_unmap(domain, iova);
+	lock_drop(&domain->mirror_lock);
+	return err;
+}
+
 int viommu_unmap(struct viommu_domain *domain, struct viommu_iova first, struct viommu_iova last,
 		 struct viommu_inval *inval, uint64_t *removed)
 {
@@ -260,9 +344,16 @@ int viommu_unmap(struct viommu_domain *domain, struct viommu_iova first, struct 
 
 	if (err)
 		return err;
+	const struct range iova = {first.value, last.value};
+
 	spin_take(&domain->lock);
-	err = unmap_locked(domain, (struct range){first.value, last.value}, inval, &count);
+	const bool mirrors = mirrored(domain);
+
+	if (!mirrors)
+		err = unmap_locked(domain, iova, inval, &count);
 	spin_drop(&domain->lock);
+	if (mirrors)
+		err = unmap_mirrored(domain, iova, inval, &count);
 	if (removed)
 		*removed = count;
 	return err;

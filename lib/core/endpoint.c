@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/core/inval.h"
+#include "lib/core/mirror.h"
 
 /* The place of an id in the sorted array: where it is, or where it would be put. */
 static size_t place_locked(const struct viommu *v, uint32_t id) REQUIRES(v->lock)
@@ -70,11 +71,13 @@ int viommu_endpoint_add(struct viommu *v, uint32_t id, const char *name, struct 
 	endpoint->v = v;
 	endpoint->id = id;
 	snprintf(endpoint->name, sizeof(endpoint->name), "%s", name);
+	lock_init(&endpoint->move_lock);
 	lock_take(&v->lock);
 	int err = add_locked(v, endpoint);
 
 	lock_drop(&v->lock);
 	if (err) {
+		lock_fini(&endpoint->move_lock);
 		free(endpoint);
 		return err;
 	}
@@ -104,6 +107,7 @@ int viommu_endpoint_remove(struct viommu_endpoint *endpoint)
 	memmove(v->endpoints + place, v->endpoints + place + 1, (v->endpoint_count - place) * sizeof(*v->endpoints));
 	index_put(&v->endpoint_indices, endpoint->index);
 	lock_drop(&v->lock);
+	lock_fini(&endpoint->move_lock);
 	free(endpoint);
 	return 0;
 }
@@ -159,6 +163,20 @@ static void leave_locked(struct viommu_endpoint *endpoint, struct viommu_domain 
 		(struct change){.kind = CHANGE_ENDPOINT, .tag = inval->tag, .domain = domain, .endpoint = endpoint};
 }
 
+/* Record that its mirrors have entered a domain, and may refuse what that maps yet. */
+static void enter_locked(struct viommu_endpoint *endpoint, uint16_t to, struct viommu_inval *inval)
+	REQUIRES(endpoint->v->lock)
+{
+	struct viommu_domain *domain = atomic_load_explicit(&endpoint->v->by_index[to], memory_order_relaxed);
+
+	spin_take(&domain->lock);
+	domain->references++;
+	spin_drop(&domain->lock);
+	endpoint->changes++;
+	*viommu__inval_next(inval) =
+		(struct change){.kind = CHANGE_ENTER, .tag = inval->tag, .domain = domain, .endpoint = endpoint};
+}
+
 /*
  * The endpoint's own reference to the domain that it failed in. Never the last one: it is back there, or a change has
  * another.
@@ -173,55 +191,110 @@ static void forget_left_locked(struct viommu_endpoint *endpoint) REQUIRES(endpoi
 	endpoint->left = NULL;
 }
 
+/* The domain that it is in, or has not finished with. */
+static struct viommu_domain *from_locked(const struct viommu_endpoint *endpoint) REQUIRES(endpoint->v->lock)
+{
+	if (endpoint->left)
+		return endpoint->left;
+	return atomic_load_explicit(&endpoint->v->by_index[domain_of(endpoint)], memory_order_relaxed);
+}
+
 /* Move to a domain, or to none. What the endpoint leaves is recorded; leaving nothing needs no wait. */
 static int move_locked(struct viommu_endpoint *endpoint, uint16_t to, struct viommu_inval *inval)
 	REQUIRES(endpoint->v->lock)
 {
-	uint16_t from = endpoint->left ? endpoint->left->index : domain_of(endpoint);
+	const struct viommu_domain *domain = from_locked(endpoint);
+	uint16_t from = domain ? domain->index : 0;
 
-	if (from == to && !endpoint->left)
-		return 0;
 	if (endpoint->quarantine && to)
 		return -EIO;
-	int err = viommu__inval_reserve(inval);
-
-	if (err)
-		return err;
 	/* Partner: the second look in viommu_dma_begin(), ordered by the fence in viommu_inval_begin(). */
 	atomic_store_explicit(&endpoint->tag, (uint32_t)endpoint->index << 16 | to, memory_order_release);
 	if (from && from != to)
 		leave_locked(endpoint, atomic_load_explicit(&endpoint->v->by_index[from], memory_order_relaxed), inval);
 	forget_left_locked(endpoint);
+	if (endpoint->mirrors && to)
+		enter_locked(endpoint, to, inval);
 	/* Who leaves a domain is told when that is invalidated. */
 	if (!from || from == to)
 		clients_moved_locked(endpoint);
 	return 0;
 }
 
-static int move(struct viommu_endpoint *endpoint, uint16_t to, struct viommu_inval *inval)
+/*
+ * The mirrors go first. While they are between two spaces an invalidation of either waits for them, because the
+ * endpoint counts as named by a change.
+ */
+static int move_mirrors(struct viommu_endpoint *endpoint, struct viommu_domain *to, bool *lost)
+	REQUIRES(endpoint->move_lock)
+{
+	lock_take(&endpoint->v->lock);
+	struct viommu_domain *from = from_locked(endpoint);
+	int err = endpoint->quarantine && to ? -EIO : 0;
+
+	endpoint->changes++;
+	lock_drop(&endpoint->v->lock);
+	if (!err && from != to)
+		err = mirrors_switch(endpoint, from, to, lost);
+	return err;
+}
+
+static bool is_there(const struct viommu_endpoint *endpoint, const struct viommu_domain *to)
+{
+	lock_take(&endpoint->v->lock);
+	const bool there = from_locked(endpoint) == to && !endpoint->left;
+
+	lock_drop(&endpoint->v->lock);
+	return there;
+}
+
+static int move_all(struct viommu_endpoint *endpoint, struct viommu_domain *to, struct viommu_inval *inval)
+	REQUIRES(endpoint->move_lock)
+{
+	const bool mirrors = endpoint->mirrors != NULL;
+	bool lost = false;
+	int err = viommu__inval_reserve(inval), moved = 0;
+
+	/* One change for the domain that it leaves, and one for that which its mirrors enter. */
+	if (!err && mirrors)
+		err = viommu__inval_room(inval, viommu__inval_changes(inval) + 2);
+	if (err)
+		return err;
+	if (mirrors)
+		err = move_mirrors(endpoint, to, &lost);
+	lock_take(&endpoint->v->lock);
+	/* Where the mirrors hold nothing any more the endpoint is blocked. */
+	if (!err || lost)
+		moved = move_locked(endpoint, to && !lost ? to->index : 0, inval);
+	endpoint->changes -= mirrors;
+	lock_drop(&endpoint->v->lock);
+	return err ? err : moved;
+}
+
+static int move(struct viommu_endpoint *endpoint, struct viommu_domain *to, struct viommu_inval *inval)
 {
 	if (atomic_load_explicit(&endpoint->v->quarantined, memory_order_relaxed))
 		quarantine_poll(endpoint->v);
-	lock_take(&endpoint->v->lock);
-	int err = move_locked(endpoint, to, inval);
+	lock_take(&endpoint->move_lock);
+	int err = is_there(endpoint, to) ? 0 : move_all(endpoint, to, inval);
 
-	lock_drop(&endpoint->v->lock);
+	lock_drop(&endpoint->move_lock);
 	return err;
 }
 
 int viommu_attach(struct viommu_endpoint *endpoint, struct viommu_domain *domain, struct viommu_inval *inval)
 {
-	return move(endpoint, domain->index, inval);
+	return move(endpoint, domain, inval);
 }
 
 int viommu_detach(struct viommu_endpoint *endpoint, struct viommu_inval *inval)
 {
-	return move(endpoint, 0, inval);
+	return move(endpoint, NULL, inval);
 }
 
 int viommu_bypass(struct viommu_endpoint *endpoint, struct viommu_inval *inval)
 {
-	return move(endpoint, endpoint->v->bypass->index, inval);
+	return move(endpoint, endpoint->v->bypass, inval);
 }
 
 static int quiesce_locked(struct viommu_endpoint *endpoint, struct viommu_inval *inval) REQUIRES(endpoint->v->lock)

@@ -17,6 +17,8 @@ const char *viommu_fault_reason_name(enum viommu_fault_reason reason)
 		return "no permission";
 	case VIOMMU_FAULT_NO_MEMORY:
 		return "no memory there";
+	case VIOMMU_FAULT_NO_ROOM:
+		return "refused by who mirrors it";
 	}
 	return "unknown reason";
 }

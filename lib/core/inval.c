@@ -142,7 +142,7 @@ int viommu_inval_poll(struct viommu_inval *inval)
 		quarantine_poll(v);
 	if (inval->work->state == WORK_COLLECTING)
 		return 0;
-	if (!work_poll(v, inval->work, &inval->kept))
+	if (!work_poll(v, inval->work, inval))
 		return wait_on(inval);
 	count(&inval->completed);
 	return 0;

@@ -14,7 +14,9 @@
 
 enum change_kind {
 	CHANGE_UNMAP,    /* `range` of IOVA in `domain` */
+	CHANGE_MAP,      /* `range` was mapped in `domain`, which has mirrors: they may refuse it yet */
 	CHANGE_ENDPOINT, /* `endpoint` left `domain` */
+	CHANGE_ENTER,    /* the mirrors of `endpoint` entered `domain`, and may refuse what it maps yet */
 	CHANGE_MEMORY,   /* `range` of host addresses is going */
 	CHANGE_NOTHING,  /* of `endpoint` is taken away; what it does in any domain is waited for all the same */
 };
@@ -23,7 +25,7 @@ struct change {
 	enum change_kind kind;
 	unsigned tag;                     /* which of its owner's requests made it */
 	struct viommu_domain *domain;     /* NULL for CHANGE_MEMORY and _NOTHING */
-	struct viommu_endpoint *endpoint; /* CHANGE_ENDPOINT, CHANGE_NOTHING */
+	struct viommu_endpoint *endpoint; /* CHANGE_ENDPOINT, _ENTER, _NOTHING */
 	struct range range;
 	bool spare_ats; /* CHANGE_UNMAP: clients behind ATS are not told */
 	uint64_t reach; /* obstacle.c: how far the changes reach that were sorted before this one, and it */
@@ -68,8 +70,11 @@ struct viommu_inval {
 	 */
 	struct viommu_domain *_Atomic kept;
 	_Atomic uint64_t completed, waited; /* written by the owner */
-	/* At the deadline: each tag whose change is not complete, in no order, perhaps more than once. */
-	void (*timed_out)(void *opaque, unsigned tag);
+	/*
+	 * Each tag whose change did not come about, in no order, perhaps more than once: at the deadline (-ETIMEDOUT),
+	 * or because a mirror refused a map.
+	 */
+	void (*failed)(void *opaque, unsigned tag, int err);
 	void *opaque;
 };
 
@@ -99,9 +104,9 @@ void work_begin(struct viommu *v, struct work *work);
 void work_drop(struct viommu *v, struct work *work);
 /*
  * Is everybody finished? Then everything that the changes made garbage is freed, and the work is empty again.
- * @keep: where the owner keeps a reference to a domain (viommu_inval.kept), or NULL
+ * @owner: keeps a reference to a domain (kept), and hears of what did not come about; NULL in quarantine
  */
-bool work_poll(struct viommu *v, struct work *work, struct viommu_domain *_Atomic *keep);
+bool work_poll(struct viommu *v, struct work *work, struct viommu_inval *owner);
 /* May this change still be in use? Exact: for the moment of a deadline. */
 bool work_unfinished(struct viommu *v, struct work *work, const struct change *change);
 bool change_concerns_section(const struct change *change, uint64_t word);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/core/inval.h"
+#include "lib/core/mirror.h"
 
 enum { REGION_ALIGN = 4096 };
 
@@ -56,6 +57,12 @@ static int add_locked(struct viommu *v, const struct memory_region *region) REQU
 	memcpy(memory->regions, old->regions, place * sizeof(*region));
 	memory->regions[place] = *region;
 	memcpy(memory->regions + place + 1, old->regions + place, (old->count - place) * sizeof(*region));
+	/* Mirrors first: where one refuses nobody has seen the region. */
+	err = mirrors_memory_added(v, old, memory, region);
+	if (err) {
+		free(memory);
+		return err;
+	}
 	/* Sections may still read the old array, and adding takes nothing away that one could wait for: keep it. */
 	memory->next = old;
 	publish(v, memory);
@@ -97,6 +104,7 @@ static int remove_locked(struct viommu *v, uint64_t gpa, struct viommu_inval *in
 	memcpy(memory->regions, old->regions, place * sizeof(*gone));
 	memcpy(memory->regions + place, old->regions + place + 1, (memory->count - place) * sizeof(*gone));
 	publish(v, memory);
+	mirrors_memory_removed(v, memory, gone);
 	*viommu__inval_next(inval) =
 		(struct change){.kind = CHANGE_MEMORY, .tag = inval->tag, .range = range, .memory = old};
 	return 0;

@@ -128,9 +128,9 @@ int work_quarantine(struct viommu_inval *inval)
 
 	if (atomic_load_explicit(&v->quarantined, memory_order_relaxed) >= QUARANTINE_MAX)
 		return -EAGAIN;
-	for (size_t i = 0; inval->timed_out && i < old->count; i++)
+	for (size_t i = 0; inval->failed && i < old->count; i++)
 		if (work_unfinished(v, old, &old->changes[i]))
-			inval->timed_out(inval->opaque, old->changes[i].tag);
+			inval->failed(inval->opaque, old->changes[i].tag, -ETIMEDOUT);
 	lock_take(&v->lock);
 	int err = work_create(v, old->room, &fresh);
 

@@ -464,3 +464,33 @@ bool table_next(const struct table *table, uint64_t page, uint64_t *out)
 		return false;
 	return next_below(table_child(root - level), level, 0, page, out);
 }
+
+bool table_mapping_next(const struct table *table, uint64_t page, struct table_mapping *out)
+{
+	struct range leaf;
+	uint64_t word;
+
+	if (!table_next(table, page, &page) || !leaf_of(table, page, &leaf, &word))
+		return false;
+	while (!(word & LEAF_FIRST))
+		leaf_of(table, leaf.first - 1, &leaf, &word);
+	*out = (struct table_mapping){.pages = leaf, .gpa = word & ~(uint64_t)LEAF_FLAGS, .access = word & LEAF_ACCESS};
+	while (!(word & LEAF_LAST))
+		leaf_of(table, leaf.last + 1, &leaf, &word);
+	out->pages.last = leaf.last;
+	return true;
+}
+
+bool table_touched(const struct table *table, struct range *pages)
+{
+	struct range leaf;
+	uint64_t word, next;
+
+	if (!table_next(table, pages->first, &next) || next > pages->last)
+		return false;
+	if (leaf_of(table, pages->first, &leaf, &word))
+		pages->first = leaf.first;
+	if (leaf_of(table, pages->last, &leaf, &word))
+		pages->last = leaf.last;
+	return true;
+}

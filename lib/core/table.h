@@ -93,8 +93,27 @@ void table_evict(struct table *table, struct range pages, struct table_retired *
 /* The first page, from this one on, that has a leaf. Reader side. False: none. */
 bool table_next(const struct table *table, uint64_t page, uint64_t *out);
 
+/* A mapping as it was made. */
+struct table_mapping {
+	struct range pages;
+	uint64_t gpa; /* of the first page */
+	unsigned access;
+};
+
+/* The mapping that a page lies in, or the first one behind it. Writer side. False: there is none. */
+bool table_mapping_next(const struct table *table, uint64_t page, struct table_mapping *out);
+
+/* Does a leaf lie in this range? Extends the range to the ends of leaves that lie in it partly. Writer side. */
+bool table_touched(const struct table *table, struct range *pages);
+
 /* Nodes whose readers are gone may be used again. */
 void table_recycle(struct table *table, struct table_retired *retired);
+
+/* The last byte of a page. */
+static inline uint64_t table_last_byte(uint64_t page)
+{
+	return (page << TABLE_PAGE_SHIFT) | ((1u << TABLE_PAGE_SHIFT) - 1);
+}
 
 static inline struct table_node *table_child(uint64_t word)
 {

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "lib/core/inval.h"
+#include "lib/core/mirror.h"
 
 /* A full table keeps nothing more; the next invalidation of the domain empties it. */
 static void keep_locked(struct viommu_domain *domain, const struct walk_result *result) REQUIRES(domain->lock)
@@ -62,7 +63,14 @@ int viommu__domain_evict(struct viommu_domain *domain, struct range iova, bool s
 	viommu__domain_reference_locked(domain, inval);
 	change.tag = inval->tag;
 	*viommu__inval_next(inval) = change;
+	const bool mirrors = mirrored(domain);
+
 	spin_drop(&domain->lock);
+	if (mirrors) {
+		lock_take(&domain->mirror_lock);
+		mirrors_refresh(domain, iova);
+		lock_drop(&domain->mirror_lock);
+	}
 	return 0;
 }
 

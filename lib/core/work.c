@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "lib/core/inval.h"
+#include "lib/core/mirror.h"
 
 void work_destroy(struct work *work)
 {
@@ -35,6 +36,9 @@ int work_create(struct viommu *v, size_t room, struct work **out)
 bool change_concerns_section(const struct change *change, uint64_t word)
 {
 	switch (change->kind) {
+	case CHANGE_MAP:
+	case CHANGE_ENTER:
+		return false;
 	case CHANGE_UNMAP:
 		return section_domain(word) == change->domain->index;
 	case CHANGE_ENDPOINT:
@@ -56,10 +60,25 @@ static bool concerns_any(const struct work *work, uint64_t word)
 	return false;
 }
 
+/* What mirrors have gathered of these changes they perform now. */
+static void end_batches(const struct work *work)
+{
+	const struct viommu_domain *last = NULL;
+
+	for (size_t i = 0; i < work->count; i++) {
+		struct viommu_domain *domain = work->changes[i].domain;
+
+		if (domain && domain != last)
+			mirrors_batch_end(domain);
+		last = domain;
+	}
+}
+
 void work_begin(struct viommu *v, struct work *work)
 {
 	struct section_table *sections = &v->sections;
 
+	end_batches(work);
 	/* Partner: the claim in viommu_dma_begin(). Our changes are visible before we look who is inside. */
 	atomic_thread_fence(memory_order_seq_cst);
 	clients_invalidate(v, work);
@@ -126,6 +145,24 @@ static void finish_change(struct viommu *v, struct change *change)
 	}
 }
 
+/* What mirrors have refused in the end is taken away again. True: so there is more to wait for. */
+static bool refusals(struct work *work, struct viommu_inval *owner)
+{
+	bool refused = false;
+
+	for (size_t i = 0; i < work->count; i++) {
+		struct change *change = &work->changes[i];
+		int err = mirrors_settle(change);
+
+		if (!err)
+			continue;
+		refused = true;
+		if (owner && owner->failed)
+			owner->failed(owner->opaque, change->tag, err);
+	}
+	return refused;
+}
+
 static bool destroyed(const struct viommu_domain *domain)
 {
 	return atomic_load_explicit(&domain->destroyed, memory_order_relaxed);
@@ -186,15 +223,19 @@ void work_drop(struct viommu *v, struct work *work)
 	work_destroy(work);
 }
 
-bool work_poll(struct viommu *v, struct work *work, struct viommu_domain *_Atomic *keep)
+bool work_poll(struct viommu *v, struct work *work, struct viommu_inval *owner)
 {
 	if (work->state == WORK_SECTIONS && sections_closed(work) && clients_acked(v, work)) {
+		if (refusals(work, owner)) {
+			work_begin(v, work);
+			return work_poll(v, work, owner);
+		}
 		work->sorted = false;
 		work->held = NULL;
 		work->last_ticket = atomic_load_explicit(&v->tickets, memory_order_relaxed);
 		work->state = WORK_HOLDS;
 	}
 	if (work->state == WORK_HOLDS && holds_released(v, work))
-		finish(v, work, keep);
+		finish(v, work, owner ? &owner->kept : NULL);
 	return work->state == WORK_COLLECTING;
 }

@@ -101,7 +101,7 @@ static int create_batches(struct viommu_virtio *dev) NO_OTHER_THREAD
 		if (err)
 			return err;
 		batch->dev = dev;
-		batch->inval->timed_out = vio_request_timed_out;
+		batch->inval->failed = vio_request_failed;
 		batch->inval->opaque = batch;
 	}
 	dev->inval = dev->batches[0].inval;
@@ -163,8 +163,8 @@ static int manage_locked(struct viommu_virtio *dev, struct viommu_endpoint *core
 		return -ENOMEM;
 	dev->endpoints = endpoints;
 	endpoints[count - 1] = (struct vio_endpoint){.core = core};
-	/* Resets and changes of `bypass` may concern every endpoint and must not fail. */
-	if (viommu__inval_room(dev->inval, count) || viommu__inval_room(dev->side, count))
+	/* Resets and changes of `bypass` move every endpoint and must not fail: it leaves a domain, its mirrors enter one. */
+	if (viommu__inval_room(dev->inval, 2 * count) || viommu__inval_room(dev->side, 2 * count))
 		return -ENOMEM;
 	int err = viommu__endpoint_set_sink(core, vio_event_sink, dev);
 

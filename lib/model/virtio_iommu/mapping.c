@@ -56,8 +56,9 @@ enum vio_status vio_map(struct viommu_virtio *dev, const uint8_t *request)
 
 	if (status != VIO_S_OK)
 		return status;
-	return vio_status_of(viommu_map(domain->core, (struct viommu_iova){virt.first}, (struct viommu_iova){virt.last},
-					(struct viommu_gpa){phys}, flags));
+	return vio_status_of(viommu_map_pending(domain->core, (struct viommu_iova){virt.first},
+						(struct viommu_iova){virt.last}, (struct viommu_gpa){phys}, flags,
+						dev->inval));
 }
 
 enum vio_status vio_unmap(struct viommu_virtio *dev, const uint8_t *request)

@@ -124,7 +124,7 @@ void vio_events_fini(struct vio_events *events);
 void vio_event_sink(void *opaque, const struct viommu_fault *fault);
 
 /* request.c: for struct viommu_inval; `opaque` is the batch. */
-void vio_request_timed_out(void *opaque, unsigned tag);
+void vio_request_failed(void *opaque, unsigned tag, int err);
 
 /* The one place where the library's errors become the specification's status, section 5.13.6. */
 enum vio_status vio_status_of(int err);

@@ -130,14 +130,17 @@ static void perform(struct viommu_virtio *dev, struct viommu_virtio_request *req
 		perform_probe(dev, request, data, room);
 }
 
-/* Somebody did not let go of what this request took away before the deadline: it has failed. */
-void vio_request_timed_out(void *opaque, unsigned tag)
+/*
+ * Somebody did not let go of what this request took away before the deadline, or could not take what it mapped: it has
+ * failed.
+ */
+void vio_request_failed(void *opaque, unsigned tag, int err)
 {
 	struct vio_batch *batch = opaque;
 	struct viommu_virtio_request *request = &batch->requests[tag];
 
 	if (tag < batch->count && request->written >= VIO_TAIL_SIZE)
-		put_tail(request, request->written - VIO_TAIL_SIZE, VIO_S_DEVERR);
+		put_tail(request, request->written - VIO_TAIL_SIZE, vio_status_of(err));
 }
 
 /* -ETIMEDOUT ends the wait too; the statuses are corrected by then. */

@@ -43,8 +43,7 @@ static int make_room(struct viommu_vtd *unit, struct viommu_inval *inval) REQUIR
 		endpoints++;
 	if (count > CHANGES_MAX + VTD_CHANGES_PER_ENDPOINT * endpoints)
 		return -ENOMEM;
-	return viommu__inval_room(inval,
-				  count + 2 * endpoints); /* what is evicted, and what a failed one leaves behind */
+	return viommu__inval_room(inval, count + 3 * endpoints); /* what is evicted, left and entered */
 }
 
 /* An endpoint that had failed and has let go since (inval.h) works again when the guest sets it up anew. */
@@ -170,14 +169,17 @@ int vtd_invalidate_all(struct viommu_vtd *unit, struct viommu_inval *inval)
 	return drop(unit, inval, &(struct scope){0});
 }
 
-/* An endpoint that has failed (-EIO) stays blocked, and what it still does is waited for: restore() is for later. */
+/*
+ * An endpoint that has failed (-EIO) stays blocked, and what it still does is waited for: restore() is for later.
+ */
 static int set_one(struct vtd_endpoint *endpoint, struct viommu_inval *inval, bool on)
 {
 	int err = on ? viommu_attach(endpoint->endpoint, endpoint->space, inval)
 		     : viommu_bypass(endpoint->endpoint, inval);
 
 	endpoint->translating = on;
-	return err == -EIO ? viommu_detach(endpoint->endpoint, inval) : err;
+	/* Nor may one bypass whose mirrors refuse what the guest has set up. */
+	return err ? viommu_detach(endpoint->endpoint, inval) : 0;
 }
 
 /* What was kept from an earlier time with translation goes first. */

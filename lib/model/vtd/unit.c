@@ -129,12 +129,12 @@ static void remove_reader(struct viommu_vtd *unit) NO_OTHER_THREAD
 }
 
 /* IQERCD names whose device TLB it was. */
-static void timed_out(void *opaque, unsigned tag)
+static void failed(void *opaque, unsigned tag, int err)
 {
 	struct viommu_vtd *unit = opaque;
 
 	lock_is_held(&unit->lock);
-	if (tag)
+	if (tag && err == -ETIMEDOUT)
 		unit->regs[REG_IQERCD] = (uint64_t)tag << VTD_IQERCD_ITE_SHIFT;
 }
 
@@ -148,7 +148,7 @@ static int create_parts(struct viommu_vtd *unit) NO_OTHER_THREAD
 		err = add_reader(unit);
 	if (err)
 		return err;
-	unit->queue.inval->timed_out = timed_out;
+	unit->queue.inval->failed = failed;
 	unit->queue.inval->opaque = unit;
 	return 0;
 }

@@ -146,8 +146,11 @@ void vtd_records_reset(struct viommu_vtd *unit);
  */
 enum vtd_granularity { VTD_GLOBAL = 1, VTD_DOMAIN = 2, VTD_DEVICE = 3, VTD_PAGE = 3 };
 
-/* The most that one command adds: evicted twice, switched, and the domain that it had failed in; one to spare. */
-enum { VTD_CHANGES_PER_ENDPOINT = 5 };
+/*
+ * The most that one command adds: evicted twice, switched (it leaves a domain, its mirrors enter another), and the
+ * domain that it had failed in; one to spare.
+ */
+enum { VTD_CHANGES_PER_ENDPOINT = 6 };
 
 int vtd_invalidate_context(struct viommu_vtd *unit, struct viommu_inval *inval, unsigned granularity, uint16_t did,
 			   uint16_t source, unsigned function_mask) REQUIRES(unit->lock);
