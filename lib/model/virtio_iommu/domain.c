@@ -64,7 +64,7 @@ static void domain_release(struct viommu_virtio *dev, struct vio_domain *domain)
 	free(domain);
 }
 
-static void leave(struct viommu_virtio *dev, struct vio_endpoint *endpoint) REQUIRES(dev->lock)
+static void domain_leave(struct viommu_virtio *dev, struct vio_endpoint *endpoint) REQUIRES(dev->lock)
 {
 	struct vio_domain *domain = endpoint->domain;
 
@@ -73,46 +73,46 @@ static void leave(struct viommu_virtio *dev, struct vio_endpoint *endpoint) REQU
 	domain_release(dev, domain);
 }
 
-static enum vio_status attach_perform(struct viommu_virtio *dev, struct vio_endpoint *endpoint,
-				      struct vio_domain *domain) REQUIRES(dev->lock)
+static int attach_perform(struct viommu_virtio *dev, struct vio_endpoint *endpoint, struct vio_domain *domain)
+	REQUIRES(dev->lock)
 {
 	int err = viommu_attach(endpoint->core, domain->core, dev->inval);
 
 	if (err) {
 		domain_release(dev, domain);
-		return vio_status_of(err);
+		return err;
 	}
 	domain->endpoints++;
 	if (endpoint->domain)
-		leave(dev, endpoint);
+		domain_leave(dev, endpoint);
 	endpoint->domain = domain;
-	return VIO_S_OK;
+	return 0;
 }
 
-enum vio_status vio_attach(struct viommu_virtio *dev, const uint8_t *request)
+int vio_attach(struct viommu_virtio *dev, const uint8_t *request)
 {
 	uint32_t id = le32_get(request + VIO_ATTACH_DOMAIN), flags = le32_get(request + VIO_ATTACH_FLAGS);
 	uint32_t known = vio_accepted(dev, VIO_F_BYPASS_CONFIG) ? VIO_ATTACH_F_BYPASS : 0;
 	bool bypass = flags & VIO_ATTACH_F_BYPASS;
 
 	if (flags & ~known || le32_get(request + VIO_ATTACH_RESERVED))
-		return VIO_S_INVAL;
+		return -EINVAL;
 	struct vio_endpoint *endpoint = vio_endpoint_find(dev, le32_get(request + VIO_ATTACH_ENDPOINT));
 
 	if (!endpoint)
-		return VIO_S_NOENT;
+		return -ENOENT;
 	if (id < dev->domain_first || id > dev->domain_last)
-		return VIO_S_RANGE;
+		return -ERANGE;
 	struct vio_domain *domain = vio_domain_find(dev, id);
 
 	if (domain && domain->bypass != bypass)
-		return VIO_S_INVAL;
+		return -EINVAL;
 	/* Where it is already, unless it had failed meanwhile. */
 	if (domain && domain == endpoint->domain)
-		return vio_status_of(viommu_attach(endpoint->core, domain->core, dev->inval));
+		return viommu_attach(endpoint->core, domain->core, dev->inval);
 	int err = domain ? 0 : domain_create(dev, id, bypass, &domain);
 
-	return err ? vio_status_of(err) : attach_perform(dev, endpoint, domain);
+	return err ? err : attach_perform(dev, endpoint, domain);
 }
 
 int vio_set_unattached(struct viommu_virtio *dev, struct vio_endpoint *endpoint, struct viommu_inval *inval)
@@ -127,19 +127,19 @@ void vio_force_unattached(struct viommu_virtio *dev, struct vio_endpoint *endpoi
 		viommu_detach(endpoint->core, inval);
 }
 
-enum vio_status vio_detach(struct viommu_virtio *dev, const uint8_t *request)
+int vio_detach(struct viommu_virtio *dev, const uint8_t *request)
 {
 	struct vio_endpoint *endpoint = vio_endpoint_find(dev, le32_get(request + VIO_DETACH_ENDPOINT));
 
 	if (!endpoint)
-		return VIO_S_NOENT;
+		return -ENOENT;
 	if (!endpoint->domain || endpoint->domain->id != le32_get(request + VIO_DETACH_DOMAIN))
-		return VIO_S_INVAL;
+		return -EINVAL;
 	int err = vio_set_unattached(dev, endpoint, dev->inval);
 
 	if (!err)
-		leave(dev, endpoint);
-	return vio_status_of(err);
+		domain_leave(dev, endpoint);
+	return err;
 }
 
 void vio_detach_all(struct viommu_virtio *dev)
@@ -147,6 +147,6 @@ void vio_detach_all(struct viommu_virtio *dev)
 	for (size_t i = 0; i < dev->endpoint_count; i++) {
 		vio_force_unattached(dev, &dev->endpoints[i], dev->inval);
 		if (dev->endpoints[i].domain)
-			leave(dev, &dev->endpoints[i]);
+			domain_leave(dev, &dev->endpoints[i]);
 	}
 }

@@ -10,7 +10,7 @@ static_assert(VIO_MAP_F_READ == (int)VIOMMU_READ && VIO_MAP_F_WRITE == (int)VIOM
 		      VIO_MAP_F_MMIO == (int)VIOMMU_MMIO,
 	      "MAP flags are handed to the core as they are");
 
-static bool reserved(const struct viommu_virtio *dev, struct range virt)
+static bool mapping_reserved(const struct viommu_virtio *dev, struct range virt)
 {
 	for (size_t i = 0; i < dev->resv_count; i++)
 		if (range_overlaps(virt, (struct range){dev->resv[i].first, dev->resv[i].last}))
@@ -18,30 +18,26 @@ static bool reserved(const struct viommu_virtio *dev, struct range virt)
 	return false;
 }
 
-static uint32_t known_flags(const struct viommu_virtio *dev) REQUIRES(dev->lock)
-{
-	return VIO_MAP_F_READ | VIO_MAP_F_WRITE | (vio_accepted(dev, VIO_F_MMIO) ? VIO_MAP_F_MMIO : 0);
-}
-
 /*
- * Where the specification leaves the code open: outside the input range is RANGE (a limit that the configuration
- * tells), inside a reserved region is INVAL (an address that exists but is not the driver's).
+ * Where the specification leaves the code open: outside the input range is -ERANGE (a limit that the configuration
+ * tells), inside a reserved region is -EINVAL (an address that exists but is not the driver's).
  */
-static enum vio_status map_decode(const struct viommu_virtio *dev, struct range virt, uint64_t phys, uint32_t flags)
+static int map_decode(const struct viommu_virtio *dev, struct range virt, uint64_t phys, uint32_t flags)
 	REQUIRES(dev->lock)
 {
+	uint32_t known = VIO_MAP_F_READ | VIO_MAP_F_WRITE | (vio_accepted(dev, VIO_F_MMIO) ? VIO_MAP_F_MMIO : 0);
 	uint64_t granule = vio_granule(dev->page_size_mask);
 
-	if (flags & ~known_flags(dev) || virt.first > virt.last)
-		return VIO_S_INVAL;
+	if (flags & ~known || virt.first > virt.last)
+		return -EINVAL;
 	if (!range_aligned(virt, granule) || phys & (granule - 1))
-		return VIO_S_RANGE;
+		return -ERANGE;
 	if (!range_contains(dev->input, virt) || phys > UINT64_MAX - (virt.last - virt.first))
-		return VIO_S_RANGE;
-	return reserved(dev, virt) ? VIO_S_INVAL : VIO_S_OK;
+		return -ERANGE;
+	return mapping_reserved(dev, virt) ? -EINVAL : 0;
 }
 
-enum vio_status vio_map(struct viommu_virtio *dev, const uint8_t *request)
+int vio_map(struct viommu_virtio *dev, const uint8_t *request)
 {
 	struct vio_domain *domain = vio_domain_find(dev, le32_get(request + VIO_MAP_DOMAIN));
 	struct range virt = {le64_get(request + VIO_MAP_VIRT_START), le64_get(request + VIO_MAP_VIRT_END)};
@@ -49,27 +45,24 @@ enum vio_status vio_map(struct viommu_virtio *dev, const uint8_t *request)
 	uint32_t flags = le32_get(request + VIO_MAP_FLAGS);
 
 	if (!domain)
-		return VIO_S_NOENT;
+		return -ENOENT;
 	if (domain->bypass)
-		return VIO_S_INVAL;
-	enum vio_status status = map_decode(dev, virt, phys, flags);
+		return -EINVAL;
+	int err = map_decode(dev, virt, phys, flags);
 
-	if (status != VIO_S_OK)
-		return status;
-	return vio_status_of(viommu_map_pending(domain->core, (struct viommu_iova){virt.first},
-						(struct viommu_iova){virt.last}, (struct viommu_gpa){phys}, flags,
-						dev->inval));
+	return err ? err
+		   : viommu_map_pending(domain->core, (struct viommu_iova){virt.first}, (struct viommu_iova){virt.last},
+					(struct viommu_gpa){phys}, flags, dev->inval);
 }
 
-enum vio_status vio_unmap(struct viommu_virtio *dev, const uint8_t *request)
+int vio_unmap(struct viommu_virtio *dev, const uint8_t *request)
 {
 	struct vio_domain *domain = vio_domain_find(dev, le32_get(request + VIO_UNMAP_DOMAIN));
 	uint64_t first = le64_get(request + VIO_UNMAP_VIRT_START), last = le64_get(request + VIO_UNMAP_VIRT_END);
 
 	if (!domain)
-		return VIO_S_NOENT;
+		return -ENOENT;
 	if (domain->bypass || first > last || le32_get(request + VIO_UNMAP_RESERVED))
-		return VIO_S_INVAL;
-	return vio_status_of(
-		viommu_unmap(domain->core, (struct viommu_iova){first}, (struct viommu_iova){last}, dev->inval, NULL));
+		return -EINVAL;
+	return viommu_unmap(domain->core, (struct viommu_iova){first}, (struct viommu_iova){last}, dev->inval, NULL);
 }

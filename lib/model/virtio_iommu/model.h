@@ -78,8 +78,11 @@ struct viommu_virtio {
 	void *opaque;
 };
 
-/* A request's readable part, copied, long enough for its type. With the lock held: the table cannot say so. */
-typedef enum vio_status (*vio_handler)(struct viommu_virtio *dev, const uint8_t *request);
+/*
+ * Performs a request: its readable part, copied, long enough for its type. 0 or an error, of which request.c makes the
+ * status. With the lock held: the table cannot say so.
+ */
+typedef int (*vio_handler)(struct viommu_virtio *dev, const uint8_t *request);
 
 static inline bool vio_accepted(const struct viommu_virtio *dev, unsigned feature) REQUIRES(dev->lock)
 {
@@ -95,8 +98,8 @@ static inline uint64_t vio_granule(uint64_t page_size_mask)
 /* domain.c */
 struct vio_domain *vio_domain_find(struct viommu_virtio *dev, uint32_t id) REQUIRES(dev->lock);
 struct vio_endpoint *vio_endpoint_find(struct viommu_virtio *dev, uint32_t id) REQUIRES(dev->lock);
-enum vio_status vio_attach(struct viommu_virtio *dev, const uint8_t *request) REQUIRES(dev->lock);
-enum vio_status vio_detach(struct viommu_virtio *dev, const uint8_t *request) REQUIRES(dev->lock);
+int vio_attach(struct viommu_virtio *dev, const uint8_t *request) REQUIRES(dev->lock);
+int vio_detach(struct viommu_virtio *dev, const uint8_t *request) REQUIRES(dev->lock);
 /* What an endpoint without domain may do: all or nothing. -ENOMEM. */
 int vio_set_unattached(struct viommu_virtio *dev, struct vio_endpoint *endpoint, struct viommu_inval *inval)
 	REQUIRES(dev->lock);
@@ -107,13 +110,13 @@ void vio_force_unattached(struct viommu_virtio *dev, struct vio_endpoint *endpoi
 void vio_detach_all(struct viommu_virtio *dev) REQUIRES(dev->lock);
 
 /* mapping.c */
-enum vio_status vio_map(struct viommu_virtio *dev, const uint8_t *request) REQUIRES(dev->lock);
-enum vio_status vio_unmap(struct viommu_virtio *dev, const uint8_t *request) REQUIRES(dev->lock);
+int vio_map(struct viommu_virtio *dev, const uint8_t *request) REQUIRES(dev->lock);
+int vio_unmap(struct viommu_virtio *dev, const uint8_t *request) REQUIRES(dev->lock);
 
 /* probe.c */
 uint32_t vio_probe_size(const struct viommu_virtio *dev);
 /* Fills vio_probe_size() bytes. */
-enum vio_status vio_probe(struct viommu_virtio *dev, const uint8_t *request, uint8_t *properties) REQUIRES(dev->lock);
+int vio_probe(struct viommu_virtio *dev, const uint8_t *request, uint8_t *properties) REQUIRES(dev->lock);
 
 /* config.c: bring a wanted change of `bypass` forward. 0: nothing is under way; -EAGAIN. */
 int vio_bypass_step(struct viommu_virtio *dev) REQUIRES(dev->lock);
@@ -125,8 +128,5 @@ void vio_event_sink(void *opaque, const struct viommu_fault *fault);
 
 /* request.c: for struct viommu_inval; `opaque` is the batch. */
 void vio_request_failed(void *opaque, unsigned tag, int err);
-
-/* The one place where the library's errors become the specification's status, section 5.13.6. */
-enum vio_status vio_status_of(int err);
 
 #endif

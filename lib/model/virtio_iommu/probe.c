@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* PROBE: reserved regions, sections 5.13.6.7 and 5.13.6.8. They are the same for every endpoint. */
+#include <errno.h>
 #include <string.h>
 
 #include "lib/model/virtio_iommu/model.h"
@@ -10,7 +11,7 @@ uint32_t vio_probe_size(const struct viommu_virtio *dev)
 	return (uint32_t)dev->resv_count * VIO_RESV_SIZE;
 }
 
-static void put_region(uint8_t *property, const struct viommu_virtio_resv *region)
+static void probe_put(uint8_t *property, const struct viommu_virtio_resv *region)
 {
 	memset(property, 0, VIO_RESV_SIZE);
 	le16_put(property + VIO_PROPERTY_TYPE, VIO_PROPERTY_T_RESV_MEM);
@@ -20,11 +21,11 @@ static void put_region(uint8_t *property, const struct viommu_virtio_resv *regio
 	le64_put(property + VIO_RESV_END, region->last);
 }
 
-enum vio_status vio_probe(struct viommu_virtio *dev, const uint8_t *request, uint8_t *properties)
+int vio_probe(struct viommu_virtio *dev, const uint8_t *request, uint8_t *properties)
 {
 	if (!vio_endpoint_find(dev, le32_get(request + VIO_PROBE_ENDPOINT)))
-		return VIO_S_NOENT;
+		return -ENOENT;
 	for (size_t i = 0; i < dev->resv_count; i++)
-		put_region(properties + i * VIO_RESV_SIZE, &dev->resv[i]);
-	return VIO_S_OK;
+		probe_put(properties + i * VIO_RESV_SIZE, &dev->resv[i]);
+	return 0;
 }

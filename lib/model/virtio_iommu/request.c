@@ -25,13 +25,14 @@ static const struct request_kind kinds[] = {
 	[VIO_T_PROBE] = {VIO_PROBE_SIZE, VIO_F_PROBE, NULL},
 };
 
-enum vio_status vio_status_of(int err)
+/* The one place where a request's status is decided, section 5.13.6. */
+static enum vio_status request_status(int err)
 {
 	switch (err) {
 	case 0:
 		return VIO_S_OK;
 	case -EINVAL:
-	case -EEXIST:
+	case -EEXIST: /* a map over a mapping, 5.13.6.5 */
 		return VIO_S_INVAL;
 	case -ERANGE:
 		return VIO_S_RANGE;
@@ -40,7 +41,7 @@ enum vio_status vio_status_of(int err)
 	case -ENOMEM:
 	case -ENOSPC:
 		return VIO_S_NOMEM;
-	default:
+	default: /* such as -ETIMEDOUT and -EIO: a device did not let go */
 		return VIO_S_DEVERR;
 	}
 }
@@ -101,18 +102,18 @@ static void perform_probe(struct viommu_virtio *dev, struct viommu_virtio_reques
 {
 	uint8_t properties[VIO_RESV_MAX * VIO_RESV_SIZE] = {0};
 	size_t size = vio_probe_size(dev);
-	enum vio_status status = VIO_S_INVAL;
+	int err = -EINVAL;
 
 	if (room >= size + VIO_TAIL_SIZE)
-		status = vio_probe(dev, data, properties);
+		err = vio_probe(dev, data, properties);
 	else
 		size = room - VIO_TAIL_SIZE;
 	copy_out(request, 0, properties, size);
-	put_tail(request, size, status);
+	put_tail(request, size, request_status(err));
 }
 
 /* A request that cannot be understood goes back with nothing written. */
-static void perform(struct viommu_virtio *dev, struct viommu_virtio_request *request) REQUIRES(dev->lock)
+static void request_perform(struct viommu_virtio *dev, struct viommu_virtio_request *request) REQUIRES(dev->lock)
 {
 	uint8_t data[REQUEST_MAX];
 	size_t len = copy_in(request, data, sizeof(data)), room = iov_len(request->out, request->out_count);
@@ -125,7 +126,7 @@ static void perform(struct viommu_virtio *dev, struct viommu_virtio_request *req
 	if (!kind->size || len < kind->size || !vio_accepted(dev, kind->feature))
 		return;
 	if (kind->handler)
-		put_tail(request, 0, kind->handler(dev, data));
+		put_tail(request, 0, request_status(kind->handler(dev, data)));
 	else
 		perform_probe(dev, request, data, room);
 }
@@ -140,7 +141,7 @@ void vio_request_failed(void *opaque, unsigned tag, int err)
 	struct viommu_virtio_request *request = &batch->requests[tag];
 
 	if (tag < batch->count && request->written >= VIO_TAIL_SIZE)
-		put_tail(request, request->written - VIO_TAIL_SIZE, vio_status_of(err));
+		put_tail(request, request->written - VIO_TAIL_SIZE, request_status(err));
 }
 
 /* -ETIMEDOUT ends the wait too; the statuses are corrected by then. */
@@ -181,7 +182,7 @@ static void begin_batch(struct viommu_virtio *dev, struct vio_batch *batch) REQU
 		size_t changes = viommu__inval_changes(dev->inval);
 
 		dev->inval->tag = (unsigned)i;
-		perform(dev, &batch->requests[i]);
+		request_perform(dev, &batch->requests[i]);
 		/* What took nothing away has nobody to wait for, and does not wait for who came with it. */
 		batch->requests[i].complete = viommu__inval_changes(dev->inval) == changes;
 	}
