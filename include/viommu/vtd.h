@@ -94,9 +94,10 @@ VIOMMU_PUBLIC void viommu_vtd_reset(struct viommu_vtd *unit);
 /*
  * viommu_vtd_remap - what becomes of an interrupt request (section 5.1).
  * @source: requester id of who sends it
- * @index: filled in if not NULL: the table entry that decided, or UINT32_MAX
+ * @out: the message that a CPU gets; the request itself where it passes as it is
+ * @index: filled in if not NULL: the table entry that decided, or UINT32_MAX where none did (it passed, or named none)
  * @report: it is really sent now: a refusal is recorded as a fault; otherwise it is only asked what would become of it
- * Returns 0 (remapped), 1 (passed as it is), -EPERM (refused). Any thread; does not call `pending`.
+ * Errors: -EPERM (refused; @out is unchanged). Any thread; does not call `pending`.
  */
 VIOMMU_PUBLIC int viommu_vtd_remap(struct viommu_vtd *unit, uint16_t source, const struct viommu_irq_message *in,
 				   struct viommu_irq_message *out, uint32_t *index, bool report);

@@ -122,9 +122,9 @@ static int remap(void *opaque, uint16_t requester, const struct msi_message *in,
 {
 	const struct viommu_irq_message request = {in->address, in->data};
 	struct viommu_irq_message message;
-	int ret = viommu_vtd_remap(unit_of(opaque, requester)->model, requester, &request, &message, index, report);
+	int err = viommu_vtd_remap(unit_of(opaque, requester)->model, requester, &request, &message, index, report);
 
-	if (ret < 0)
+	if (err)
 		return -EACCES;
 	*out = (struct msi_message){message.address, message.data};
 	return 0;
