@@ -114,6 +114,8 @@ static void domain_free(struct viommu_domain *domain)
 	table_fini(&domain->shadow);
 	lock_fini(&domain->holds_lock);
 	lock_fini(&domain->mirror_lock);
+	if (domain->walk && domain->walk->gone)
+		domain->walk->gone(domain->walk_opaque);
 	free(domain);
 }
 

@@ -42,10 +42,11 @@ struct walk_ops {
 	 */
 	int (*walk)(void *opaque, const struct memory *memory, uint64_t iova, unsigned access,
 		    struct walk_result *result);
-	bool told; /* the guest invalidates what it adds, too */
+	void (*gone)(void *opaque); /* the domain is freed, so no walk uses `opaque` any more; may be NULL */
+	bool told;                  /* the guest invalidates what it adds, too */
 };
 
-/* A walked domain; ops and opaque live longer. -ENOSPC, -ENOMEM. */
+/* A walked domain; ops live longer, opaque until ops->gone(). -ENOSPC, -ENOMEM: then gone() is not called. */
 int viommu__domain_create_walked(struct viommu *v, const struct walk_ops *ops, void *opaque,
 				 struct viommu_domain **out);
 

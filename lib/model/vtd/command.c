@@ -54,7 +54,7 @@ static void interrupts(struct viommu_vtd *unit, uint32_t value, uint32_t changed
 static void translation(struct viommu_vtd *unit, uint32_t value, uint32_t changed) REQUIRES(unit->lock)
 {
 	if (value & VTD_GCMD_SRTP) {
-		/* Release: partner of the acquire in vtd_root_get(). */
+		/* Release: partner of the acquire in walk.c. */
 		atomic_store_explicit(&unit->root, unit->regs[REG_RTADDR], memory_order_release);
 		vtd_invalidate_all(unit, unit->inval);
 		unit->command |= (uint32_t)VTD_GCMD_SRTP;

@@ -24,7 +24,7 @@ static int iotlb(struct viommu_vtd *unit, const uint64_t words[4]) REQUIRES(unit
 {
 	unsigned granularity = (unsigned)vtd_field(words[0], 5, 4), am = (unsigned)vtd_field(words[1], 5, 0);
 
-	if (!granularity || (granularity == VTD_PAGE && am > vtd_cap_mamv(unit->cap)))
+	if (!granularity || (granularity == VTD_PAGE && am > vtd_cap_mamv(unit->caps.cap)))
 		return -EINVAL;
 	unit->stats.iotlb_invalidations++;
 	return vtd_invalidate_iotlb(unit, unit->queue.inval, granularity, low_did(words), words[1] & VTD_IVA_ADDRESS,
@@ -36,7 +36,7 @@ static int pasid_iotlb(struct viommu_vtd *unit, const uint64_t words[4]) REQUIRE
 	unsigned granularity = (unsigned)vtd_field(words[0], 5, 4), am = (unsigned)vtd_field(words[1], 5, 0);
 	bool pages = granularity == VTD_PIOTLB_PAGES;
 
-	if ((granularity != VTD_PIOTLB_ALL && !pages) || (pages && am > vtd_cap_mamv(unit->cap)))
+	if ((granularity != VTD_PIOTLB_ALL && !pages) || (pages && am > vtd_cap_mamv(unit->caps.cap)))
 		return -EINVAL;
 	unit->stats.iotlb_invalidations++;
 	return vtd_invalidate_pasid_iotlb(unit, unit->queue.inval, pages, low_did(words),
@@ -125,7 +125,7 @@ int vtd_descriptor_perform(struct viommu_vtd *unit, const uint64_t words[4])
 	unsigned type = vtd_descriptor_type(words);
 	const struct kind *kind = type < sizeof(kinds) / sizeof(kinds[0]) ? &kinds[type] : NULL;
 
-	if (!kind || !kind->perform || (unit->ecap & kind->needs) != kind->needs)
+	if (!kind || !kind->perform || (unit->caps.ecap & kind->needs) != kind->needs)
 		return -EINVAL;
 	if (words[0] & kind->reserved[0] || words[1] & kind->reserved[1] || words[2] || words[3])
 		return -EINVAL;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "lib/model/vtd/unit.h"
+#include "lib/spec/vtd_fault.h"
 
 static bool pending(const struct viommu_vtd *unit, unsigned index) REQUIRES(unit->event_lock)
 {
@@ -59,6 +60,23 @@ void vtd_fault_record(struct viommu_vtd *unit, const struct vtd_fault *fault)
 	lock_take(&unit->event_lock);
 	record(unit, fault);
 	lock_drop(&unit->event_lock);
+}
+
+void vtd_fault_sink(void *opaque, const struct viommu_fault *fault)
+{
+	unsigned reason = fault->detail;
+
+	if (!reason) /* not of translation: no memory there, or an address for interrupts */
+		return;
+	vtd_fault_record(opaque, &(struct vtd_fault){
+					 .source = (uint16_t)fault->endpoint,
+					 .reason = (uint8_t)reason,
+					 .read = !(fault->access & VIOMMU_WRITE) || reason == VTD_FAULT_NO_READ ||
+						 reason == VTD_FAULT_S_NO_READ,
+					 .qualified = vtd_fault_qualified(reason),
+					 .silent = fault->silent,
+					 .info = fault->iova.value & ~(uint64_t)0xfff,
+				 });
 }
 
 uint32_t vtd_record_read(struct viommu_vtd *unit, unsigned offset)

@@ -2,17 +2,21 @@
 /*
  * What the files of the VT-d unit share.
  *
- *   unit.c        made, destroyed, polled, reset
+ *   unit.c        made, given endpoints, destroyed
+ *   access.c      software reads and writes registers, and what a write begins
+ *   operation.c   what the unit does next: polled, reset
  *   registers.c   the register file: one table row for each register
  *   command.c     GCMD and GSTS
  *   queue.c       queued invalidation: fetch, wait; descriptor.c: check, perform
  *   memory.c      its own accesses to guest memory
  *   event.c       the fault and completion interrupts; fault.c: fault records
  *   irq.c         interrupt remapping, on lib/ir
- *   endpoint.c    what stands for a device behind the unit: made, destroyed
+ *   endpoint.c    what stands for a device behind the unit
  *   invalidate.c  what an invalidation means for the endpoints, on the core
  *   context.c     root and context tables; scalable.c: those of scalable mode, and PASID tables
  *   walk.c        a miss: context, then page tables (lib/fmt)
+ *
+ * The last three know no unit, only its capabilities, and where it says which root table counts.
  *
  * Lock order: viommu_vtd.lock (the register file and everything that software drives) -> the core's locks.
  * vtd_endpoint.lock, irq_lock and event_lock are innermost, each taken alone: walks, interrupts and faults need them,
@@ -28,6 +32,18 @@
 #include "lib/core/inval.h"
 #include "lib/util/lock.h"
 #include "lib/util/spin.h"
+
+/* What a walk needs of the unit. */
+struct vtd_caps {
+	uint64_t cap, ecap;           /* what entries may contain; they never change */
+	unsigned host_bits;           /* of guest-physical addresses */
+	const _Atomic uint64_t *root; /* RTADDR as SRTP latched it: changes under the unit's lock, is read without */
+};
+
+struct vtd_root {
+	uint64_t table; /* GPA */
+	unsigned ttm;   /* RTADDR bits 11:10: 0 legacy, 1 scalable; others block everything */
+};
 
 /*
  * A context entry, and in scalable mode the PASID entry behind it, as it was read: the context cache of one endpoint.
@@ -46,10 +62,10 @@ struct vtd_context {
 };
 
 struct vtd_endpoint {
-	struct viommu_vtd *unit;
+	struct vtd_caps caps;
 	struct viommu_endpoint *endpoint;
 	struct viommu_domain *space; /* walked; attached while translation is on */
-	struct vtd_endpoint *next;
+	struct vtd_endpoint *next;   /* the unit's lock guards it */
 	uint16_t source;
 	bool translating; /* or bypassing; the unit's lock guards it */
 	struct spin lock;
@@ -68,32 +84,22 @@ struct vtd_fault {
 
 /* fault.c: record it (section 7.2.1), raise the event. Any thread, also inside a section; takes event_lock. */
 void vtd_fault_record(struct viommu_vtd *unit, const struct vtd_fault *fault);
+/* The same for a fault of DMA; opaque: the unit. */
+void vtd_fault_sink(void *opaque, const struct viommu_fault *fault);
 
-/* What walk.c and the tables need of the registers: a copy that changes under the unit's lock and is read without. */
-struct vtd_root {
-	uint64_t table; /* GPA, latched by SRTP */
-	unsigned ttm;   /* RTADDR bits 11:10, as latched: 0 legacy, 1 scalable; others block everything */
-};
-struct vtd_root vtd_root_get(struct viommu_vtd *unit);
-
-/* CAP and ECAP say what entries may contain; fixed at creation. */
-uint64_t vtd_cap(const struct viommu_vtd *unit);
-uint64_t vtd_ecap(const struct viommu_vtd *unit);
-unsigned vtd_host_bits(const struct viommu_vtd *unit);
-struct viommu *vtd_core(struct viommu_vtd *unit);
-
-/* Endpoint set-up for viommu_vtd_manage() and back: the walked domain, the fault sink; it bypasses from then on. */
-int vtd_endpoint_create(struct viommu_vtd *unit, struct viommu_endpoint *endpoint, struct viommu_inval *inval,
+/* What stands for a device, with an empty space. -ENOSPC, -ENOMEM. */
+int vtd_endpoint_create(struct viommu *v, const struct vtd_caps *caps, struct viommu_endpoint *endpoint,
 			struct vtd_endpoint **out);
-void vtd_endpoint_destroy(struct vtd_endpoint *endpoint); /* its endpoint is blocked, with that complete */
+/* The device is not in its space any more. Memory is freed when no walk can use it. */
+void vtd_endpoint_destroy(struct vtd_endpoint *endpoint);
 
 /*
  * context.c, scalable.c: read the entries of a source into *context. 0 or a fault reason (context->silent is set for
  * FPD).
  */
-unsigned vtd_context_load(struct viommu_vtd *unit, const struct memory *memory, struct vtd_root root, uint16_t source,
-			  struct vtd_context *context);
-unsigned vtd_context_load_scalable(struct viommu_vtd *unit, const struct memory *memory, struct vtd_root root,
+unsigned vtd_context_load(const struct vtd_caps *caps, const struct memory *memory, struct vtd_root root,
+			  uint16_t source, struct vtd_context *context);
+unsigned vtd_context_load_scalable(const struct vtd_caps *caps, const struct memory *memory, struct vtd_root root,
 				   uint16_t source, struct vtd_context *context);
 
 #endif

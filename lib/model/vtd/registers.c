@@ -1,22 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The register file (chapter 11): a row for each register. Accesses are split into four bytes, lower half first, so the
- * half that holds a trigger comes after the half that does not, however software writes.
- */
+/* The register file (chapter 11): a row for each register. */
 #include "lib/model/vtd/unit.h"
 
-enum { HALF = 4 };
-
-/* What a write does besides. TRIGGER: its bits stay set until the work is done, and vtd_advance() looks for them. */
-enum effect { NOTHING, COMMAND, TRIGGER, EVENT };
+enum { COMMAND = VTD_EFFECT_COMMAND, TRIGGER = VTD_EFFECT_TRIGGER, EVENT = VTD_EFFECT_EVENT };
 
 struct row {
 	uint16_t offset;
 	uint8_t size;
-	bool event;      /* `reg` is an enum vtd_event_register */
-	bool write_only; /* reads as 0 */
-	unsigned reg;    /* enum vtd_register */
-	enum effect effect;
+	bool event;                                      /* `reg` is an enum vtd_event_register */
+	bool write_only;                                 /* reads as 0 */
+	unsigned reg;                                    /* enum vtd_register */
+	unsigned effect;                                 /* VTD_EFFECT_ bits */
 	uint64_t reset, writable, clearable;             /* clearable: by writing 1 */
 	uint64_t (*read)(const struct viommu_vtd *unit); /* instead of reg: what never changes */
 };
@@ -28,12 +22,12 @@ static uint64_t read_version(const struct viommu_vtd *unit)
 
 static uint64_t read_cap(const struct viommu_vtd *unit)
 {
-	return unit->cap;
+	return unit->caps.cap;
 }
 
 static uint64_t read_ecap(const struct viommu_vtd *unit)
 {
-	return unit->ecap;
+	return unit->caps.ecap;
 }
 
 static uint64_t read_zero(const struct viommu_vtd *unit)
@@ -53,7 +47,8 @@ static const struct row rows[] = {
 	{VTD_RTADDR, 8, .reg = REG_RTADDR, .writable = VTD_RTADDR_TABLE | VTD_RTADDR_TTM},
 	{VTD_CCMD, 8, .reg = REG_CCMD, .writable = VTD_MASK(63, 61) | VTD_MASK(33, 0), .effect = TRIGGER},
 	{VTD_FSTS, 4, .event = true, .reg = EVENT_FSTS,
-	 .clearable = VTD_FSTS_PFO | VTD_FSTS_IQE | VTD_FSTS_ICE | VTD_FSTS_ITE, .effect = EVENT},
+	 .clearable = VTD_FSTS_PFO | VTD_FSTS_IQE | VTD_FSTS_ICE | VTD_FSTS_ITE,
+	 .effect = EVENT | TRIGGER /* a queue that had stopped may go on */},
 	{VTD_FECTL, 4, .event = true, .reg = EVENT_FECTL, .reset = VTD_EVENT_IM, .writable = VTD_EVENT_IM,
 	 .effect = EVENT},
 	{VTD_FEDATA, 4, .event = true, .reg = EVENT_FEDATA, .writable = VTD_MASK(31, 0)},
@@ -109,11 +104,6 @@ static const struct row *find_row(uint64_t offset)
 	return NULL;
 }
 
-static bool in_records(uint64_t offset)
-{
-	return offset >= VTD_FRCD && offset - VTD_FRCD < VTD_RECORDS * VTD_FRCD_SIZE;
-}
-
 static uint64_t row_value(struct viommu_vtd *unit, const struct row *row) REQUIRES(unit->lock)
 {
 	if (row->read)
@@ -129,12 +119,10 @@ static uint64_t row_value(struct viommu_vtd *unit, const struct row *row) REQUIR
 	return value;
 }
 
-static uint32_t read_half(struct viommu_vtd *unit, uint64_t offset) REQUIRES(unit->lock)
+uint32_t vtd_register_read(struct viommu_vtd *unit, uint64_t offset)
 {
 	const struct row *row = find_row(offset);
 
-	if (in_records(offset))
-		return vtd_record_read(unit, (unsigned)(offset - VTD_FRCD));
 	return row ? (uint32_t)(row_value(unit, row) >> 8 * (offset - row->offset)) : 0;
 }
 
@@ -159,76 +147,17 @@ static void store(struct viommu_vtd *unit, const struct row *row, unsigned shift
 	lock_drop(&unit->event_lock);
 }
 
-static void go_on(struct viommu_vtd *unit) REQUIRES(unit->lock)
-{
-	if (vtd_advance(unit) && unit->config.pending)
-		unit->config.pending(unit->config.opaque);
-}
-
-static void take_effect(struct viommu_vtd *unit, const struct row *row, uint32_t value) REQUIRES(unit->lock)
-{
-	switch (row->effect) {
-	case NOTHING:
-		break;
-	case COMMAND:
-		unit->next_command = value;
-		unit->command_waits = true;
-		go_on(unit);
-		break;
-	case TRIGGER:
-		go_on(unit);
-		break;
-	case EVENT:
-		vtd_event_written(unit, row->reg);
-		if (row->reg == EVENT_FSTS) /* a queue that had stopped may go on */
-			go_on(unit);
-		break;
-	}
-}
-
-static void write_half(struct viommu_vtd *unit, uint64_t offset, uint32_t value) REQUIRES(unit->lock)
+unsigned vtd_register_write(struct viommu_vtd *unit, uint64_t offset, uint32_t value)
 {
 	const struct row *row = find_row(offset);
 
-	if (in_records(offset)) {
-		vtd_record_write(unit, (unsigned)(offset - VTD_FRCD), value);
-		return;
-	}
 	if (!row)
-		return;
+		return 0;
 	if (!row->read)
 		store(unit, row, 8 * (unsigned)(offset - row->offset), value);
-	take_effect(unit, row, value);
-}
-
-static bool valid(uint64_t offset, unsigned size)
-{
-	return (size == 4 || size == 8) && !(offset % size) && offset < VIOMMU_VTD_SIZE;
-}
-
-uint64_t viommu_vtd_read(struct viommu_vtd *unit, uint64_t offset, unsigned size)
-{
-	uint64_t value;
-
-	if (!valid(offset, size))
-		return 0;
-	lock_take(&unit->lock);
-	value = read_half(unit, offset);
-	if (size == 8)
-		value |= (uint64_t)read_half(unit, offset + HALF) << 32;
-	lock_drop(&unit->lock);
-	return value;
-}
-
-void viommu_vtd_write(struct viommu_vtd *unit, uint64_t offset, uint64_t value, unsigned size)
-{
-	if (!valid(offset, size))
-		return;
-	lock_take(&unit->lock);
-	write_half(unit, offset, (uint32_t)value);
-	if (size == 8)
-		write_half(unit, offset + HALF, (uint32_t)(value >> 32));
-	lock_drop(&unit->lock);
+	if (row->effect & EVENT)
+		vtd_event_written(unit, row->reg);
+	return row->effect;
 }
 
 void vtd_registers_reset(struct viommu_vtd *unit)

@@ -27,20 +27,18 @@ static inline bool vtd_load(const struct memory *memory, uint64_t gpa, uint64_t 
 }
 
 /* The bits of a table's address that the guest's memory has no room for: reserved. */
-static inline uint64_t vtd_beyond_host(const struct viommu_vtd *unit)
+static inline uint64_t vtd_beyond_host(const struct vtd_caps *caps)
 {
-	return VTD_ENTRY_ADDRESS & ~((1ull << vtd_host_bits(unit)) - 1);
+	return VTD_ENTRY_ADDRESS & ~((1ull << caps->host_bits) - 1);
 }
 
 /* May page tables have this AW? */
-static inline bool vtd_aw_supported(const struct viommu_vtd *unit, unsigned aw)
+static inline bool vtd_aw_supported(const struct vtd_caps *caps, unsigned aw)
 {
-	return vtd_cap(unit) >> VTD_CAP_SAGAW_SHIFT >> aw & 1 && aw < 4;
+	return caps->cap >> VTD_CAP_SAGAW_SHIFT >> aw & 1 && aw < 4;
 }
 
-/* walk.c */
-/* opaque: the struct vtd_endpoint; told: in caching mode */
+/* walk.c; opaque: the struct vtd_endpoint; told: in caching mode */
 extern const struct walk_ops vtd_walk_ops, vtd_walk_told_ops;
-void vtd_fault_sink(void *opaque, const struct viommu_fault *fault);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The unit: made, destroyed, reset, and what it does next. */
+/* The unit: made, given endpoints, destroyed. */
 #include "lib/model/vtd/unit.h"
 
 #include <errno.h>
@@ -39,34 +39,6 @@ static uint64_t extended_capabilities(const struct viommu_vtd_config *config)
 	if (config->scalable)
 		ecap |= VTD_ECAP_SMTS | VTD_ECAP_SLTS | VTD_ECAP_SMPWC | (config->aw_bits > 39 ? VTD_ECAP_FLTS : 0);
 	return ecap;
-}
-
-uint64_t vtd_cap(const struct viommu_vtd *unit)
-{
-	return unit->cap;
-}
-
-uint64_t vtd_ecap(const struct viommu_vtd *unit)
-{
-	return unit->ecap;
-}
-
-unsigned vtd_host_bits(const struct viommu_vtd *unit)
-{
-	return unit->config.host_bits;
-}
-
-struct viommu *vtd_core(struct viommu_vtd *unit)
-{
-	return unit->v;
-}
-
-struct vtd_root vtd_root_get(struct viommu_vtd *unit)
-{
-	/* Acquire: partner of the release where SRTP latches it; what the table says is read after it. */
-	uint64_t root = atomic_load_explicit(&unit->root, memory_order_acquire);
-
-	return (struct vtd_root){root & VTD_RTADDR_TABLE, (unsigned)vtd_field(root, 11, 10)};
 }
 
 static int settle_config(struct viommu_vtd_config *config)
@@ -153,7 +125,7 @@ static int create_parts(struct viommu_vtd *unit) NO_OTHER_THREAD
 	return 0;
 }
 
-static void release(struct viommu_vtd *unit) NO_OTHER_THREAD
+static void unit_free(struct viommu_vtd *unit) NO_OTHER_THREAD
 {
 	viommu_inval_destroy(unit->queue.inval);
 	viommu_inval_destroy(unit->inval);
@@ -176,14 +148,18 @@ int viommu_vtd_create(struct viommu *v, const struct viommu_vtd_config *config, 
 		free(unit);
 		return err;
 	}
-	unit->cap = capabilities(&unit->config);
-	unit->ecap = extended_capabilities(&unit->config);
+	unit->caps = (struct vtd_caps){
+		.cap = capabilities(&unit->config),
+		.ecap = extended_capabilities(&unit->config),
+		.host_bits = unit->config.host_bits,
+		.root = &unit->root,
+	};
 	lock_init(&unit->lock);
 	lock_init(&unit->event_lock);
 	spin_init(&unit->irq_lock);
 	err = create_parts(unit);
 	if (err) {
-		release(unit);
+		unit_free(unit);
 		return err;
 	}
 	lock_take(&unit->lock);
@@ -208,10 +184,11 @@ void viommu_vtd_destroy(struct viommu_vtd *unit) NO_OTHER_THREAD
 		unit->endpoints = endpoint->next;
 		viommu_detach(endpoint->endpoint, unit->inval);
 		complete(unit->inval);
+		viommu__endpoint_set_sink(endpoint->endpoint, NULL, NULL);
 		vtd_endpoint_destroy(endpoint);
 	}
 	remove_reader(unit);
-	release(unit);
+	unit_free(unit);
 }
 
 static size_t room(const struct viommu_vtd *unit) REQUIRES(unit->lock)
@@ -235,12 +212,25 @@ static int manage_locked(struct viommu_vtd *unit, struct viommu_endpoint *endpoi
 	if (!err)
 		err = viommu__inval_room(unit->queue.inval, room(unit));
 	if (!err)
-		err = vtd_endpoint_create(unit, endpoint, unit->inval, &managed);
+		err = vtd_endpoint_create(unit->v, &unit->caps, endpoint, &managed);
 	if (err)
 		return err;
+	/* The sink first: where another model has the endpoint, nothing of it may change. */
+	err = viommu__endpoint_set_sink(endpoint, vtd_fault_sink, unit);
+	if (err)
+		goto err_endpoint;
+	err = viommu_bypass(endpoint, unit->inval);
+	if (err)
+		goto err_sink;
 	managed->next = unit->endpoints;
 	unit->endpoints = managed;
 	return 0;
+
+err_sink:
+	viommu__endpoint_set_sink(endpoint, NULL, NULL);
+err_endpoint:
+	vtd_endpoint_destroy(managed);
+	return err;
 }
 
 int viommu_vtd_manage(struct viommu_vtd *unit, struct viommu_endpoint *endpoint)
@@ -252,144 +242,6 @@ int viommu_vtd_manage(struct viommu_vtd *unit, struct viommu_endpoint *endpoint)
 
 	lock_drop(&unit->lock);
 	return err;
-}
-
-static void begin(struct viommu_vtd *unit, enum vtd_operation operation) REQUIRES(unit->lock)
-{
-	unit->operation = operation;
-	viommu_inval_begin(unit->inval);
-}
-
-static void begin_reset(struct viommu_vtd *unit) REQUIRES(unit->lock)
-{
-	unit->reset_waits = unit->command_waits = false;
-	unit->queue.enabled = false;
-	vtd_invalidate_all(unit, unit->inval);
-	vtd_set_translation(unit, unit->inval, false);
-	begin(unit, OPERATION_RESET);
-}
-
-static void finish_reset(struct viommu_vtd *unit) REQUIRES(unit->lock)
-{
-	atomic_store_explicit(&unit->root, 0, memory_order_relaxed);
-	vtd_registers_reset(unit);
-	vtd_irq_latch(unit);
-	vtd_irq_switch(unit, false, false);
-}
-
-/* 11.4.6.1; a granularity that does not exist is not performed: CAIG stays 0. */
-static void begin_context(struct viommu_vtd *unit) REQUIRES(unit->lock)
-{
-	uint64_t ccmd = unit->regs[REG_CCMD];
-	unsigned granularity = (unsigned)vtd_field(ccmd, 62, 61);
-
-	unit->granularity = granularity;
-	if (granularity) {
-		unit->stats.context_invalidations++;
-		vtd_invalidate_context(unit, unit->inval, granularity, (uint16_t)ccmd, (uint16_t)(ccmd >> 16),
-				       (unsigned)vtd_field(ccmd, 33, 32));
-	}
-	begin(unit, OPERATION_CONTEXT);
-}
-
-/* 11.4.6.3 */
-static void begin_iotlb(struct viommu_vtd *unit) REQUIRES(unit->lock)
-{
-	uint64_t iotlb = unit->regs[REG_IOTLB], iva = unit->regs[REG_IVA];
-	unsigned granularity = (unsigned)vtd_field(iotlb, 61, 60), am = (unsigned)(iva & VTD_IVA_AM);
-
-	unit->granularity = granularity == VTD_PAGE && am > vtd_cap_mamv(unit->cap) ? 0 : granularity;
-	if (unit->granularity) {
-		unit->stats.iotlb_invalidations++;
-		vtd_invalidate_iotlb(unit, unit->inval, granularity, (uint16_t)(iotlb >> 32), iva & VTD_IVA_ADDRESS,
-				     am);
-	}
-	begin(unit, OPERATION_IOTLB);
-}
-
-/*
- * One operation after the other; the registers say what is asked for. While the queue is on, it alone invalidates
- * (6.5.1).
- */
-static bool begin_next(struct viommu_vtd *unit) REQUIRES(unit->lock)
-{
-	bool registers = !unit->queue.enabled;
-
-	if (unit->reset_waits) {
-		begin_reset(unit);
-	} else if (unit->command_waits) {
-		unit->command_waits = false;
-		vtd_command(unit, unit->next_command);
-	} else if (registers && unit->regs[REG_CCMD] & VTD_CCMD_ICC) {
-		begin_context(unit);
-	} else if (registers && unit->regs[REG_IOTLB] & VTD_IOTLB_IVT) {
-		begin_iotlb(unit);
-	} else {
-		return false;
-	}
-	return true;
-}
-
-static void finish(struct viommu_vtd *unit, int err) REQUIRES(unit->lock)
-{
-	uint64_t done = err ? 0 : unit->granularity;
-
-	switch (unit->operation) {
-	case OPERATION_COMMAND:
-		vtd_command_done(unit);
-		break;
-	case OPERATION_CONTEXT:
-		unit->regs[REG_CCMD] =
-			(unit->regs[REG_CCMD] & ~(VTD_CCMD_ICC | VTD_CCMD_CAIG)) | done << VTD_CCMD_CAIG_SHIFT;
-		break;
-	case OPERATION_IOTLB:
-		unit->regs[REG_IOTLB] =
-			(unit->regs[REG_IOTLB] & ~(VTD_IOTLB_IVT | VTD_IOTLB_IAIG)) | done << VTD_IOTLB_IAIG_SHIFT;
-		break;
-	case OPERATION_RESET:
-		finish_reset(unit);
-		break;
-	case OPERATION_NONE:
-		break;
-	}
-	unit->operation = OPERATION_NONE;
-}
-
-bool vtd_advance(struct viommu_vtd *unit)
-{
-	do {
-		if (unit->operation != OPERATION_NONE) {
-			int err = viommu_inval_poll(unit->inval);
-
-			if (err == -EAGAIN)
-				return true;
-			finish(unit, err);
-		}
-		if (vtd_queue_run(unit))
-			return true;
-	} while (begin_next(unit));
-	return false;
-}
-
-/*
- * Whoever is at work in the unit advances it, and may take long; but it may also have looked before what we come for.
- */
-int viommu_vtd_poll(struct viommu_vtd *unit)
-{
-	if (!lock_try(&unit->lock))
-		return -EAGAIN;
-	bool pending = vtd_advance(unit);
-
-	lock_drop(&unit->lock);
-	return pending ? -EAGAIN : 0;
-}
-
-void viommu_vtd_reset(struct viommu_vtd *unit)
-{
-	lock_take(&unit->lock);
-	unit->reset_waits = true;
-	vtd_advance(unit);
-	lock_drop(&unit->lock);
 }
 
 void viommu_vtd_stats_get(struct viommu_vtd *unit, struct viommu_vtd_stats *out)

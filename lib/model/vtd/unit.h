@@ -61,7 +61,7 @@ struct vtd_queue {
 struct viommu_vtd {
 	struct viommu *v;
 	struct viommu_vtd_config config;
-	uint64_t cap, ecap;             /* never change */
+	struct vtd_caps caps;           /* never change */
 	struct viommu_endpoint *reader; /* bypasses: by it the unit reaches its own structures in memory */
 
 	struct lock lock; /* lock order: model.h */
@@ -100,10 +100,18 @@ struct viommu_vtd {
 int vtd_guest_read(struct viommu_vtd *unit, uint64_t gpa, void *buffer, size_t len);
 int vtd_guest_store32(struct viommu_vtd *unit, uint64_t gpa, uint32_t value);
 
-/* unit.c: go on with whatever is under way or asked for. With the lock held. True: something is pending. */
+/* operation.c: go on with whatever is under way or asked for. With the lock held. True: something is pending. */
 bool vtd_advance(struct viommu_vtd *unit) REQUIRES(unit->lock);
 
-/* registers.c */
+/* registers.c: four bytes of the register that lies at an offset; where none does: 0, and nothing is written. */
+uint32_t vtd_register_read(struct viommu_vtd *unit, uint64_t offset) REQUIRES(unit->lock);
+/* What a write means besides. */
+enum {
+	VTD_EFFECT_COMMAND = 1, /* it is a command */
+	VTD_EFFECT_TRIGGER = 2, /* its bits stay set until the work is done, and vtd_advance() looks for them */
+	VTD_EFFECT_EVENT = 4,   /* an interrupt of the unit is due or over: vtd_register_write() sees to that */
+};
+unsigned vtd_register_write(struct viommu_vtd *unit, uint64_t offset, uint32_t value) REQUIRES(unit->lock);
 void vtd_registers_reset(struct viommu_vtd *unit) REQUIRES(unit->lock);
 
 /* command.c: GCMD was written; the operation that began is complete. */

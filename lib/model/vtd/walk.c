@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A miss: the endpoint's context, then its page tables (lib/fmt), or the reason why not. */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "lib/fmt/vtd_fs.h"
 #include "lib/fmt/vtd_ss.h"
@@ -9,15 +10,17 @@
 /* 3.14: requests to these addresses are interrupts, never translated; and nothing may be translated to them. */
 static const struct range interrupt_range = {0xfee00000, 0xfeefffff};
 
-static unsigned load(struct vtd_endpoint *endpoint, const struct memory *memory, struct vtd_context *context)
+static unsigned load(const struct vtd_endpoint *endpoint, const struct memory *memory, struct vtd_context *context)
 {
-	struct viommu_vtd *unit = endpoint->unit;
-	struct vtd_root root = vtd_root_get(unit);
+	const struct vtd_caps *caps = &endpoint->caps;
+	/* Acquire: partner of the release in command.c; what the table says is read after it. */
+	uint64_t rtaddr = atomic_load_explicit(caps->root, memory_order_acquire);
+	struct vtd_root root = {rtaddr & VTD_RTADDR_TABLE, (unsigned)vtd_field(rtaddr, 11, 10)};
 
 	if (root.ttm == VTD_TTM_IS_LEGACY)
-		return vtd_context_load(unit, memory, root, endpoint->source, context);
-	if (root.ttm == VTD_TTM_IS_SCALABLE && vtd_ecap(unit) & VTD_ECAP_SMTS)
-		return vtd_context_load_scalable(unit, memory, root, endpoint->source, context);
+		return vtd_context_load(caps, memory, root, endpoint->source, context);
+	if (root.ttm == VTD_TTM_IS_SCALABLE && caps->ecap & VTD_ECAP_SMTS)
+		return vtd_context_load_scalable(caps, memory, root, endpoint->source, context);
 	*context = (struct vtd_context){.scalable = true};
 	return VTD_FAULT_S_ROOT_ADDRESS;
 }
@@ -144,12 +147,12 @@ static enum viommu_fault_reason plain_reason(enum pt_end end)
 	return end == PT_NO_READ || end == PT_NO_WRITE ? VIOMMU_FAULT_PERMISSION : VIOMMU_FAULT_NOT_MAPPED;
 }
 
-static unsigned walk_second_stage(struct viommu_vtd *unit, const struct vtd_context *context, struct pt_memory *memory,
-				  uint64_t iova, unsigned access, struct walk_result *result)
+static unsigned walk_second_stage(const struct vtd_caps *caps, const struct vtd_context *context,
+				  struct pt_memory *memory, uint64_t iova, unsigned access, struct walk_result *result)
 {
-	uint64_t cap = vtd_cap(unit), ecap = vtd_ecap(unit);
-	struct vtd_ss_caps caps = {
-		.host_width = vtd_host_bits(unit),
+	uint64_t cap = caps->cap, ecap = caps->ecap;
+	struct vtd_ss_caps offered = {
+		.host_width = caps->host_bits,
 		.guest_width = vtd_cap_mgaw(cap),
 		.pages_2m = cap & VTD_CAP_SLLPS_2M,
 		.pages_1g = cap & VTD_CAP_SLLPS_1G,
@@ -159,7 +162,7 @@ static unsigned walk_second_stage(struct viommu_vtd *unit, const struct vtd_cont
 	struct pt_space space;
 	struct pt_leaf leaf;
 
-	vtd_ss_init(&space, context->table, context->levels, &caps);
+	vtd_ss_init(&space, context->table, context->levels, &offered);
 	enum pt_end end = vtd_ss_walk(&space, memory, iova, access, NULL, &leaf);
 
 	if (end) {
@@ -174,18 +177,18 @@ static unsigned walk_second_stage(struct viommu_vtd *unit, const struct vtd_cont
 /*
  * XD is taken for what it is without NXE too: it changes nothing for reads and writes, and Linux up to 6.1 sets it so.
  */
-static unsigned walk_first_stage(struct viommu_vtd *unit, const struct vtd_context *context, struct pt_memory *memory,
-				 uint64_t iova, unsigned access, struct walk_result *result)
+static unsigned walk_first_stage(const struct vtd_caps *caps, const struct vtd_context *context,
+				 struct pt_memory *memory, uint64_t iova, unsigned access, struct walk_result *result)
 {
-	struct vtd_fs_caps caps = {
-		.host_width = vtd_host_bits(unit),
-		.pages_1g = vtd_cap(unit) & VTD_CAP_FL1GP,
+	struct vtd_fs_caps offered = {
+		.host_width = caps->host_bits,
+		.pages_1g = caps->cap & VTD_CAP_FL1GP,
 		.no_execute = true,
 	};
 	struct pt_space space;
 	struct pt_leaf leaf;
 
-	vtd_fs_init(&space, context->table, context->levels, &caps);
+	vtd_fs_init(&space, context->table, context->levels, &offered);
 	enum pt_end end = vtd_fs_walk(&space, memory, iova, access, NULL, &leaf);
 
 	if (end) {
@@ -198,10 +201,10 @@ static unsigned walk_first_stage(struct viommu_vtd *unit, const struct vtd_conte
 }
 
 /* One leaf, as wide as a slot of the core's table can be within the unit's width. */
-static unsigned pass_through(struct viommu_vtd *unit, const struct vtd_context *context, uint64_t iova,
+static unsigned pass_through(const struct vtd_caps *caps, const struct vtd_context *context, uint64_t iova,
 			     struct walk_result *result)
 {
-	unsigned width = vtd_cap_mgaw(vtd_cap(unit));
+	unsigned width = vtd_cap_mgaw(caps->cap);
 	unsigned bits = TABLE_PAGE_SHIFT + (width - TABLE_PAGE_SHIFT) / TABLE_BITS * TABLE_BITS;
 	uint64_t mask = (1ull << bits) - 1;
 
@@ -232,7 +235,7 @@ static void spare_interrupts(uint64_t iova, struct walk_result *result)
 	}
 }
 
-static unsigned translate(struct viommu_vtd *unit, const struct vtd_context *context, const struct memory *memory,
+static unsigned translate(const struct vtd_caps *caps, const struct vtd_context *context, const struct memory *memory,
 			  uint64_t iova, unsigned access, struct walk_result *result)
 {
 	struct pt_memory pt;
@@ -240,11 +243,11 @@ static unsigned translate(struct viommu_vtd *unit, const struct vtd_context *con
 	pt_memory_init(&pt, find_memory, memory);
 	switch (context->kind) {
 	case VTD_SECOND_STAGE:
-		return walk_second_stage(unit, context, &pt, iova, access, result);
+		return walk_second_stage(caps, context, &pt, iova, access, result);
 	case VTD_FIRST_STAGE:
-		return walk_first_stage(unit, context, &pt, iova, access, result);
+		return walk_first_stage(caps, context, &pt, iova, access, result);
 	case VTD_PASS_THROUGH:
-		return pass_through(unit, context, iova, result);
+		return pass_through(caps, context, iova, result);
 	}
 	return VTD_FAULT_CONTEXT_INVALID;
 }
@@ -259,7 +262,7 @@ static unsigned find_leaf(struct vtd_endpoint *endpoint, const struct memory *me
 		return reason;
 	}
 	result->domain_id = context->did;
-	reason = translate(endpoint->unit, context, memory, iova, access, result);
+	reason = translate(&endpoint->caps, context, memory, iova, access, result);
 	if (reason)
 		return reason;
 	if (range_has(interrupt_range, result->gpa + (iova - result->iova.first)))
@@ -285,23 +288,5 @@ static int walk(void *opaque, const struct memory *memory, uint64_t iova, unsign
 	return -EFAULT;
 }
 
-const struct walk_ops vtd_walk_ops = {.walk = walk};
-const struct walk_ops vtd_walk_told_ops = {.walk = walk, .told = true};
-
-void vtd_fault_sink(void *opaque, const struct viommu_fault *fault)
-{
-	struct vtd_endpoint *endpoint = opaque;
-	unsigned reason = fault->detail;
-
-	if (!reason) /* not of translation: no memory there, or an address for interrupts */
-		return;
-	vtd_fault_record(endpoint->unit, &(struct vtd_fault){
-						 .source = endpoint->source,
-						 .reason = (uint8_t)reason,
-						 .read = !(fault->access & VIOMMU_WRITE) ||
-							 reason == VTD_FAULT_NO_READ || reason == VTD_FAULT_S_NO_READ,
-						 .qualified = vtd_fault_qualified(reason),
-						 .silent = fault->silent,
-						 .info = fault->iova.value & ~(uint64_t)0xfff,
-					 });
-}
+const struct walk_ops vtd_walk_ops = {.walk = walk, .gone = free};
+const struct walk_ops vtd_walk_told_ops = {.walk = walk, .gone = free, .told = true};

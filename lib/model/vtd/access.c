@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Software's accesses to the register page, and what a write begins. They are split into four bytes, lower half first,
+ * so the half that holds a trigger comes after the half that does not, however software writes.
+ */
+#include "lib/model/vtd/unit.h"
+
+enum { HALF = 4 };
+
+static bool access_valid(uint64_t offset, unsigned size)
+{
+	return (size == 4 || size == 8) && !(offset % size) && offset < VIOMMU_VTD_SIZE;
+}
+
+static bool in_records(uint64_t offset)
+{
+	return offset >= VTD_FRCD && offset - VTD_FRCD < VTD_RECORDS * VTD_FRCD_SIZE;
+}
+
+static uint32_t access_read(struct viommu_vtd *unit, uint64_t offset) REQUIRES(unit->lock)
+{
+	return in_records(offset) ? vtd_record_read(unit, (unsigned)(offset - VTD_FRCD))
+				  : vtd_register_read(unit, offset);
+}
+
+static void access_write(struct viommu_vtd *unit, uint64_t offset, uint32_t value) REQUIRES(unit->lock)
+{
+	if (in_records(offset)) {
+		vtd_record_write(unit, (unsigned)(offset - VTD_FRCD), value);
+		return;
+	}
+	unsigned effect = vtd_register_write(unit, offset, value);
+
+	if (effect & VTD_EFFECT_COMMAND) {
+		unit->next_command = value;
+		unit->command_waits = true;
+	}
+	if (effect & (VTD_EFFECT_COMMAND | VTD_EFFECT_TRIGGER) && vtd_advance(unit) && unit->config.pending)
+		unit->config.pending(unit->config.opaque);
+}
+
+uint64_t viommu_vtd_read(struct viommu_vtd *unit, uint64_t offset, unsigned size)
+{
+	uint64_t value;
+
+	if (!access_valid(offset, size))
+		return 0;
+	lock_take(&unit->lock);
+	value = access_read(unit, offset);
+	if (size == 8)
+		value |= (uint64_t)access_read(unit, offset + HALF) << 32;
+	lock_drop(&unit->lock);
+	return value;
+}
+
+void viommu_vtd_write(struct viommu_vtd *unit, uint64_t offset, uint64_t value, unsigned size)
+{
+	if (!access_valid(offset, size))
+		return;
+	lock_take(&unit->lock);
+	access_write(unit, offset, (uint32_t)value);
+	if (size == 8)
+		access_write(unit, offset + HALF, (uint32_t)(value >> 32));
+	lock_drop(&unit->lock);
+}
