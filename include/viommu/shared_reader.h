@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The reader of a translation table that another process shares (docs/SHARED-TABLE.md; for vhost-user:
- * VHU_SET_SHARED_TABLE). It needs no context, and nothing else of the library. What it finds is as good as the writer
+ * VHU_SET_SHARED_TABLE). It needs no context, and nothing else of the library: programs that have no other use for it
+ * link libviommu-shared-reader (pkg-config: viommu-shared-reader). What it finds is as good as the writer
  * (shared_writer.h): a guest-physical address that the reader checks against the memory that it was given.
  *
  * Neither side trusts the other: whatever is in the file that the other one writes, nobody crashes, blocks or hangs.

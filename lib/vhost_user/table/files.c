@@ -3,10 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #ifndef F_SEAL_FUTURE_WRITE
@@ -47,29 +44,4 @@ void shared_file_destroy(struct shared_file *file)
 {
 	munmap(file->at, file->bytes);
 	close(file->fd);
-}
-
-/* Huge pages can run out when they are touched; a file on a disk can have errors. Only memory with seals is sure. */
-static int check(int fd, uint64_t bytes)
-{
-	struct statfs system;
-	struct stat status;
-	int seals = fcntl(fd, F_GET_SEALS);
-
-	if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstatfs(fd, &system) || system.f_type != TMPFS_MAGIC)
-		return -EPROTO;
-	/* The size is looked at when it cannot become less any more. */
-	if (fstat(fd, &status) || status.st_size < 0 || (uint64_t)status.st_size != bytes)
-		return -EPROTO;
-	return 0;
-}
-
-int shared_file_map(int fd, uint64_t bytes, bool write, void **out)
-{
-	int err = check(fd, bytes);
-
-	if (err)
-		return err;
-	*out = mmap(NULL, bytes, write ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
-	return *out == MAP_FAILED ? -errno : 0;
 }

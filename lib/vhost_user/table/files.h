@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The two shared files: how they are made, and what is looked at before files of somebody else are mapped. */
+/* The two shared files, as their writer makes them. */
 #ifndef LIB_VHOST_USER_TABLE_FILES_H
 #define LIB_VHOST_USER_TABLE_FILES_H
 
@@ -18,11 +18,5 @@ struct shared_file {
  */
 int shared_file_create(const char *name, uint64_t bytes, bool ours, struct shared_file *out);
 void shared_file_destroy(struct shared_file *file);
-
-/*
- * Map a file that was sent. It must be plain memory that cannot shrink, or touching it could be the end of us. -EPROTO,
- * -errno. @write: else for reading only
- */
-int shared_file_map(int fd, uint64_t bytes, bool write, void **out);
 
 #endif

@@ -1,15 +1,44 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The reader's side of a shared table. The writer may be hostile, and write while we read: each word is read once,
- * checked, and used as it was read. A walk goes down a level at each step, so it ends whatever it finds.
+ * The reader's side of a shared table: one file that needs the C library alone, as it is a library of its own, too
+ * (libviommu-shared-reader). The writer may be hostile, and write while we read: each word is read once, checked, and
+ * used as it was read. A walk goes down a level at each step, so it ends whatever it finds.
  */
 #include "lib/vhost_user/table/view.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 
-#include "lib/vhost_user/table/files.h"
+/* Huge pages can run out when they are touched; a file on a disk can have errors. Only memory with seals is sure. */
+static int check_file(int fd, uint64_t bytes)
+{
+	struct statfs system;
+	struct stat status;
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstatfs(fd, &system) || system.f_type != TMPFS_MAGIC)
+		return -EPROTO;
+	/* The size is looked at when it cannot become less any more. */
+	if (fstat(fd, &status) || status.st_size < 0 || (uint64_t)status.st_size != bytes)
+		return -EPROTO;
+	return 0;
+}
+
+/* It must be plain memory that cannot shrink, or touching it could be the end of us. @access: PROT_ bits */
+static int map_file(int fd, uint64_t bytes, int access, void **out)
+{
+	int err = check_file(fd, bytes);
+
+	if (err)
+		return err;
+	*out = mmap(NULL, bytes, access, MAP_SHARED, fd, 0);
+	return *out == MAP_FAILED ? -errno : 0;
+}
 
 /* Words that never change, so that a writer who changes them is wrong in either reading. */
 static int check_header(const struct viommu_shared_view *view)
@@ -27,14 +56,14 @@ static int check_header(const struct viommu_shared_view *view)
 static int map_files(struct viommu_shared_view *view, const struct viommu_shared_files *files)
 {
 	void *at;
-	int err = shared_file_map(files->table_fd, files->table_bytes, false, &at);
+	int err = map_file(files->table_fd, files->table_bytes, PROT_READ, &at);
 
 	if (err)
 		return err;
 	view->table = at;
 	err = check_header(view);
 	if (!err)
-		err = shared_file_map(files->epochs_fd, files->epochs_bytes, true, &at);
+		err = map_file(files->epochs_fd, files->epochs_bytes, PROT_READ | PROT_WRITE, &at);
 	if (err) {
 		munmap((void *)(uintptr_t)view->table, view->table_bytes);
 		return err;
