@@ -4,55 +4,19 @@
  * other threads.
  */
 #include <errno.h>
-#include <sched.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <viommu/event.h>
 
+#include "lib/util/clock.h"
 #include "lib/vhost_user/back/internal.h"
 #include "lib/vhost_user/wire/reaper.h"
 
-enum { DEFAULT_QUEUE_SIZE = 1024, QUEUE_SIZE_MAX = 32768, DEFAULT_MISS_MS = 60000, NS_PER_MS = 1000000 };
-enum { MESSAGES_PER_ROUND = 32, LINE_MAX_BYTES = 256, PENDING_NS = NS_PER_MS };
-
-uint64_t vbe_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 * NS_PER_MS + (uint64_t)now.tv_nsec;
-}
-
-void vbe_log(struct viommu_backend *backend, const char *format, ...)
-{
-	char line[LINE_MAX_BYTES];
-	va_list args;
-
-	if (!backend->config.ops->log || !vbe_peer_may_log(backend->peer))
-		return;
-	va_start(args, format);
-	vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	backend->config.ops->log(backend->config.opaque, line);
-}
-
-void vbe_timer_locked(struct viommu_backend *backend, uint64_t ns)
-{
-	struct itimerspec when = {
-		.it_value = {(time_t)(ns / (1000ull * NS_PER_MS)), (long)(ns % (1000ull * NS_PER_MS))}};
-
-	if (backend->timer_ns && backend->timer_ns <= ns)
-		return;
-	backend->timer_ns = ns;
-	timerfd_settime(backend->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
-}
+enum { DEFAULT_QUEUE_SIZE = 1024, QUEUE_SIZE_MAX = 32768, DEFAULT_MISS_MS = 60000 };
+enum { MESSAGES_PER_ROUND = 32, PENDING_NS = NS_PER_MS };
 
 static int watch(struct viommu_backend *backend, int fd, uint32_t events)
 {
@@ -66,14 +30,13 @@ static int open_fds(struct viommu_backend *backend)
 	int err;
 
 	backend->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	backend->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	backend->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (backend->epoll_fd < 0 || backend->timer_fd < 0 || backend->wake_fd < 0)
+	if (backend->epoll_fd < 0 || backend->wake_fd < 0)
 		return -errno;
 	backend->front_events = EPOLLIN;
 	err = watch(backend, backend->front.fd, EPOLLIN);
 	if (!err)
-		err = watch(backend, backend->timer_fd, EPOLLIN);
+		err = watch(backend, backend->alarm.fd, EPOLLIN);
 	return err ? err : watch(backend, backend->wake_fd, EPOLLIN);
 }
 
@@ -86,7 +49,6 @@ static void close_fd(int fd)
 static void close_fds(struct viommu_backend *backend)
 {
 	close_fd(backend->epoll_fd);
-	close_fd(backend->timer_fd);
 	close_fd(backend->wake_fd);
 }
 
@@ -101,10 +63,11 @@ static int make_core(struct viommu_backend *backend)
 		.domain_table_bytes = backend->config.table_bytes,
 		.deadline_ms = backend->config.deadline_ms,
 		.log = core_log,
-		.opaque = backend,
+		.opaque = &backend->log,
 	};
 	int err = viommu_create(&config, &backend->v);
 
+	backend->tasks.v = backend->v;
 	if (!err)
 		err = viommu_endpoint_add(backend->v, 0, "device", &backend->endpoint);
 	if (!err)
@@ -114,8 +77,7 @@ static int make_core(struct viommu_backend *backend)
 
 static void drop_core(struct viommu_backend *backend)
 {
-	while (backend->spare_count)
-		viommu_inval_destroy(backend->spare[--backend->spare_count]);
+	vbe_tasks_fini(&backend->tasks);
 	viommu_domain_destroy(backend->domain);
 	if (backend->endpoint) {
 		viommu__endpoint_set_sink(backend->endpoint, NULL, NULL);
@@ -151,9 +113,11 @@ static int set_peer(struct viommu_backend *backend)
 	backend->own_peer = !backend->peer;
 	if (backend->own_peer)
 		err = viommu_backend_peer_create(&backend->peer);
-	if (!err)
-		backend->account = backend->peer->account;
-	return err;
+	if (err)
+		return err;
+	backend->account = backend->peer->account;
+	backend->log = (struct vbe_log){backend->config.ops->log, backend->config.opaque, backend->peer};
+	return 0;
 }
 
 /* Of a connection that is over nothing is left, as far as that depends on us. */
@@ -176,14 +140,18 @@ static struct viommu_backend *alloc(int fd, const struct viommu_backend_config *
 		goto err_backend;
 	if (set_peer(backend))
 		goto err_lock;
-	if (channel_init(&backend->front, fd, backend->account))
+	if (vbe_alarm_init(&backend->alarm))
 		goto err_peer;
-	backend->epoll_fd = backend->timer_fd = backend->wake_fd = backend->log_event = -1;
-	backend->tasks_end = &backend->tasks;
+	if (channel_init(&backend->front, fd, backend->account))
+		goto err_alarm;
+	backend->epoll_fd = backend->wake_fd = backend->log_event = -1;
+	vbe_tasks_init(&backend->tasks, &backend->front, &backend->log);
 	for (unsigned i = 0; i < VIOMMU_BACKEND_QUEUES; i++)
 		vbe_queue_init(&backend->queues[i]);
 	return backend;
 
+err_alarm:
+	vbe_alarm_fini(&backend->alarm);
 err_peer:
 	leave_peer(backend);
 err_lock:
@@ -202,6 +170,7 @@ static void release(struct viommu_backend *backend) NO_OTHER_THREAD
 		channel_fini(&backend->back);
 	channel_fini(&backend->front);
 	close_fds(backend);
+	vbe_alarm_fini(&backend->alarm);
 	leave_peer(backend);
 	lock_fini(&backend->lock);
 	free(backend);
@@ -242,15 +211,15 @@ static void take_memory_away(struct viommu_backend *backend)
 	struct vbe_task *task;
 	const struct channel_message none = {.fd_count = 0};
 
-	if (vbe_task_create(backend, &none, &task))
+	if (vbe_task_create(&backend->tasks, &none, &task))
 		return; /* then the mappings stay: they may be in use */
-	if (!vbe_task_inval(backend, task) && !viommu_detach(backend->endpoint, task->inval)) {
+	if (!vbe_task_inval(task) && !viommu_detach(backend->endpoint, task->inval)) {
 		struct channel_message empty = {.fd_count = 0};
 
 		vbe_memory_set(backend, &empty, task);
 	}
-	vbe_task_begin(backend, task);
-	vbe_tasks_drop(backend);
+	vbe_task_begin(task);
+	vbe_tasks_drop(&backend->tasks);
 }
 
 void viommu_backend_destroy(struct viommu_backend *backend)
@@ -272,24 +241,20 @@ static void drain(struct viommu_backend *backend)
 	uint64_t count;
 	ssize_t n = read(backend->wake_fd, &count, sizeof(count));
 
-	if (read(backend->timer_fd, &count, sizeof(count)) == sizeof(count)) {
-		lock_take(&backend->lock);
-		backend->timer_ns = 0;
-		lock_drop(&backend->lock);
-	}
+	vbe_alarm_clear(&backend->alarm);
 	(void)n;
 }
 
 /* While too many answers are outstanding, or too much is to be closed, nothing more is read. */
 static bool may_receive(const struct viommu_backend *backend)
 {
-	return backend->task_count < VBE_TASKS && reaper_unclosed(backend->account) <= VBE_UNCLOSED;
+	return backend->tasks.count < VBE_TASKS && reaper_unclosed(backend->account) <= VBE_UNCLOSED;
 }
 
 /* Closing is quick, unless the front end sees to it that it is not. */
 static int check_unclosed(struct viommu_backend *backend)
 {
-	const uint64_t now = vbe_now();
+	const uint64_t now = clock_ns();
 
 	if (reaper_unclosed(backend->account) <= VBE_UNCLOSED) {
 		backend->stalled_ns = 0;
@@ -299,7 +264,7 @@ static int check_unclosed(struct viommu_backend *backend)
 		backend->stalled_ns = now;
 	if (now - backend->stalled_ns < (uint64_t)VBE_UNCLOSED_MS * NS_PER_MS)
 		return 0;
-	vbe_log(backend, "the front end has sent descriptors that cannot be closed");
+	vbe_log(&backend->log, "the front end has sent descriptors that cannot be closed");
 	return -EPROTO;
 }
 
@@ -311,7 +276,7 @@ static int receive(struct viommu_backend *backend)
 	for (unsigned i = 0; !err && i < MESSAGES_PER_ROUND && may_receive(backend); i++) {
 		err = channel_receive(&backend->front, &message);
 		if (err == -EPROTO)
-			vbe_log(backend, "the front end sends what is no vhost-user message");
+			vbe_log(&backend->log, "the front end sends what is no vhost-user message");
 		if (err)
 			break;
 		err = vbe_message(backend, &message);
@@ -324,7 +289,7 @@ static int receive(struct viommu_backend *backend)
 static void await(struct viommu_backend *backend)
 {
 	/* While nothing is read, that it has hung up is told once, and not again and again. */
-	uint32_t events = backend->task_count < VBE_TASKS && !backend->stalled_ns ? EPOLLIN : EPOLLET;
+	uint32_t events = backend->tasks.count < VBE_TASKS && !backend->stalled_ns ? EPOLLIN : EPOLLET;
 
 	if (channel_unsent(&backend->front))
 		events |= EPOLLOUT;
@@ -334,11 +299,9 @@ static void await(struct viommu_backend *backend)
 		epoll_ctl(backend->epoll_fd, EPOLL_CTL_MOD, backend->front.fd, &event);
 		backend->front_events = events;
 	}
-	if (!backend->stalled_ns && !atomic_load_explicit(&backend->pending, memory_order_relaxed))
+	if (!backend->stalled_ns && !atomic_load_explicit(&backend->tasks.pending, memory_order_relaxed))
 		return;
-	lock_take(&backend->lock);
-	vbe_timer_locked(backend, vbe_now() + PENDING_NS);
-	lock_drop(&backend->lock);
+	vbe_alarm_set(&backend->alarm, clock_ns() + PENDING_NS);
 }
 
 int viommu_backend_serve(struct viommu_backend *backend)
@@ -355,7 +318,7 @@ int viommu_backend_serve(struct viommu_backend *backend)
 		backend->config.ops->retry(backend->config.opaque);
 	}
 	if (!err)
-		err = vbe_tasks_progress(backend);
+		err = vbe_tasks_progress(&backend->tasks);
 	if (!err)
 		err = channel_flush(&backend->front);
 	if (err && err != -EAGAIN)
@@ -395,7 +358,7 @@ void viommu_backend_end(struct viommu_backend *backend, struct viommu_section *s
 	vbe_shared_leave(backend, section);
 	viommu_dma_end(section);
 	/* Perhaps an answer waits for us. Who misses the store of `pending` is followed by the timer. */
-	if (atomic_load_explicit(&backend->pending, memory_order_relaxed)) {
+	if (atomic_load_explicit(&backend->tasks.pending, memory_order_relaxed)) {
 		ssize_t n = write(backend->wake_fd, &one, sizeof(one));
 
 		(void)n;
@@ -406,5 +369,6 @@ void viommu_backend_stats_get(struct viommu_backend *backend, struct viommu_back
 {
 	lock_take(&backend->lock);
 	*out = backend->stats;
+	out->invalidates = atomic_load_explicit(&backend->tasks.invalidates, memory_order_relaxed);
 	lock_drop(&backend->lock);
 }

@@ -5,8 +5,8 @@
  * log.c what was written, peer.c what outlives the connection.
  *
  * The device IOTLB is a walked domain (lib/core/walk.h): its tree keeps what UPDATE brought, and the walk of what is
- * not in it asks. Serving thread only, but for what `lock` guards. Lock order: viommu_backend.lock -> channel.lock.
- * Walks and faults take it where the core holds no lock of its own.
+ * not in it asks. Serving thread only, but for what `lock` guards. Lock order: viommu_backend.lock -> {channel.lock,
+ * vbe_alarm.lock}. Walks and faults take it where the core holds no lock of its own.
  */
 #ifndef LIB_VHOST_USER_BACK_INTERNAL_H
 #define LIB_VHOST_USER_BACK_INTERNAL_H
@@ -16,17 +16,17 @@
 #include <viommu/vhost_user_back.h>
 
 #include "lib/core/inval.h"
+#include "lib/vhost_user/back/alarm.h"
+#include "lib/vhost_user/back/peer.h"
+#include "lib/vhost_user/back/task.h"
 #include "lib/vhost_user/wire/channel.h"
 
-enum { VBE_PAGE = 4096, VBE_REGIONS = 64, VBE_MISSES = 128, VBE_TASKS = 64, VBE_SPARE_INVALS = 4 };
-/*
- * Descriptors that are not closed yet: no more messages are read, and after a while the connection is over; for a new
- * connection.
- */
-enum { VBE_UNCLOSED = 64, VBE_UNCLOSED_MS = 1000, VBE_UNCLOSED_BEFORE = 8 };
+enum { VBE_PAGE = 4096, VBE_REGIONS = 64, VBE_MISSES = 128 };
+/* Descriptors that are not closed yet: no more messages are read, and after a while the connection is over. */
+enum { VBE_UNCLOSED = 64, VBE_UNCLOSED_MS = 1000 };
 
 struct vbe_burst;
-struct vbe_log;
+struct vbe_dirty_log;
 
 /* A piece of the front end's memory. Addresses are its own, closed ranges. */
 struct vbe_region {
@@ -34,7 +34,6 @@ struct vbe_region {
 	uint64_t mmap_offset;
 	void *map; /* all of the mapping; the region begins at an offset in it */
 	size_t map_size;
-	struct vbe_region *next; /* in a task: to be unmapped */
 };
 
 /* An address that the front end was asked for. */
@@ -45,19 +44,6 @@ struct vbe_miss {
 	enum viommu_fault_reason failed; /* or 0: waiting */
 	uint64_t until_ns;               /* waiting: when it has failed; failed: when that is forgotten */
 	uint64_t sequence;               /* of the message, among those that are replied to */
-};
-
-/* What a message began, and what is answered when it is complete. Answers go out in the order of the messages. */
-struct vbe_task {
-	struct vbe_task *next;
-	struct viommu_inval *inval;           /* begun; or NULL */
-	struct vbe_region *gone;              /* unmapped when that is complete */
-	struct viommu_shared_view *gone_view; /* closed then */
-	struct vbe_log *gone_log;             /* likewise */
-	uint64_t stopping;                    /* queues that are to stop first */
-	bool answer;
-	bool invalidate; /* it counts as one */
-	struct channel_message reply;
 };
 
 enum vbe_queue_state { VBE_IDLE, VBE_RUNNING, VBE_STOPPING };
@@ -76,23 +62,19 @@ struct vbe_queue {
 	bool untold;            /* likewise: interrupted while there was no `call` */
 };
 
-struct viommu_backend_peer {
-	struct reaper_account *account; /* of descriptors that front ends send */
-	_Atomic uint64_t log_window;    /* the stretch of time in which `logged` lines were written */
-	_Atomic unsigned logged;
-};
-
 struct viommu_backend {
 	struct viommu_backend_config config;
 	struct viommu_backend_peer *peer;
 	bool own_peer; /* nobody else's */
+	struct vbe_log log;
 	struct viommu *v;
 	struct viommu_endpoint *endpoint;
 	struct viommu_domain *domain;
 	struct reaper_account *account; /* the peer's */
 	uint64_t stalled_ns;            /* too many descriptors are not closed since then; 0: they are few */
 	struct channel front;
-	int epoll_fd, timer_fd, wake_fd;
+	struct vbe_alarm alarm;
+	int epoll_fd, wake_fd;
 	uint32_t front_events;
 	uint64_t features, protocol_features; /* protocol_features: written with the lock held, too */
 	bool has_features;
@@ -100,11 +82,7 @@ struct viommu_backend {
 	bool said_refused;
 	struct vbe_region regions[VBE_REGIONS];
 	unsigned region_count;
-	struct vbe_task *tasks, **tasks_end;
-	unsigned task_count;
-	_Atomic bool pending; /* a task waits for sections or holds */
-	struct viommu_inval *spare[VBE_SPARE_INVALS];
-	unsigned spare_count;
+	struct vbe_tasks tasks;
 	bool retry; /* misses were answered, or failed */
 	struct vbe_queue queues[VIOMMU_BACKEND_QUEUES];
 	/*
@@ -113,7 +91,7 @@ struct viommu_backend {
 	 */
 	struct viommu_shared_view *_Atomic view;
 	/* The front end's dirty log, or NULL; it is used while log_all is on. */
-	struct vbe_log *_Atomic log;
+	struct vbe_dirty_log *_Atomic dirty_log;
 	_Atomic bool log_all;
 
 	struct lock lock;
@@ -123,7 +101,6 @@ struct viommu_backend {
 	struct vbe_miss misses[VBE_MISSES] GUARDED_BY(lock);
 	unsigned miss_count GUARDED_BY(lock);
 	bool short_answers GUARDED_BY(lock);   /* the front end answers with less than is wanted: ask for each page */
-	uint64_t timer_ns GUARDED_BY(lock);    /* when the timer fires; 0: never */
 	uint64_t told_second GUARDED_BY(lock); /* faults that the front end was told of in this second */
 	unsigned told GUARDED_BY(lock);
 	struct viommu_backend_stats stats GUARDED_BY(lock);
@@ -131,30 +108,8 @@ struct viommu_backend {
 	int log_event GUARDED_BY(lock);            /* to be signalled when the log has changed; -1: none */
 };
 
-/* backend.c */
-uint64_t vbe_now(void);
-void vbe_log(struct viommu_backend *backend, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Serve at this time at the latest. */
-void vbe_timer_locked(struct viommu_backend *backend, uint64_t ns) REQUIRES(backend->lock);
-
-/* peer.c: may there be a line more now? Any thread; several may get one or two more through. */
-bool vbe_peer_may_log(struct viommu_backend_peer *peer);
-
 /* message.c: do what a message says. Errors end the connection. */
 int vbe_message(struct viommu_backend *backend, struct channel_message *message);
-
-/* task.c: a task for a message; its invalidation is made with it where one is wanted. -ENOMEM. */
-int vbe_task_create(struct viommu_backend *backend, const struct channel_message *message, struct vbe_task **out);
-/* What the task takes away is recorded here. -ENOMEM. */
-int vbe_task_inval(struct viommu_backend *backend, struct vbe_task *task);
-/* Everything is decided: begin the waiting. */
-void vbe_task_begin(struct viommu_backend *backend, struct vbe_task *task);
-/* See which are complete, and answer. -errno of channel_send(). */
-int vbe_tasks_progress(struct viommu_backend *backend);
-/* A queue has stopped. */
-void vbe_tasks_stopped(struct viommu_backend *backend, unsigned queue);
-/* Wait for all, answer none. */
-void vbe_tasks_drop(struct viommu_backend *backend);
 
 /* memory.c. Errors: the message is refused. */
 int vbe_memory_set(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task);
@@ -162,7 +117,6 @@ int vbe_memory_add(struct viommu_backend *backend, struct channel_message *messa
 int vbe_memory_remove(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task);
 /* Where the front end's address lies in guest memory, and how far that goes on. False: nowhere. */
 bool vbe_memory_find(const struct viommu_backend *backend, uint64_t user, uint64_t *gpa, uint64_t *len);
-void vbe_memory_unmap(struct vbe_region *region);
 
 /* iotlb.c */
 int vbe_iotlb(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task);
@@ -200,15 +154,9 @@ int vbe_log_event(struct viommu_backend *backend, struct channel_message *messag
 int vbe_log_switch(struct viommu_backend *backend, uint64_t features, struct vbe_task *task);
 int vbe_log_enter(struct viommu_backend *backend, struct viommu_section *section);
 void vbe_log_leave(struct viommu_backend *backend, struct viommu_section *section);
-void vbe_log_close(struct vbe_log *log);
 void vbe_log_fini(struct viommu_backend *backend);
 
 /* ring.c */
-/*
- * A descriptor for notifications, from the front end: can it be one? -EINVAL; else it does not block, unless the front
- * end changes that.
- */
-int vbe_take_event(int fd);
 /* Does a queue run, or has not stopped yet? */
 bool vbe_queues_run(const struct viommu_backend *backend);
 void vbe_queue_init(struct vbe_queue *queue);

@@ -80,7 +80,7 @@ static int update(struct viommu_backend *backend, const struct vhu_iotlb *iotlb,
 	user += pages.first - iotlb->iova;
 	if (access && !in_memory(backend, user, pages.last - pages.first + 1))
 		return -ERANGE;
-	err = vbe_task_inval(backend, task);
+	err = vbe_task_inval(task);
 	if (!err)
 		err = access ? keep(backend, pages, user, access, task)
 			     : viommu__domain_evict(backend->domain, pages, false, task->inval);
@@ -93,7 +93,7 @@ static int update(struct viommu_backend *backend, const struct vhu_iotlb *iotlb,
 static int invalidate(struct viommu_backend *backend, const struct vhu_iotlb *iotlb, struct vbe_task *task)
 {
 	struct range range;
-	int err = vbe_task_inval(backend, task);
+	int err = vbe_task_inval(task);
 
 	if (err)
 		return err;

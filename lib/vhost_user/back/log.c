@@ -16,6 +16,7 @@
 #include <viommu/event.h>
 
 #include "lib/core/dirty.h"
+#include "lib/vhost_user/back/eventfd.h"
 #include "lib/vhost_user/back/internal.h"
 #include "lib/vhost_user/wire/reaper.h"
 
@@ -24,7 +25,8 @@ enum { LOG_BYTES_MAX = 256 << 20 };
 
 #define LOG_ALL (1ull << VHU_F_LOG_ALL)
 
-struct vbe_log {
+struct vbe_dirty_log {
+	struct vbe_garbage garbage;
 	uint8_t *map;
 	size_t map_size;
 	_Atomic uint8_t *bits;
@@ -34,7 +36,7 @@ struct vbe_log {
 /* What a burst writes, and where it is to say so. */
 struct vbe_burst {
 	struct dirty dirty;
-	const struct vbe_log *log;
+	const struct vbe_dirty_log *log;
 	const struct memory *memory; /* the section's */
 	struct vbe_burst *next;      /* while nobody uses it */
 };
@@ -56,9 +58,10 @@ static bool covers(const struct viommu_backend *backend, uint64_t bytes)
 }
 
 /* Mapped from the file's start, as the offset need not be that of a page; it counts once. */
-static int open_log(const struct viommu_backend *backend, const struct vhu_log *where, int fd, struct vbe_log **out)
+static int open_log(const struct viommu_backend *backend, const struct vhu_log *where, int fd,
+		    struct vbe_dirty_log **out)
 {
-	struct vbe_log *log;
+	struct vbe_dirty_log *log;
 
 	if (!where->mmap_size || where->mmap_size > LOG_BYTES_MAX || where->mmap_offset > SIZE_MAX / 2 ||
 	    !covers(backend, where->mmap_size) || !file_holds(fd, where->mmap_size + where->mmap_offset))
@@ -80,10 +83,10 @@ static int open_log(const struct viommu_backend *backend, const struct vhu_log *
 	return 0;
 }
 
-void vbe_log_close(struct vbe_log *log)
+static void free_log(struct vbe_garbage *garbage)
 {
-	if (!log)
-		return;
+	struct vbe_dirty_log *log = (struct vbe_dirty_log *)garbage;
+
 	munmap(log->map, log->map_size);
 	free(log);
 }
@@ -91,23 +94,25 @@ void vbe_log_close(struct vbe_log *log)
 /* The answer waits for the bursts that do not know yet. */
 static int await_bursts(struct viommu_backend *backend, struct vbe_task *task)
 {
-	int err = vbe_task_inval(backend, task);
+	int err = vbe_task_inval(task);
 
 	return err ? err : viommu_quiesce(backend->endpoint, task->inval);
 }
 
 int vbe_log_base(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task)
 {
-	struct vbe_log *log;
+	struct vbe_dirty_log *old, *log;
 	int err = backend->config.dirty_log ? await_bursts(backend, task) : -ENOTSUP;
 
 	if (!err)
 		err = open_log(backend, &message->log, message->fds[0], &log);
 	if (err)
 		return err;
-	task->gone_log = atomic_load_explicit(&backend->log, memory_order_relaxed);
+	old = atomic_load_explicit(&backend->dirty_log, memory_order_relaxed);
+	if (old)
+		vbe_task_discard(task, &old->garbage, free_log);
 	/* Partner: the load in vbe_log_enter(), behind a full fence on both sides. */
-	atomic_store(&backend->log, log);
+	atomic_store(&backend->dirty_log, log);
 	return 0;
 }
 
@@ -119,7 +124,7 @@ int vbe_log_switch(struct viommu_backend *backend, uint64_t features, struct vbe
 
 int vbe_log_event(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task)
 {
-	int err = vbe_take_event(message->fds[0]);
+	int err = vbe_eventfd_accept(message->fds[0]);
 
 	(void)task;
 	if (err)
@@ -147,7 +152,7 @@ static struct vbe_burst *take_burst(struct viommu_backend *backend)
 int vbe_log_enter(struct viommu_backend *backend, struct viommu_section *section)
 {
 	/* The section is open: whoever switches the log on after this looks at it, or is seen here. */
-	const struct vbe_log *log = atomic_load(&backend->log_all) ? atomic_load(&backend->log) : NULL;
+	const struct vbe_dirty_log *log = atomic_load(&backend->log_all) ? atomic_load(&backend->dirty_log) : NULL;
 
 	if (!log)
 		return 0;
@@ -164,7 +169,7 @@ int vbe_log_enter(struct viommu_backend *backend, struct viommu_section *section
 }
 
 /* Bytes from gpa.first to gpa.last. Release: the front end that takes a bit sees what was written. */
-static void mark(const struct vbe_log *log, struct range gpa)
+static void mark(const struct vbe_dirty_log *log, struct range gpa)
 {
 	const uint64_t last = gpa.last / VHU_LOG_PAGE;
 
@@ -208,8 +213,10 @@ void vbe_log_leave(struct viommu_backend *backend, struct viommu_section *sectio
 void vbe_log_fini(struct viommu_backend *backend) NO_OTHER_THREAD
 {
 	struct vbe_burst *burst;
+	struct vbe_dirty_log *log = atomic_load_explicit(&backend->dirty_log, memory_order_relaxed);
 
-	vbe_log_close(atomic_load_explicit(&backend->log, memory_order_relaxed));
+	if (log)
+		free_log(&log->garbage);
 	while ((burst = backend->bursts)) {
 		backend->bursts = burst->next;
 		free(burst);

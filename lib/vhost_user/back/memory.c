@@ -11,7 +11,13 @@
 
 #include "lib/vhost_user/back/internal.h"
 
-void vbe_memory_unmap(struct vbe_region *region)
+/* A region that was taken away. */
+struct gone {
+	struct vbe_garbage garbage;
+	struct vbe_region region;
+};
+
+static void unmap(struct vbe_region *region)
 {
 	munmap(region->map, region->map_size);
 }
@@ -42,7 +48,7 @@ static int map_region(struct viommu_backend *backend, const struct vhu_region *f
 	    from->size > INT64_MAX - from->mmap_offset)
 		return -EINVAL;
 	if (!file_holds(fd, from->size + from->mmap_offset, &region->map_size)) {
-		vbe_log(backend, "a memory region is larger than its file");
+		vbe_log(&backend->log, "a memory region is larger than its file");
 		return -EINVAL;
 	}
 	region->map = mmap(NULL, region->map_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
@@ -64,10 +70,18 @@ static int map_next(struct viommu_backend *backend, const struct vhu_region *fro
 	int err = map_region(backend, from, fd, &regions[count]);
 
 	if (!err && clashes(regions, count, &regions[count])) {
-		vbe_memory_unmap(&regions[count]);
+		unmap(&regions[count]);
 		err = -EEXIST;
 	}
 	return err;
+}
+
+static void free_gone(struct vbe_garbage *garbage)
+{
+	struct gone *gone = (struct gone *)garbage;
+
+	unmap(&gone->region);
+	free(gone);
 }
 
 static int give(struct viommu_backend *backend, const struct vbe_region *region)
@@ -80,7 +94,7 @@ static int give(struct viommu_backend *backend, const struct vbe_region *region)
 /* Take a region away; it is unmapped when nobody uses it any more. */
 static int take(struct viommu_backend *backend, unsigned index, struct vbe_task *task)
 {
-	struct vbe_region *gone = malloc(sizeof(*gone));
+	struct gone *gone = malloc(sizeof(*gone));
 	int err = gone ? viommu_mem_remove(backend->v, (struct viommu_gpa){backend->regions[index].gpa.first},
 					   task->inval)
 		       : -ENOMEM;
@@ -89,9 +103,8 @@ static int take(struct viommu_backend *backend, unsigned index, struct vbe_task 
 		free(gone);
 		return err;
 	}
-	*gone = backend->regions[index];
-	gone->next = task->gone;
-	task->gone = gone;
+	gone->region = backend->regions[index];
+	vbe_task_discard(task, &gone->garbage, free_gone);
 	backend->regions[index] = backend->regions[--backend->region_count];
 	return 0;
 }
@@ -104,7 +117,7 @@ static int map_table(struct viommu_backend *backend, const struct channel_messag
 	for (; !err && count < message->memory.count; count += !err)
 		err = map_next(backend, &message->memory.regions[count], message->fds[count], regions, count);
 	while (err && count)
-		vbe_memory_unmap(&regions[--count]);
+		unmap(&regions[--count]);
 	return err;
 }
 
@@ -125,7 +138,7 @@ static int replace(struct viommu_backend *backend, const struct vbe_region *regi
 		if (!err)
 			err = give(backend, &region);
 		if (err)
-			vbe_memory_unmap(&region);
+			unmap(&region);
 		else
 			backend->regions[backend->region_count++] = region;
 	}
@@ -140,7 +153,7 @@ int vbe_memory_set(struct viommu_backend *backend, struct channel_message *messa
 
 	if (count > VHU_REGIONS_MAX || count != message->fd_count)
 		return -EPROTO;
-	err = vbe_task_inval(backend, task);
+	err = vbe_task_inval(task);
 	if (!err)
 		err = map_table(backend, message, regions);
 	if (err)
@@ -166,7 +179,7 @@ int vbe_memory_add(struct viommu_backend *backend, struct channel_message *messa
 		return err;
 	err = give(backend, &backend->regions[count]);
 	if (err) {
-		vbe_memory_unmap(&backend->regions[count]);
+		unmap(&backend->regions[count]);
 		return err;
 	}
 	backend->region_count++;
@@ -187,7 +200,7 @@ int vbe_memory_remove(struct viommu_backend *backend, struct channel_message *me
 
 		if (!names(&message->single.region, &backend->regions[i]))
 			continue;
-		err = vbe_task_inval(backend, task);
+		err = vbe_task_inval(task);
 		if (!err)
 			err = vbe_iotlb_clear(backend, task);
 		if (!err)

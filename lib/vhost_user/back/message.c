@@ -11,13 +11,6 @@
 #define ACCESS_PLATFORM (1ull << 33)
 #define LOG_ALL (1ull << VHU_F_LOG_ALL)
 
-static void answer(struct vbe_task *task, uint64_t value)
-{
-	task->answer = true;
-	task->reply.header.size = sizeof(task->reply.u64);
-	task->reply.u64 = value;
-}
-
 static uint64_t offered(const struct viommu_backend *backend)
 {
 	uint64_t log = backend->config.dirty_log ? LOG_ALL : 0;
@@ -46,7 +39,7 @@ static uint64_t protocol_offered(const struct viommu_backend *backend)
 /* Behind an IOMMU, or not. */
 static int place_endpoint(struct viommu_backend *backend, struct vbe_task *task)
 {
-	int err = vbe_task_inval(backend, task);
+	int err = vbe_task_inval(task);
 
 	if (err)
 		return err;
@@ -100,14 +93,14 @@ static int set_features(struct viommu_backend *backend, struct channel_message *
 static int get_features(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task)
 {
 	(void)message;
-	answer(task, offered(backend));
+	vbe_task_answer(task, offered(backend));
 	return 0;
 }
 
 static int get_protocol(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task)
 {
 	(void)message;
-	answer(task, protocol_offered(backend));
+	vbe_task_answer(task, protocol_offered(backend));
 	return 0;
 }
 
@@ -125,7 +118,7 @@ static int set_protocol(struct viommu_backend *backend, struct channel_message *
 static int get_queue_number(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task)
 {
 	(void)message;
-	answer(task, backend->config.queue_number);
+	vbe_task_answer(task, backend->config.queue_number);
 	return 0;
 }
 
@@ -133,7 +126,7 @@ static int get_memory_slots(struct viommu_backend *backend, struct channel_messa
 {
 	(void)backend;
 	(void)message;
-	answer(task, VBE_REGIONS);
+	vbe_task_answer(task, VBE_REGIONS);
 	return 0;
 }
 
@@ -167,7 +160,7 @@ static int set_status(struct viommu_backend *backend, struct channel_message *me
 static int get_status(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task)
 {
 	(void)message;
-	answer(task, backend->status);
+	vbe_task_answer(task, backend->status);
 	return 0;
 }
 
@@ -301,7 +294,7 @@ static void refuse(struct viommu_backend *backend, uint32_t request, int err)
 	backend->stats.refused++;
 	lock_drop(&backend->lock);
 	if (!backend->said_refused) /* the first one says what is wrong; a peer could fill the log with others */
-		vbe_log(backend, "message %u refused: %s", request, strerror(-err));
+		vbe_log(&backend->log, "message %u refused: %s", request, strerror(-err));
 	backend->said_refused = true;
 }
 
@@ -316,7 +309,7 @@ static bool wants_answer(const struct viommu_backend *backend, const struct chan
 static int handle(struct viommu_backend *backend, struct channel_message *message, const struct handler *handler)
 {
 	struct vbe_task *task;
-	int err = vbe_task_create(backend, message, &task);
+	int err = vbe_task_create(&backend->tasks, message, &task);
 
 	if (err)
 		return err;
@@ -325,9 +318,9 @@ static int handle(struct viommu_backend *backend, struct channel_message *messag
 		refuse(backend, message->header.request, err);
 	/* What has an answer of its own has no other. */
 	if (!task->answer && wants_answer(backend, message, handler))
-		answer(task, err ? 1 : 0);
-	vbe_task_begin(backend, task);
-	return err == -EPROTO || err == -ENOMEM ? err : vbe_tasks_progress(backend);
+		vbe_task_answer(task, err ? 1 : 0);
+	vbe_task_begin(task);
+	return err == -EPROTO || err == -ENOMEM ? err : vbe_tasks_progress(&backend->tasks);
 }
 
 int vbe_message(struct viommu_backend *backend, struct channel_message *message)
@@ -335,7 +328,7 @@ int vbe_message(struct viommu_backend *backend, struct channel_message *message)
 	const struct handler *handler = find_handler(message->header.request);
 
 	if (handler && !well_formed(handler, message)) {
-		vbe_log(backend, "message %u has %u bytes and %u file descriptors, which is wrong",
+		vbe_log(&backend->log, "message %u has %u bytes and %u file descriptors, which is wrong",
 			message->header.request, message->header.size, message->fd_count);
 		return -EPROTO;
 	}

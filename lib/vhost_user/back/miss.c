@@ -10,10 +10,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/util/clock.h"
 #include "lib/vhost_user/back/internal.h"
 #include "lib/vhost_user/wire/reaper.h"
 
-enum { NS_PER_MS = 1000000, REPLIES_PER_ROUND = 64, FORGET_MS = 1000, FAULTS_PER_SECOND = 32 };
+enum { REPLIES_PER_ROUND = 64, FORGET_MS = 1000, FAULTS_PER_SECOND = 32 };
 
 static uint64_t page_of(uint64_t iova)
 {
@@ -110,9 +111,9 @@ static struct vbe_miss *add_locked(struct viommu_backend *backend, struct range 
 		if (miss->used)
 			continue;
 		*miss = (struct vbe_miss){
-			.iova = iova, .access = access, .used = true, .until_ns = vbe_now() + limit_ns(backend)};
+			.iova = iova, .access = access, .used = true, .until_ns = clock_ns() + limit_ns(backend)};
 		backend->miss_count++;
-		vbe_timer_locked(backend, miss->until_ns);
+		vbe_alarm_set(&backend->alarm, miss->until_ns);
 		return miss;
 	}
 	return NULL;
@@ -166,7 +167,7 @@ const struct walk_ops vbe_walk_ops = {.walk = walk};
 /* A guest can cause as many faults as it likes; front ends write a line for each. */
 static bool may_tell_locked(struct viommu_backend *backend) REQUIRES(backend->lock)
 {
-	uint64_t second = vbe_now() / (1000ull * NS_PER_MS);
+	uint64_t second = clock_ns() / (NS_PER_S);
 
 	if (second != backend->told_second)
 		backend->told = 0;
@@ -201,8 +202,8 @@ static void fail_locked(struct viommu_backend *backend, struct vbe_miss *miss, e
 	REQUIRES(backend->lock)
 {
 	miss->failed = reason;
-	miss->until_ns = vbe_now() + (uint64_t)FORGET_MS * NS_PER_MS;
-	vbe_timer_locked(backend, miss->until_ns);
+	miss->until_ns = clock_ns() + (uint64_t)FORGET_MS * NS_PER_MS;
+	vbe_alarm_set(&backend->alarm, miss->until_ns);
 	backend->retry = true;
 }
 
@@ -332,7 +333,7 @@ int vbe_back_serve(struct viommu_backend *backend)
 	if (err == -EAGAIN || err == -EPIPE)
 		return 0;
 	if (err)
-		vbe_log(backend, "the channel for the back end's messages fails: %s", strerror(-err));
+		vbe_log(&backend->log, "the channel for the back end's messages fails: %s", strerror(-err));
 	return err;
 }
 
@@ -380,7 +381,7 @@ int vbe_back_set(struct viommu_backend *backend, int fd)
 
 void vbe_miss_expire(struct viommu_backend *backend)
 {
-	uint64_t now = vbe_now(), next = 0;
+	uint64_t now = clock_ns(), next = 0;
 
 	lock_take(&backend->lock);
 	for (unsigned i = 0; backend->miss_count && i < VBE_MISSES; i++) {
@@ -396,7 +397,7 @@ void vbe_miss_expire(struct viommu_backend *backend)
 			next = miss->until_ns;
 	}
 	if (next)
-		vbe_timer_locked(backend, next);
+		vbe_alarm_set(&backend->alarm, next);
 	lock_drop(&backend->lock);
 }
 

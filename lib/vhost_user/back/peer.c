@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a front end could begin anew by connecting again, if it were not counted here. */
+#include "lib/vhost_user/back/peer.h"
+
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-#include "lib/vhost_user/back/internal.h"
+#include "lib/util/clock.h"
 #include "lib/vhost_user/wire/reaper.h"
 
-enum { LOG_LINES = 10 };
-#define LOG_WINDOW_NS (5ull * 1000000000)
+/* Of earlier connections may be unclosed when a new one begins. */
+enum { UNCLOSED_BEFORE = 8 };
+enum { LINE_BYTES = 256, LINES_PER_PERIOD = 10 };
+#define PERIOD_NS (5 * NS_PER_S)
 
 int viommu_backend_peer_create(struct viommu_backend_peer **out)
 {
@@ -33,14 +38,27 @@ void viommu_backend_peer_destroy(struct viommu_backend_peer *peer)
 
 bool viommu_backend_peer_crowded(const struct viommu_backend_peer *peer)
 {
-	return reaper_unclosed(peer->account) > VBE_UNCLOSED_BEFORE;
+	return reaper_unclosed(peer->account) > UNCLOSED_BEFORE;
 }
 
-bool vbe_peer_may_log(struct viommu_backend_peer *peer)
+static bool may_log(struct viommu_backend_peer *peer)
 {
-	uint64_t window = vbe_now() / LOG_WINDOW_NS;
+	uint64_t period = clock_ns() / PERIOD_NS;
 
-	if (atomic_exchange_explicit(&peer->log_window, window, memory_order_relaxed) != window)
-		atomic_store_explicit(&peer->logged, 0, memory_order_relaxed);
-	return atomic_fetch_add_explicit(&peer->logged, 1, memory_order_relaxed) < LOG_LINES;
+	if (atomic_exchange_explicit(&peer->period, period, memory_order_relaxed) != period)
+		atomic_store_explicit(&peer->lines, 0, memory_order_relaxed);
+	return atomic_fetch_add_explicit(&peer->lines, 1, memory_order_relaxed) < LINES_PER_PERIOD;
+}
+
+void vbe_log(const struct vbe_log *log, const char *format, ...)
+{
+	char line[LINE_BYTES];
+	va_list args;
+
+	if (!log->write || !may_log(log->peer))
+		return;
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	log->write(log->opaque, line);
 }

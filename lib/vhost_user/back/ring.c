@@ -5,13 +5,11 @@
  * the embedder knows of a ring outlives that.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <viommu/event.h>
 
+#include "lib/vhost_user/back/eventfd.h"
 #include "lib/vhost_user/back/internal.h"
 #include "lib/vhost_user/wire/reaper.h"
 
@@ -78,7 +76,7 @@ static void start(struct viommu_backend *backend, unsigned index)
 	queue->state = VBE_IDLE;
 	queue->running_kick = -1;
 	queue->broken = true;
-	vbe_log(backend, "queue %u cannot start: %s", index,
+	vbe_log(&backend->log, "queue %u cannot start: %s", index,
 		err == -EFAULT ? "its ring is not in memory" : strerror(-err));
 	viommu_backend_error(backend, index);
 }
@@ -119,7 +117,7 @@ void viommu_backend_stopped(struct viommu_backend *backend, unsigned index, uint
 	if (queue->running_kick != queue->kick)
 		reaper_close(backend->account, queue->running_kick);
 	queue->running_kick = -1;
-	vbe_tasks_stopped(backend, index);
+	vbe_tasks_stopped(&backend->tasks, index, backend->queues[index].base);
 	vbe_queue_refresh(backend, index);
 }
 
@@ -129,7 +127,7 @@ static void await_stop(struct viommu_backend *backend, unsigned index, struct vb
 	if (backend->queues[index].state == VBE_STOPPING)
 		task->stopping |= 1ull << index;
 	else
-		vbe_tasks_stopped(backend, index);
+		vbe_tasks_stopped(&backend->tasks, index, backend->queues[index].base);
 }
 
 static void set_kick(const struct viommu_backend *backend, struct vbe_queue *queue, int fd)
@@ -151,7 +149,7 @@ static void get_base(struct viommu_backend *backend, unsigned index, struct vbe_
 	queue->kicked = false;
 	vbe_queue_refresh(backend, index);
 	if (queue->state != VBE_STOPPING)
-		vbe_tasks_stopped(backend, index);
+		vbe_tasks_stopped(&backend->tasks, index, backend->queues[index].base);
 }
 
 static int set_size(struct viommu_backend *backend, unsigned index, uint32_t size)
@@ -229,33 +227,6 @@ int vbe_queue_message(struct viommu_backend *backend, struct channel_message *me
 	return -EINVAL;
 }
 
-/* Nobody waits for a peer that does not read its eventfds. */
-static int make_nonblocking(int fd)
-{
-	int flags = fcntl(fd, F_GETFL);
-
-	return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) ? -errno : 0;
-}
-
-/*
- * What is no eventfd may wait whatever it is asked (files, CUSE, epoll), or kill who writes (pipes). Its name asks
- * nobody.
- */
-static bool is_eventfd(int fd)
-{
-	static const char eventfd_name[] = "anon_inode:[eventfd]";
-	char link[32], name[sizeof(eventfd_name)];
-
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	return readlink(link, name, sizeof(name)) == sizeof(eventfd_name) - 1 &&
-	       !memcmp(name, eventfd_name, sizeof(eventfd_name) - 1);
-}
-
-int vbe_take_event(int fd)
-{
-	return is_eventfd(fd) ? make_nonblocking(fd) : -EINVAL;
-}
-
 static void set_fd(const struct viommu_backend *backend, int *to, int fd)
 {
 	if (*to >= 0)
@@ -273,7 +244,7 @@ static int take_fd(struct channel_message *message, int *fd)
 		return -EPROTO;
 	if (none)
 		return 0;
-	int err = vbe_take_event(message->fds[0]);
+	int err = vbe_eventfd_accept(message->fds[0]);
 
 	if (err)
 		return err;

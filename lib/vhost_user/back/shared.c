@@ -8,12 +8,27 @@
  * entered.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "lib/vhost_user/back/internal.h"
 #include "lib/vhost_user/table/view.h"
 
 /* Reading a table takes memory even where nothing was written to it. */
 enum { TABLE_MAX = 64 << 20, FILES = 2 };
+
+/* A table that was replaced or taken back. */
+struct gone {
+	struct vbe_garbage garbage;
+	struct viommu_shared_view *view;
+};
+
+static void free_gone(struct vbe_garbage *garbage)
+{
+	struct gone *gone = (struct gone *)garbage;
+
+	viommu_shared_view_close(gone->view);
+	free(gone);
+}
 
 static struct viommu_shared_view *view_of(struct viommu_backend *backend)
 {
@@ -41,19 +56,29 @@ static int open_view(const struct channel_message *message, struct viommu_shared
 int vbe_shared_set(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task)
 {
 	struct viommu_shared_view *view = NULL;
+	struct gone *gone = NULL;
 	int err = backend->config.shared_table ? 0 : -ENOTSUP;
 
 	if (!err && vbe_queues_run(backend))
 		err = -EBUSY;
 	if (!err)
-		err = vbe_task_inval(backend, task);
+		err = vbe_task_inval(task);
 	if (!err)
 		err = vbe_iotlb_clear(backend, task);
 	if (!err && message->fd_count)
 		err = open_view(message, &view);
-	if (err)
+	if (!err && view_of(backend)) {
+		gone = malloc(sizeof(*gone));
+		err = gone ? 0 : -ENOMEM;
+	}
+	if (err) {
+		viommu_shared_view_close(view);
 		return err == -EPROTO ? -EINVAL : err;
-	task->gone_view = view_of(backend);
+	}
+	if (gone) {
+		gone->view = view_of(backend);
+		vbe_task_discard(task, &gone->garbage, free_gone);
+	}
 	/* Release: partner of the acquire in view_of(). */
 	atomic_store_explicit(&backend->view, view, memory_order_release);
 	return 0;

@@ -1,147 +1,153 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Messages whose answer waits: for an invalidation, for queues that stop. Others are read meanwhile, but answers keep
- * the order of the messages, for that is all that tells a front end which is which.
- */
+#include "lib/vhost_user/back/task.h"
+
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
 
-#include "lib/vhost_user/back/internal.h"
+void vbe_tasks_init(struct vbe_tasks *tasks, struct channel *front, const struct vbe_log *log)
+{
+	tasks->front = front;
+	tasks->log = log;
+	tasks->end = &tasks->first;
+}
 
-int vbe_task_create(struct viommu_backend *backend, const struct channel_message *message, struct vbe_task **out)
+void vbe_tasks_fini(struct vbe_tasks *tasks)
+{
+	while (tasks->spare_count)
+		viommu_inval_destroy(tasks->spare[--tasks->spare_count]);
+}
+
+int vbe_task_create(struct vbe_tasks *tasks, const struct channel_message *message, struct vbe_task **out)
 {
 	struct vbe_task *task = calloc(1, sizeof(*task));
 
 	if (!task)
 		return -ENOMEM;
+	task->all = tasks;
 	task->reply.header.request = message->header.request;
 	task->reply.header.flags = VHU_REPLY;
-	*backend->tasks_end = task;
-	backend->tasks_end = &task->next;
-	backend->task_count++;
+	*tasks->end = task;
+	tasks->end = &task->next;
+	tasks->count++;
 	*out = task;
 	return 0;
 }
 
-int vbe_task_inval(struct viommu_backend *backend, struct vbe_task *task)
+int vbe_task_inval(struct vbe_task *task)
 {
+	struct vbe_tasks *tasks = task->all;
+
 	if (task->inval)
 		return 0;
-	if (backend->spare_count) {
-		task->inval = backend->spare[--backend->spare_count];
+	if (tasks->spare_count) {
+		task->inval = tasks->spare[--tasks->spare_count];
 		return 0;
 	}
-	return viommu_inval_create(backend->v, &task->inval);
+	return viommu_inval_create(tasks->v, &task->inval);
 }
 
-void vbe_task_begin(struct viommu_backend *backend, struct vbe_task *task)
+void vbe_task_discard(struct vbe_task *task, struct vbe_garbage *garbage, void (*release)(struct vbe_garbage *garbage))
 {
-	(void)backend;
+	*garbage = (struct vbe_garbage){task->garbage, release};
+	task->garbage = garbage;
+}
+
+void vbe_task_answer(struct vbe_task *task, uint64_t value)
+{
+	task->answer = true;
+	task->reply.header.size = sizeof(task->reply.u64);
+	task->reply.u64 = value;
+}
+
+void vbe_task_begin(struct vbe_task *task)
+{
 	if (task->inval)
 		viommu_inval_begin(task->inval);
 }
 
-static void unmap_all(struct vbe_task *task)
+/* The invalidation is over. One that has timed out is refused: what it took away may still be in use, and stays. */
+static void finish_inval(struct vbe_task *task, int err)
 {
-	while (task->gone) {
-		struct vbe_region *next = task->gone->next;
+	struct vbe_tasks *tasks = task->all;
 
-		vbe_memory_unmap(task->gone);
-		free(task->gone);
-		task->gone = next;
-	}
-}
-
-static void count(struct viommu_backend *backend, const struct vbe_task *task)
-{
-	if (!task->invalidate)
-		return;
-	lock_take(&backend->lock);
-	backend->stats.invalidates++;
-	lock_drop(&backend->lock);
-}
-
-/*
- * Is the invalidation over? One that has timed out is refused: what it took away may still be in use, and stays mapped.
- */
-static bool settle(struct viommu_backend *backend, struct vbe_task *task)
-{
-	int err;
-
-	if (!task->inval)
-		return true;
-	err = viommu_inval_poll(task->inval);
-	if (err == -EAGAIN)
-		return false;
 	if (err) {
-		vbe_log(backend, "the device does not let go of the front end's memory");
+		vbe_log(tasks->log, "the device does not let go of the front end's memory");
 		task->reply.u64 = 1;
-		task->gone = NULL;
-		task->gone_view = NULL;
-		task->gone_log = NULL;
+		task->garbage = NULL;
 	}
-	count(backend, task);
-	unmap_all(task);
-	viommu_shared_view_close(task->gone_view);
-	vbe_log_close(task->gone_log);
-	task->gone_view = NULL;
-	task->gone_log = NULL;
-	if (backend->spare_count < VBE_SPARE_INVALS)
-		backend->spare[backend->spare_count++] = task->inval;
+	if (task->invalidate)
+		atomic_fetch_add_explicit(&tasks->invalidates, 1, memory_order_relaxed);
+	while (task->garbage) {
+		struct vbe_garbage *garbage = task->garbage;
+
+		task->garbage = garbage->next;
+		garbage->free(garbage);
+	}
+	if (tasks->spare_count < VBE_SPARE_INVALS)
+		tasks->spare[tasks->spare_count++] = task->inval;
 	else
 		viommu_inval_destroy(task->inval);
 	task->inval = NULL;
+}
+
+/* False: its invalidation is still pending. */
+static bool settle(struct vbe_task *task)
+{
+	int err = task->inval ? viommu_inval_poll(task->inval) : 0;
+
+	if (err == -EAGAIN)
+		return false;
+	if (task->inval)
+		finish_inval(task, err);
 	return true;
 }
 
-static int finish_first(struct viommu_backend *backend)
+static int finish_first(struct vbe_tasks *tasks)
 {
-	struct vbe_task *task = backend->tasks;
-	int err = task->answer ? channel_send(&backend->front, &task->reply) : 0;
+	struct vbe_task *task = tasks->first;
+	int err = task->answer ? channel_send(tasks->front, &task->reply) : 0;
 
-	backend->tasks = task->next;
-	if (!backend->tasks)
-		backend->tasks_end = &backend->tasks;
-	backend->task_count--;
+	tasks->first = task->next;
+	if (!tasks->first)
+		tasks->end = &tasks->first;
+	tasks->count--;
 	free(task);
 	return err;
 }
 
-int vbe_tasks_progress(struct viommu_backend *backend)
+int vbe_tasks_progress(struct vbe_tasks *tasks)
 {
 	bool pending = false;
 	int err = 0;
 
-	for (struct vbe_task *task = backend->tasks; task; task = task->next)
-		pending |= !settle(backend, task);
+	for (struct vbe_task *task = tasks->first; task; task = task->next)
+		pending |= !settle(task);
 	/* Relaxed: only a hint, see viommu_backend_end(). */
-	atomic_store_explicit(&backend->pending, pending, memory_order_relaxed);
-	while (!err && backend->tasks && !backend->tasks->inval && !backend->tasks->stopping)
-		err = finish_first(backend);
+	atomic_store_explicit(&tasks->pending, pending, memory_order_relaxed);
+	while (!err && tasks->first && !tasks->first->inval && !tasks->first->stopping)
+		err = finish_first(tasks);
 	return err;
 }
 
-void vbe_tasks_stopped(struct viommu_backend *backend, unsigned queue)
+void vbe_tasks_stopped(struct vbe_tasks *tasks, unsigned queue, uint16_t base)
 {
-	for (struct vbe_task *task = backend->tasks; task; task = task->next) {
+	for (struct vbe_task *task = tasks->first; task; task = task->next) {
 		if (!(task->stopping >> queue & 1))
 			continue;
 		task->stopping &= ~(1ull << queue);
 		if (task->reply.header.request == VHU_GET_VRING_BASE)
-			task->reply.state.num = backend->queues[queue].base;
+			task->reply.state.num = base;
 	}
 }
 
-void vbe_tasks_drop(struct viommu_backend *backend)
+void vbe_tasks_drop(struct vbe_tasks *tasks)
 {
-	while (backend->tasks) {
-		struct vbe_task *task = backend->tasks;
-
+	while (tasks->first) {
 		/* The embedder uses nothing any more; should it all the same, the deadline ends this. */
-		while (!settle(backend, task))
+		while (!settle(tasks->first))
 			sched_yield();
-		task->answer = false;
-		finish_first(backend);
+		tasks->first->answer = false;
+		finish_first(tasks);
 	}
 }
