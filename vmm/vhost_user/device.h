@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the vhost-user devices share: a virtio device that hands its queues over (vmm/virtio/served.c) to a back end.
+ * What the vhost-user devices share: a virtio device that hands its queues over (vmm/virtio/handover.c) to a back end.
  *
  * The guest's driver may reset the device at any time: the reset is complete when the back end has stopped, or is gone.
  */

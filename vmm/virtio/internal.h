@@ -32,7 +32,10 @@ void virtio_set_status(struct virtio_dev *dev, uint8_t value);
 /* Every feature bit that the device has. */
 uint64_t virtio_offered(struct virtio_dev *dev);
 
-/* Has the driver accepted this feature, and the device its choice? */
+/* True if the device can work with what the driver has accepted. */
+bool virtio_features_acceptable(struct virtio_dev *dev);
+
+/* True if the driver has accepted this feature, and the device its choice. */
 bool virtio_negotiated(const struct virtio_dev *dev, unsigned feature);
 
 /* The driver enables a queue, or resets an enabled one. */
@@ -57,8 +60,7 @@ void virtio_kick(struct virtio_dev *dev, unsigned queue);
 /* A queue's kick_fd is readable. I/O thread, lock not held. */
 void virtio_kick_cb(void *opaque, uint32_t events);
 
-/* Behave as if the driver had notified this queue, or all of them. Any thread, lock held or not. */
-void virtio_signal_kick(struct virtio_queue *queue);
+/* As virtio_queue_signal(), for all queues. Any thread, lock held or not. */
 void virtio_kick_all(struct virtio_dev *dev);
 
 extern const struct pci_ops virtio_pci_ops;

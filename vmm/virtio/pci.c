@@ -75,7 +75,7 @@ static void bar_write(struct pci_dev *pci, unsigned bar, uint64_t offset, uint64
 	else if (within(offset, size, VIRTIO_DEVICE, VIRTIO_DEVICE_SIZE))
 		device_write(dev, offset - VIRTIO_DEVICE, value, size);
 	else if (within(offset, size, VIRTIO_NOTIFY, VIRTIO_NOTIFY_SIZE) && queue < dev->queue_count)
-		virtio_signal_kick(&dev->queues[queue]);
+		virtio_queue_signal(dev, (unsigned)queue);
 }
 
 /* Where KVM cannot signal the eventfd, the write leaves the kernel and bar_write() does it. */

@@ -126,7 +126,7 @@ static const struct virtio_ops rng_ops = {
 	.start = rng_start,
 	.kick = rng_kick,
 	.reset = rng_reset,
-	.queue_reset = virtio_queue_reset_at_once,
+	.queue_reset = virtio_queue_reset_done,
 	.destroy = rng_destroy,
 };
 

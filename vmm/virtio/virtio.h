@@ -41,8 +41,8 @@ struct virtio_ops {
 	/*
 	 * The driver resets one queue, and the others go on (section 2.6.1): vq.enabled is false already. Call
 	 * virtio_queue_reset_done() when nothing of it is in flight any more, at once or later; `reset` takes that duty
-	 * away. NULL: the feature is not offered. virtio_queue_reset_at_once() is for devices that use a queue only in
-	 * their callbacks, and look at vq.enabled there.
+	 * away. NULL: the feature is not offered. A device that uses a queue only in its callbacks, and looks at
+	 * vq.enabled there, has virtio_queue_reset_done() here.
 	 */
 	void (*queue_reset)(struct virtio_dev *dev, unsigned queue);
 	/*
@@ -157,7 +157,6 @@ void virtio_reset_done(struct virtio_dev *dev);
 
 /* See ops->queue_reset. I/O thread. */
 void virtio_queue_reset_done(struct virtio_dev *dev, unsigned queue);
-void virtio_queue_reset_at_once(struct virtio_dev *dev, unsigned queue);
 
 /*
  * Somebody else (the kernel, another process) serves the queue from now on: its notifications are in kick_fd, which
@@ -172,7 +171,7 @@ void virtio_queue_take_back(struct virtio_dev *dev, unsigned queue);
  */
 int virtio_queue_call_fd(struct virtio_dev *dev, unsigned queue);
 
-/* Behave as if the driver had notified this queue. Any thread. */
+/* Behave as if the driver had notified this queue. Any thread, dev->pci.lock held or not. */
 void virtio_queue_signal(struct virtio_dev *dev, unsigned queue);
 
 struct virtio_disk_config {

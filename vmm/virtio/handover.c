@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Queues that somebody else serves: notifications go past this process, and interrupts do where they can. */
+/*
+ * Queues that the kernel or another process serves: their notifications go past this process, and so do interrupts
+ * where KVM can send them.
+ */
 #include <errno.h>
 #include <linux/virtio_pci.h>
 #include <sys/epoll.h>
@@ -9,11 +12,6 @@
 #include <viommu/event.h>
 
 #include "vmm/virtio/internal.h"
-
-void virtio_queue_signal(struct virtio_dev *dev, unsigned queue)
-{
-	virtio_signal_kick(&dev->queues[queue]);
-}
 
 void virtio_queue_hand_over(struct virtio_dev *dev, unsigned queue)
 {
@@ -25,20 +23,15 @@ void virtio_queue_hand_over(struct virtio_dev *dev, unsigned queue)
 	q->handed_over = true;
 }
 
-static void close_call(struct virtio_queue *queue)
-{
-	if (queue->call_fd < 0)
-		return;
-	loop_remove(queue->dev->loop, &queue->call_watch);
-	close(queue->call_fd);
-	queue->call_fd = -1;
-}
-
 void virtio_queue_take_back(struct virtio_dev *dev, unsigned queue)
 {
 	struct virtio_queue *q = &dev->queues[queue];
 
-	close_call(q);
+	if (q->call_fd >= 0) {
+		loop_remove(dev->loop, &q->call_watch);
+		close(q->call_fd);
+		q->call_fd = -1;
+	}
 	if (!q->handed_over)
 		return;
 	/* It was watched before, so this fails only where the kernel has no memory: then its notifications are lost. */
@@ -47,7 +40,7 @@ void virtio_queue_take_back(struct virtio_dev *dev, unsigned queue)
 }
 
 /* A queue without a vector of its own: by INTx, or only by the ISR register. */
-static void forward(void *opaque, uint32_t events)
+static void handover_call_cb(void *opaque, uint32_t events)
 {
 	struct virtio_queue *queue = opaque;
 
@@ -56,7 +49,7 @@ static void forward(void *opaque, uint32_t events)
 		virtio_interrupt_queue(queue->dev, (unsigned)(queue - queue->dev->queues));
 }
 
-static int open_call(struct virtio_queue *queue)
+static int handover_open_call(struct virtio_queue *queue)
 {
 	if (queue->call_fd >= 0)
 		return queue->call_fd;
@@ -64,7 +57,7 @@ static int open_call(struct virtio_queue *queue)
 
 	if (fd < 0)
 		return -errno;
-	queue->call_watch = (struct loop_watch){.fd = fd, .ready = forward, .opaque = queue};
+	queue->call_watch = (struct loop_watch){.fd = fd, .ready = handover_call_cb, .opaque = queue};
 	int err = loop_add(queue->dev->loop, &queue->call_watch, EPOLLIN);
 
 	if (err) {
@@ -82,7 +75,7 @@ int virtio_queue_call_fd(struct virtio_dev *dev, unsigned queue)
 
 	mutex_drop(&dev->pci.lock);
 	if (vector == VIRTIO_MSI_NO_VECTOR)
-		return open_call(&dev->queues[queue]);
+		return handover_open_call(&dev->queues[queue]);
 	return pci_msix_fd(&dev->pci, vector, dev->loop);
 }
 

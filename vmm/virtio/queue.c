@@ -17,7 +17,7 @@ void virtio_clear_queue(struct virtio_dev *dev, unsigned queue)
 	};
 }
 
-static void ask(struct virtio_dev *dev, unsigned queue, enum virtio_queue_wish wish)
+static void queue_ask(struct virtio_dev *dev, unsigned queue, enum virtio_queue_wish wish)
 {
 	dev->queues[queue].regs.wish = wish;
 	loop_post(dev->loop, &dev->queue_work);
@@ -27,7 +27,7 @@ void virtio_enable_queue(struct virtio_dev *dev, unsigned queue)
 {
 	dev->queues[queue].regs.enabled = true;
 	if (dev->started)
-		ask(dev, queue, QUEUE_ENABLE);
+		queue_ask(dev, queue, QUEUE_ENABLE);
 }
 
 void virtio_reset_queue(struct virtio_dev *dev, unsigned queue)
@@ -37,7 +37,7 @@ void virtio_reset_queue(struct virtio_dev *dev, unsigned queue)
 		return;
 	}
 	dev->queues[queue].regs.resetting = true;
-	ask(dev, queue, QUEUE_RESET);
+	queue_ask(dev, queue, QUEUE_RESET);
 }
 
 /* The registers do not change any more before the next reset; from here on the I/O thread has its own copy. */
@@ -59,7 +59,7 @@ void virtio_take_queue(struct virtio_dev *dev, unsigned queue)
 		regs->wish = QUEUE_NOTHING;
 }
 
-static enum virtio_queue_wish take_wish(struct virtio_dev *dev, unsigned queue)
+static enum virtio_queue_wish queue_take_wish(struct virtio_dev *dev, unsigned queue)
 {
 	struct virtio_queue_regs *regs = &dev->queues[queue].regs;
 	enum virtio_queue_wish wish;
@@ -78,7 +78,7 @@ void virtio_queue_cb(void *opaque)
 	struct virtio_dev *dev = opaque;
 
 	for (unsigned i = 0; i < dev->queue_count; i++) {
-		enum virtio_queue_wish wish = take_wish(dev, i);
+		enum virtio_queue_wish wish = queue_take_wish(dev, i);
 
 		if (wish == QUEUE_RESET) {
 			dev->queues[i].vq.enabled = false;
@@ -95,9 +95,4 @@ void virtio_queue_reset_done(struct virtio_dev *dev, unsigned queue)
 	if (dev->queues[queue].regs.resetting)
 		virtio_clear_queue(dev, queue);
 	mutex_drop(&dev->pci.lock);
-}
-
-void virtio_queue_reset_at_once(struct virtio_dev *dev, unsigned queue)
-{
-	virtio_queue_reset_done(dev, queue);
 }
