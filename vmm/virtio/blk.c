@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "vmm/util/log.h"
 
@@ -42,27 +43,10 @@ static void blk_config_read(struct virtio_dev *dev, uint32_t offset, void *buffe
 		memcpy(buffer, (char *)&config + offset, len < sizeof(config) - offset ? len : sizeof(config) - offset);
 }
 
-static struct blk_request *take_free(struct virtio_blk *blk)
-{
-	struct blk_request *request = blk->free;
-
-	if (request)
-		blk->free = request->next;
-	return request;
-}
-
-static void put_free(struct virtio_blk *blk, struct blk_request *request)
+static void blk_put_free(struct virtio_blk *blk, struct blk_request *request)
 {
 	request->next = blk->free;
 	blk->free = request;
-}
-
-/* Is the data part of the disk? Whole sectors, section 5.2.6. */
-static bool on_disk(const struct virtio_blk *blk, uint64_t sector, uint64_t len)
-{
-	uint64_t count = len / BLK_SECTOR;
-
-	return !(len % BLK_SECTOR) && sector <= blk->image.sectors && count <= blk->image.sectors - sector;
 }
 
 /* A name that differs between the disks of a machine and tells nothing of the host. */
@@ -81,10 +65,12 @@ static void start_data(struct virtio_blk *blk, struct viommu_section *section, s
 		       uint64_t sector)
 {
 	const struct vq_chain *chain = &request->chain;
+	const uint64_t sectors = blk->image.sectors;
 
 	request->chain_start = request->to_guest ? 0 : HEADER_SIZE;
 	request->len = request->to_guest ? chain->writable_bytes - 1 : chain->readable_bytes - HEADER_SIZE;
-	if (!on_disk(blk, sector, request->len)) {
+	/* Whole sectors of the disk, section 5.2.6. */
+	if (request->len % BLK_SECTOR || sector > sectors || request->len / BLK_SECTOR > sectors - sector) {
 		blk_io_finish(blk, request, VIRTIO_BLK_S_IOERR);
 		return;
 	}
@@ -130,17 +116,18 @@ static void start_request(struct virtio_blk *blk, struct viommu_section *section
 static int take_one(struct virtio_blk *blk, struct viommu_section *section, unsigned queue)
 {
 	struct vq *vq = &blk->dev.queues[queue].vq;
-	struct blk_request *request = vq->enabled ? take_free(blk) : NULL;
+	struct blk_request *request = vq->enabled ? blk->free : NULL;
 	int ret;
 
 	if (!request)
 		return 0;
+	blk->free = request->next;
 	ret = vq_pop(vq, section, &request->chain);
 	/* Without room for the status nothing can be answered, section 5.2.6. */
 	if (ret == 1 && !request->chain.writable_bytes)
 		ret = -EINVAL;
 	if (ret <= 0) {
-		put_free(blk, request);
+		blk_put_free(blk, request);
 		return ret;
 	}
 	request->queue = queue;
@@ -171,7 +158,7 @@ static int take_burst(struct virtio_blk *blk, struct viommu_section *section)
 }
 
 /* The status is the last writable byte. A driver that took it away gets its buffer back all the same. */
-static int give_back(struct virtio_blk *blk, struct viommu_section *section, const struct blk_request *request)
+static int blk_give_back(struct virtio_blk *blk, struct viommu_section *section, const struct blk_request *request)
 {
 	const struct vq_chain *chain = &request->chain;
 	uint32_t written = (uint32_t)(request->to_guest ? request->done : 0) + 1;
@@ -181,14 +168,14 @@ static int give_back(struct virtio_blk *blk, struct viommu_section *section, con
 	return vq_push(&blk->dev.queues[request->queue].vq, section, chain->head, written);
 }
 
-static void forget(struct virtio_blk *blk, struct blk_request *request)
+static void blk_forget(struct virtio_blk *blk, struct blk_request *request)
 {
 	blk->taken[request->queue]--;
-	put_free(blk, request);
+	blk_put_free(blk, request);
 }
 
 /* Give back what is finished. 0 with a bit for each queue whose driver wants an interrupt, or an error of a ring. */
-static int give_back_all(struct virtio_blk *blk, struct viommu_section *section, uint32_t *interrupts)
+static int blk_give_back_all(struct virtio_blk *blk, struct viommu_section *section, uint32_t *interrupts)
 {
 	int ret = 0;
 
@@ -198,8 +185,8 @@ static int give_back_all(struct virtio_blk *blk, struct viommu_section *section,
 		blk->finished = request->next;
 		/* The driver of a queue that is being reset does not look at it any more. */
 		if (blk->dev.queues[request->queue].vq.enabled)
-			ret = give_back(blk, section, request);
-		forget(blk, request);
+			ret = blk_give_back(blk, section, request);
+		blk_forget(blk, request);
 	}
 	for (unsigned i = 0; i < blk->dev.queue_count && ret >= 0; i++) {
 		if (!blk->dev.queues[i].vq.enabled)
@@ -211,25 +198,18 @@ static int give_back_all(struct virtio_blk *blk, struct viommu_section *section,
 	return ret < 0 ? ret : 0;
 }
 
-static void interrupt_queues(struct virtio_blk *blk, uint32_t interrupts)
-{
-	for (unsigned i = 0; i < blk->dev.queue_count; i++)
-		if (interrupts >> i & 1)
-			virtio_interrupt_queue(&blk->dev, i);
-}
-
-static void drop_finished(struct virtio_blk *blk)
+static void blk_drop_finished(struct virtio_blk *blk)
 {
 	while (blk->finished) {
 		struct blk_request *request = blk->finished;
 
 		blk->finished = request->next;
-		forget(blk, request);
+		blk_forget(blk, request);
 	}
 }
 
 /* Take and give back in one section; finished requests make room for new ones. */
-static void serve(struct virtio_blk *blk)
+static void blk_serve(struct virtio_blk *blk)
 {
 	struct viommu_section section;
 	uint32_t interrupts = 0;
@@ -238,15 +218,17 @@ static void serve(struct virtio_blk *blk)
 	if (virtio_dma_begin(&blk->dev, &section)) {
 		if (blk->finished)
 			virtio_fail(&blk->dev, "requests cannot be given back: bus mastering is off");
-		drop_finished(blk);
+		blk_drop_finished(blk);
 		return;
 	}
-	taken = give_back_all(blk, &section, &interrupts);
+	taken = blk_give_back_all(blk, &section, &interrupts);
 	if (!taken)
 		taken = take_burst(blk, &section);
 	viommu_dma_end(&section);
 	blk_io_submit(blk);
-	interrupt_queues(blk, interrupts);
+	for (unsigned i = 0; i < blk->dev.queue_count; i++)
+		if (interrupts >> i & 1)
+			virtio_interrupt_queue(&blk->dev, i);
 	if (taken < 0)
 		virtio_fail(&blk->dev, "a block queue is broken");
 	else if (taken || blk->finished)
@@ -268,21 +250,35 @@ static void finish_resets(struct virtio_blk *blk)
 	}
 }
 
-void blk_finish(struct virtio_blk *blk)
+/* Give back everything in blk->finished, take new requests, or go on with a reset. Outside of sections. */
+static void blk_proceed(struct virtio_blk *blk)
 {
 	if (blk->dev.running)
-		serve(blk);
+		blk_serve(blk);
 	if (!blk->dev.running)
-		drop_finished(blk);
+		blk_drop_finished(blk);
 	finish_resets(blk);
 }
 
-static void kick_again(void *opaque)
+static void kick_cb(void *opaque)
 {
-	blk_finish(opaque);
+	blk_proceed(opaque);
 }
 
-/* Who does not know FLUSH cannot ask for it (virtio 1.2, 5.2.6.2). */
+static void ring_cb(void *opaque, uint32_t events)
+{
+	struct virtio_blk *blk = opaque;
+
+	(void)events;
+	if (!blk_io_reap(blk))
+		return;
+	blk_proceed(blk);
+	blk_io_submit(blk);
+	if (blk->env.hold_released)
+		blk->env.hold_released(blk->env.opaque);
+}
+
+/* A driver that does not know FLUSH cannot ask for it (virtio 1.2, section 5.2.6.2). */
 static void blk_start(struct virtio_dev *dev)
 {
 	bool flush = dev->driver_features >> VIRTIO_BLK_F_FLUSH & 1;
@@ -293,7 +289,7 @@ static void blk_start(struct virtio_dev *dev)
 static void blk_kick(struct virtio_dev *dev, unsigned queue)
 {
 	(void)queue;
-	blk_finish(blk_of(dev));
+	blk_proceed(blk_of(dev));
 }
 
 /* Until the kernel has let go of every buffer the driver sees the old status; all else goes on. */
@@ -305,7 +301,7 @@ static void blk_reset(struct virtio_dev *dev)
 	blk->resetting = true;
 	blk->queue_resets = 0;
 	blk_io_cancel(blk, BLK_ALL_QUEUES);
-	blk_finish(blk);
+	blk_proceed(blk);
 }
 
 static void blk_queue_reset(struct virtio_dev *dev, unsigned queue)
@@ -314,7 +310,7 @@ static void blk_queue_reset(struct virtio_dev *dev, unsigned queue)
 
 	blk->queue_resets |= 1u << queue;
 	blk_io_cancel(blk, (int)queue);
-	blk_finish(blk);
+	blk_proceed(blk);
 }
 
 static unsigned blk_drain(struct virtio_dev *dev, bool cancel)
@@ -332,6 +328,7 @@ static void blk_destroy(struct virtio_dev *dev)
 	struct virtio_blk *blk = blk_of(dev);
 
 	loop_cancel(dev->loop, &blk->kick_work);
+	loop_remove(dev->loop, &blk->ring_watch);
 	blk_io_fini(blk);
 	virtio_fini(dev);
 	blk_image_close(&blk->image);
@@ -362,45 +359,38 @@ int virtio_blk_check(const struct virtio_disk_config *config)
 	return ret;
 }
 
-static void init_requests(struct virtio_blk *blk)
-{
-	for (unsigned i = 0; i < BLK_REQUESTS; i++) {
-		blk->requests[i].blk = blk;
-		put_free(blk, &blk->requests[i]);
-	}
-}
-
-/* A guest that restarts again and again has its disks made each time. */
-static void log_unlocked(const char *path, int error)
-{
-	static struct log_limit limit;
-
-	if (vmm_log_may(&limit))
-		vmm_log("disk %s: it cannot be locked against other programs: %s", path, strerror(error));
-}
-
 static int blk_init(struct virtio_blk *blk, const struct virtio_env *env, const struct virtio_disk_config *config)
 {
+	static struct log_limit limit; /* a guest that restarts again and again has its disks made each time */
 	int ret = blk_image_open(&blk->image, config->path, config->readonly);
 
 	if (ret)
 		return ret;
-	if (blk->image.unlocked)
-		log_unlocked(config->path, -blk->image.unlocked);
+	if (blk->image.unlocked && vmm_log_may(&limit))
+		vmm_log("disk %s: it cannot be locked against other programs: %s", config->path,
+			strerror(-blk->image.unlocked));
 	blk->env = *env;
-	blk->kick_work = (struct loop_work){.run = kick_again, .opaque = blk};
-	init_requests(blk);
+	blk->kick_work = (struct loop_work){.run = kick_cb, .opaque = blk};
+	for (unsigned i = 0; i < BLK_REQUESTS; i++) {
+		blk->requests[i].blk = blk;
+		blk_put_free(blk, &blk->requests[i]);
+	}
 	ret = blk_io_init(blk);
 	if (ret)
 		goto err_close;
-	ret = virtio_init(&blk->dev, &blk_ops, (uint16_t)config->queues, env);
-	if (ret) {
-		vmm_log("disk %s: %s", config->path, strerror(-ret));
+	blk->ring_watch = (struct loop_watch){.fd = blk->ring_fd, .ready = ring_cb, .opaque = blk};
+	ret = loop_add(env->loop, &blk->ring_watch, EPOLLIN);
+	if (ret)
 		goto err_io;
-	}
+	ret = virtio_init(&blk->dev, &blk_ops, (uint16_t)config->queues, env);
+	if (ret)
+		goto err_watch;
 	return 0;
 
+err_watch:
+	loop_remove(env->loop, &blk->ring_watch);
 err_io:
+	vmm_log("disk %s: %s", config->path, strerror(-ret));
 	blk_io_fini(blk);
 err_close:
 	blk_image_close(&blk->image);

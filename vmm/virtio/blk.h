@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The block device's insides. blk.c takes requests out of the queue and gives them back; blk_io.c moves data with
- * io_uring. All on the I/O thread.
+ * The block device's insides. blk.c takes requests out of the queue and gives them back; blk_io.c, below it, moves data
+ * with io_uring. All on the I/O thread.
  */
 #ifndef VMM_VIRTIO_BLK_H
 #define VMM_VIRTIO_BLK_H
@@ -56,11 +56,11 @@ struct virtio_blk {
 	uint32_t queue_resets;             /* a bit for each queue that the driver resets */
 	unsigned turn;                     /* the queue that gives the next request */
 	struct blk_request *free;          /* shared by all queues */
-	struct blk_request *finished;      /* wait for blk_finish() */
+	struct blk_request *finished;      /* to be given back */
 	struct blk_request requests[BLK_REQUESTS];
 };
 
-/* Make the ring. -errno, logged. */
+/* Make the ring, and the eventfd by which it tells of completions, for blk_io_reap(). -errno, logged. */
 int blk_io_init(struct virtio_blk *blk);
 
 /* Free the ring. Nothing is in flight. */
@@ -85,7 +85,10 @@ void blk_io_finish(struct virtio_blk *blk, struct blk_request *request, uint8_t 
 /* Hand the steps to the kernel. Outside of sections. */
 void blk_io_submit(struct virtio_blk *blk);
 
-/* Give back everything in blk->finished, take new requests, or go on with a reset. Outside of sections. */
-void blk_finish(struct virtio_blk *blk);
+/*
+ * Take back the steps that the kernel has finished, and begin what follows them; blk_io_submit() has to come after.
+ * False: there was none. Outside of sections.
+ */
+bool blk_io_reap(struct virtio_blk *blk);
 
 #endif

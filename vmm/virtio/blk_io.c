@@ -4,7 +4,6 @@
 #include <linux/virtio_blk.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -20,7 +19,7 @@ void blk_io_finish(struct virtio_blk *blk, struct blk_request *request, uint8_t 
 }
 
 /* There is an entry for this beside each request's own. */
-static void cancel(struct blk_request *request)
+static void blk_io_cancel_one(struct blk_request *request)
 {
 	struct io_uring_sqe *sqe = request->cancelled ? NULL : io_uring_get_sqe(&request->blk->ring);
 
@@ -36,7 +35,7 @@ static void cancel(struct blk_request *request)
  * The guest takes away memory that this request uses, and has waited for long. What the kernel cannot cancel goes on;
  * then the endpoint fails at the deadline.
  */
-static void cancel_in_the_way(void *opaque)
+static void cancel_cb(void *opaque)
 {
 	static struct log_limit limit;
 	struct virtio_blk *blk = opaque;
@@ -47,7 +46,7 @@ static void cancel_in_the_way(void *opaque)
 
 		if (!atomic_exchange(&request->in_the_way, false) || !request->held)
 			continue;
-		cancel(request);
+		blk_io_cancel_one(request);
 		count++;
 	}
 	if (count && vmm_log_may(&limit))
@@ -119,13 +118,13 @@ void blk_io_submit(struct virtio_blk *blk)
 		loop_post(blk->dev.loop, &blk->submit_work);
 }
 
-static void submit_again(void *opaque)
+static void submit_cb(void *opaque)
 {
 	blk_io_submit(opaque);
 }
 
 /* A step is over. */
-static void release(struct blk_request *request)
+static void blk_io_release(struct blk_request *request)
 {
 	request->in_kernel = request->cancelled = false;
 	request->blk->in_flight--;
@@ -137,7 +136,7 @@ static void release(struct blk_request *request)
 /*
  * The guest sees an error of its disk; what is wrong with the host's file only the host's operator can know, and mend.
  */
-static void log_failure(const struct virtio_blk *blk, const struct blk_request *request, int result)
+static void blk_io_log(const struct virtio_blk *blk, const struct blk_request *request, int result)
 {
 	static struct log_limit limit;
 	const char *path = blk->image.path, *what = request->to_guest ? "reading" : "writing";
@@ -153,18 +152,18 @@ static void log_failure(const struct virtio_blk *blk, const struct blk_request *
 		vmm_log("disk %s: %s at offset %llu: the file has become shorter", path, what, offset);
 }
 
-/* Take note of a completion. True: there is more to do; otherwise the request is finished. */
-static bool complete(struct virtio_blk *blk, struct blk_request *request, int result)
+/* A step has come back. True: the request has more to do; otherwise it is finished. */
+static bool blk_io_complete(struct virtio_blk *blk, struct blk_request *request, int result)
 {
 	const bool cancelled = request->cancelled;
 
-	release(request);
+	blk_io_release(request);
 	if (result == -EINTR || result == -EAGAIN)
 		return true;
 	/* Nothing moved though there is data: the file has become shorter than the disk. */
 	if (result < 0 || (!request->flush && result == 0)) {
 		if (!cancelled || result != -ECANCELED)
-			log_failure(blk, request, result);
+			blk_io_log(blk, request, result);
 		blk_io_finish(blk, request, VIRTIO_BLK_S_IOERR);
 		return false;
 	}
@@ -195,12 +194,14 @@ static void continue_all(struct virtio_blk *blk, struct blk_request *more)
 		viommu_dma_end(&section);
 }
 
-static bool reap(struct virtio_blk *blk)
+bool blk_io_reap(struct virtio_blk *blk)
 {
 	struct blk_request *more = NULL;
 	struct io_uring_cqe *cqe;
+	eventfd_t count;
 	bool any = false;
 
+	eventfd_read(blk->ring_fd, &count);
 	while (!io_uring_peek_cqe(&blk->ring, &cqe)) {
 		struct blk_request *request = io_uring_cqe_get_data(cqe);
 		int result = cqe->res;
@@ -209,7 +210,7 @@ static bool reap(struct virtio_blk *blk)
 		if (!request) /* the answer to a cancellation */
 			continue;
 		any = true;
-		if (!complete(blk, request, result))
+		if (!blk_io_complete(blk, request, result))
 			continue;
 		request->next = more;
 		more = request;
@@ -218,68 +219,32 @@ static bool reap(struct virtio_blk *blk)
 	return any;
 }
 
-static void ring_ready(void *opaque, uint32_t events)
-{
-	struct virtio_blk *blk = opaque;
-	uint64_t count;
-	ssize_t n = read(blk->ring_fd, &count, sizeof(count));
-
-	(void)n;
-	(void)events;
-	if (!reap(blk))
-		return;
-	blk_finish(blk);
-	blk_io_submit(blk);
-	if (blk->env.hold_released)
-		blk->env.hold_released(blk->env.opaque);
-}
-
-static int watch_ring(struct virtio_blk *blk)
-{
-	int ret;
-
-	blk->ring_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (blk->ring_fd < 0)
-		return -errno;
-	ret = io_uring_register_eventfd(&blk->ring, blk->ring_fd);
-	if (ret)
-		goto err_close;
-	blk->ring_watch = (struct loop_watch){.fd = blk->ring_fd, .ready = ring_ready, .opaque = blk};
-	ret = loop_add(blk->env.loop, &blk->ring_watch, EPOLLIN);
-	if (ret)
-		goto err_close;
-	return 0;
-
-err_close:
-	close(blk->ring_fd);
-	return ret;
-}
-
-/*
- * The kernel's threads for requests that wait are shared by all disks of ours, and few by default: then a disk that
- * does not answer would have them all. They are made as they are needed. An older kernel keeps its limit.
- */
-static void share_workers(struct virtio_blk *blk)
-{
-	unsigned limits[2] = {LAYOUT_PCI_SLOTS * BLK_REQUESTS, 0};
-
-	io_uring_register_iowq_max_workers(&blk->ring, limits);
-}
-
 int blk_io_init(struct virtio_blk *blk)
 {
+	/*
+	 * The kernel's threads for requests that wait are shared by all disks of ours, and few by default: then a disk
+	 * that does not answer would have them all. They are made as they are needed. An older kernel keeps its limit.
+	 */
+	unsigned workers[2] = {LAYOUT_PCI_SLOTS * BLK_REQUESTS, 0};
 	int ret = io_uring_queue_init(2 * BLK_REQUESTS, &blk->ring, 0);
 
 	if (ret)
 		goto err_log;
-	share_workers(blk);
-	blk->submit_work = (struct loop_work){.run = submit_again, .opaque = blk};
-	blk->cancel_work = (struct loop_work){.run = cancel_in_the_way, .opaque = blk};
-	ret = watch_ring(blk);
-	if (ret)
+	io_uring_register_iowq_max_workers(&blk->ring, workers);
+	blk->submit_work = (struct loop_work){.run = submit_cb, .opaque = blk};
+	blk->cancel_work = (struct loop_work){.run = cancel_cb, .opaque = blk};
+	blk->ring_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (blk->ring_fd < 0) {
+		ret = -errno;
 		goto err_ring;
+	}
+	ret = io_uring_register_eventfd(&blk->ring, blk->ring_fd);
+	if (ret)
+		goto err_fd;
 	return 0;
 
+err_fd:
+	close(blk->ring_fd);
 err_ring:
 	io_uring_queue_exit(&blk->ring);
 err_log:
@@ -291,7 +256,7 @@ void blk_io_cancel(struct virtio_blk *blk, int queue)
 {
 	for (unsigned i = 0; i < BLK_REQUESTS; i++)
 		if (blk->requests[i].in_kernel && (queue < 0 || blk->requests[i].queue == (unsigned)queue))
-			cancel(&blk->requests[i]);
+			blk_io_cancel_one(&blk->requests[i]);
 	blk_io_submit(blk);
 }
 
@@ -305,7 +270,7 @@ void blk_io_drain(struct virtio_blk *blk)
 
 		io_uring_cqe_seen(&blk->ring, cqe);
 		if (request)
-			release(request);
+			blk_io_release(request);
 	}
 }
 
@@ -314,7 +279,6 @@ void blk_io_fini(struct virtio_blk *blk)
 	assert(!blk->in_flight);
 	loop_cancel(blk->env.loop, &blk->submit_work);
 	loop_cancel(blk->env.loop, &blk->cancel_work);
-	loop_remove(blk->env.loop, &blk->ring_watch);
 	io_uring_queue_exit(&blk->ring);
 	close(blk->ring_fd);
 }
