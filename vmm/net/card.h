@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Queue pairs between rings and a tap: net_pairs.c runs them, net_rx.c and net_tx.c are the two directions. Whose rings
- * these are, and how their driver is interrupted, is told by struct net_card_ops: the monitor's device (net.c), or a
- * vhost-user back end (net-backend/). I/O thread only.
+ * A network card: queue pairs between rings and a tap. pairs.c runs them, over rx.c and tx.c, the two directions, and
+ * over card.c, what the pairs have in common. struct net_card_ops says whose rings these are, and how their driver is
+ * interrupted: the monitor's device (vmm/virtio/net.c), or a vhost-user back end (net-backend/). I/O thread only.
  */
 #ifndef VMM_NET_CARD_H
 #define VMM_NET_CARD_H
@@ -105,6 +105,9 @@ int net_tx_burst(struct net_pair *pair, struct viommu_section *section);
 
 /* A ring has nothing more: ask for kicks, and look again, for some chains may have come meanwhile. As a burst's end. */
 int net_ring_empty(struct vq *vq, struct viommu_section *section);
+
+/* Look out for the tap's end. `tap` is its name, and not copied; `fd` one of its queues, which stays attached. */
+void net_card_watch_tap(struct net_card *card, const char *tap, int fd);
 
 /* The tap gave an error that is not about one packet: it is used no more. */
 void net_tap_lost(struct net_card *card, int error);

@@ -19,44 +19,6 @@ static void await_tap(struct net_pair *pair, uint32_t event, bool wanted)
 	loop_modify(pair->card->loop, &pair->watch, events);
 }
 
-static void lose(struct net_card *card)
-{
-	card->tap_gone = true;
-	for (unsigned i = 0; i < card->pair_count; i++) {
-		struct net_pair *pair = &card->pairs[i];
-
-		if (pair->active)
-			loop_remove(card->loop, &pair->watch);
-		/* Frames that wait for room in the tap: nothing else would see to them any more. */
-		loop_post(card->loop, &pair->tx_work);
-	}
-	tap_watch_fini(&card->tap_watch);
-}
-
-/* The watch has told of it. */
-static void deleted(void *opaque, int error)
-{
-	(void)error;
-	lose(opaque);
-}
-
-void net_tap_lost(struct net_card *card, int error)
-{
-	if (card->tap_gone)
-		return;
-	lose(card);
-	tap_log_lost(card->tap_watch.name, error);
-}
-
-int net_ring_empty(struct vq *vq, struct viommu_section *section)
-{
-	int ret = vq_ask_kicks(vq, section, true);
-
-	if (!ret)
-		ret = vq_waiting(vq, section);
-	return ret > 0 ? NET_MORE : ret < 0 ? ret : NET_EMPTY;
-}
-
 /* What the chains behind will need, too: all of it comes with one round of asking. The ring stays as it is. */
 static void ask_ahead(struct net_pair *pair, unsigned direction, struct viommu_section *section)
 {
@@ -234,16 +196,6 @@ int net_pairs_use(struct net_card *card, unsigned count)
 	return ret;
 }
 
-int net_set_offloads(struct net_card *card, uint64_t offloads)
-{
-	uint64_t features = net_settled((card->features & ~net_guest_offloads(card->features)) | offloads);
-	int ret = card->tap_gone ? 0 : tap_set_offloads(card->pairs[0].tap_fd, net_tap_offloads(features));
-
-	if (!ret)
-		card->rx_features = features;
-	return ret;
-}
-
 void net_pairs_stop(struct net_card *card)
 {
 	net_pairs_use(card, 1);
@@ -288,9 +240,7 @@ int net_pairs_init(struct net_card *card, const char *tap)
 	card->mtu = tap_mtu(tap);
 	if (ret)
 		return ret;
-	card->tap_watch =
-		(struct tap_watch){.name = tap, .tap_fd = fds[0], .loop = card->loop, .lost = deleted, .opaque = card};
-	tap_watch_init(&card->tap_watch);
+	net_card_watch_tap(card, tap, fds[0]);
 	return 0;
 }
 
