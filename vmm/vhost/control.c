@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The control queue (virtio 1.2, section 5.1.6.5), which knows how many queue pairs are in use, and nothing else:
- * frames go past us.
+ * The control queue (virtio 1.2, section 5.1.6.5). Its only command is how many queue pairs are in use: the monitor
+ * sees no frames.
  */
 #include <errno.h>
 #include <linux/virtio_net.h>
@@ -11,17 +11,17 @@
 
 enum { COMMAND_BYTES = 64, COMMANDS = 16 };
 
-static uint8_t perform(struct vhost_net *net, const uint8_t *bytes, size_t len)
+static uint8_t control_perform(struct vhost_net *net, const uint8_t *bytes, size_t len)
 {
 	struct net_command command;
 
 	if (net_command_decode(bytes, len, net->features, net->link_count, &command) || command.kind != NET_SET_PAIRS)
 		return VIRTIO_NET_ERR;
-	return vhost_net_use(net, command.pairs) ? VIRTIO_NET_ERR : VIRTIO_NET_OK;
+	return vhost_links_use(net, command.pairs) ? VIRTIO_NET_ERR : VIRTIO_NET_OK;
 }
 
 /* Take a command; its bytes are a copy. 1, 0: there is none, -errno. */
-static int take(struct vhost_net *net, uint8_t *bytes, size_t *len)
+static int control_take(struct vhost_net *net, uint8_t *bytes, size_t *len)
 {
 	struct vq *vq = &net->dev.queues[net->control_queue].vq;
 	struct vq_chain *chain = &net->chain;
@@ -43,7 +43,7 @@ static int take(struct vhost_net *net, uint8_t *bytes, size_t *len)
 	return ret;
 }
 
-static int answer(struct vhost_net *net, uint8_t ack)
+static int control_answer(struct vhost_net *net, uint8_t ack)
 {
 	struct vq *vq = &net->dev.queues[net->control_queue].vq;
 	struct viommu_section section;
@@ -69,15 +69,15 @@ void vhost_net_control(struct vhost_net *net)
 	int ret = 1;
 
 	for (unsigned i = 0; i < COMMANDS && ret > 0; i++) {
-		ret = take(net, bytes, &len);
+		ret = control_take(net, bytes, &len);
 		if (ret > 0) {
-			int err = answer(net, perform(net, bytes, len));
+			int err = control_answer(net, control_perform(net, bytes, len));
 
 			ret = err ? err : ret;
 		}
 	}
 	if (ret < 0)
-		vhost_net_fail(net, "the control queue is broken");
+		virtio_fail(&net->dev, "the control queue is broken");
 	else if (ret > 0)
 		virtio_queue_signal(&net->dev, net->control_queue);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One queue pair in the kernel's hands: /dev/vhost-net, a tap, and the device IOTLB. */
+/* Queue pairs in the kernel's hands, each with its /dev/vhost-net, its queue of the tap, and its device IOTLB. */
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/vhost.h>
 #include <linux/virtio_config.h>
 #include <string.h>
@@ -12,55 +11,6 @@
 
 #include "vmm/util/log.h"
 #include "vmm/vhost/vhost.h"
-
-#define ZERO_COPY "/sys/module/vhost_net/parameters/experimental_zcopytx"
-
-/* With zero copy a frame's memory is in use until the frame is sent, wherever it waits, and no invalidation is told. */
-static bool zero_copy(void)
-{
-	char value = '0';
-	int fd = open(ZERO_COPY, O_RDONLY | O_CLOEXEC);
-	bool on = fd >= 0 && read(fd, &value, 1) == 1 && value != '0' && value != 'N';
-
-	if (fd >= 0)
-		close(fd);
-	return on;
-}
-
-static int refuse(const char *tap, int error)
-{
-	if (error == ENOENT || error == ENODEV)
-		vmm_log("net %s: vhost=on needs /dev/vhost-net; as root: modprobe vhost_net", tap);
-	else
-		vmm_log("net %s: /dev/vhost-net: %s", tap, strerror(error));
-	return -error;
-}
-
-int vhost_open(const char *tap, uint64_t *features)
-{
-	int fd = open("/dev/vhost-net", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-
-	if (fd < 0)
-		return refuse(tap, errno);
-	if (zero_copy()) {
-		vmm_log("net %s: vhost_net uses zero copy, which keeps memory after the guest has unmapped it; "
-			"modprobe -r vhost_net && modprobe vhost_net experimental_zcopytx=0",
-			tap);
-		close(fd);
-		return -ENOTSUP;
-	}
-	if (ioctl(fd, VHOST_GET_FEATURES, features)) {
-		int error = errno;
-
-		close(fd);
-		return refuse(tap, error);
-	}
-	if (!(*features >> VIRTIO_F_ACCESS_PLATFORM & 1)) {
-		close(fd);
-		return refuse(tap, ENOTSUP);
-	}
-	return fd;
-}
 
 /*
  * Where one was missed, those of the chains behind are missing, too: the kernel reads what it sends and writes what it
@@ -75,13 +25,13 @@ static void miss_ready(void *opaque, uint32_t events)
 
 	(void)events;
 	if (misses < 0)
-		vhost_net_fail(link->net, "the kernel's device IOTLB is broken");
+		virtio_fail(&link->net->dev, "the kernel's device IOTLB is broken");
 	else if (refused)
-		vhost_net_fail(link->net, "the kernel was refused a DMA");
+		virtio_fail(&link->net->dev, "the kernel was refused a DMA");
 	if (access & VIOMMU_WRITE && vhost_has_queue(link, VHOST_RX))
-		vhost_prefetch(link, VHOST_RX);
+		vhost_chains_prefetch(link, VHOST_RX);
 	if (access & VIOMMU_READ && vhost_has_queue(link, VHOST_TX))
-		vhost_prefetch(link, VHOST_TX);
+		vhost_chains_prefetch(link, VHOST_TX);
 }
 
 /* A ring cannot go on. What was refused to it is now allowed perhaps; then it is told to try again. */
@@ -95,9 +45,9 @@ static void ring_broken(void *opaque, uint32_t events)
 		if (read(link->error[i].fd, &count, sizeof(count)) != sizeof(count) || !vhost_has_queue(link, i))
 			continue;
 		viommu_vhost_restart(link->iotlb);
-		if (vhost_replay(link, i)) {
-			vhost_net_fail(link->net, i == VHOST_RX ? "the kernel cannot go on in a receive queue"
-								: "the kernel cannot go on in a transmit queue");
+		if (vhost_chains_replay(link, i)) {
+			virtio_fail(&link->net->dev, i == VHOST_RX ? "the kernel cannot go on in a receive queue"
+								   : "the kernel cannot go on in a transmit queue");
 			return;
 		}
 		virtio_queue_signal(&link->net->dev, vhost_queue(link, i));
@@ -292,26 +242,44 @@ int vhost_link_start(struct vhost_link *link)
 	return err;
 }
 
-/* Where the kernel is, for when it goes on: a pair that the driver leaves alone for a while is not set up anew. */
-static void keep_place(const struct vhost_link *link, unsigned direction)
-{
-	struct vhost_vring_state base = {.index = direction};
-
-	if (!ioctl(link->fd, VHOST_GET_VRING_BASE, &base))
-		link->net->dev.queues[vhost_queue(link, direction)].vq.next_avail = (uint16_t)base.num;
-}
-
 /* Unsetting the back end waits for the round that the worker is in. */
 void vhost_link_stop(struct vhost_link *link)
 {
 	for (unsigned i = 0; i < VHOST_LINK_QUEUES; i++) {
+		struct vhost_vring_state base = {.index = i};
+
 		if (!vhost_has_queue(link, i))
 			continue;
 		set_file(link, VHOST_NET_SET_BACKEND, i, VHOST_FILE_UNBIND);
 		set_file(link, VHOST_SET_VRING_KICK, i, VHOST_FILE_UNBIND);
 		set_file(link, VHOST_SET_VRING_CALL, i, VHOST_FILE_UNBIND);
-		keep_place(link, i);
+		/* A pair that the driver leaves alone for a while goes on where the kernel is. */
+		if (!ioctl(link->fd, VHOST_GET_VRING_BASE, &base))
+			link->net->dev.queues[vhost_queue(link, i)].vq.next_avail = (uint16_t)base.num;
 		virtio_queue_take_back(&link->net->dev, vhost_queue(link, i));
 	}
 	link->started = false;
+}
+
+int vhost_link_use(struct vhost_link *link, bool use)
+{
+	int err = 0;
+
+	if (use == link->started)
+		return 0;
+	if (!use)
+		vhost_link_stop(link);
+	/* The first queue of the tap is always attached. */
+	if (link->index)
+		err = tap_attach(link->tap_fd, use);
+	return err || !use ? err : vhost_link_start(link);
+}
+
+int vhost_links_use(struct vhost_net *net, unsigned count)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < net->link_count && !err; i++)
+		err = vhost_link_use(&net->links[i], i < count);
+	return err;
 }

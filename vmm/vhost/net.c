@@ -50,40 +50,12 @@ static void net_config_read(struct virtio_dev *dev, uint32_t offset, void *buffe
 		memcpy(buffer, (char *)&config + offset, len < sizeof(config) - offset ? len : sizeof(config) - offset);
 }
 
-void vhost_net_fail(struct vhost_net *net, const char *why)
-{
-	virtio_fail(&net->dev, why);
-}
-
-static int use_one(struct vhost_link *link, bool use)
-{
-	int err = 0;
-
-	if (use == link->started)
-		return 0;
-	if (!use)
-		vhost_link_stop(link);
-	/* The first queue of the tap is always attached. */
-	if (link->index)
-		err = tap_attach(link->tap_fd, use);
-	return err || !use ? err : vhost_link_start(link);
-}
-
-int vhost_net_use(struct vhost_net *net, unsigned count)
-{
-	int err = 0;
-
-	for (unsigned i = 0; i < net->link_count && !err; i++)
-		err = use_one(&net->links[i], i < count);
-	return err;
-}
-
-static void stop(struct virtio_dev *dev)
+static void net_stop(struct virtio_dev *dev)
 {
 	struct vhost_net *net = net_of(dev);
 
 	for (unsigned i = 0; i < net->link_count; i++)
-		use_one(&net->links[i], false);
+		vhost_link_use(&net->links[i], false);
 }
 
 /* Once, when the device has its endpoint. */
@@ -97,26 +69,19 @@ static int open_links(struct vhost_net *net)
 	return err;
 }
 
-/* Its user can take them from the tap while the guest starts its driver again and again. */
-static void log_offloads(const struct virtio_dev *dev)
-{
-	static struct log_limit limit;
-
-	if (vmm_log_may(&limit))
-		vmm_log("%s: the tap refuses offloads that it had", dev->pci.name);
-}
-
 /* Section 5.1.2: without MQ the control queue is the third, whatever the device has. */
 static void net_start(struct virtio_dev *dev)
 {
+	static struct log_limit limit; /* the guest may start its driver as often as it likes */
 	struct vhost_net *net = net_of(dev);
 
 	net->features = net_settled(dev->driver_features);
 	net->control_queue = VHOST_LINK_QUEUES * (net->features & BIT(MQ) ? net->link_count : 1);
-	if (tap_set_offloads(net->links[0].tap_fd, net_tap_offloads(net->features)))
-		log_offloads(dev);
-	if (open_links(net) || vhost_net_use(net, 1))
-		vhost_net_fail(net, "the kernel cannot start its queues");
+	/* The tap's user can take them away meanwhile. */
+	if (tap_set_offloads(net->links[0].tap_fd, net_tap_offloads(net->features)) && vmm_log_may(&limit))
+		vmm_log("%s: the tap refuses offloads that it had", dev->pci.name);
+	if (open_links(net) || vhost_links_use(net, 1))
+		virtio_fail(dev, "the kernel cannot start its queues");
 }
 
 static void net_kick(struct virtio_dev *dev, unsigned queue)
@@ -133,7 +98,7 @@ static void net_reset(struct virtio_dev *dev)
 {
 	struct vhost_net *net = net_of(dev);
 
-	stop(dev);
+	net_stop(dev);
 	tap_set_offloads(net->links[0].tap_fd, 0);
 	virtio_reset_done(dev);
 }
@@ -152,7 +117,7 @@ static void net_ats_enabled(struct virtio_dev *dev, bool enabled)
 static unsigned net_drain(struct virtio_dev *dev, bool cancel)
 {
 	(void)cancel;
-	stop(dev);
+	net_stop(dev);
 	return 0;
 }
 
@@ -203,7 +168,7 @@ static const struct virtio_ops net_ops = {
 	.start = net_start,
 	.kick = net_kick,
 	.reset = net_reset,
-	.failed = stop,
+	.failed = net_stop,
 	.ats_enabled = net_ats_enabled,
 	.drain = net_drain,
 	.iotlb_stats = net_iotlb_stats,

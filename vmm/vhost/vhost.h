@@ -4,8 +4,9 @@
  * interrupts go between KVM and the kernel's worker; what is left here is the device's life, its control queue, and its
  * device IOTLB (viommu/vhost.h), which is all that the worker reaches guest memory by.
  *
- * net.c is the device, link.c one queue pair's connection with the kernel, replay.c finds out why a ring stopped,
- * control.c serves the control queue. I/O thread only, but for what says otherwise.
+ * net.c is the device over all others: control.c serves the control queue, link.c is a queue pair's connection with the
+ * kernel, open.c opens one, chains.c looks at what the kernel has before it. I/O thread only, but for what says
+ * otherwise.
  */
 #ifndef VMM_VHOST_H
 #define VMM_VHOST_H
@@ -96,18 +97,16 @@ void vhost_link_stop(struct vhost_link *link);
  * The kernel has stopped in a queue without saying why: look at all chains that it has before it, and push their
  * translations. 0; -EFAULT, -EACCES: one may not be accessed, which is reported; else as vq_pop().
  */
-int vhost_replay(struct vhost_link *link, unsigned direction);
+int vhost_chains_replay(struct vhost_link *link, unsigned direction);
 
 /* The kernel has missed a translation in a queue: push those of the chains that come next. */
-void vhost_prefetch(struct vhost_link *link, unsigned direction);
+void vhost_chains_prefetch(struct vhost_link *link, unsigned direction);
 
-/* The first `count` pairs are in use from now on. -errno. */
-int vhost_net_use(struct vhost_net *net, unsigned count);
+/* A pair is in use from now on, or no more; or: the first `count` are, the others are not. -errno. */
+int vhost_link_use(struct vhost_link *link, bool use);
+int vhost_links_use(struct vhost_net *net, unsigned count);
 
 /* Serve the control queue. */
 void vhost_net_control(struct vhost_net *net);
-
-/* Stop, and tell the driver. */
-void vhost_net_fail(struct vhost_net *net, const char *why);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The chains that the kernel has before it, looked at as it would. For two purposes: to push what it will ask for, and
- * to find the address where it was refused: it reports a broken ring, and not why.
+ * The chains that the kernel has before it. The monitor looks at them as the kernel would: to push the translations
+ * that it will ask for, and to find the address that was refused to it, since it reports a broken ring, and not why.
  */
 #include <errno.h>
 #include <linux/vhost.h>
@@ -22,7 +22,7 @@ struct extent {
 static const struct extent replay = {VQ_MAX_SIZE, 256 << 20, true}, prefetch = {16, 1 << 20, false};
 
 /* -E2BIG: that is more than is looked at. */
-static int push(struct vhost_link *link, const struct vq_chain *chain, struct extent *left)
+static int chains_push(struct vhost_link *link, const struct vq_chain *chain, struct extent *left)
 {
 	for (unsigned i = 0; i < chain->readable + chain->writable; i++) {
 		const struct vq_segment *segment = &chain->segments[i];
@@ -43,7 +43,7 @@ static int push(struct vhost_link *link, const struct vq_chain *chain, struct ex
  * Chains are read in a section, and pushed outside of it: a translation of one's own must not keep an invalidation
  * waiting.
  */
-static int next_chain(struct vhost_link *link, struct vq *vq, struct vq_chain *chain, bool report)
+static int chains_next(struct vhost_link *link, struct vq *vq, struct vq_chain *chain, bool report)
 {
 	struct viommu_section section;
 	int ret = virtio_dma_begin(&link->net->dev, &section);
@@ -58,7 +58,7 @@ static int next_chain(struct vhost_link *link, struct vq *vq, struct vq_chain *c
 }
 
 /* Go through chains from where the kernel is. */
-static int go_through(struct vhost_link *link, unsigned direction, struct extent left)
+static int chains_walk(struct vhost_link *link, unsigned direction, struct extent left)
 {
 	struct vhost_vring_state base = {.index = direction};
 	struct vq vq = link->net->dev.queues[vhost_queue(link, direction)].vq;
@@ -70,9 +70,9 @@ static int go_through(struct vhost_link *link, unsigned direction, struct extent
 	vq.next_avail = (uint16_t)base.num;
 	vq.event_idx = false; /* nothing is written for the driver */
 	for (unsigned i = 0; i < left.chains && ret > 0; i++) {
-		ret = next_chain(link, &vq, chain, left.report);
+		ret = chains_next(link, &vq, chain, left.report);
 		if (ret > 0) {
-			int err = push(link, chain, &left);
+			int err = chains_push(link, chain, &left);
 
 			if (err)
 				return err;
@@ -81,12 +81,12 @@ static int go_through(struct vhost_link *link, unsigned direction, struct extent
 	return ret < 0 ? ret : 0;
 }
 
-int vhost_replay(struct vhost_link *link, unsigned direction)
+int vhost_chains_replay(struct vhost_link *link, unsigned direction)
 {
-	return go_through(link, direction, replay);
+	return chains_walk(link, direction, replay);
 }
 
-void vhost_prefetch(struct vhost_link *link, unsigned direction)
+void vhost_chains_prefetch(struct vhost_link *link, unsigned direction)
 {
-	go_through(link, direction, prefetch);
+	chains_walk(link, direction, prefetch);
 }
