@@ -150,7 +150,7 @@ static int check_back_end(const struct run_config *config, unsigned index)
 		vmm_log("vhost-user=%s: given to two devices", device->socket);
 		return -EBUSY;
 	}
-	return vhu_session_check(config_device_name(device->kind), device->socket);
+	return vhost_user_session_check(config_device_name(device->kind), device->socket);
 }
 
 static int check_device(const struct run_config *config, unsigned index)

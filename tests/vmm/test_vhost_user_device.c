@@ -621,10 +621,10 @@ static void test_nobody_at_the_socket(void **state)
 	pthread_mutex_lock(&w->lock);
 	close(w->listener);
 	pthread_mutex_unlock(&w->lock);
-	assert_int_equal(vhu_session_check("net", w->path), 0); /* it is one, but */
+	assert_int_equal(vhost_user_session_check("net", w->path), 0); /* it is one, but */
 	assert_int_equal(make_net(w, 1), -ECONNREFUSED);
 	unlink(w->path);
-	assert_int_equal(vhu_session_check("net", w->path), -EIO);
+	assert_int_equal(vhost_user_session_check("net", w->path), -EIO);
 	pthread_mutex_lock(&w->lock);
 	listen_at(w);
 	pthread_mutex_unlock(&w->lock);

@@ -15,8 +15,8 @@
 enum { POOL_PAGES = 512, SHADOW_SIZE = 512 };
 
 /* One queue between the guest and the back end. */
-struct isolated {
-	struct vhu_isolate *all;
+struct isolation_queue {
+	struct isolation *all;
 	unsigned index;
 	struct shadow shadow;
 	int kick_fd, call_fd;
@@ -24,16 +24,16 @@ struct isolated {
 	struct loop_work work; /* goes on with a long burst */
 };
 
-struct vhu_isolate {
+struct isolation {
 	struct virtio_dev *dev;
 	struct bounce bounce;
 	void (*broken)(struct virtio_dev *dev);
 	unsigned count;
-	struct isolated queues[];
+	struct isolation_queue queues[];
 };
 
 /* What a step of the engine says: bits, or an error. */
-static void act(struct isolated *queue, int result)
+static void act(struct isolation_queue *queue, int result)
 {
 	struct virtio_dev *dev = queue->all->dev;
 
@@ -59,7 +59,7 @@ typedef int (*step)(struct shadow *shadow, struct vq *vq, struct viommu_section 
  * Where no DMA may be done now the guest's kicks come again when it may, and what the back end has used waits for them;
  * but the next back end begins with new rings all the same.
  */
-static int run(struct isolated *queue, step what)
+static int run(struct isolation_queue *queue, step what)
 {
 	struct virtio_dev *dev = queue->all->dev;
 	struct vq *vq = &dev->queues[queue->index].vq;
@@ -73,7 +73,7 @@ static int run(struct isolated *queue, step what)
 	return result;
 }
 
-static void pump(struct isolated *queue)
+static void pump(struct isolation_queue *queue)
 {
 	int result = run(queue, shadow_give);
 
@@ -89,20 +89,20 @@ static void pump_again(void *opaque)
 
 static void called(void *opaque, uint32_t events)
 {
-	struct isolated *queue = opaque;
+	struct isolation_queue *queue = opaque;
 
 	(void)events;
 	if (!viommu_event_take(queue->call_fd))
 		pump(queue);
 }
 
-void vhu_isolate_kick(struct vhu_isolate *isolate, unsigned queue)
+void isolation_kick(struct isolation *isolate, unsigned queue)
 {
 	if (queue < isolate->count)
 		pump(&isolate->queues[queue]);
 }
 
-void vhu_isolate_started(struct vhu_isolate *isolate)
+void isolation_started(struct isolation *isolate)
 {
 	for (unsigned i = 0; i < isolate->count; i++) {
 		pump(&isolate->queues[i]);
@@ -110,13 +110,13 @@ void vhu_isolate_started(struct vhu_isolate *isolate)
 	}
 }
 
-void vhu_isolate_lost(struct vhu_isolate *isolate)
+void isolation_lost(struct isolation *isolate)
 {
 	for (unsigned i = 0; i < isolate->count; i++)
 		act(&isolate->queues[i], run(&isolate->queues[i], shadow_restart));
 }
 
-void vhu_isolate_reset(struct vhu_isolate *isolate)
+void isolation_reset(struct isolation *isolate)
 {
 	for (unsigned i = 0; i < isolate->count; i++) {
 		loop_cancel(isolate->dev->loop, &isolate->queues[i].work);
@@ -124,14 +124,14 @@ void vhu_isolate_reset(struct vhu_isolate *isolate)
 	}
 }
 
-struct viommu_vhu_region vhu_isolate_region(const struct vhu_isolate *isolate)
+struct viommu_vhu_region isolation_region(const struct isolation *isolate)
 {
 	struct bounce_region region = bounce_region(&isolate->bounce);
 
 	return (struct viommu_vhu_region){{region.gpa}, region.size, isolate->bounce.host, region.fd, 0};
 }
 
-void vhu_isolate_ring(const struct vhu_isolate *isolate, unsigned queue, struct viommu_vhu_ring *out)
+void isolation_ring(const struct isolation *isolate, unsigned queue, struct viommu_vhu_ring *out)
 {
 	struct bounce_queue at = bounce_queue(&isolate->bounce, queue);
 
@@ -144,7 +144,7 @@ void vhu_isolate_ring(const struct vhu_isolate *isolate, unsigned queue, struct 
 	out->call = isolate->queues[queue].call_fd;
 }
 
-static int open_fds(struct isolated *queue)
+static int open_fds(struct isolation_queue *queue)
 {
 	queue->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (queue->kick_fd < 0)
@@ -153,12 +153,12 @@ static int open_fds(struct isolated *queue)
 	return queue->call_fd < 0 ? -errno : 0;
 }
 
-static int init_queue(struct vhu_isolate *isolate, unsigned index, const struct shadow_config *config)
+static int init_queue(struct isolation *isolate, unsigned index, const struct shadow_config *config)
 {
-	struct isolated *queue = &isolate->queues[index];
+	struct isolation_queue *queue = &isolate->queues[index];
 	int err;
 
-	*queue = (struct isolated){.all = isolate, .index = index, .kick_fd = -1, .call_fd = -1};
+	*queue = (struct isolation_queue){.all = isolate, .index = index, .kick_fd = -1, .call_fd = -1};
 	queue->work = (struct loop_work){.run = pump_again, .opaque = queue};
 	err = open_fds(queue);
 	if (err)
@@ -179,7 +179,7 @@ err_fds:
 	return err;
 }
 
-static void fini_queue(struct isolated *queue)
+static void fini_queue(struct isolation_queue *queue)
 {
 	struct loop *loop = queue->all->dev->loop;
 
@@ -190,10 +190,10 @@ static void fini_queue(struct isolated *queue)
 	close(queue->call_fd);
 }
 
-int vhu_isolate_create(struct virtio_dev *dev, unsigned count, const struct shadow_config *shadow,
-		       void (*broken)(struct virtio_dev *dev), struct vhu_isolate **out)
+int isolation_create(struct virtio_dev *dev, unsigned count, const struct shadow_config *shadow,
+		     void (*broken)(struct virtio_dev *dev), struct isolation **out)
 {
-	struct vhu_isolate *isolate = calloc(1, sizeof(*isolate) + count * sizeof(isolate->queues[0]));
+	struct isolation *isolate = calloc(1, sizeof(*isolate) + count * sizeof(isolate->queues[0]));
 	int err;
 
 	if (!isolate)
@@ -208,7 +208,7 @@ int vhu_isolate_create(struct virtio_dev *dev, unsigned count, const struct shad
 	for (; isolate->count < count; isolate->count++) {
 		err = init_queue(isolate, isolate->count, shadow);
 		if (err) {
-			vhu_isolate_destroy(isolate);
+			isolation_destroy(isolate);
 			return err;
 		}
 	}
@@ -216,7 +216,7 @@ int vhu_isolate_create(struct virtio_dev *dev, unsigned count, const struct shad
 	return 0;
 }
 
-void vhu_isolate_destroy(struct vhu_isolate *isolate)
+void isolation_destroy(struct isolation *isolate)
 {
 	if (!isolate)
 		return;

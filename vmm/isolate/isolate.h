@@ -11,32 +11,32 @@
 #include "vmm/isolate/shadow.h"
 #include "vmm/virtio/virtio.h"
 
-struct vhu_isolate;
+struct isolation;
 
 /*
  * For the first `count` queues of a device, before it is connected; `shadow` as for shadow_init(). `broken` is told
  * once that the back end broke the rules of a queue. 0, or -errno.
  */
-int vhu_isolate_create(struct virtio_dev *dev, unsigned count, const struct shadow_config *shadow,
-		       void (*broken)(struct virtio_dev *dev), struct vhu_isolate **out);
-void vhu_isolate_destroy(struct vhu_isolate *isolate); /* NULL is allowed */
+int isolation_create(struct virtio_dev *dev, unsigned count, const struct shadow_config *shadow,
+		     void (*broken)(struct virtio_dev *dev), struct isolation **out);
+void isolation_destroy(struct isolation *isolate); /* NULL is allowed */
 
 /* The only memory that the back end is to know. */
-struct viommu_vhu_region vhu_isolate_region(const struct vhu_isolate *isolate);
+struct viommu_vhu_region isolation_region(const struct isolation *isolate);
 
 /* Where the back end is to find a queue. */
-void vhu_isolate_ring(const struct vhu_isolate *isolate, unsigned queue, struct viommu_vhu_ring *out);
+void isolation_ring(const struct isolation *isolate, unsigned queue, struct viommu_vhu_ring *out);
 
 /* The guest has notified a queue. */
-void vhu_isolate_kick(struct vhu_isolate *isolate, unsigned queue);
+void isolation_kick(struct isolation *isolate, unsigned queue);
 
 /* A back end has begun to serve the queues: tell it to look. */
-void vhu_isolate_started(struct vhu_isolate *isolate);
+void isolation_started(struct isolation *isolate);
 
 /* The back end is gone: what it had not answered waits for the next one. */
-void vhu_isolate_lost(struct vhu_isolate *isolate);
+void isolation_lost(struct isolation *isolate);
 
 /* The queues are the guest's again, and nothing is under way. */
-void vhu_isolate_reset(struct vhu_isolate *isolate);
+void isolation_reset(struct isolation *isolate);
 
 #endif

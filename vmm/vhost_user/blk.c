@@ -19,8 +19,8 @@
 /* Of the configuration: up to what zoned devices have. */
 enum { CLASS_STORAGE = 0x018000, BLK_QUEUE_SIZE = 256, SPACE = 60 };
 
-struct vhu_blk {
-	struct vhu_device device;
+struct vhost_user_blk {
+	struct vhost_user_device device;
 	uint8_t space[SPACE]; /* dev.pci.lock */
 	struct loop_work write_work;
 };
@@ -28,21 +28,21 @@ struct vhu_blk {
 static const uint64_t passed_on = BIT(SIZE_MAX) | BIT(SEG_MAX) | BIT(GEOMETRY) | BIT(RO) | BIT(BLK_SIZE) | BIT(FLUSH) |
 				  BIT(TOPOLOGY) | BIT(CONFIG_WCE) | BIT(DISCARD) | BIT(WRITE_ZEROES);
 
-static struct vhu_blk *blk_of(struct virtio_dev *dev)
+static struct vhost_user_blk *blk_of(struct virtio_dev *dev)
 {
-	return (struct vhu_blk *)vhu_device_of(dev);
+	return (struct vhost_user_blk *)vhost_user_device_of(dev);
 }
 
 static uint64_t blk_features(struct virtio_dev *dev)
 {
-	const struct vhu_device *device = vhu_device_of(dev);
+	const struct vhost_user_device *device = vhost_user_device_of(dev);
 
 	return (device->features & passed_on) | (device->config.queues > 1 ? BIT(MQ) : 0);
 }
 
 static void blk_config_read(struct virtio_dev *dev, uint32_t offset, void *buffer, uint32_t len)
 {
-	const struct vhu_blk *blk = blk_of(dev);
+	const struct vhost_user_blk *blk = blk_of(dev);
 
 	if (offset < SPACE)
 		memcpy(buffer, blk->space + offset, len < SPACE - offset ? len : SPACE - offset);
@@ -51,7 +51,7 @@ static void blk_config_read(struct virtio_dev *dev, uint32_t offset, void *buffe
 /* Only the write cache can be switched (section 5.2.5). */
 static void blk_config_write(struct virtio_dev *dev, uint32_t offset, const void *buffer, uint32_t len)
 {
-	struct vhu_blk *blk = blk_of(dev);
+	struct vhost_user_blk *blk = blk_of(dev);
 
 	if (offset != offsetof(struct virtio_blk_config, wce) || len != 1)
 		return;
@@ -61,7 +61,7 @@ static void blk_config_write(struct virtio_dev *dev, uint32_t offset, const void
 
 static void write_wce(void *opaque)
 {
-	struct vhu_blk *blk = opaque;
+	struct vhost_user_blk *blk = opaque;
 	struct virtio_dev *dev = &blk->device.dev;
 	const unsigned offset = offsetof(struct virtio_blk_config, wce);
 	uint8_t wce;
@@ -70,18 +70,18 @@ static void write_wce(void *opaque)
 	wce = blk->space[offset];
 	mutex_drop(&dev->pci.lock);
 	/* Without a back end the next one's word counts. */
-	viommu_vhu_config_write(blk->device.session.vhu, offset, &wce, 1);
+	viommu_vhu_config_write(blk->device.session.front, offset, &wce, 1);
 }
 
 /* True: it is another one. */
-static bool take_space(struct vhu_blk *blk)
+static bool take_space(struct vhost_user_blk *blk)
 {
 	struct virtio_dev *dev = &blk->device.dev;
 	const uint16_t queues = htole16((uint16_t)blk->device.config.queues);
 	uint8_t space[SPACE];
 	bool changed;
 
-	if (viommu_vhu_config_read(blk->device.session.vhu, 0, space, SPACE))
+	if (viommu_vhu_config_read(blk->device.session.front, 0, space, SPACE))
 		return false;
 	memcpy(space + offsetof(struct virtio_blk_config, num_queues), &queues, sizeof(queues));
 	mutex_take(&dev->pci.lock);
@@ -93,7 +93,7 @@ static bool take_space(struct vhu_blk *blk)
 
 static void config_changed(void *opaque)
 {
-	struct vhu_blk *blk = opaque;
+	struct vhost_user_blk *blk = opaque;
 
 	if (take_space(blk))
 		virtio_config_changed(&blk->device.dev);
@@ -101,7 +101,7 @@ static void config_changed(void *opaque)
 
 static int blk_placed(struct virtio_dev *dev)
 {
-	int ret = vhu_device_placed(dev);
+	int ret = vhost_user_device_placed(dev);
 
 	if (!ret)
 		take_space(blk_of(dev));
@@ -110,17 +110,17 @@ static int blk_placed(struct virtio_dev *dev)
 
 static void blk_start(struct virtio_dev *dev)
 {
-	struct vhu_device *device = vhu_device_of(dev);
+	struct vhost_user_device *device = vhost_user_device_of(dev);
 
-	vhu_device_start(device, device->config.queues, device->config.queues);
+	vhost_user_device_start(device, device->config.queues, device->config.queues);
 }
 
 static void blk_destroy(struct virtio_dev *dev)
 {
-	struct vhu_blk *blk = blk_of(dev);
+	struct vhost_user_blk *blk = blk_of(dev);
 
 	loop_cancel(dev->loop, &blk->write_work);
-	vhu_device_fini(&blk->device);
+	vhost_user_device_fini(&blk->device);
 	free(blk);
 }
 
@@ -132,30 +132,30 @@ static const struct virtio_ops blk_ops = {
 	.config_read = blk_config_read,
 	.config_write = blk_config_write,
 	.start = blk_start,
-	.kick = vhu_device_kick,
-	.reset = vhu_device_reset,
+	.kick = vhost_user_device_kick,
+	.reset = vhost_user_device_reset,
 	.placed = blk_placed,
-	.failed = vhu_device_failed,
-	.ats_enabled = vhu_device_ats_enabled,
-	.drain = vhu_device_drain,
-	.iotlb_stats = vhu_device_iotlb_stats,
+	.failed = vhost_user_device_failed,
+	.ats_enabled = vhost_user_device_ats_enabled,
+	.drain = vhost_user_device_drain,
+	.iotlb_stats = vhost_user_device_iotlb_stats,
 	.destroy = blk_destroy,
 };
 
 /* Back ends report fewer bytes than they write; the status is the last of them. */
 static const struct shadow_config shadow = {.copy_all = true, .failed_status = VIRTIO_BLK_S_IOERR};
 
-static const struct vhu_session_ops session_ops = {
-	.started = vhu_device_started,
-	.stopped = vhu_device_stopped,
-	.lost = vhu_device_lost,
+static const struct vhost_user_session_ops session_ops = {
+	.started = vhost_user_device_started,
+	.stopped = vhost_user_device_stopped,
+	.lost = vhost_user_device_lost,
 	.config_changed = config_changed,
-	.broken = vhu_device_broken,
+	.broken = vhost_user_device_broken,
 };
 
 int vhost_user_blk_create(const struct virtio_env *env, const struct vhost_user_config *config, struct pci_dev **out)
 {
-	struct vhu_blk *blk = calloc(1, sizeof(*blk));
+	struct vhost_user_blk *blk = calloc(1, sizeof(*blk));
 	int ret;
 
 	if (!blk)
@@ -169,7 +169,8 @@ int vhost_user_blk_create(const struct virtio_env *env, const struct vhost_user_
 		.config_size = SPACE,
 		.exact = true,
 	};
-	ret = vhu_device_init(&blk->device, &blk_ops, (uint16_t)config->queues, env, config, &session_ops, &shadow);
+	ret = vhost_user_device_init(&blk->device, &blk_ops, (uint16_t)config->queues, env, config, &session_ops,
+				     &shadow);
 	if (ret)
 		free(blk);
 	else

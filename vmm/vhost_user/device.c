@@ -18,7 +18,7 @@ enum { DRAINS = 2000 };
 
 static void on_err(void *opaque, uint32_t events)
 {
-	struct vhu_device *device = opaque;
+	struct vhost_user_device *device = opaque;
 
 	(void)events;
 	if (!viommu_event_take(device->err_fd))
@@ -41,7 +41,7 @@ static int open_event(struct loop *loop, struct loop_watch *watch, int *out)
 	return 0;
 }
 
-static void close_err(struct vhu_device *device, struct loop *loop)
+static void close_err(struct vhost_user_device *device, struct loop *loop)
 {
 	loop_remove(loop, &device->err_watch);
 	close(device->err_fd);
@@ -49,16 +49,16 @@ static void close_err(struct vhu_device *device, struct loop *loop)
 
 static bool may_dma(void *opaque)
 {
-	const struct vhu_session *session = opaque;
-	const struct vhu_device *device = session->opaque;
+	const struct vhost_user_session *session = opaque;
+	const struct vhost_user_device *device = session->opaque;
 
 	return pci_bus_master(&device->dev.pci);
 }
 
-bool vhu_device_wants(void *opaque, struct viommu_iova iova, unsigned access)
+bool vhost_user_device_wants(void *opaque, struct viommu_iova iova, unsigned access)
 {
-	const struct vhu_session *session = opaque;
-	struct vhu_device *device = session->opaque;
+	const struct vhost_user_session *session = opaque;
+	struct vhost_user_device *device = session->opaque;
 
 	for (unsigned i = 0; i < device->given; i++)
 		if (virtio_queue_wants(&device->dev, i, iova, access))
@@ -70,16 +70,16 @@ bool vhu_device_wants(void *opaque, struct viommu_iova iova, unsigned access)
 static void back_end_broken(struct virtio_dev *dev)
 {
 	virtio_fail(dev, "its back end broke the rules of a queue");
-	vhu_session_cut(&vhu_device_of(dev)->session, "the back end broke the rules of a queue");
+	vhost_user_session_cut(&vhost_user_device_of(dev)->session, "the back end broke the rules of a queue");
 }
 
 /*
  * What the guest's IOMMU maps is nothing to a back end that gets copies. Requests that were under way when one is lost
  * are given to the next one: the driver still waits for them, so nothing depends on their being done once.
  */
-static int isolate(struct vhu_device *device, const struct shadow_config *shadow)
+static int isolate(struct vhost_user_device *device, const struct shadow_config *shadow)
 {
-	int err = vhu_isolate_create(&device->dev, device->config.queues, shadow, back_end_broken, &device->isolate);
+	int err = isolation_create(&device->dev, device->config.queues, shadow, back_end_broken, &device->isolate);
 
 	device->config.iommu = false;
 	device->config.exact = false;
@@ -87,9 +87,9 @@ static int isolate(struct vhu_device *device, const struct shadow_config *shadow
 	return err;
 }
 
-int vhu_device_init(struct vhu_device *device, const struct virtio_ops *ops, uint16_t queues,
-		    const struct virtio_env *env, const struct vhost_user_config *config,
-		    const struct vhu_session_ops *session, const struct shadow_config *shadow)
+int vhost_user_device_init(struct vhost_user_device *device, const struct virtio_ops *ops, uint16_t queues,
+			   const struct virtio_env *env, const struct vhost_user_config *config,
+			   const struct vhost_user_session_ops *session, const struct shadow_config *shadow)
 {
 	struct virtio_dev *dev = &device->dev;
 	int ret;
@@ -115,46 +115,46 @@ int vhu_device_init(struct vhu_device *device, const struct virtio_ops *ops, uin
 	if (!ret && config->isolate) {
 		ret = isolate(device, shadow);
 		if (ret)
-			vhu_device_fini(device);
+			vhost_user_device_fini(device);
 	}
 	if (ret)
 		vmm_log("%s vhost-user=%s: %s", device->session.what, config->socket, strerror(-ret));
 	return ret;
 }
 
-void vhu_device_fini(struct vhu_device *device)
+void vhost_user_device_fini(struct vhost_user_device *device)
 {
 	if (device->connected)
-		vhu_session_fini(&device->session);
-	vhu_isolate_destroy(device->isolate);
+		vhost_user_session_fini(&device->session);
+	isolation_destroy(device->isolate);
 	close_err(device, device->dev.loop);
 	virtio_fini(&device->dev);
 }
 
 /* A feature of the rings that the back end lacks is not the device's either. */
-static void settle_features(struct vhu_device *device)
+static void settle_features(struct vhost_user_device *device)
 {
 	const uint64_t rings = 1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_RING_F_EVENT_IDX;
 
-	device->features = viommu_vhu_features(device->session.vhu);
+	device->features = viommu_vhu_features(device->session.front);
 	if (!device->isolate)
 		device->dev.ring_features = rings & device->features;
 }
 
-int vhu_device_placed(struct virtio_dev *dev)
+int vhost_user_device_placed(struct virtio_dev *dev)
 {
-	struct vhu_device *device = vhu_device_of(dev);
+	struct vhost_user_device *device = vhost_user_device_of(dev);
 	struct viommu_vhu_region region;
 	int ret;
 
 	if (device->isolate) {
-		region = vhu_isolate_region(device->isolate);
+		region = isolation_region(device->isolate);
 		device->config.regions = &region;
 		device->config.region_count = 1;
 	} else {
 		device->config.endpoint = dev->pci.endpoint;
 	}
-	ret = vhu_session_init(&device->session, &device->config);
+	ret = vhost_user_session_init(&device->session, &device->config);
 	if (ret)
 		return ret;
 	device->connected = true;
@@ -165,7 +165,7 @@ int vhu_device_placed(struct virtio_dev *dev)
 	return -ENOTSUP;
 }
 
-static int take_ring(struct vhu_device *device, unsigned queue, bool on, struct viommu_vhu_ring *ring)
+static int take_ring(struct vhost_user_device *device, unsigned queue, bool on, struct viommu_vhu_ring *ring)
 {
 	struct virtio_dev *dev = &device->dev;
 	const struct vq *vq = &dev->queues[queue].vq;
@@ -182,12 +182,12 @@ static int take_ring(struct vhu_device *device, unsigned queue, bool on, struct 
 		.enabled = on,
 	};
 	if (device->isolate)
-		vhu_isolate_ring(device->isolate, queue, ring);
+		isolation_ring(device->isolate, queue, ring);
 	return ring->call < 0 ? call : 0;
 }
 
 /* Those that the driver has enabled, from the first on: how many there are, or -errno. */
-static int take_rings(struct vhu_device *device, unsigned count, unsigned on, struct viommu_vhu_ring *rings)
+static int take_rings(struct vhost_user_device *device, unsigned count, unsigned on, struct viommu_vhu_ring *rings)
 {
 	unsigned taken = 0;
 	int err = 0;
@@ -197,7 +197,7 @@ static int take_rings(struct vhu_device *device, unsigned count, unsigned on, st
 	return err ? err : (int)taken;
 }
 
-static void hand_over(struct vhu_device *device, unsigned count)
+static void hand_over(struct vhost_user_device *device, unsigned count)
 {
 	for (unsigned i = 0; i < count && !device->isolate; i++)
 		virtio_queue_hand_over(&device->dev, i);
@@ -205,7 +205,7 @@ static void hand_over(struct vhu_device *device, unsigned count)
 }
 
 /* What the driver has accepted, as far as it is the back end's. False: the back end lacks some of it by now. */
-static bool choose_features(const struct vhu_device *device, uint64_t *features)
+static bool choose_features(const struct vhost_user_device *device, uint64_t *features)
 {
 	const uint64_t platform = 1ull << VIRTIO_F_ACCESS_PLATFORM;
 	/* Shadow queues have neither (shadow.h). */
@@ -214,10 +214,10 @@ static bool choose_features(const struct vhu_device *device, uint64_t *features)
 	const uint64_t wanted = device->dev.driver_features & device->features & ~left_out;
 
 	*features = wanted | (device->config.iommu ? platform : 0);
-	return !viommu_vhu_ready(device->session.vhu) || !(wanted & ~viommu_vhu_features(device->session.vhu));
+	return !viommu_vhu_ready(device->session.front) || !(wanted & ~viommu_vhu_features(device->session.front));
 }
 
-void vhu_device_start(struct vhu_device *device, unsigned count, unsigned on)
+void vhost_user_device_start(struct vhost_user_device *device, unsigned count, unsigned on)
 {
 	struct viommu_vhu_ring rings[VIRTIO_MAX_QUEUES];
 	int taken = take_rings(device, count, on, rings);
@@ -229,28 +229,28 @@ void vhu_device_start(struct vhu_device *device, unsigned count, unsigned on)
 		virtio_fail(&device->dev, "its back end lacks features that it had");
 	else if (!taken)
 		return; /* nothing to be served */
-	else if (viommu_vhu_start(device->session.vhu, features, rings, (unsigned)taken))
+	else if (viommu_vhu_start(device->session.front, features, rings, (unsigned)taken))
 		virtio_fail(&device->dev, "its back end cannot take these rings");
 	else
 		hand_over(device, (unsigned)taken);
 }
 
-static void stop(struct vhu_device *device)
+static void stop(struct vhost_user_device *device)
 {
 	if (!device->given || device->stopping)
 		return;
 	device->stopping = true;
-	viommu_vhu_stop(device->session.vhu);
+	viommu_vhu_stop(device->session.front);
 }
 
-void vhu_device_stopped(void *opaque)
+void vhost_user_device_stopped(void *opaque)
 {
-	struct vhu_device *device = opaque;
+	struct vhost_user_device *device = opaque;
 
 	for (unsigned i = 0; i < device->given && !device->isolate; i++)
 		virtio_queue_take_back(&device->dev, i);
 	if (device->isolate)
-		vhu_isolate_reset(device->isolate);
+		isolation_reset(device->isolate);
 	device->given = 0;
 	device->stopping = false;
 	if (device->resetting)
@@ -258,42 +258,42 @@ void vhu_device_stopped(void *opaque)
 	device->resetting = false;
 }
 
-void vhu_device_reset(struct virtio_dev *dev)
+void vhost_user_device_reset(struct virtio_dev *dev)
 {
-	struct vhu_device *device = vhu_device_of(dev);
+	struct vhost_user_device *device = vhost_user_device_of(dev);
 
 	device->resetting = true;
 	if (device->given)
 		stop(device);
 	else
-		vhu_device_stopped(device);
+		vhost_user_device_stopped(device);
 }
 
-void vhu_device_failed(struct virtio_dev *dev)
+void vhost_user_device_failed(struct virtio_dev *dev)
 {
-	stop(vhu_device_of(dev));
+	stop(vhost_user_device_of(dev));
 }
 
 /* A device TLB is of use while ATS is on (PCI Express base 5.0, section 10.3): what is in it does not outlast that. */
-void vhu_device_ats_enabled(struct virtio_dev *dev, bool enabled)
+void vhost_user_device_ats_enabled(struct virtio_dev *dev, bool enabled)
 {
-	struct vhu_device *device = vhu_device_of(dev);
+	struct vhost_user_device *device = vhost_user_device_of(dev);
 
 	(void)enabled;
 	if (device->connected)
-		viommu_vhu_flush(device->session.vhu);
+		viommu_vhu_flush(device->session.front);
 }
 
 /*
  * A ring begins when it is kicked (vhost-user's section "Ring states"), and something may wait in it already. The last
  * back end may have given chains back, and died before it said so.
  */
-void vhu_device_started(void *opaque)
+void vhost_user_device_started(void *opaque)
 {
-	struct vhu_device *device = opaque;
+	struct vhost_user_device *device = opaque;
 
 	if (device->isolate)
-		vhu_isolate_started(device->isolate);
+		isolation_started(device->isolate);
 	for (unsigned i = 0; i < device->given && !device->isolate; i++) {
 		virtio_queue_signal(&device->dev, i);
 		if (device->lost)
@@ -302,56 +302,56 @@ void vhu_device_started(void *opaque)
 	device->lost = false;
 }
 
-void vhu_device_lost(void *opaque)
+void vhost_user_device_lost(void *opaque)
 {
-	struct vhu_device *device = opaque;
+	struct vhost_user_device *device = opaque;
 
 	device->lost = device->given > 0;
 	if (device->isolate && device->given)
-		vhu_isolate_lost(device->isolate);
+		isolation_lost(device->isolate);
 }
 
-void vhu_device_kick(struct virtio_dev *dev, unsigned queue)
+void vhost_user_device_kick(struct virtio_dev *dev, unsigned queue)
 {
-	struct vhu_device *device = vhu_device_of(dev);
+	struct vhost_user_device *device = vhost_user_device_of(dev);
 
 	if (device->isolate && queue < device->given)
-		vhu_isolate_kick(device->isolate, queue);
+		isolation_kick(device->isolate, queue);
 }
 
-void vhu_device_broken(void *opaque, const char *why)
+void vhost_user_device_broken(void *opaque, const char *why)
 {
-	struct vhu_device *device = opaque;
+	struct vhost_user_device *device = opaque;
 
 	virtio_fail(&device->dev, why);
 }
 
 /* At the machine's end its memory is used again: the back end has to be out of it. */
-unsigned vhu_device_drain(struct virtio_dev *dev, bool cancel)
+unsigned vhost_user_device_drain(struct virtio_dev *dev, bool cancel)
 {
-	struct vhu_device *device = vhu_device_of(dev);
+	struct vhost_user_device *device = vhost_user_device_of(dev);
 
 	if (!device->connected)
 		return 0;
 	stop(device);
-	viommu_vhu_serve(device->session.vhu);
+	viommu_vhu_serve(device->session.front);
 	if (cancel)
 		device->drains++;
 	/* It has been asked, and asked to hurry; what it does now it does without us. */
 	if (device->given && device->drains > DRAINS)
-		viommu_vhu_disconnect(device->session.vhu);
+		viommu_vhu_disconnect(device->session.front);
 	return device->given != 0;
 }
 
 /* Without an IOMMU there is none; nor where the back end is isolated: the monitor translates. */
-bool vhu_device_iotlb_stats(struct virtio_dev *dev, struct pci_iotlb_stats *out)
+bool vhost_user_device_iotlb_stats(struct virtio_dev *dev, struct pci_iotlb_stats *out)
 {
-	const struct vhu_device *device = vhu_device_of(dev);
+	const struct vhost_user_device *device = vhost_user_device_of(dev);
 	struct viommu_vhu_stats stats;
 
 	if (!device->connected || !device->config.iommu)
 		return false;
-	viommu_vhu_stats_get(device->session.vhu, &stats);
+	viommu_vhu_stats_get(device->session.front, &stats);
 	*out = (struct pci_iotlb_stats){
 		.path = stats.tables ? "vhost-user-shared" : "vhost-user",
 		.misses = stats.misses,

@@ -12,11 +12,11 @@
 #include "vmm/vhost_user/vhost_user.h"
 #include "vmm/virtio/virtio.h"
 
-struct vhu_device {
+struct vhost_user_device {
 	struct virtio_dev dev;
-	struct vhu_session session;
+	struct vhost_user_session session;
 	struct viommu_vhu_config config; /* without endpoint before it is placed */
-	struct vhu_isolate *isolate;     /* the back end gets no guest memory; or NULL */
+	struct isolation *isolate;       /* the back end gets no guest memory; or NULL */
 	bool connected;                  /* the session is there */
 	uint64_t features;               /* of its back end, when it was placed */
 	int err_fd;                      /* the back end's word that a ring is broken */
@@ -29,9 +29,9 @@ struct vhu_device {
 	bool lost;      /* the one that had them; none has come since */
 };
 
-static inline struct vhu_device *vhu_device_of(struct virtio_dev *dev)
+static inline struct vhost_user_device *vhost_user_device_of(struct virtio_dev *dev)
 {
-	return (struct vhu_device *)((char *)dev - offsetof(struct vhu_device, dev));
+	return (struct vhost_user_device *)((char *)dev - offsetof(struct vhost_user_device, dev));
 }
 
 /*
@@ -39,29 +39,29 @@ static inline struct vhu_device *vhu_device_of(struct virtio_dev *dev)
  * queues, pairs, config_size and exact. `ops` are the device's own, with the functions below for start, kick, reset,
  * placed, failed, drain. -errno after a line.
  */
-int vhu_device_init(struct vhu_device *device, const struct virtio_ops *ops, uint16_t queues,
-		    const struct virtio_env *env, const struct vhost_user_config *config,
-		    const struct vhu_session_ops *session, const struct shadow_config *shadow);
-void vhu_device_fini(struct vhu_device *device);
+int vhost_user_device_init(struct vhost_user_device *device, const struct virtio_ops *ops, uint16_t queues,
+			   const struct virtio_env *env, const struct vhost_user_config *config,
+			   const struct vhost_user_session_ops *session, const struct shadow_config *shadow);
+void vhost_user_device_fini(struct vhost_user_device *device);
 
-int vhu_device_placed(struct virtio_dev *dev);
+int vhost_user_device_placed(struct virtio_dev *dev);
 /* Hand over the first `rings` queues, as far as the driver has enabled them, of which the first `on` are on. */
-void vhu_device_start(struct vhu_device *device, unsigned rings, unsigned on);
-void vhu_device_reset(struct virtio_dev *dev);
-void vhu_device_failed(struct virtio_dev *dev);
+void vhost_user_device_start(struct vhost_user_device *device, unsigned rings, unsigned on);
+void vhost_user_device_reset(struct virtio_dev *dev);
+void vhost_user_device_failed(struct virtio_dev *dev);
 /* The driver has notified a queue that was not handed over: an isolated one. */
-void vhu_device_kick(struct virtio_dev *dev, unsigned queue);
-void vhu_device_ats_enabled(struct virtio_dev *dev, bool enabled);
-unsigned vhu_device_drain(struct virtio_dev *dev, bool cancel);
-bool vhu_device_iotlb_stats(struct virtio_dev *dev, struct pci_iotlb_stats *out);
+void vhost_user_device_kick(struct virtio_dev *dev, unsigned queue);
+void vhost_user_device_ats_enabled(struct virtio_dev *dev, bool enabled);
+unsigned vhost_user_device_drain(struct virtio_dev *dev, bool cancel);
+bool vhost_user_device_iotlb_stats(struct virtio_dev *dev, struct pci_iotlb_stats *out);
 
 /* For struct viommu_vhu_config, where chains are used in order. */
-bool vhu_device_wants(void *opaque, struct viommu_iova iova, unsigned access);
+bool vhost_user_device_wants(void *opaque, struct viommu_iova iova, unsigned access);
 
-/* For struct vhu_session_ops. */
-void vhu_device_started(void *opaque);
-void vhu_device_stopped(void *opaque);
-void vhu_device_lost(void *opaque);
-void vhu_device_broken(void *opaque, const char *why);
+/* For struct vhost_user_session_ops. */
+void vhost_user_device_started(void *opaque);
+void vhost_user_device_stopped(void *opaque);
+void vhost_user_device_lost(void *opaque);
+void vhost_user_device_broken(void *opaque, const char *why);
 
 #endif

@@ -21,14 +21,14 @@ static const uint64_t passed_on = BIT(CSUM) | BIT(GUEST_CSUM) | BIT(GUEST_TSO4) 
 				  BIT(GUEST_UFO) | BIT(HOST_TSO4) | BIT(HOST_TSO6) | BIT(HOST_ECN) | BIT(HOST_UFO) |
 				  BIT(MRG_RXBUF);
 
-static struct vhu_net *net_of(struct virtio_dev *dev)
+static struct vhost_user_net *net_of(struct virtio_dev *dev)
 {
-	return (struct vhu_net *)vhu_device_of(dev);
+	return (struct vhost_user_net *)vhost_user_device_of(dev);
 }
 
 static uint64_t net_features(struct virtio_dev *dev)
 {
-	const struct vhu_net *net = net_of(dev);
+	const struct vhost_user_net *net = net_of(dev);
 	uint64_t features = (net->device.features & passed_on) | BIT(MAC) | BIT(STATUS);
 
 	return net->pairs > 1 ? features | BIT(CTRL_VQ) | BIT(MQ) : features;
@@ -36,7 +36,7 @@ static uint64_t net_features(struct virtio_dev *dev)
 
 static void net_config_read(struct virtio_dev *dev, uint32_t offset, void *buffer, uint32_t len)
 {
-	const struct vhu_net *net = net_of(dev);
+	const struct vhost_user_net *net = net_of(dev);
 	struct virtio_net_config config = {
 		.status = htole16(VIRTIO_NET_S_LINK_UP),
 		.max_virtqueue_pairs = htole16((uint16_t)net->pairs),
@@ -50,50 +50,42 @@ static void net_config_read(struct virtio_dev *dev, uint32_t offset, void *buffe
 /* Section 5.1.2: without MQ the control queue is the third, whatever the device has. */
 static void net_start(struct virtio_dev *dev)
 {
-	struct vhu_net *net = net_of(dev);
+	struct vhost_user_net *net = net_of(dev);
 	unsigned pairs = dev->driver_features & BIT(MQ) ? net->pairs : 1;
 
 	net->control_queue = dev->driver_features & BIT(CTRL_VQ) ? 2 * pairs : 0;
-	net->active = 1;
-	vhu_device_start(&net->device, 2 * pairs, 2);
-}
-
-void vhu_net_use(struct vhu_net *net, unsigned pairs)
-{
-	net->active = pairs;
-	for (unsigned i = 0; i < 2 * net->pairs; i++)
-		viommu_vhu_enable(net->device.session.vhu, i, i < 2 * pairs);
+	vhost_user_device_start(&net->device, 2 * pairs, 2);
 }
 
 static void net_kick(struct virtio_dev *dev, unsigned queue)
 {
-	struct vhu_net *net = net_of(dev);
+	struct vhost_user_net *net = net_of(dev);
 
 	if (net->control_queue && queue == net->control_queue)
-		vhu_net_control(net);
+		vhost_user_net_control(net);
 	else
-		vhu_device_kick(dev, queue);
+		vhost_user_device_kick(dev, queue);
 }
 
 static void control_cb(void *opaque)
 {
-	vhu_net_control(opaque);
+	vhost_user_net_control(opaque);
 }
 
 static void net_reset(struct virtio_dev *dev)
 {
-	struct vhu_net *net = net_of(dev);
+	struct vhost_user_net *net = net_of(dev);
 
 	loop_cancel(dev->loop, &net->control_work);
-	vhu_device_reset(dev);
+	vhost_user_device_reset(dev);
 }
 
 static void net_destroy(struct virtio_dev *dev)
 {
-	struct vhu_net *net = net_of(dev);
+	struct vhost_user_net *net = net_of(dev);
 
 	loop_cancel(dev->loop, &net->control_work);
-	vhu_device_fini(&net->device);
+	vhost_user_device_fini(&net->device);
 	free(net);
 }
 
@@ -106,28 +98,28 @@ static const struct virtio_ops net_ops = {
 	.start = net_start,
 	.kick = net_kick,
 	.reset = net_reset,
-	.placed = vhu_device_placed,
-	.failed = vhu_device_failed,
-	.ats_enabled = vhu_device_ats_enabled,
-	.drain = vhu_device_drain,
-	.iotlb_stats = vhu_device_iotlb_stats,
+	.placed = vhost_user_device_placed,
+	.failed = vhost_user_device_failed,
+	.ats_enabled = vhost_user_device_ats_enabled,
+	.drain = vhost_user_device_drain,
+	.iotlb_stats = vhost_user_device_iotlb_stats,
 	.destroy = net_destroy,
 };
 
 /* A frame that cannot be sent or received is lost, as on a wire. */
 static const struct shadow_config shadow = {.failed_status = -1};
 
-static const struct vhu_session_ops session_ops = {
-	.started = vhu_device_started,
-	.stopped = vhu_device_stopped,
-	.lost = vhu_device_lost,
-	.broken = vhu_device_broken,
+static const struct vhost_user_session_ops session_ops = {
+	.started = vhost_user_device_started,
+	.stopped = vhost_user_device_stopped,
+	.lost = vhost_user_device_lost,
+	.broken = vhost_user_device_broken,
 };
 
 int vhost_user_net_create(const struct virtio_env *env, const struct vhost_user_config *config, const uint8_t mac[6],
 			  struct pci_dev **out)
 {
-	struct vhu_net *net = calloc(1, sizeof(*net));
+	struct vhost_user_net *net = calloc(1, sizeof(*net));
 	uint16_t queues = (uint16_t)(2 * config->queues + (config->queues > 1));
 	int ret;
 
@@ -142,9 +134,9 @@ int vhost_user_net_create(const struct virtio_env *env, const struct vhost_user_
 			    1ull << VIRTIO_RING_F_EVENT_IDX,
 		.queues = 2 * config->queues,
 		.pairs = true,
-		.wants = vhu_device_wants,
+		.wants = vhost_user_device_wants,
 	};
-	ret = vhu_device_init(&net->device, &net_ops, queues, env, config, &session_ops, &shadow);
+	ret = vhost_user_device_init(&net->device, &net_ops, queues, env, config, &session_ops, &shadow);
 	if (ret)
 		free(net);
 	else

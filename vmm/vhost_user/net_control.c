@@ -8,7 +8,7 @@
 
 enum { COMMANDS = 16 };
 
-static uint8_t perform(struct vhu_net *net, const uint8_t *bytes, size_t len)
+static uint8_t control_perform(struct vhost_user_net *net, const uint8_t *bytes, size_t len)
 {
 	const uint64_t features =
 		net->device.dev.driver_features & (1ull << VIRTIO_NET_F_CTRL_VQ | 1ull << VIRTIO_NET_F_MQ);
@@ -16,14 +16,15 @@ static uint8_t perform(struct vhu_net *net, const uint8_t *bytes, size_t len)
 
 	if (net_command_decode(bytes, len, features, net->pairs, &command) || command.kind != NET_SET_PAIRS)
 		return VIRTIO_NET_ERR;
-	vhu_net_use(net, command.pairs);
+	for (unsigned i = 0; i < 2 * net->pairs; i++)
+		viommu_vhu_enable(net->device.session.front, i, i < 2u * command.pairs);
 	return VIRTIO_NET_OK;
 }
 
 /* Take one command and answer it. 1; 0: there is none; -errno: the ring is broken. */
-static int serve(struct vhu_net *net, struct vq *vq, struct viommu_section *section)
+static int control_serve_one(struct vhost_user_net *net, struct vq *vq, struct viommu_section *section)
 {
-	uint8_t bytes[VHU_NET_COMMAND], ack;
+	uint8_t bytes[VHOST_USER_NET_COMMAND], ack;
 	int ret = vq_pop(vq, section, &net->chain);
 	size_t len;
 
@@ -32,17 +33,17 @@ static int serve(struct vhu_net *net, struct vq *vq, struct viommu_section *sect
 	if (!net->chain.writable_bytes)
 		return -EINVAL;
 	len = net->chain.readable_bytes;
-	/* What is longer is none of our commands: 0 bytes are none either. */
+	/* What is longer is no known command, and neither are 0 bytes. */
 	if (len > sizeof(bytes) || vq_copy_in(section, &net->chain, 0, bytes, len))
 		len = 0;
-	ack = perform(net, bytes, len);
+	ack = control_perform(net, bytes, len);
 	ret = vq_copy_out(section, &net->chain, 0, &ack, sizeof(ack));
 	ret = vq_push(vq, section, net->chain.head, ret ? 0 : sizeof(ack));
 	return ret ? ret : 1;
 }
 
-/* As serve(); *interrupt: the driver wants to hear of it. */
-static int serve_all(struct vhu_net *net, bool *interrupt)
+/* As control_serve_one(); *interrupt: the driver wants to hear of it. */
+static int control_serve(struct vhost_user_net *net, bool *interrupt)
 {
 	struct vq *vq = &net->device.dev.queues[net->control_queue].vq;
 	struct viommu_section section;
@@ -51,14 +52,14 @@ static int serve_all(struct vhu_net *net, bool *interrupt)
 	if (virtio_dma_begin(&net->device.dev, &section))
 		return 0;
 	for (unsigned i = 0; i < COMMANDS && ret > 0; i++)
-		ret = serve(net, vq, &section);
+		ret = control_serve_one(net, vq, &section);
 	wanted = ret < 0 ? ret : vq_wants_interrupt(vq, &section);
 	viommu_dma_end(&section);
 	*interrupt = wanted > 0;
 	return wanted < 0 ? wanted : ret;
 }
 
-void vhu_net_control(struct vhu_net *net)
+void vhost_user_net_control(struct vhost_user_net *net)
 {
 	struct virtio_dev *dev = &net->device.dev;
 	bool interrupt = false;
@@ -66,7 +67,7 @@ void vhu_net_control(struct vhu_net *net)
 
 	if (!dev->running || !net->control_queue || !dev->queues[net->control_queue].vq.enabled)
 		return;
-	ret = serve_all(net, &interrupt);
+	ret = control_serve(net, &interrupt);
 	if (interrupt)
 		virtio_interrupt_queue(dev, net->control_queue);
 	if (ret < 0)

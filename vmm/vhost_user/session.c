@@ -20,14 +20,14 @@ enum { RETRY_MS = 100, REPLY_MS = 4500, FIRST_MS = 30000, NS_PER_MS = 1000000 };
 /* Back ends may come and go as often as they like. */
 static struct log_limit limit;
 
-static int say(const struct vhu_session *session, const char *problem)
+static int say(const struct vhost_user_session *session, const char *problem)
 {
 	vmm_log("%s vhost-user=%s: %s", session->what, session->path, problem);
 	return -EIO;
 }
 
 /* The event loop must not wait for who shares its eventfds (viommu/event.h). */
-static int get_ready(const struct vhu_session *session)
+static int get_ready(const struct vhost_user_session *session)
 {
 	int err = viommu_event_setup();
 
@@ -37,9 +37,9 @@ static int get_ready(const struct vhu_session *session)
 	return err;
 }
 
-int vhu_session_check(const char *what, const char *path)
+int vhost_user_session_check(const char *what, const char *path)
 {
-	struct vhu_session session = {.what = what, .path = path};
+	struct vhost_user_session session = {.what = what, .path = path};
 	struct sockaddr_un address;
 	struct stat stat_buf;
 
@@ -66,21 +66,21 @@ static int open_socket(const char *path)
 	return err;
 }
 
-static int connect_now(struct vhu_session *session)
+static int connect_now(struct vhost_user_session *session)
 {
 	int fd = open_socket(session->path);
 
-	return fd < 0 ? fd : viommu_vhu_connect(session->vhu, fd);
+	return fd < 0 ? fd : viommu_vhu_connect(session->front, fd);
 }
 
-static void set_timer(struct vhu_session *session, long ms)
+static void set_timer(struct vhost_user_session *session, long ms)
 {
 	const struct itimerspec at = {.it_value = {ms / 1000, ms % 1000 * NS_PER_MS}};
 
 	timerfd_settime(session->retry_fd, 0, &at, NULL);
 }
 
-static void retry_soon(struct vhu_session *session)
+static void retry_soon(struct vhost_user_session *session)
 {
 	if (session->retrying)
 		set_timer(session, RETRY_MS);
@@ -88,19 +88,19 @@ static void retry_soon(struct vhu_session *session)
 
 static void on_retry(void *opaque, uint32_t events)
 {
-	struct vhu_session *session = opaque;
+	struct vhost_user_session *session = opaque;
 	uint64_t count;
 
 	(void)events;
 	if (read(session->retry_fd, &count, sizeof(count)) != sizeof(count))
 		return;
-	if (viommu_vhu_stuck(session->vhu) || viommu_vhu_crowded(session->vhu) || connect_now(session))
+	if (viommu_vhu_stuck(session->front) || viommu_vhu_crowded(session->front) || connect_now(session))
 		retry_soon(session);
 }
 
 static void on_ready(void *opaque)
 {
-	struct vhu_session *session = opaque;
+	struct vhost_user_session *session = opaque;
 
 	if (session->down && vmm_log_may(&limit))
 		vmm_log("%s vhost-user=%s: connected again", session->what, session->path);
@@ -110,14 +110,14 @@ static void on_ready(void *opaque)
 
 static void on_started(void *opaque)
 {
-	struct vhu_session *session = opaque;
+	struct vhost_user_session *session = opaque;
 
 	session->ops->started(session->opaque);
 }
 
 static void on_stopped(void *opaque, const uint16_t *bases, unsigned count)
 {
-	struct vhu_session *session = opaque;
+	struct vhost_user_session *session = opaque;
 
 	(void)bases;
 	(void)count;
@@ -126,7 +126,7 @@ static void on_stopped(void *opaque, const uint16_t *bases, unsigned count)
 
 static void on_config_changed(void *opaque)
 {
-	struct vhu_session *session = opaque;
+	struct vhost_user_session *session = opaque;
 
 	if (session->ops->config_changed)
 		session->ops->config_changed(session->opaque);
@@ -135,7 +135,7 @@ static void on_config_changed(void *opaque)
 /* A back end that comes and is refused again and again, for one reason, is told of once. */
 static void on_lost(void *opaque, const char *why)
 {
-	struct vhu_session *session = opaque;
+	struct vhost_user_session *session = opaque;
 	bool told = session->down && !strcmp(why, session->why);
 
 	snprintf(session->why, sizeof(session->why), "%s", why);
@@ -145,7 +145,7 @@ static void on_lost(void *opaque, const char *why)
 		vmm_log("%s vhost-user=%s: %s; trying to connect again", session->what, session->path, why);
 	session->down = true;
 	session->ops->lost(session->opaque);
-	if (viommu_vhu_stuck(session->vhu))
+	if (viommu_vhu_stuck(session->front))
 		session->ops->broken(session->opaque, "its back end was lost and cannot go on where it was");
 	retry_soon(session);
 }
@@ -153,13 +153,13 @@ static void on_lost(void *opaque, const char *why)
 static void on_log(void *opaque, const char *line)
 {
 	static struct log_limit lines; /* its own: what a back end does must not hide that it goes */
-	struct vhu_session *session = opaque;
+	struct vhost_user_session *session = opaque;
 
 	if (vmm_log_may(&lines))
 		vmm_log("%s vhost-user=%s: %s", session->what, session->path, line);
 }
 
-static const struct viommu_vhu_ops vhu_ops = {
+static const struct viommu_vhu_ops front_ops = {
 	.ready = on_ready,
 	.started = on_started,
 	.stopped = on_stopped,
@@ -170,10 +170,10 @@ static const struct viommu_vhu_ops vhu_ops = {
 
 static void on_readable(void *opaque, uint32_t events)
 {
-	const struct vhu_session *session = opaque;
+	const struct vhost_user_session *session = opaque;
 
 	(void)events;
-	viommu_vhu_serve(session->vhu);
+	viommu_vhu_serve(session->front);
 	if (session->progress)
 		session->progress(session->progress_opaque);
 }
@@ -187,28 +187,28 @@ static int64_t now_ms(void)
 }
 
 /* The guest does not run yet, so that there is time to wait; but not for ever. */
-static int negotiate(struct vhu_session *session)
+static int negotiate(struct vhost_user_session *session)
 {
-	struct pollfd poll_fd = {.fd = viommu_vhu_fd(session->vhu), .events = POLLIN};
+	struct pollfd poll_fd = {.fd = viommu_vhu_fd(session->front), .events = POLLIN};
 	const int64_t end = now_ms() + FIRST_MS;
 	int64_t left;
 
-	while (!viommu_vhu_ready(session->vhu) && !session->why[0] && (left = end - now_ms()) > 0)
+	while (!viommu_vhu_ready(session->front) && !session->why[0] && (left = end - now_ms()) > 0)
 		if (poll(&poll_fd, 1, (int)left) == 1)
-			viommu_vhu_serve(session->vhu);
-	if (viommu_vhu_ready(session->vhu))
+			viommu_vhu_serve(session->front);
+	if (viommu_vhu_ready(session->front))
 		return 0;
 	return say(session, session->why[0] ? session->why : "its back end does not come to an end with negotiating");
 }
 
-static int watch(struct vhu_session *session)
+static int watch(struct vhost_user_session *session)
 {
 	int err;
 
 	session->retry_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (session->retry_fd < 0)
 		return -errno;
-	session->watch = (struct loop_watch){viommu_vhu_fd(session->vhu), on_readable, session};
+	session->watch = (struct loop_watch){viommu_vhu_fd(session->front), on_readable, session};
 	session->retry_watch = (struct loop_watch){session->retry_fd, on_retry, session};
 	err = loop_add(session->loop, &session->watch, EPOLLIN);
 	if (err)
@@ -225,12 +225,12 @@ err_close:
 	return err;
 }
 
-int vhu_session_init(struct vhu_session *session, const struct viommu_vhu_config *config)
+int vhost_user_session_init(struct vhost_user_session *session, const struct viommu_vhu_config *config)
 {
 	struct viommu_vhu_config mine = *config;
 	int err;
 
-	mine.ops = &vhu_ops;
+	mine.ops = &front_ops;
 	mine.opaque = session;
 	mine.reply_ms = REPLY_MS;
 	session->retrying = session->down = false;
@@ -238,7 +238,7 @@ int vhu_session_init(struct vhu_session *session, const struct viommu_vhu_config
 	err = get_ready(session);
 	if (err)
 		return err;
-	err = viommu_vhu_create(&mine, &session->vhu);
+	err = viommu_vhu_create(&mine, &session->front);
 	if (err) {
 		say(session, strerror(-err));
 		return err;
@@ -254,20 +254,20 @@ int vhu_session_init(struct vhu_session *session, const struct viommu_vhu_config
 			say(session, strerror(-err));
 	}
 	if (err)
-		viommu_vhu_destroy(session->vhu);
+		viommu_vhu_destroy(session->front);
 	return err;
 }
 
-void vhu_session_fini(struct vhu_session *session)
+void vhost_user_session_fini(struct vhost_user_session *session)
 {
 	loop_remove(session->loop, &session->retry_watch);
 	loop_remove(session->loop, &session->watch);
 	close(session->retry_fd);
-	viommu_vhu_destroy(session->vhu);
+	viommu_vhu_destroy(session->front);
 }
 
-void vhu_session_cut(struct vhu_session *session, const char *why)
+void vhost_user_session_cut(struct vhost_user_session *session, const char *why)
 {
-	viommu_vhu_disconnect(session->vhu);
+	viommu_vhu_disconnect(session->front);
 	on_lost(session, why);
 }

@@ -10,7 +10,7 @@
 
 #include "vmm/util/loop.h"
 
-struct vhu_session_ops {
+struct vhost_user_session_ops {
 	void (*started)(void *opaque); /* the rings are the back end's: at first, and after each return */
 	void (*stopped)(void *opaque);
 	void (*config_changed)(void *opaque); /* may be NULL */
@@ -19,15 +19,15 @@ struct vhu_session_ops {
 	void (*broken)(void *opaque, const char *why);
 };
 
-struct vhu_session {
+struct vhost_user_session {
 	const char *what, *path; /* "net" or "disk", and the socket: for lines, and to connect */
-	struct viommu_vhu *vhu;
+	struct viommu_vhu *front;
 	struct loop *loop;
 	struct loop_watch watch;
 	int retry_fd; /* a timer; -1: none */
 	struct loop_watch retry_watch;
 	bool retrying, down; /* down: its loss was told, its return was not */
-	const struct vhu_session_ops *ops;
+	const struct vhost_user_session_ops *ops;
 	void *opaque;
 	void (*progress)(void *opaque); /* an invalidation may be complete now; may be NULL */
 	void *progress_opaque;
@@ -35,16 +35,16 @@ struct vhu_session {
 };
 
 /* Before there is a machine: is there a socket? -errno after a line. */
-int vhu_session_check(const char *what, const char *path);
+int vhost_user_session_check(const char *what, const char *path);
 
 /*
  * Connect and negotiate, in bounded time, before the guest runs. `config` without ops; session->what, path, loop, ops
  * and opaque are set. -errno after a line; then there is nothing to fini.
  */
-int vhu_session_init(struct vhu_session *session, const struct viommu_vhu_config *config);
-void vhu_session_fini(struct vhu_session *session);
+int vhost_user_session_init(struct vhost_user_session *session, const struct viommu_vhu_config *config);
+void vhost_user_session_fini(struct vhost_user_session *session);
 
 /* Have no more of this back end: as if it had been lost. */
-void vhu_session_cut(struct vhu_session *session, const char *why);
+void vhost_user_session_cut(struct vhost_user_session *session, const char *why);
 
 #endif
