@@ -85,7 +85,7 @@ static void drain(struct ring *ring, struct tape *tape)
 	CHECK(!ret || ring_error_is_known(ret), "%d", ret);
 	ret = vq_waiting(&ring->vq, &ring->section);
 	CHECK(ret <= ring->vq.size && (ret >= 0 || ring_error_is_known(ret)), "%d", ret);
-	vq_wants(&ring->vq, &ring->section, (struct viommu_iova){ring_draw_iova(tape)}, VIOMMU_READ);
+	vq_miss_is_fault(&ring->vq, &ring->section, (struct viommu_iova){ring_draw_iova(tape)}, VIOMMU_READ);
 	vq_release(&ring->vq);
 }
 

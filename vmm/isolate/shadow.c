@@ -30,7 +30,7 @@ int shadow_init(struct shadow *shadow, const struct bounce *bounce, unsigned que
 		shadow_fini(shadow);
 		return -ENOMEM;
 	}
-	shadow_room_init(shadow);
+	shadow_pool_init(shadow);
 	shadow_ring_clear(shadow);
 	return 0;
 }
@@ -78,7 +78,7 @@ static int take_one(struct shadow *shadow, struct vq *vq, struct viommu_section 
 	if (ret <= 0)
 		return ret;
 	*spent += SHADOW_REQUEST_COST;
-	ret = shadow_room_take(shadow);
+	ret = shadow_pool_take(shadow);
 	if (ret < 0)
 		return refuse(shadow, vq, section, &request->chain);
 	if (!ret) {
@@ -87,8 +87,8 @@ static int take_one(struct shadow *shadow, struct vq *vq, struct viommu_section 
 		return 0;
 	}
 	*spent += request->chain.readable_bytes;
-	if (shadow_room_copy_in(shadow, section, request)) {
-		shadow_room_release(shadow, head, 0);
+	if (shadow_pool_copy_in(shadow, section, request)) {
+		shadow_pool_release(shadow, head, 0);
 		return refuse(shadow, vq, section, &request->chain);
 	}
 	request->order = shadow->next_order++;
@@ -135,10 +135,10 @@ static int give_one(struct shadow *shadow, struct viommu_section *section, uint6
 	request = &shadow->requests[head];
 	bytes = shadow->config.copy_all ? request->chain.writable_bytes : written;
 	*spent += SHADOW_REQUEST_COST + bytes;
-	if (shadow_room_copy_out(shadow, section, request, bytes))
+	if (shadow_pool_copy_out(shadow, section, request, bytes))
 		written = fail(shadow, section, &request->chain);
 	shadow->pending[shadow->pending_count++] = (struct vq_used){request->chain.head, written};
-	shadow_room_release(shadow, head, bytes);
+	shadow_pool_release(shadow, head, bytes);
 	shadow->seen++;
 	return 0;
 }
@@ -238,9 +238,9 @@ void shadow_reset(struct shadow *shadow)
 {
 	for (unsigned i = 0; i < shadow->size; i++)
 		if (shadow->requests[i].busy)
-			shadow_room_release(shadow, (uint16_t)i, shadow->requests[i].chain.writable_bytes);
+			shadow_pool_release(shadow, (uint16_t)i, shadow->requests[i].chain.writable_bytes);
 	shadow->pending_count = 0;
 	shadow->starved = false;
-	shadow_room_init(shadow);
+	shadow_pool_init(shadow);
 	shadow_ring_clear(shadow);
 }

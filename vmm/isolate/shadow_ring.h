@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the engine's files share: the shadow ring (ring), requests' room in it (room). */
+/* What is below the engine: shadow_ring.c, the ring, and shadow_pool.c, the descriptors and pages of requests. */
 #ifndef VMM_ISOLATE_SHADOW_RING_H
 #define VMM_ISOLATE_SHADOW_RING_H
 
@@ -30,17 +30,17 @@ static inline uint8_t *shadow_page(const struct shadow *shadow, uint16_t page)
 }
 
 /* All descriptors and pages are free. */
-void shadow_room_init(struct shadow *shadow);
+void shadow_pool_init(struct shadow *shadow);
 
-/* Find room for the request that begins with the next free descriptor. 1; 0: later; -E2BIG: never. */
-int shadow_room_take(struct shadow *shadow);
+/* Descriptors and pages for the request that begins with the next free descriptor. 1; 0: later; -E2BIG: never. */
+int shadow_pool_take(struct shadow *shadow);
 
-/* Clear what was sent, and `written` of the writable bytes; give up the room. */
-void shadow_room_release(struct shadow *shadow, uint16_t head, uint64_t written);
+/* Clear what was sent, and `written` of the writable bytes; its descriptors and pages are free. */
+void shadow_pool_release(struct shadow *shadow, uint16_t head, uint64_t written);
 
 /* Copy the readable part in, or bytes of the writable part out. 0 or an error of the translation. */
-int shadow_room_copy_in(struct shadow *shadow, struct viommu_section *section, const struct shadow_request *request);
-int shadow_room_copy_out(struct shadow *shadow, struct viommu_section *section, const struct shadow_request *request,
+int shadow_pool_copy_in(struct shadow *shadow, struct viommu_section *section, const struct shadow_request *request);
+int shadow_pool_copy_out(struct shadow *shadow, struct viommu_section *section, const struct shadow_request *request,
 			 uint64_t bytes);
 
 #endif

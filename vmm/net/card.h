@@ -9,9 +9,9 @@
 
 #include "vmm/net/filter.h"
 #include "vmm/net/header.h"
+#include "vmm/net/rx_buffers.h"
 #include "vmm/net/tap.h"
 #include "vmm/net/tap_watch.h"
-#include "vmm/net/window.h"
 #include "vmm/util/loop.h"
 
 enum { NET_RX = 0, NET_TX = 1, NET_PAIR_QUEUES = 2, NET_MAX_PAIRS = 8 };
@@ -39,7 +39,7 @@ struct net_frame {
 	struct virtio_net_hdr_mrg_rxbuf header;
 	size_t len;
 	size_t direct; /* how much of it is in the guest's buffers; the rest is in the pair's `spill`, at its offset */
-	size_t first;  /* where in the frame the window's places begin */
+	size_t first;  /* where in the frame the places in `buffers` begin */
 	uint8_t start[NET_FILTER_BYTES]; /* our own copy */
 	size_t start_len;
 };
@@ -56,10 +56,10 @@ struct net_pair {
 	struct vq *vqs[NET_PAIR_QUEUES];
 	bool asked[NET_PAIR_QUEUES]; /* waits for translations */
 	unsigned likely;             /* how many chains the last frame took: the next one likely takes as many */
-	bool late;                   /* the frame waits for more buffers than the window has */
+	bool late;                   /* the frame waits for more buffers than it has */
 	struct net_frame frame;
-	struct net_window window;
-	/* What does not fit into the window. The last byte tells a frame that is too long. */
+	struct net_rx_buffers buffers;
+	/* What does not fit into the buffers. The last byte tells a frame that is too long. */
 	uint8_t spill[NET_FRAME_MAX + 1];
 };
 

@@ -23,7 +23,7 @@ static void await_tap(struct net_pair *pair, uint32_t event, bool wanted)
 static void ask_ahead(struct net_pair *pair, unsigned direction, struct viommu_section *section)
 {
 	const unsigned access = direction == NET_RX ? VIOMMU_WRITE : VIOMMU_READ;
-	struct vq_chain *chain = &pair->window.chain;
+	struct vq_chain *chain = &pair->buffers.chain;
 	struct vq *vq = net_vq(pair, direction);
 	unsigned count = 0;
 
@@ -131,7 +131,7 @@ static int activate(struct net_pair *pair)
 void net_pair_forget_frame(struct net_pair *pair)
 {
 	if (pair->late)
-		net_window_undo(&pair->window, net_vq(pair, NET_RX), pair->window.count);
+		net_rx_buffers_undo(&pair->buffers, net_vq(pair, NET_RX), pair->buffers.count);
 	pair->late = false;
 }
 

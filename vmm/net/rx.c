@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * From the tap to the guest (virtio 1.2, section 5.1.6.4). Nobody tells how long the next frame is before it is read.
+ * From the tap to the guest (virtio 1.2, section 5.1.6.4). How long the next frame is shows when it is read.
  * So as many buffers are taken as the last frame needed, the frame goes straight into them, and what is left over goes
  * aside and is copied into further buffers. Where there are none, the frame waits for them and keeps those that it has.
  */
@@ -14,7 +14,7 @@ enum { RX_DELIVERED = NET_ASKED + 1, RX_DROPPED };
 /* The device may not write to a buffer: all that were taken go back empty, or it would be in the way of every frame. */
 static int give_up(struct net_pair *pair, struct viommu_section *section)
 {
-	int ret = net_window_give_up(&pair->window, net_vq(pair, NET_RX), section);
+	int ret = net_rx_buffers_give_up(&pair->buffers, net_vq(pair, NET_RX), section);
 
 	pair->late = false;
 	return ret ? ret : RX_DROPPED;
@@ -22,7 +22,7 @@ static int give_up(struct net_pair *pair, struct viommu_section *section)
 
 static int drop(struct net_pair *pair)
 {
-	net_window_undo(&pair->window, net_vq(pair, NET_RX), pair->window.count);
+	net_rx_buffers_undo(&pair->buffers, net_vq(pair, NET_RX), pair->buffers.count);
 	pair->late = false;
 	return RX_DROPPED;
 }
@@ -41,35 +41,35 @@ static int read_failed(struct net_pair *pair, struct viommu_section *section, in
 /* The first buffer, and as many as a frame is likely to need. NET_TAKEN, or what stood in the way of the first. */
 static int take_likely(struct net_pair *pair, struct viommu_section *section)
 {
-	struct net_window *window = &pair->window;
+	struct net_rx_buffers *buffers = &pair->buffers;
 	struct vq *vq = net_vq(pair, NET_RX);
 	int ret;
 
-	net_window_init(window);
+	net_rx_buffers_init(buffers);
 	do
-		ret = net_window_take(window, vq, section);
-	while (ret == NET_TAKEN && window->count < pair->likely);
-	if (ret < 0 || !window->count)
+		ret = net_rx_buffers_take(buffers, vq, section);
+	while (ret == NET_TAKEN && buffers->count < pair->likely);
+	if (ret < 0 || !buffers->count)
 		return ret;
 	if (ret != NET_UNREACHABLE)
 		return NET_TAKEN;
-	if (window->count == 1)
+	if (buffers->count == 1)
 		return NET_UNREACHABLE;
-	net_window_undo(window, vq, 1); /* it may not be needed */
+	net_rx_buffers_undo(buffers, vq, 1); /* it may not be needed */
 	return NET_TAKEN;
 }
 
 /* Read a frame into the buffers that were taken. 0, or as a burst's end. */
 static int read_frame(struct net_pair *pair, struct viommu_section *section)
 {
-	struct net_window *window = &pair->window;
+	struct net_rx_buffers *buffers = &pair->buffers;
 	struct net_frame *frame = &pair->frame;
-	size_t room = window->bytes < NET_FRAME_MAX ? window->bytes : NET_FRAME_MAX;
+	size_t room = buffers->bytes < NET_FRAME_MAX ? buffers->bytes : NET_FRAME_MAX;
 	ssize_t n;
 
-	window->iov[0] = (struct iovec){&frame->header, sizeof(frame->header)};
-	window->iov[window->iov_count] = (struct iovec){pair->spill + room, sizeof(pair->spill) - room};
-	n = readv(pair->tap_fd, window->iov, (int)window->iov_count + 1);
+	buffers->iov[0] = (struct iovec){&frame->header, sizeof(frame->header)};
+	buffers->iov[buffers->iov_count] = (struct iovec){pair->spill + room, sizeof(pair->spill) - room};
+	n = readv(pair->tap_fd, buffers->iov, (int)buffers->iov_count + 1);
 	if (n < 0)
 		return read_failed(pair, section, errno);
 	if (n <= TAP_HEADER_SIZE || n > TAP_HEADER_SIZE + NET_FRAME_MAX)
@@ -78,7 +78,7 @@ static int read_frame(struct net_pair *pair, struct viommu_section *section)
 	frame->direct = frame->len < room ? frame->len : room;
 	frame->first = 0;
 	frame->start_len = frame->len < sizeof(frame->start) ? frame->len : sizeof(frame->start);
-	net_gather(window->iov + 1, window->iov_count, frame->start, frame->start_len);
+	net_gather(buffers->iov + 1, buffers->iov_count, frame->start, frame->start_len);
 	return 0;
 }
 
@@ -88,7 +88,7 @@ static int resume(struct net_pair *pair, struct viommu_section *section)
 	int ret;
 
 	pair->frame.first = pair->frame.direct;
-	ret = net_window_resume(&pair->window, section);
+	ret = net_rx_buffers_resume(&pair->buffers, section);
 	if (ret == NET_LATER)
 		return NET_ASKED;
 	return ret == NET_UNREACHABLE ? give_up(pair, section) : 0;
@@ -104,11 +104,11 @@ static bool wanted(struct net_card *card, struct net_frame *frame)
 /* Copy what is aside into the buffers that were taken meanwhile, as far as they go. */
 static void fill(struct net_pair *pair)
 {
-	struct net_window *window = &pair->window;
+	struct net_rx_buffers *buffers = &pair->buffers;
 	struct net_frame *frame = &pair->frame;
-	size_t upto = frame->len < window->bytes ? frame->len : window->bytes;
+	size_t upto = frame->len < buffers->bytes ? frame->len : buffers->bytes;
 
-	net_scatter(window->iov + 1, window->iov_count - 1, frame->direct - frame->first, pair->spill + frame->direct,
+	net_scatter(buffers->iov + 1, buffers->iov_count - 1, frame->direct - frame->first, pair->spill + frame->direct,
 		    upto - frame->direct);
 	frame->direct = upto;
 }
@@ -119,7 +119,7 @@ static void fill(struct net_pair *pair)
  */
 static int keep(struct net_pair *pair, int end)
 {
-	if (end == NET_EMPTY && pair->window.count == net_vq(pair, NET_RX)->size)
+	if (end == NET_EMPTY && pair->buffers.count == net_vq(pair, NET_RX)->size)
 		return drop(pair);
 	fill(pair);
 	pair->late = true;
@@ -130,12 +130,12 @@ static int keep(struct net_pair *pair, int end)
 static int take_or_ask(struct net_pair *pair, struct viommu_section *section)
 {
 	struct vq *vq = net_vq(pair, NET_RX);
-	int ret = net_window_take(&pair->window, vq, section);
+	int ret = net_rx_buffers_take(&pair->buffers, vq, section);
 
 	if (ret != NET_NONE_LEFT)
 		return ret;
 	ret = vq_ask_kicks(vq, section, true);
-	return ret ? ret : net_window_take(&pair->window, vq, section);
+	return ret ? ret : net_rx_buffers_take(&pair->buffers, vq, section);
 }
 
 /* Take what the frame needs beyond what was taken. 0: it is there; or as a burst's end. */
@@ -144,9 +144,9 @@ static int take_rest(struct net_pair *pair, struct viommu_section *section)
 	const bool merge = pair->card->features >> VIRTIO_NET_F_MRG_RXBUF & 1;
 	int ret = NET_TAKEN;
 
-	if (!merge && pair->window.bytes < pair->frame.len)
+	if (!merge && pair->buffers.bytes < pair->frame.len)
 		return drop(pair);
-	while (ret == NET_TAKEN && pair->window.bytes < pair->frame.len)
+	while (ret == NET_TAKEN && pair->buffers.bytes < pair->frame.len)
 		ret = take_or_ask(pair, section);
 	switch (ret) {
 	case NET_TAKEN:
@@ -166,14 +166,14 @@ static int take_rest(struct net_pair *pair, struct viommu_section *section)
 
 static int deliver(struct net_pair *pair, struct viommu_section *section)
 {
-	struct net_window *window = &pair->window;
+	struct net_rx_buffers *buffers = &pair->buffers;
 	int ret = wanted(pair->card, &pair->frame) ? take_rest(pair, section) : drop(pair);
 
 	if (ret)
 		return ret;
 	fill(pair);
-	ret = net_window_deliver(window, net_vq(pair, NET_RX), section, &pair->frame.header, pair->frame.len);
-	pair->likely = window->count;
+	ret = net_rx_buffers_deliver(buffers, net_vq(pair, NET_RX), section, &pair->frame.header, pair->frame.len);
+	pair->likely = buffers->count;
 	pair->late = false;
 	return ret ? ret : RX_DELIVERED;
 }
@@ -201,7 +201,7 @@ static int receive(struct net_pair *pair, struct viommu_section *section)
 int net_rx_burst(struct net_pair *pair, struct viommu_section *section)
 {
 	size_t bytes = 0;
-	/* New buffers are news only to who has none. */
+	/* New buffers are news only to a pair that has none. */
 	int ret = vq_ask_kicks(net_vq(pair, NET_RX), section, false);
 
 	for (unsigned i = 0; !ret && i < NET_BURST && bytes < NET_BURST_BYTES; i++) {

@@ -13,22 +13,22 @@
  */
 static int prepare(struct net_pair *pair, struct viommu_section *section, struct virtio_net_hdr_mrg_rxbuf *header)
 {
-	struct net_window *window = &pair->window;
-	uint64_t bytes = window->chain.readable_bytes;
+	struct net_rx_buffers *buffers = &pair->buffers;
+	uint64_t bytes = buffers->chain.readable_bytes;
 	int count, ret;
 
 	if (bytes <= TAP_HEADER_SIZE || bytes - TAP_HEADER_SIZE > NET_FRAME_MAX)
 		return 0;
 	bytes -= TAP_HEADER_SIZE;
-	ret = vq_copy_in(section, &window->chain, 0, header, sizeof(*header));
+	ret = vq_copy_in(section, &buffers->chain, 0, header, sizeof(*header));
 	if (ret || !net_header_from_driver(header, bytes, pair->card->features))
 		return ret == -EAGAIN ? ret : 0;
-	count = vq_translate(section, &window->chain, false, TAP_HEADER_SIZE, bytes, window->spans, NET_SPANS);
+	count = vq_translate(section, &buffers->chain, false, TAP_HEADER_SIZE, bytes, buffers->spans, NET_SPANS);
 	if (count < 0)
 		return count == -EAGAIN ? count : 0;
-	window->iov[0] = (struct iovec){header, sizeof(*header)};
+	buffers->iov[0] = (struct iovec){header, sizeof(*header)};
 	for (int i = 0; i < count; i++)
-		window->iov[i + 1] = (struct iovec){window->spans[i].host, window->spans[i].len};
+		buffers->iov[i + 1] = (struct iovec){buffers->spans[i].host, buffers->spans[i].len};
 	return count + 1;
 }
 
@@ -44,7 +44,7 @@ static int transmit(struct net_pair *pair, struct viommu_section *section)
 
 	if (count < 0)
 		return NET_ASKED;
-	if (!count || writev(pair->active ? pair->tap_fd : card->pairs[0].tap_fd, pair->window.iov, count) >= 0)
+	if (!count || writev(pair->active ? pair->tap_fd : card->pairs[0].tap_fd, pair->buffers.iov, count) >= 0)
 		return 0;
 	if (errno == EBADFD)
 		net_tap_lost(card, errno);
@@ -53,7 +53,7 @@ static int transmit(struct net_pair *pair, struct viommu_section *section)
 
 int net_tx_burst(struct net_pair *pair, struct viommu_section *section)
 {
-	struct vq_chain *chain = &pair->window.chain;
+	struct vq_chain *chain = &pair->buffers.chain;
 	struct vq *vq = net_vq(pair, NET_TX);
 	uint64_t bytes = 0;
 	int ret = vq_ask_kicks(vq, section, false);

@@ -66,7 +66,8 @@ static bool wants(void *opaque, struct viommu_iova iova, unsigned access)
 	const struct vhost_link *link = opaque;
 
 	for (unsigned i = 0; i < VHOST_LINK_QUEUES; i++)
-		if (vhost_has_queue(link, i) && virtio_queue_wants(&link->net->dev, vhost_queue(link, i), iova, access))
+		if (vhost_has_queue(link, i) &&
+		    virtio_queue_miss_is_fault(&link->net->dev, vhost_queue(link, i), iova, access))
 			return true;
 	return false;
 }

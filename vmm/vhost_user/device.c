@@ -61,7 +61,7 @@ bool vhost_user_device_wants(void *opaque, struct viommu_iova iova, unsigned acc
 	struct vhost_user_device *device = session->opaque;
 
 	for (unsigned i = 0; i < device->given; i++)
-		if (virtio_queue_wants(&device->dev, i, iova, access))
+		if (virtio_queue_miss_is_fault(&device->dev, i, iova, access))
 			return true;
 	return false;
 }

@@ -79,7 +79,7 @@ int virtio_queue_call_fd(struct virtio_dev *dev, unsigned queue)
 	return pci_msix_fd(&dev->pci, vector, dev->loop);
 }
 
-bool virtio_queue_wants(struct virtio_dev *dev, unsigned queue, struct viommu_iova iova, unsigned access)
+bool virtio_queue_miss_is_fault(struct virtio_dev *dev, unsigned queue, struct viommu_iova iova, unsigned access)
 {
 	const struct vq *vq = &dev->queues[queue].vq;
 	struct viommu_section section;
@@ -88,7 +88,7 @@ bool virtio_queue_wants(struct virtio_dev *dev, unsigned queue, struct viommu_io
 	if (ret) /* too many sections: it has to be taken for true */
 		return ret == -EAGAIN;
 	section.quiet = true;
-	const bool wanted = vq_wants(vq, &section, iova, access);
+	const bool wanted = vq_miss_is_fault(vq, &section, iova, access);
 
 	viommu_dma_end(&section);
 	return wanted;

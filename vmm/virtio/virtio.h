@@ -131,8 +131,8 @@ struct virtio_env {
 int virtio_init(struct virtio_dev *dev, const struct virtio_ops *ops, uint16_t queues, const struct virtio_env *env);
 void virtio_fini(struct virtio_dev *dev);
 
-/* As vq_wants(), of a queue that was handed over. I/O thread. */
-bool virtio_queue_wants(struct virtio_dev *dev, unsigned queue, struct viommu_iova iova, unsigned access);
+/* As vq_miss_is_fault(), of a queue that was handed over. I/O thread. */
+bool virtio_queue_miss_is_fault(struct virtio_dev *dev, unsigned queue, struct viommu_iova iova, unsigned access);
 
 /*
  * Open a section for the device's DMA. Closed with viommu_dma_end(). -EACCES: bus mastering is off (all queues are

@@ -109,11 +109,11 @@ int vq_wants_interrupt(struct vq *vq, struct viommu_section *section);
 int vq_ask_kicks(struct vq *vq, struct viommu_section *section, bool wanted);
 
 /*
- * Does the ring, or a chain that the driver waits for, need an address that may not be accessed so? For queues that
- * somebody else serves, in the order of the available ring. Nothing is written, and no fault is reported where the
- * section is quiet.
+ * True if the ring, or a chain that the driver waits for, needs an address that may not be accessed so. For queues that
+ * the kernel or another process serves, in the order of the available ring. Nothing is written, and no fault is
+ * reported where the section is quiet.
  */
-bool vq_wants(const struct vq *vq, struct viommu_section *section, struct viommu_iova iova, unsigned access);
+bool vq_miss_is_fault(const struct vq *vq, struct viommu_section *section, struct viommu_iova iova, unsigned access);
 
 /* Copy from the readable, or to the writable part of a chain, from byte `offset` of that part. 0 or an error. */
 int vq_copy_in(struct viommu_section *section, const struct vq_chain *chain, uint64_t offset, void *buffer, size_t len);

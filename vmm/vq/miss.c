@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Is an address needed for a chain that the driver still waits for? Somebody who serves a queue may ask for a
- * translation late, or twice: when it is read the buffer may have been used, given back and unmapped, and then there is
- * no fault. Queues whose chains are used in the order in which they were made available (network cards): what lies
- * behind the used index is the device's, and mapped by a driver that keeps the rules.
+ * A miss is a fault if a chain that the driver still waits for needs the address. A kernel or a process that serves a
+ * queue may ask for a translation late, or twice: when the question is read the buffer may have been used, given back
+ * and unmapped, and then there is no fault. This is for queues whose chains are used in the order in which they were
+ * made available (network cards): what lies behind the used index is the device's, and a driver that keeps the rules
+ * leaves it mapped.
  */
 #include <endian.h>
 #include <linux/virtio_ring.h>
@@ -37,10 +38,7 @@ static bool in_chain(const struct vq_chain *chain, uint64_t iova, unsigned acces
 	return false;
 }
 
-/*
- * How many chains were given back in all, modulo 2^16; found as who writes it finds it. False: the ring cannot be
- * reached.
- */
+/* How many chains were given back in all, modulo 2^16. False: a device could not write it, either. */
 static bool used_index(const struct vq *vq, struct viommu_section *section, uint16_t *index)
 {
 	void *host;
@@ -68,35 +66,30 @@ static bool lacks(struct viommu_section *section, uint64_t iova, unsigned access
 	return viommu_dma_translate(section, (struct viommu_iova){iova}, 1, access, &span) != 0;
 }
 
-static bool wants(struct vq *vq, struct viommu_section *section, uint64_t iova, unsigned access)
+bool vq_miss_is_fault(const struct vq *of, struct viommu_section *section, struct viommu_iova iova, unsigned access)
 {
+	const uint64_t at = iova.value;
 	struct vq_chain chain;
-
-	if (in_ring(vq, iova) || !used_index(vq, section, &vq->next_avail))
-		return lacks(section, iova, access);
-	for (unsigned i = 0; i < vq->size; i++) {
-		const uint16_t position = vq->next_avail;
-		int got = vq_pop(vq, section, &chain);
-
-		if (!got)
-			return false;
-		if (is_over(vq, section, position)) {
-			vq->next_avail = (uint16_t)(position + 1);
-			continue;
-		}
-		if (got < 0) /* what the device has is no chain: whatever it asks for then */
-			return lacks(section, iova, access);
-		if (in_chain(&chain, iova, access) && lacks(section, iova, access) && !is_over(vq, section, position))
-			return true;
-	}
-	return false;
-}
-
-bool vq_wants(const struct vq *of, struct viommu_section *section, struct viommu_iova iova, unsigned access)
-{
 	struct vq vq = *of;
 
 	vq.event_idx = false; /* nothing is written for the driver */
 	vq.piece_count = 0;
-	return wants(&vq, section, iova.value, access);
+	if (in_ring(&vq, at) || !used_index(&vq, section, &vq.next_avail))
+		return lacks(section, at, access);
+	for (unsigned i = 0; i < vq.size; i++) {
+		const uint16_t position = vq.next_avail;
+		int got = vq_pop(&vq, section, &chain);
+
+		if (!got)
+			return false;
+		if (is_over(&vq, section, position)) {
+			vq.next_avail = (uint16_t)(position + 1);
+			continue;
+		}
+		if (got < 0) /* what the device has is no chain: whatever it asks for then */
+			return lacks(section, at, access);
+		if (in_chain(&chain, at, access) && lacks(section, at, access) && !is_over(&vq, section, position))
+			return true;
+	}
+	return false;
 }

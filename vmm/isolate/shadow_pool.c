@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Room for requests: descriptors and bounce pages. Free ones are lists, and so are a request's, so that taking some is
- * cutting.
+ * The descriptors and bounce pages of a shadow queue. Free ones are lists, and so are a request's: taking some means to
+ * cut the list.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "vmm/isolate/shadow_ring.h"
 
-void shadow_room_init(struct shadow *shadow)
+void shadow_pool_init(struct shadow *shadow)
 {
 	for (unsigned i = 0; i < shadow->size; i++) {
 		shadow->own[i] = (struct vring_desc){.next = (uint16_t)(i + 1)};
@@ -95,7 +95,7 @@ static void add_part(struct shadow *shadow, struct shadow_request *request, unsi
 	shadow->free_pages -= (unsigned)pages;
 }
 
-int shadow_room_take(struct shadow *shadow)
+int shadow_pool_take(struct shadow *shadow)
 {
 	const uint16_t head = shadow->free_desc;
 	struct shadow_request *request = &shadow->requests[head];
@@ -138,7 +138,7 @@ static void release_part(struct shadow *shadow, const struct shadow_request *req
 	shadow->free_pages += (unsigned)pages;
 }
 
-void shadow_room_release(struct shadow *shadow, uint16_t head, uint64_t written)
+void shadow_pool_release(struct shadow *shadow, uint16_t head, uint64_t written)
 {
 	struct shadow_request *request = &shadow->requests[head];
 
@@ -156,7 +156,7 @@ void shadow_room_release(struct shadow *shadow, uint16_t head, uint64_t written)
 	shadow->in_flight--;
 }
 
-int shadow_room_copy_in(struct shadow *shadow, struct viommu_section *section, const struct shadow_request *request)
+int shadow_pool_copy_in(struct shadow *shadow, struct viommu_section *section, const struct shadow_request *request)
 {
 	const uint64_t bytes = request->chain.readable_bytes;
 	uint16_t page = request->pages[SHADOW_READABLE];
@@ -171,7 +171,7 @@ int shadow_room_copy_in(struct shadow *shadow, struct viommu_section *section, c
 	return ret;
 }
 
-int shadow_room_copy_out(struct shadow *shadow, struct viommu_section *section, const struct shadow_request *request,
+int shadow_pool_copy_out(struct shadow *shadow, struct viommu_section *section, const struct shadow_request *request,
 			 uint64_t bytes)
 {
 	uint16_t page = request->pages[SHADOW_WRITABLE];

@@ -51,9 +51,9 @@ static void take(struct ring *ring, uint64_t iova, unsigned access)
 	ring->section.quiet = true;
 }
 
-static bool wants(struct ring *ring, uint64_t iova, unsigned access)
+static bool is_fault(struct ring *ring, uint64_t iova, unsigned access)
 {
-	return vq_wants(&ring->vq, &ring->section, (struct viommu_iova){iova}, access);
+	return vq_miss_is_fault(&ring->vq, &ring->section, (struct viommu_iova){iova}, access);
 }
 
 static bool faulted(struct ring *ring)
@@ -68,8 +68,8 @@ static void test_what_is_mapped_is_no_matter(void **state)
 	struct ring *ring = *state;
 
 	offer(ring, 0, RING_BUFFERS, 64, 0);
-	assert_false(wants(ring, RING_BUFFERS, VIOMMU_READ));
-	assert_false(wants(ring, RING_AVAIL, VIOMMU_READ));
+	assert_false(is_fault(ring, RING_BUFFERS, VIOMMU_READ));
+	assert_false(is_fault(ring, RING_AVAIL, VIOMMU_READ));
 }
 
 static void test_until_the_chain_is_given_back(void **state)
@@ -79,15 +79,15 @@ static void test_until_the_chain_is_given_back(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		offer(ring, i, RING_BUFFERS + i * RING_PAGE, 64, i == 1 ? WRITE : 0);
 	take(ring, RING_BUFFERS + RING_PAGE, 0);
-	assert_true(wants(ring, RING_BUFFERS + RING_PAGE + 5, VIOMMU_WRITE));
-	assert_false(wants(ring, RING_BUFFERS + RING_PAGE, VIOMMU_READ)); /* nobody reads there */
-	assert_false(wants(ring, RING_NOWHERE, VIOMMU_READ));
+	assert_true(is_fault(ring, RING_BUFFERS + RING_PAGE + 5, VIOMMU_WRITE));
+	assert_false(is_fault(ring, RING_BUFFERS + RING_PAGE, VIOMMU_READ)); /* nobody reads there */
+	assert_false(is_fault(ring, RING_NOWHERE, VIOMMU_READ));
 	give_back(ring, 1);
-	assert_true(wants(ring, RING_BUFFERS + RING_PAGE, VIOMMU_WRITE));
+	assert_true(is_fault(ring, RING_BUFFERS + RING_PAGE, VIOMMU_WRITE));
 	give_back(ring, 2);
-	assert_false(wants(ring, RING_BUFFERS + RING_PAGE, VIOMMU_WRITE));
+	assert_false(is_fault(ring, RING_BUFFERS + RING_PAGE, VIOMMU_WRITE));
 	give_back(ring, 3);
-	assert_false(wants(ring, RING_BUFFERS + RING_PAGE, VIOMMU_WRITE));
+	assert_false(is_fault(ring, RING_BUFFERS + RING_PAGE, VIOMMU_WRITE));
 	assert_false(faulted(ring));
 }
 
@@ -97,7 +97,7 @@ static void test_a_right_is_lacking(void **state)
 
 	offer(ring, 0, RING_BUFFERS, 64, WRITE);
 	take(ring, RING_BUFFERS, VIOMMU_READ);
-	assert_true(wants(ring, RING_BUFFERS, VIOMMU_WRITE));
+	assert_true(is_fault(ring, RING_BUFFERS, VIOMMU_WRITE));
 }
 
 /* Beyond its first page, too. */
@@ -107,9 +107,9 @@ static void test_long_buffers(void **state)
 
 	offer(ring, 0, RING_BUFFERS + 100, 3 * RING_PAGE, 0);
 	take(ring, RING_BUFFERS + 3 * RING_PAGE, 0);
-	assert_true(wants(ring, RING_BUFFERS + 3 * RING_PAGE, VIOMMU_READ));
+	assert_true(is_fault(ring, RING_BUFFERS + 3 * RING_PAGE, VIOMMU_READ));
 	take(ring, RING_BUFFERS + 4 * RING_PAGE, 0);
-	assert_false(wants(ring, RING_BUFFERS + 4 * RING_PAGE, VIOMMU_READ));
+	assert_false(is_fault(ring, RING_BUFFERS + 4 * RING_PAGE, VIOMMU_READ));
 }
 
 static void test_the_ring_itself(void **state)
@@ -117,9 +117,9 @@ static void test_the_ring_itself(void **state)
 	struct ring *ring = *state;
 
 	take(ring, RING_AVAIL, 0);
-	assert_true(wants(ring, RING_AVAIL + 4, VIOMMU_READ));
+	assert_true(is_fault(ring, RING_AVAIL + 4, VIOMMU_READ));
 	take(ring, RING_USED, VIOMMU_READ);
-	assert_true(wants(ring, RING_USED, VIOMMU_WRITE));
+	assert_true(is_fault(ring, RING_USED, VIOMMU_WRITE));
 	assert_false(faulted(ring));
 }
 
@@ -132,9 +132,9 @@ static void test_an_indirect_table(void **state)
 	ring_desc(ring, RING_TABLE, 0, (struct vring_desc){RING_BUFFERS, 8, 0, 0});
 	offer(ring, 0, RING_TABLE, sizeof(struct vring_desc), INDIRECT);
 	take(ring, RING_TABLE, 0);
-	assert_true(wants(ring, RING_TABLE, VIOMMU_READ));
+	assert_true(is_fault(ring, RING_TABLE, VIOMMU_READ));
 	give_back(ring, 1);
-	assert_false(wants(ring, RING_TABLE, VIOMMU_READ));
+	assert_false(is_fault(ring, RING_TABLE, VIOMMU_READ));
 }
 
 static void test_indexes_wrap(void **state)
@@ -146,9 +146,9 @@ static void test_indexes_wrap(void **state)
 	offer(ring, 0, RING_BUFFERS, 64, 0);
 	offer(ring, 1, RING_BUFFERS + RING_PAGE, 64, 0);
 	take(ring, RING_BUFFERS, 0);
-	assert_true(wants(ring, RING_BUFFERS, VIOMMU_READ));
+	assert_true(is_fault(ring, RING_BUFFERS, VIOMMU_READ));
 	give_back(ring, 0);
-	assert_false(wants(ring, RING_BUFFERS, VIOMMU_READ));
+	assert_false(is_fault(ring, RING_BUFFERS, VIOMMU_READ));
 }
 
 /* Whatever the driver, or who serves, writes there: an answer, soon, and no fault. */
@@ -165,8 +165,8 @@ static void test_nonsense(void **state)
 			words[random >> 40 & 1 ? random >> 41 & 1 : 2][(random >> 42) % 40] =
 				(uint16_t)(random >> 20) & 0x1f;
 		}
-		wants(ring, RING_NOWHERE + random % 3 * RING_PAGE, VIOMMU_READ);
-		wants(ring, RING_BUFFERS, VIOMMU_WRITE);
+		is_fault(ring, RING_NOWHERE + random % 3 * RING_PAGE, VIOMMU_READ);
+		is_fault(ring, RING_BUFFERS, VIOMMU_WRITE);
 	}
 	assert_false(faulted(ring));
 }
@@ -224,7 +224,7 @@ static void test_late_questions_are_no_faults(void **state)
 
 		assert_int_equal(viommu_dma_begin(race.ring->endpoint, &section), 0);
 		section.quiet = true;
-		bool wanted = vq_wants(&vq, &section, (struct viommu_iova){LAST_PAGE}, VIOMMU_READ);
+		bool wanted = vq_miss_is_fault(&vq, &section, (struct viommu_iova){LAST_PAGE}, VIOMMU_READ);
 
 		viommu_dma_end(&section);
 		if (wanted) {
