@@ -11,15 +11,6 @@
 
 enum { COMMAND_BYTES = 64, COMMANDS = 16 };
 
-static uint8_t control_perform(struct vhost_net *net, const uint8_t *bytes, size_t len)
-{
-	struct net_command command;
-
-	if (net_command_decode(bytes, len, net->features, net->link_count, &command) || command.kind != NET_SET_PAIRS)
-		return VIRTIO_NET_ERR;
-	return vhost_links_use(net, command.pairs) ? VIRTIO_NET_ERR : VIRTIO_NET_OK;
-}
-
 /* Take a command; its bytes are a copy. 1, 0: there is none, -errno. */
 static int control_take(struct vhost_net *net, uint8_t *bytes, size_t *len)
 {
@@ -43,12 +34,19 @@ static int control_take(struct vhost_net *net, uint8_t *bytes, size_t *len)
 	return ret;
 }
 
-static int control_answer(struct vhost_net *net, uint8_t ack)
+/* Perform a command, outside of sections, and answer it. */
+static int control_perform(struct vhost_net *net, const uint8_t *bytes, size_t len)
 {
 	struct vq *vq = &net->dev.queues[net->control_queue].vq;
+	uint8_t ack = VIRTIO_NET_ERR;
 	struct viommu_section section;
-	int ret = virtio_dma_begin(&net->dev, &section), interrupt = 0;
+	struct net_command command;
+	int ret, interrupt = 0;
 
+	if (!net_command_decode(bytes, len, net->features, net->link_count, &command) &&
+	    command.kind == NET_SET_PAIRS && !vhost_links_use(net, command.pairs))
+		ack = VIRTIO_NET_OK;
+	ret = virtio_dma_begin(&net->dev, &section);
 	if (ret)
 		return ret;
 	ret = vq_copy_out(&section, &net->chain, 0, &ack, sizeof(ack));
@@ -71,7 +69,7 @@ void vhost_net_control(struct vhost_net *net)
 	for (unsigned i = 0; i < COMMANDS && ret > 0; i++) {
 		ret = control_take(net, bytes, &len);
 		if (ret > 0) {
-			int err = control_answer(net, control_perform(net, bytes, len));
+			int err = control_perform(net, bytes, len);
 
 			ret = err ? err : ret;
 		}

@@ -131,19 +131,10 @@ void vhost_user_device_fini(struct vhost_user_device *device)
 	virtio_fini(&device->dev);
 }
 
-/* A feature of the rings that the back end lacks is not the device's either. */
-static void settle_features(struct vhost_user_device *device)
-{
-	const uint64_t rings = 1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_RING_F_EVENT_IDX;
-
-	device->features = viommu_vhu_features(device->session.front);
-	if (!device->isolate)
-		device->dev.ring_features = rings & device->features;
-}
-
 int vhost_user_device_placed(struct virtio_dev *dev)
 {
 	struct vhost_user_device *device = vhost_user_device_of(dev);
+	const uint64_t rings = 1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_RING_F_EVENT_IDX;
 	struct viommu_vhu_region region;
 	int ret;
 
@@ -158,7 +149,10 @@ int vhost_user_device_placed(struct virtio_dev *dev)
 	if (ret)
 		return ret;
 	device->connected = true;
-	settle_features(device);
+	device->features = viommu_vhu_features(device->session.front);
+	/* A feature of the rings that the back end lacks is not the device's either. */
+	if (!device->isolate)
+		dev->ring_features = rings & device->features;
 	if (device->features >> VIRTIO_F_VERSION_1 & 1)
 		return 0;
 	vmm_log("%s vhost-user=%s: its back end knows legacy devices only", device->session.what, device->session.path);
@@ -197,13 +191,6 @@ static int take_rings(struct vhost_user_device *device, unsigned count, unsigned
 	return err ? err : (int)taken;
 }
 
-static void hand_over(struct vhost_user_device *device, unsigned count)
-{
-	for (unsigned i = 0; i < count && !device->isolate; i++)
-		virtio_queue_hand_over(&device->dev, i);
-	device->given = count;
-}
-
 /* What the driver has accepted, as far as it is the back end's. False: the back end lacks some of it by now. */
 static bool choose_features(const struct vhost_user_device *device, uint64_t *features)
 {
@@ -221,18 +208,22 @@ void vhost_user_device_start(struct vhost_user_device *device, unsigned count, u
 {
 	struct viommu_vhu_ring rings[VIRTIO_MAX_QUEUES];
 	int taken = take_rings(device, count, on, rings);
+	const char *why = NULL;
 	uint64_t features;
 
 	if (taken < 0)
-		virtio_fail(&device->dev, strerror(-taken));
+		why = strerror(-taken);
 	else if (!choose_features(device, &features))
-		virtio_fail(&device->dev, "its back end lacks features that it had");
-	else if (!taken)
-		return; /* nothing to be served */
-	else if (viommu_vhu_start(device->session.front, features, rings, (unsigned)taken))
-		virtio_fail(&device->dev, "its back end cannot take these rings");
-	else
-		hand_over(device, (unsigned)taken);
+		why = "its back end lacks features that it had";
+	else if (taken && viommu_vhu_start(device->session.front, features, rings, (unsigned)taken))
+		why = "its back end cannot take these rings";
+	if (why) {
+		virtio_fail(&device->dev, why);
+		return;
+	}
+	for (int i = 0; i < taken && !device->isolate; i++)
+		virtio_queue_hand_over(&device->dev, (unsigned)i);
+	device->given = (unsigned)taken;
 }
 
 static void stop(struct vhost_user_device *device)

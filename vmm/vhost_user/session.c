@@ -73,17 +73,12 @@ static int connect_now(struct vhost_user_session *session)
 	return fd < 0 ? fd : viommu_vhu_connect(session->front, fd);
 }
 
-static void set_timer(struct vhost_user_session *session, long ms)
-{
-	const struct itimerspec at = {.it_value = {ms / 1000, ms % 1000 * NS_PER_MS}};
-
-	timerfd_settime(session->retry_fd, 0, &at, NULL);
-}
-
 static void retry_soon(struct vhost_user_session *session)
 {
+	const struct itimerspec soon = {.it_value = {0, RETRY_MS * NS_PER_MS}};
+
 	if (session->retrying)
-		set_timer(session, RETRY_MS);
+		timerfd_settime(session->retry_fd, 0, &soon, NULL);
 }
 
 static void on_retry(void *opaque, uint32_t events)

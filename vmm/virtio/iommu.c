@@ -18,7 +18,7 @@
 /* Spans of a whole batch. A chain has at most VQ_MAX_SEGMENTS, each in few pieces: one always fits. */
 enum { CLASS_IOMMU = 0x080600, BATCH = 256, BATCH_SPANS = 2048, EVENT_BURST = 64 };
 
-/* How long to let others finish before looking again, where nobody tells us that they have: 20 us to 1 ms. */
+/* Where nothing tells that the others have finished, the batch is looked at again after 20 us, up to 1 ms. */
 enum { RETRY_FIRST_NS = 20000, RETRY_LAST_NS = 1000000 };
 
 struct batch {
@@ -39,8 +39,8 @@ struct virtio_iommu {
 	struct viommu_virtio *model;
 	bool reset_wanted;       /* as soon as nothing is pending */
 	bool queue_reset_wanted; /* likewise, of the request queue alone */
-	bool resetting;          /* the model is at it */
-	bool waiting;            /* for somebody to let go, in a batch or a reset */
+	bool resetting;          /* the model does it now */
+	bool waiting;            /* for devices to let go of memory, in a batch or a reset */
 	bool taken;              /* a driver has been there */
 	struct loop_work events; /* faults wait in the model */
 	struct loop_work more;   /* chains wait in the ring */
@@ -69,15 +69,6 @@ static void iommu_config_read(struct virtio_dev *dev, uint32_t offset, void *buf
 static void iommu_config_write(struct virtio_dev *dev, uint32_t offset, const void *buffer, uint32_t len)
 {
 	viommu_virtio_config_write(iommu_of(dev)->model, offset, buffer, len);
-}
-
-static void arm_retry(struct virtio_iommu *iommu)
-{
-	struct itimerspec time = {.it_value.tv_nsec = iommu->retry_ns};
-
-	timerfd_settime(iommu->retry_fd, 0, &time, NULL);
-	if (iommu->retry_ns < RETRY_LAST_NS)
-		iommu->retry_ns *= 2;
 }
 
 /* Add one part of the chain to the batch. 0; -E2BIG: no room left; or an error of the translation. */
@@ -203,19 +194,12 @@ static void give_back(struct virtio_iommu *iommu, struct batch *batch)
 		virtio_fail(&iommu->dev, "requests cannot be given back");
 }
 
-static unsigned count_complete(const struct batch *batch)
-{
-	unsigned count = 0;
-
-	for (unsigned i = 0; i < batch->count; i++)
-		count += batch->requests[i].complete;
-	return count;
-}
-
 static void finish_batch(struct virtio_iommu *iommu, struct batch *batch)
 {
-	unsigned complete = count_complete(batch);
+	unsigned complete = 0;
 
+	for (unsigned i = 0; i < batch->count; i++)
+		complete += batch->requests[i].complete;
 	if (complete > batch->given_count)
 		give_back(iommu, batch);
 	batch->given_count = complete;
@@ -261,21 +245,16 @@ static bool advance(struct virtio_iommu *iommu)
 	return left || iommu->resetting;
 }
 
-static struct batch *free_batch(struct virtio_iommu *iommu)
-{
-	for (unsigned i = 0; i < VIOMMU_VIRTIO_BATCHES; i++)
-		if (!iommu->batches[i].pending)
-			return &iommu->batches[i];
-	return NULL;
-}
-
 /* Take a batch to the model. True: it waits there. */
 static bool serve(struct virtio_iommu *iommu)
 {
-	struct batch *batch = free_batch(iommu);
 	struct viommu_section section;
+	struct batch *batch = NULL;
 	int ret;
 
+	for (unsigned i = 0; i < VIOMMU_VIRTIO_BATCHES && !batch; i++)
+		if (!iommu->batches[i].pending)
+			batch = &iommu->batches[i];
 	if (!batch || virtio_dma_begin(&iommu->dev, &section))
 		return false;
 	ret = collect(iommu, batch, &section);
@@ -302,8 +281,11 @@ static void go_on(struct virtio_iommu *iommu)
 	if (iommu->dev.running && iommu->dev.queues[VIOMMU_VIRTIO_REQUESTQ].vq.enabled)
 		left |= serve(iommu);
 	iommu->waiting = left;
-	if (left)
-		arm_retry(iommu);
+	if (!left)
+		return;
+	timerfd_settime(iommu->retry_fd, 0, &(struct itimerspec){.it_value.tv_nsec = iommu->retry_ns}, NULL);
+	if (iommu->retry_ns < RETRY_LAST_NS)
+		iommu->retry_ns *= 2;
 }
 
 static void more_cb(void *opaque)
@@ -425,7 +407,7 @@ static void iommu_reset(struct virtio_dev *dev)
 	go_on(iommu);
 }
 
-/* Requests that were taken are performed; nobody is told any more. */
+/* Requests that were taken are performed, and not given back any more. */
 static void iommu_queue_reset(struct virtio_dev *dev, unsigned queue)
 {
 	struct virtio_iommu *iommu = iommu_of(dev);

@@ -51,25 +51,18 @@ static void net_config_read(struct virtio_dev *dev, uint32_t offset, void *buffe
 		memcpy(buffer, (char *)&config + offset, len < sizeof(config) - offset ? len : sizeof(config) - offset);
 }
 
-/* Its user can take them from the tap while the guest starts its driver again and again. */
-static void log_offloads(const struct virtio_dev *dev)
-{
-	static struct log_limit limit;
-
-	if (vmm_log_may(&limit))
-		vmm_log("%s: the tap refuses offloads that it had", dev->pci.name);
-}
-
 /* Section 5.1.2: without MQ the control queue is the third, whatever the device has. */
 static void net_start(struct virtio_dev *dev)
 {
+	static struct log_limit limit; /* the guest may start its driver as often as it likes */
 	struct virtio_net *net = net_of(dev);
 
 	net->card.features = net->card.rx_features = net_settled(dev->driver_features);
 	net->control_queue = NET_PAIR_QUEUES * (net->card.features & BIT(MQ) ? net->card.pair_count : 1);
 	net_filter_init(&net->card.filter, net->card.features & BIT(CTRL_VLAN));
-	if (net_set_offloads(&net->card, net_guest_offloads(net->card.features)))
-		log_offloads(dev);
+	/* The tap's user can take them away meanwhile. */
+	if (net_set_offloads(&net->card, net_guest_offloads(net->card.features)) && vmm_log_may(&limit))
+		vmm_log("%s: the tap refuses offloads that it had", dev->pci.name);
 }
 
 static void net_kick(struct virtio_dev *dev, unsigned queue)

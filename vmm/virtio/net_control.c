@@ -8,34 +8,26 @@
 
 enum { COMMANDS = 16 };
 
-static int set_macs(struct virtio_net *net, const struct net_command *command)
-{
-	net_filter_set_macs(&net->card.filter.unicast, command->macs.unicast, command->macs.unicasts);
-	net_filter_set_macs(&net->card.filter.multicast, command->macs.multicast, command->macs.multicasts);
-	return 0;
-}
-
-/* The configuration space shows it, to any thread. */
-static int set_mac(struct virtio_net *net, const uint8_t *mac)
-{
-	mutex_take(&net->dev.pci.lock);
-	memcpy(net->card.mac, mac, MAC_SIZE);
-	mutex_drop(&net->dev.pci.lock);
-	return 0;
-}
-
 static int perform(struct virtio_net *net, const struct net_command *command)
 {
+	struct net_filter *filter = &net->card.filter;
+
 	switch (command->kind) {
 	case NET_SET_MODE:
-		net->card.filter.modes[command->mode.index] = command->mode.on;
+		filter->modes[command->mode.index] = command->mode.on;
 		return 0;
 	case NET_SET_MACS:
-		return set_macs(net, command);
+		net_filter_set_macs(&filter->unicast, command->macs.unicast, command->macs.unicasts);
+		net_filter_set_macs(&filter->multicast, command->macs.multicast, command->macs.multicasts);
+		return 0;
 	case NET_SET_MAC:
-		return set_mac(net, command->mac);
+		/* The configuration space shows it, to any thread. */
+		mutex_take(&net->dev.pci.lock);
+		memcpy(net->card.mac, command->mac, MAC_SIZE);
+		mutex_drop(&net->dev.pci.lock);
+		return 0;
 	case NET_SET_VLAN:
-		net_filter_set_vlan(&net->card.filter, command->vlan.id, command->vlan.pass);
+		net_filter_set_vlan(filter, command->vlan.id, command->vlan.pass);
 		return 0;
 	case NET_SET_PAIRS:
 		return net_pairs_use(&net->card, command->pairs);
@@ -62,18 +54,10 @@ static int take_command(struct virtio_net *net, struct viommu_section *section, 
 	if (!chain->writable_bytes)
 		return -EINVAL;
 	*len = chain->readable_bytes;
-	/* What is too long, or cannot be reached, is none of our commands: 0 bytes are none either. */
+	/* What is too long, or cannot be reached, is no known command, and neither are 0 bytes. */
 	if (*len > sizeof(net->command) || vq_copy_in(section, chain, 0, net->command, *len))
 		*len = 0;
 	return TAKEN;
-}
-
-static int give_answer(struct virtio_net *net, struct viommu_section *section, uint8_t ack)
-{
-	const struct vq_chain *chain = &net->chain;
-	int ret = vq_copy_out(section, chain, 0, &ack, sizeof(ack));
-
-	return vq_push(&net->dev.queues[net->control_queue].vq, section, chain->head, ret ? 0 : sizeof(ack));
 }
 
 /* Outside of sections: the kernel may take its time to change queues. */
@@ -109,7 +93,8 @@ static int serve(struct virtio_net *net)
 		vq_unpop(vq);
 		return NET_EMPTY;
 	}
-	ret = give_answer(net, &section, ack);
+	ret = vq_copy_out(&section, &net->chain, 0, &ack, sizeof(ack));
+	ret = vq_push(vq, &section, net->chain.head, ret ? 0 : sizeof(ack));
 	if (!ret)
 		ret = vq_wants_interrupt(vq, &section);
 	viommu_dma_end(&section);

@@ -62,24 +62,16 @@ static int fill_one(struct virtio_rng *rng, struct viommu_section *section)
 	return ret ? ret : 1;
 }
 
-static int fill_burst(struct virtio_rng *rng, struct viommu_section *section)
-{
-	int ret = 1;
-
-	for (unsigned i = 0; i < BURST && ret > 0; i++)
-		ret = fill_one(rng, section);
-	return ret;
-}
-
 static void serve(void *opaque)
 {
 	struct virtio_rng *rng = opaque;
 	struct viommu_section section;
-	int ret, interrupt;
+	int ret = 1, interrupt;
 
 	if (!rng->dev.running || !rng->dev.queues[0].vq.enabled || virtio_dma_begin(&rng->dev, &section))
 		return;
-	ret = fill_burst(rng, &section);
+	for (unsigned i = 0; i < BURST && ret > 0; i++)
+		ret = fill_one(rng, &section);
 	interrupt = vq_wants_interrupt(&rng->dev.queues[0].vq, &section);
 	viommu_dma_end(&section);
 	if (interrupt > 0)
