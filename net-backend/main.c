@@ -186,14 +186,6 @@ static void memory_lost(int number, siginfo_t *info, void *context)
 	signal(number, SIG_DFL);
 }
 
-static void catch_signals(void)
-{
-	const struct sigaction lost = {.sa_sigaction = memory_lost, .sa_flags = SA_SIGINFO};
-
-	signals_catch_end(end_cb);
-	sigaction(SIGBUS, &lost, NULL);
-}
-
 static int run(void)
 {
 	int err = listener_start(&server.listener, server.loop);
@@ -208,6 +200,7 @@ static int run(void)
 
 int main(int argc, char **argv)
 {
+	const struct sigaction lost = {.sa_sigaction = memory_lost, .sa_flags = SA_SIGINFO};
 	int status;
 
 	vmm_log_name("viommu-net-backend");
@@ -227,7 +220,8 @@ int main(int argc, char **argv)
 		unlink(server.request.socket);
 		return unusable("there are no file descriptors");
 	}
-	catch_signals();
+	signals_catch_end(end_cb);
+	sigaction(SIGBUS, &lost, NULL);
 	status = run();
 	listener_fini(&server.listener);
 	net_backend_fini(&server.device);

@@ -95,23 +95,17 @@ static ssize_t line_length(const struct control_client *client)
 	return client->ended && len ? (ssize_t)len : -1;
 }
 
-static bool is_blank(const char *line, size_t len)
-{
-	size_t i = 0;
-
-	while (i < len && (line[i] == ' ' || line[i] == '\t' || line[i] == '\r'))
-		i++;
-	return i == len;
-}
-
 static void take_line(struct control_client *client, size_t len)
 {
 	char *line = client->in + client->in_start;
+	size_t blank = 0;
 
 	client->in_start += len + 1;
 	if (client->in_start > client->in_end)
 		client->in_start = client->in_end;
-	if (!is_blank(line, len))
+	while (blank < len && (line[blank] == ' ' || line[blank] == '\t' || line[blank] == '\r'))
+		blank++;
+	if (blank < len)
 		reply(client, control_answer(client->control, line, len));
 }
 
@@ -133,13 +127,6 @@ static void take_lines(struct control_client *client)
 	}
 }
 
-static bool is_over(const struct control_client *client)
-{
-	const bool idle = !client->out && (client->leaving || (client->ended && client->in_start == client->in_end));
-
-	return client->dead || idle;
-}
-
 static void wait_for_more(struct control_client *client)
 {
 	struct loop *loop = client->control->machine.loop;
@@ -159,7 +146,10 @@ static void serve(struct control_client *client)
 	flush(client);
 	if (!client->dead && !client->out)
 		take_lines(client);
-	if (is_over(client))
+
+	const bool done = client->leaving || (client->ended && client->in_start == client->in_end);
+
+	if (client->dead || (!client->out && done))
 		control_client_remove(client);
 	else
 		wait_for_more(client);

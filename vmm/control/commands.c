@@ -128,16 +128,6 @@ static void add_interrupts(json_t *answer, const struct control_machine *machine
 	}
 }
 
-/* A device IOTLB of its own: the kernel's, or a back end's. */
-static void add_iotlb(json_t *device, const struct pci_iotlb_stats *stats)
-{
-	json_object_set_new(device, "path", json_string(stats->path));
-	json_object_set_new(device, "misses", number(stats->misses));
-	json_object_set_new(device, "updates", number(stats->updates));
-	json_object_set_new(device, "invalidations", number(stats->invalidations));
-	json_object_set_new(device, "connections", number(stats->connections));
-}
-
 static json_t *device_stats(struct control *control, const struct device_config *device)
 {
 	const struct control_machine *machine = &control->machine;
@@ -146,8 +136,14 @@ static json_t *device_stats(struct control *control, const struct device_config 
 		json_pack("{s:o, s:s, s:o}", "slot", slot_name(device->slot), "kind", config_device_name(device->kind),
 			  "faults", number(fault_history_count(&control->faults, device->slot)));
 
-	if (machine->iotlb && machine->iotlb(machine->opaque, device->slot, &iotlb))
-		add_iotlb(stats, &iotlb);
+	/* A device IOTLB of its own: the kernel's, or a back end's. */
+	if (machine->iotlb && machine->iotlb(machine->opaque, device->slot, &iotlb)) {
+		json_object_set_new(stats, "path", json_string(iotlb.path));
+		json_object_set_new(stats, "misses", number(iotlb.misses));
+		json_object_set_new(stats, "updates", number(iotlb.updates));
+		json_object_set_new(stats, "invalidations", number(iotlb.invalidations));
+		json_object_set_new(stats, "connections", number(iotlb.connections));
+	}
 	return stats;
 }
 
@@ -264,14 +260,6 @@ static char *unknown_command(const char *name)
 	return control_error(why);
 }
 
-static char *perform(struct control *control, const char *name)
-{
-	for (unsigned i = 0; i < COMMANDS; i++)
-		if (!strcmp(name, commands[i].name))
-			return line_of(json_pack("{s:o}", "return", commands[i].answer(control)));
-	return unknown_command(name);
-}
-
 /* A request has this one member: what we would ignore is better refused. */
 static char *answer_request(struct control *control, const json_t *request)
 {
@@ -290,7 +278,10 @@ static char *answer_request(struct control *control, const json_t *request)
 		snprintf(why, sizeof(why), "unknown member '%.64s'", key);
 		return control_error(why);
 	}
-	return perform(control, json_string_value(command));
+	for (unsigned i = 0; i < COMMANDS; i++)
+		if (!strcmp(json_string_value(command), commands[i].name))
+			return line_of(json_pack("{s:o}", "return", commands[i].answer(control)));
+	return unknown_command(json_string_value(command));
 }
 
 char *control_answer(struct control *control, const char *line, size_t len)

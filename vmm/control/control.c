@@ -11,20 +11,12 @@
 #include "vmm/control/internal.h"
 #include "vmm/util/log.h"
 
-static uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static int spare_open(void)
 {
 	return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* No descriptor is left for this client, who need not wait for one: take it, and hang up. */
+/* No descriptor is left for this client, which need not wait for one: take it, and hang up. */
 static bool turn_away(void *opaque)
 {
 	struct control *control = opaque;
@@ -68,6 +60,7 @@ static const struct listener_ops listener_ops = {.accepted = accepted, .crowded 
 int control_create(const struct run_config *config, struct control **out)
 {
 	struct control *control = calloc(1, sizeof(*control));
+	struct timespec now;
 	int error = control ? control_socket_open(&control->socket, config->control) : -ENOMEM;
 
 	if (error) {
@@ -75,7 +68,8 @@ int control_create(const struct run_config *config, struct control **out)
 		return error;
 	}
 	control->config = config;
-	control->start_ns = monotonic_ns();
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	control->start_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	error = listener_init(&control->listener, control->socket.fd, "--control", &listener_ops, control);
 	if (error) {
 		vmm_log("--control: %s", strerror(-error));

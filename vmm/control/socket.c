@@ -17,16 +17,7 @@ static int complain(const char *path, const char *why)
 	return -EINVAL;
 }
 
-static int fill_address(struct sockaddr_un *address, const char *path)
-{
-	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
-	if (!*path || strlen(path) >= sizeof(address->sun_path))
-		return complain(path, "a socket's path has 1 to 107 characters");
-	memcpy(address->sun_path, path, strlen(path));
-	return 0;
-}
-
-/* Does somebody listen there? A full backlog says yes, too. */
+/* True if a program listens there, even one whose backlog is full. */
 static bool is_live(const struct sockaddr_un *address)
 {
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -87,12 +78,13 @@ static int bind_and_listen(struct control_socket *sock, const struct sockaddr_un
 
 int control_socket_open(struct control_socket *sock, const char *path)
 {
-	struct sockaddr_un address;
-	int error = fill_address(&address, path);
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int error;
 
 	*sock = (struct control_socket){.path = path, .fd = -1};
-	if (error)
-		return error;
+	if (!*path || strlen(path) >= sizeof(address.sun_path))
+		return complain(path, "a socket's path has 1 to 107 characters");
+	memcpy(address.sun_path, path, strlen(path));
 	sock->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (sock->fd < 0)
 		return complain(path, strerror(errno));

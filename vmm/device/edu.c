@@ -109,19 +109,6 @@ static void raise_interrupt(struct edu *edu, uint32_t reasons)
 	pci_intx_set_locked(&edu->pci, true);
 }
 
-static void acknowledge(struct edu *edu, uint32_t reasons)
-{
-	edu->interrupts &= ~reasons;
-	pci_intx_set_locked(&edu->pci, edu->interrupts != 0);
-}
-
-static void start_dma(struct edu *edu, uint64_t command)
-{
-	edu->dma.command = command & (EDU_DMA_RUN | EDU_DMA_TO_MEMORY | EDU_DMA_INTERRUPT);
-	if (edu->dma.command & EDU_DMA_RUN)
-		loop_post(edu->loop, &edu->dma_work);
-}
-
 /* While a transfer runs its registers keep their values. */
 static void write_dma(struct edu *edu, uint64_t offset, uint64_t value)
 {
@@ -138,16 +125,11 @@ static void write_dma(struct edu *edu, uint64_t offset, uint64_t value)
 		edu->dma.count = value;
 		break;
 	case EDU_DMA_COMMAND:
-		start_dma(edu, value);
+		edu->dma.command = value & (EDU_DMA_RUN | EDU_DMA_TO_MEMORY | EDU_DMA_INTERRUPT);
+		if (edu->dma.command & EDU_DMA_RUN)
+			loop_post(edu->loop, &edu->dma_work);
 		break;
 	}
-}
-
-static void compute_factorial(struct edu *edu, uint32_t n)
-{
-	edu->factorial = factorial(n);
-	if (edu->status & EDU_STATUS_INTERRUPT)
-		raise_interrupt(edu, EDU_REASON_FACTORIAL);
 }
 
 static void edu_write(struct pci_dev *pci, unsigned bar, uint64_t offset, uint64_t value, unsigned size)
@@ -162,7 +144,9 @@ static void edu_write(struct pci_dev *pci, unsigned bar, uint64_t offset, uint64
 		edu->liveness = ~(uint32_t)value;
 		break;
 	case EDU_FACTORIAL:
-		compute_factorial(edu, (uint32_t)value);
+		edu->factorial = factorial((uint32_t)value);
+		if (edu->status & EDU_STATUS_INTERRUPT)
+			raise_interrupt(edu, EDU_REASON_FACTORIAL);
 		break;
 	case EDU_STATUS:
 		edu->status = (uint32_t)value & EDU_STATUS_INTERRUPT;
@@ -171,17 +155,12 @@ static void edu_write(struct pci_dev *pci, unsigned bar, uint64_t offset, uint64
 		raise_interrupt(edu, (uint32_t)value);
 		break;
 	case EDU_ACKNOWLEDGE:
-		acknowledge(edu, (uint32_t)value);
+		edu->interrupts &= ~(uint32_t)value;
+		pci_intx_set_locked(&edu->pci, edu->interrupts != 0);
 		break;
 	default:
 		write_dma(edu, offset, value);
 	}
-}
-
-static bool in_buffer(uint64_t address, uint64_t count)
-{
-	return address >= EDU_BUFFER && address - EDU_BUFFER <= EDU_BUFFER_SIZE &&
-	       count <= EDU_BUFFER_SIZE - (address - EDU_BUFFER);
 }
 
 /* A failed access is reported by the library; the device has no way to say so, and stops there. */
@@ -203,13 +182,14 @@ static void copy(struct viommu_section *section, uint8_t *buffer, uint64_t addre
 static void perform(struct edu *edu, const struct edu_dma *dma)
 {
 	bool to_memory = dma->command & EDU_DMA_TO_MEMORY;
-	uint64_t inside = to_memory ? dma->source : dma->target;
+	/* Below the buffer this wraps, and is too large. */
+	uint64_t at = (to_memory ? dma->source : dma->target) - EDU_BUFFER;
 	struct viommu_section section;
 
-	if (!in_buffer(inside, dma->count) || !dma->count || pci_dma_begin(&edu->pci, &section))
+	if (!dma->count || at > EDU_BUFFER_SIZE || dma->count > EDU_BUFFER_SIZE - at ||
+	    pci_dma_begin(&edu->pci, &section))
 		return;
-	copy(&section, edu->buffer + (inside - EDU_BUFFER), to_memory ? dma->target : dma->source, dma->count,
-	     to_memory);
+	copy(&section, edu->buffer + at, to_memory ? dma->target : dma->source, dma->count, to_memory);
 	viommu_dma_end(&section);
 }
 

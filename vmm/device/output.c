@@ -30,7 +30,7 @@ struct output {
 	struct mutex lock; /* innermost: nothing is called with it held */
 	pthread_cond_t work, room;
 	bool stop GUARDED_BY(lock), abandon GUARDED_BY(lock), dead GUARDED_BY(lock);
-	bool stalled GUARDED_BY(lock);    /* somebody waited in vain since the last progress */
+	bool stalled GUARDED_BY(lock);    /* a vCPU waited in vain since the last progress */
 	bool was_full GUARDED_BY(lock);   /* moved() is owed before the queue is empty */
 	bool told_stall GUARDED_BY(lock); /* logged once for each guest */
 	size_t first GUARDED_BY(lock), used GUARDED_BY(lock);
@@ -99,40 +99,18 @@ static void drop_chunk(struct output *output, size_t count)
 		output->moved(output->opaque);
 }
 
-/* Each guest has its own output, and may restart as often as it likes. */
-static void log_lost(int error)
+static void fail(struct output *output, int error)
 {
-	static struct log_limit limit;
+	static struct log_limit limit; /* each guest has its own output, and may restart as often as it likes */
 
 	if (vmm_log_may(&limit))
 		vmm_log("serial output is lost: %s", strerror(error));
-}
-
-static void log_stuck(void)
-{
-	static struct log_limit limit;
-
-	if (vmm_log_may(&limit))
-		vmm_log("serial output is stuck: the guest's is dropped until it moves");
-}
-
-static void fail(struct output *output, int error)
-{
-	log_lost(error);
 	mutex_take(&output->lock);
 	output->dead = true;
 	output->used = 0;
 	pthread_cond_broadcast(&output->room);
 	mutex_drop(&output->lock);
 	output->moved(output->opaque);
-}
-
-/* Somebody else made this file descriptor non-blocking. */
-static void wait_writable(const struct output *output)
-{
-	struct pollfd poll_fd = {.fd = output->fd, .events = POLLOUT};
-
-	poll(&poll_fd, 1, RETRY_MS);
 }
 
 static void *writer_main(void *opaque)
@@ -147,7 +125,8 @@ static void *writer_main(void *opaque)
 		if (written >= 0) {
 			drop_chunk(output, (size_t)written);
 		} else if (errno == EAGAIN) {
-			wait_writable(output);
+			/* Another program made this file descriptor non-blocking. */
+			poll(&(struct pollfd){.fd = output->fd, .events = POLLOUT}, 1, RETRY_MS);
 		} else if (errno != EINTR) {
 			fail(output, errno);
 			break;
@@ -262,6 +241,7 @@ bool output_has_room(struct output *output)
 
 void output_wait(struct output *output)
 {
+	static struct log_limit limit;
 	const struct timespec until = in_ms(CLOCK_MONOTONIC, STALL_MS);
 	bool tell = false;
 
@@ -272,8 +252,8 @@ void output_wait(struct output *output)
 	if (output->stalled && !output->told_stall)
 		tell = output->told_stall = true;
 	mutex_drop(&output->lock);
-	if (tell)
-		log_stuck();
+	if (tell && vmm_log_may(&limit))
+		vmm_log("serial output is stuck: the guest's is dropped until it moves");
 }
 
 bool output_put(struct output *output, uint8_t byte)

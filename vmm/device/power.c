@@ -29,21 +29,20 @@ static uint64_t power_read(void *opaque, uint64_t offset, unsigned size)
 	return 0;
 }
 
-static void power_write_byte(struct power *power, uint64_t port, uint8_t value)
-{
-	if (port == LAYOUT_PORT_RESET && value == LAYOUT_RESET_VALUE)
-		power->end(power->opaque, VM_END_RESET);
-	else if (port == LAYOUT_PORT_SLEEP && value & SLEEP_ENABLE &&
-		 (value >> SLEEP_TYPE_SHIFT & SLEEP_TYPE_MASK) == LAYOUT_SLEEP_S5)
-		power->end(power->opaque, VM_END_POWEROFF);
-}
-
 static void power_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
 	struct power *power = opaque;
 
-	for (unsigned i = 0; i < size; i++)
-		power_write_byte(power, power->range.first + offset + i, (uint8_t)(value >> 8 * i));
+	for (unsigned i = 0; i < size; i++) {
+		const uint64_t port = power->range.first + offset + i;
+		const uint8_t byte = (uint8_t)(value >> 8 * i);
+
+		if (port == LAYOUT_PORT_RESET && byte == LAYOUT_RESET_VALUE)
+			power->end(power->opaque, VM_END_RESET);
+		else if (port == LAYOUT_PORT_SLEEP && byte & SLEEP_ENABLE &&
+			 (byte >> SLEEP_TYPE_SHIFT & SLEEP_TYPE_MASK) == LAYOUT_SLEEP_S5)
+			power->end(power->opaque, VM_END_POWEROFF);
+	}
 }
 
 static const struct bus_ops power_bus_ops = {.read = power_read, .write = power_write};

@@ -29,14 +29,6 @@ struct bounce_region bounce_region(const struct bounce *bounce)
 	return (struct bounce_region){bounce->fd, BOUNCE_BASE, bounce->size};
 }
 
-/* Nobody can shrink the file, which would end this process by SIGBUS, grow it, or forbid us to write to it. */
-static int seal(const struct bounce *bounce)
-{
-	if (ftruncate(bounce->fd, (off_t)bounce->size))
-		return -errno;
-	return fcntl(bounce->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) ? -errno : 0;
-}
-
 int bounce_init(struct bounce *bounce, unsigned queues, uint16_t queue_size, unsigned pages)
 {
 	int ret;
@@ -49,9 +41,12 @@ int bounce_init(struct bounce *bounce, unsigned queues, uint16_t queue_size, uns
 	bounce->fd = memfd_create("viommu-bounce", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (bounce->fd < 0)
 		return -errno;
-	ret = seal(bounce);
-	if (ret)
+	/* Nobody can shrink the file, which would end this process by SIGBUS, grow it, or forbid us to write to it. */
+	if (ftruncate(bounce->fd, (off_t)bounce->size) ||
+	    fcntl(bounce->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)) {
+		ret = -errno;
 		goto err_close;
+	}
 	bounce->host = mmap(NULL, bounce->size, PROT_READ | PROT_WRITE, MAP_SHARED, bounce->fd, 0);
 	if (bounce->host == MAP_FAILED) {
 		ret = -errno;

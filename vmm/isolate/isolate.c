@@ -10,7 +10,8 @@
 #include <viommu/event.h>
 
 /*
- * A queue's pool of 2 MiB holds its buffers even where each takes a page; the shadow queue has room for their segments.
+ * A queue's pool of 2 MiB holds its buffers even where each takes a page, and the shadow queue has descriptors for
+ * their segments.
  */
 enum { POOL_PAGES = 512, SHADOW_SIZE = 512 };
 
@@ -32,7 +33,7 @@ struct isolation {
 	struct isolation_queue queues[];
 };
 
-/* What a step of the engine says: bits, or an error. */
+/* Do what a step of the engine asks for (SHADOW_...), or what follows from its error. */
 static void act(struct isolation_queue *queue, int result)
 {
 	struct virtio_dev *dev = queue->all->dev;
@@ -56,8 +57,9 @@ static void act(struct isolation_queue *queue, int result)
 typedef int (*step)(struct shadow *shadow, struct vq *vq, struct viommu_section *section);
 
 /*
- * Where no DMA may be done now the guest's kicks come again when it may, and what the back end has used waits for them;
- * but the next back end begins with new rings all the same.
+ * Take a step of the engine in a section. While the device may do no DMA there is nothing to be done: the guest's kicks
+ * come again when it may, and what the back end has used waits for them. Only shadow_restart() works without a section,
+ * since the next back end begins with new rings all the same.
  */
 static int run(struct isolation_queue *queue, step what)
 {
@@ -82,12 +84,12 @@ static void pump(struct isolation_queue *queue)
 		act(queue, run(queue, shadow_take));
 }
 
-static void pump_again(void *opaque)
+static void isolate_work_cb(void *opaque)
 {
 	pump(opaque);
 }
 
-static void called(void *opaque, uint32_t events)
+static void isolate_call_cb(void *opaque, uint32_t events)
 {
 	struct isolation_queue *queue = opaque;
 
@@ -144,29 +146,22 @@ void isolation_ring(const struct isolation *isolate, unsigned queue, struct viom
 	out->call = isolate->queues[queue].call_fd;
 }
 
-static int open_fds(struct isolation_queue *queue)
-{
-	queue->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (queue->kick_fd < 0)
-		return -errno;
-	queue->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return queue->call_fd < 0 ? -errno : 0;
-}
-
 static int init_queue(struct isolation *isolate, unsigned index, const struct shadow_config *config)
 {
 	struct isolation_queue *queue = &isolate->queues[index];
 	int err;
 
 	*queue = (struct isolation_queue){.all = isolate, .index = index, .kick_fd = -1, .call_fd = -1};
-	queue->work = (struct loop_work){.run = pump_again, .opaque = queue};
-	err = open_fds(queue);
+	queue->work = (struct loop_work){.run = isolate_work_cb, .opaque = queue};
+	queue->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	queue->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	err = queue->kick_fd < 0 || queue->call_fd < 0 ? -errno : 0;
 	if (err)
 		goto err_fds;
 	err = shadow_init(&queue->shadow, &isolate->bounce, index, config);
 	if (err)
 		goto err_fds;
-	queue->call_watch = (struct loop_watch){.fd = queue->call_fd, .ready = called, .opaque = queue};
+	queue->call_watch = (struct loop_watch){.fd = queue->call_fd, .ready = isolate_call_cb, .opaque = queue};
 	err = loop_add(isolate->dev->loop, &queue->call_watch, EPOLLIN);
 	if (!err)
 		return 0;

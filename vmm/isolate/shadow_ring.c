@@ -31,18 +31,13 @@ void shadow_ring_clear(struct shadow *shadow)
 	shadow->broken = false;
 }
 
-static void write_desc(struct shadow *shadow, uint16_t index)
-{
-	const struct vring_desc *own = &shadow->own[index];
-
-	shadow->desc[index] = (struct vring_desc){htole64(own->addr), htole32(own->len), htole16(own->flags),
-						  htole16(own->flags & VRING_DESC_F_NEXT ? own->next : 0)};
-}
-
 void shadow_ring_post(struct shadow *shadow, uint16_t head)
 {
 	for (uint16_t i = head;; i = shadow->own[i].next) {
-		write_desc(shadow, i);
+		const struct vring_desc *own = &shadow->own[i];
+
+		shadow->desc[i] = (struct vring_desc){htole64(own->addr), htole32(own->len), htole16(own->flags),
+						      htole16(own->flags & VRING_DESC_F_NEXT ? own->next : 0)};
 		if (i == shadow->requests[head].last)
 			break;
 	}

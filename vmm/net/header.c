@@ -97,11 +97,6 @@ static uint64_t feature_of(uint8_t gso_type, bool from_driver)
 	}
 }
 
-static bool is_tcp(uint8_t gso_type)
-{
-	return gso_type == VIRTIO_NET_HDR_GSO_TCPV4 || gso_type == VIRTIO_NET_HDR_GSO_TCPV6;
-}
-
 /* Segmentation: a type that was accepted, with segments of some size and a checksum to fill in for each. */
 static bool segments_acceptable(const struct virtio_net_hdr_v1 *header, uint64_t features, bool from_driver)
 {
@@ -112,7 +107,8 @@ static bool segments_acceptable(const struct virtio_net_hdr_v1 *header, uint64_t
 	if (!(feature_of(type, from_driver) & features) || !header->gso_size)
 		return false;
 	if (header->gso_type & VIRTIO_NET_HDR_GSO_ECN)
-		return is_tcp(type) && features & (from_driver ? BIT(HOST_ECN) : BIT(GUEST_ECN));
+		return (type == VIRTIO_NET_HDR_GSO_TCPV4 || type == VIRTIO_NET_HDR_GSO_TCPV6) &&
+		       features & (from_driver ? BIT(HOST_ECN) : BIT(GUEST_ECN));
 	return true;
 }
 

@@ -94,13 +94,6 @@ static int resume(struct net_pair *pair, struct viommu_section *section)
 	return ret == NET_UNREACHABLE ? give_up(pair, section) : 0;
 }
 
-static bool wanted(struct net_card *card, struct net_frame *frame)
-{
-	if (!net_header_from_tap(&frame->header, frame->len, card->rx_features, card->mtu))
-		return false;
-	return !card->filtered || net_filter_passes(&card->filter, card->mac, frame->start, frame->start_len);
-}
-
 /* Copy what is aside into the buffers that were taken meanwhile, as far as they go. */
 static void fill(struct net_pair *pair)
 {
@@ -167,12 +160,19 @@ static int take_rest(struct net_pair *pair, struct viommu_section *section)
 static int deliver(struct net_pair *pair, struct viommu_section *section)
 {
 	struct net_rx_buffers *buffers = &pair->buffers;
-	int ret = wanted(pair->card, &pair->frame) ? take_rest(pair, section) : drop(pair);
+	struct net_frame *frame = &pair->frame;
+	struct net_card *card = pair->card;
+	int ret;
 
+	if (!net_header_from_tap(&frame->header, frame->len, card->rx_features, card->mtu))
+		return drop(pair);
+	if (card->filtered && !net_filter_passes(&card->filter, card->mac, frame->start, frame->start_len))
+		return drop(pair);
+	ret = take_rest(pair, section);
 	if (ret)
 		return ret;
 	fill(pair);
-	ret = net_rx_buffers_deliver(buffers, net_vq(pair, NET_RX), section, &pair->frame.header, pair->frame.len);
+	ret = net_rx_buffers_deliver(buffers, net_vq(pair, NET_RX), section, &frame->header, frame->len);
 	pair->likely = buffers->count;
 	pair->late = false;
 	return ret ? ret : RX_DELIVERED;

@@ -76,16 +76,11 @@ static int open_queue(const char *name, unsigned queues, int *out)
 	return error;
 }
 
-/* As the kernel sees names. */
-static bool is_possible(const char *name)
-{
-	return *name && strlen(name) < IFNAMSIZ && strcmp(name, ".") && strcmp(name, "..") &&
-	       !name[strcspn(name, "/: \t\n\v\f\r")];
-}
-
 int tap_open(const char *name, unsigned queues, int *fds)
 {
-	if (!is_possible(name))
+	/* As the kernel sees names. */
+	if (!*name || strlen(name) >= IFNAMSIZ || !strcmp(name, ".") || !strcmp(name, "..") ||
+	    name[strcspn(name, "/: \t\n\v\f\r")])
 		return refuse(name, queues, EILSEQ);
 	/* TUNSETIFF would make a new interface, which nothing else is connected to. */
 	if (!if_nametoindex(name))

@@ -16,14 +16,6 @@
 
 enum { NEWS_PER_ROUND = 64 };
 
-/* The news are of all interfaces, and may be lost where there are many: the tap itself is asked. */
-static bool has_gone(const struct tap_watch *tap)
-{
-	struct ifreq request = {.ifr_flags = 0};
-
-	return ioctl(tap->tap_fd, TUNGETIFF, &request) && errno == EBADFD;
-}
-
 static int open_news(void)
 {
 	const struct sockaddr_nl links = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
@@ -37,6 +29,7 @@ static int open_news(void)
 
 static void news_ready(void *opaque, uint32_t events)
 {
+	struct ifreq request = {.ifr_flags = 0};
 	struct tap_watch *tap = opaque;
 	char byte;
 
@@ -44,7 +37,8 @@ static void news_ready(void *opaque, uint32_t events)
 	for (unsigned i = 0; i < NEWS_PER_ROUND; i++)
 		if (recv(tap->watch.fd, &byte, 1, MSG_DONTWAIT) < 0 && errno != ENOBUFS)
 			break;
-	if (!has_gone(tap))
+	/* The news are of all interfaces, and may be lost where there are many: the tap itself is asked. */
+	if (!ioctl(tap->tap_fd, TUNGETIFF, &request) || errno != EBADFD)
 		return;
 	tap_watch_fini(tap);
 	tap_log_lost(tap->name, EBADFD);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Tells when a tap is deleted. Its descriptors tell only who waits for frames, or to send some: not where the guest's
- * driver is at rest, and not where the kernel moves the frames (vhost). So the kernel's news of interfaces are listened
- * to. Loop thread only.
+ * Tells when a tap is deleted. Its descriptors tell a program that waits for frames, or to send some: not one whose
+ * guest's driver is at rest, nor where the kernel moves the frames (vhost). So the watch listens to the kernel's news
+ * of interfaces. Loop thread only.
  */
 #ifndef VMM_NET_TAP_WATCH_H
 #define VMM_NET_TAP_WATCH_H

@@ -207,15 +207,7 @@ static void run_work(struct loop *loop)
 		work->run(work->opaque);
 }
 
-/* The counter goes to zero before the work is taken, so that what is posted from now on wakes us again. */
-static void drain_wake(struct loop *loop)
-{
-	uint64_t count;
-	ssize_t n = read(loop->wake_fd, &count, sizeof(count));
-
-	(void)n;
-}
-
+/* data.ptr is NULL for our own wake_fd and for dropped events. */
 static void run_watches(struct loop *loop)
 {
 	for (int i = 0; i < loop->count; i++) {
@@ -227,23 +219,20 @@ static void run_watches(struct loop *loop)
 	loop->count = 0;
 }
 
-/* data.ptr is NULL for our own wake_fd and for dropped events; reading an empty eventfd does no harm. */
-static void run_round(struct loop *loop)
-{
-	drain_wake(loop);
-	run_watches(loop);
-	run_work(loop);
-}
-
 int loop_run(struct loop *loop)
 {
+	eventfd_t wakes;
+
 	while (!atomic_exchange(&loop->stop, false)) {
 		int count = epoll_wait(loop->epoll_fd, loop->events, EVENTS_PER_ROUND, -1);
 
 		if (count < 0 && errno != EINTR)
 			return -errno;
 		loop->count = count > 0 ? count : 0;
-		run_round(loop);
+		/* It goes to zero before the work is taken, so that what is posted from now on wakes us again. */
+		eventfd_read(loop->wake_fd, &wakes);
+		run_watches(loop);
+		run_work(loop);
 	}
 	return 0;
 }

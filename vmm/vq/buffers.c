@@ -5,22 +5,16 @@
 
 #include "vmm/vq/queue.h"
 
-static bool part_has(const struct vq_chain *chain, bool writable, uint64_t offset, uint64_t len)
-{
-	uint64_t bytes = writable ? chain->writable_bytes : chain->readable_bytes;
-
-	return offset <= bytes && len <= bytes - offset;
-}
-
 int vq_translate_part(struct viommu_section *section, const struct vq_chain *chain, bool writable, uint64_t offset,
 		      uint64_t len, struct viommu_span *spans, unsigned max, uint64_t *done)
 {
 	const struct vq_segment *segment = chain->segments + (writable ? chain->readable : 0);
+	const uint64_t bytes = writable ? chain->writable_bytes : chain->readable_bytes;
 	unsigned access = writable ? VIOMMU_WRITE : VIOMMU_READ;
 	unsigned count = 0;
 
 	*done = 0;
-	if (!part_has(chain, writable, offset, len))
+	if (offset > bytes || len > bytes - offset)
 		return -EINVAL;
 	while (*done < len && count < max) {
 		uint64_t wanted = len - *done;
