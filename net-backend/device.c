@@ -46,7 +46,7 @@ static uint64_t features_of(const struct net_card *card)
 	return features;
 }
 
-static void set_features(void *opaque, uint64_t features)
+static void device_set_features(void *opaque, uint64_t features)
 {
 	struct net_backend *device = opaque;
 	struct net_card *card = &device->card;
@@ -59,7 +59,7 @@ static void set_features(void *opaque, uint64_t features)
 }
 
 /* The front end's user asks for an MTU: it is the tap's or it is refused. */
-static int set_mtu(void *opaque, uint64_t mtu)
+static int device_set_mtu(void *opaque, uint64_t mtu)
 {
 	const struct net_backend *device = opaque;
 
@@ -71,7 +71,7 @@ static unsigned index_of(const struct net_backend_queue *queue)
 	return (unsigned)(queue - queue->device->queues);
 }
 
-static void run(struct net_backend_queue *queue)
+static void device_run(struct net_backend_queue *queue)
 {
 	unsigned index = index_of(queue);
 
@@ -79,7 +79,7 @@ static void run(struct net_backend_queue *queue)
 }
 
 /* What is readable for ever would keep the loop busy: it is not looked at any more. */
-static void kicked(void *opaque, uint32_t events)
+static void device_kicked(void *opaque, uint32_t events)
 {
 	struct net_backend_queue *queue = opaque;
 	int err = viommu_event_take(queue->kick.fd);
@@ -88,7 +88,7 @@ static void kicked(void *opaque, uint32_t events)
 		loop_remove(queue->device->card.loop, &queue->kick);
 		queue->kick.fd = -1;
 	}
-	run(queue);
+	device_run(queue);
 }
 
 /*
@@ -114,14 +114,14 @@ static void poll_queues(void *opaque, uint32_t events)
 		return;
 	for (unsigned i = 0; i < NET_PAIR_QUEUES * device->card.pair_count; i++)
 		if (device->queues[i].polled)
-			run(&device->queues[i]);
+			device_run(&device->queues[i]);
 }
 
 /* Begin to hear of chains, and end it. */
 static int listen_to(struct net_backend_queue *queue, int kick_fd)
 {
 	queue->polled = kick_fd < 0;
-	queue->kick = (struct loop_watch){.fd = kick_fd, .ready = kicked, .opaque = queue};
+	queue->kick = (struct loop_watch){.fd = kick_fd, .ready = device_kicked, .opaque = queue};
 	if (!queue->polled)
 		return loop_add(queue->device->card.loop, &queue->kick, EPOLLIN);
 	set_poll_timer(queue->device);
@@ -137,7 +137,7 @@ static void listen_no_more(struct net_backend_queue *queue)
 	set_poll_timer(queue->device);
 }
 
-static void set_ring(const struct net_card *card, struct vq *vq, const struct viommu_backend_ring *ring)
+static void device_set_ring(const struct net_card *card, struct vq *vq, const struct viommu_backend_ring *ring)
 {
 	*vq = (struct vq){
 		.size = ring->size,
@@ -153,7 +153,7 @@ static void set_ring(const struct net_card *card, struct vq *vq, const struct vi
 }
 
 /* Frames are drawn with the header of virtio 1 and nothing else. */
-static int start(void *opaque, unsigned index, const struct viommu_backend_ring *ring)
+static int device_start(void *opaque, unsigned index, const struct viommu_backend_ring *ring)
 {
 	struct net_backend *device = opaque;
 	struct net_backend_queue *queue = &device->queues[index];
@@ -162,7 +162,7 @@ static int start(void *opaque, unsigned index, const struct viommu_backend_ring 
 
 	if (!(device->card.features & VERSION_1))
 		return -EOPNOTSUPP;
-	set_ring(&device->card, &queue->vq, ring);
+	device_set_ring(&device->card, &queue->vq, ring);
 	queue->broken = queue->unreachable = false;
 	ret = listen_to(queue, ring->kick_fd);
 	if (!ret && index % NET_PAIR_QUEUES == NET_RX)
@@ -177,7 +177,7 @@ static int start(void *opaque, unsigned index, const struct viommu_backend_ring 
 	return 0;
 }
 
-static void stop(void *opaque, unsigned index)
+static void device_stop(void *opaque, unsigned index)
 {
 	struct net_backend *device = opaque;
 	struct net_backend_queue *queue = &device->queues[index];
@@ -191,12 +191,12 @@ static void stop(void *opaque, unsigned index)
 	viommu_backend_stopped(device->connection, index, queue->vq.next_avail);
 }
 
-static void retry(void *opaque)
+static void device_retry(void *opaque)
 {
 	net_pairs_retry(&((struct net_backend *)opaque)->card);
 }
 
-static void log_line(void *opaque, const char *line)
+static void device_log_line(void *opaque, const char *line)
 {
 	(void)opaque;
 	if (net_backend_may_log())
@@ -204,15 +204,15 @@ static void log_line(void *opaque, const char *line)
 }
 
 static const struct viommu_backend_ops backend_ops = {
-	.start = start,
-	.stop = stop,
-	.retry = retry,
-	.features = set_features,
-	.set_mtu = set_mtu,
-	.log = log_line,
+	.start = device_start,
+	.stop = device_stop,
+	.retry = device_retry,
+	.features = device_set_features,
+	.set_mtu = device_set_mtu,
+	.log = device_log_line,
 };
 
-static void look_again(void *opaque, uint32_t events)
+static void device_look_again(void *opaque, uint32_t events)
 {
 	struct net_backend *device = opaque;
 	uint64_t count;
@@ -238,7 +238,7 @@ static int ring_unreachable(struct net_backend *device, struct net_backend_queue
 }
 
 /* The one place where a burst begins. */
-static int burst_begin(struct net_card *card, unsigned index, struct viommu_section *section)
+static int device_burst_begin(struct net_card *card, unsigned index, struct viommu_section *section)
 {
 	struct net_backend *device = device_of(card);
 	struct net_backend_queue *queue = &device->queues[index];
@@ -260,7 +260,7 @@ static int burst_begin(struct net_card *card, unsigned index, struct viommu_sect
 }
 
 /* And the one where it ends. */
-static void burst_end(struct net_card *card, unsigned index, struct viommu_section *section)
+static void device_burst_end(struct net_card *card, unsigned index, struct viommu_section *section)
 {
 	struct net_backend *device = device_of(card);
 
@@ -268,13 +268,13 @@ static void burst_end(struct net_card *card, unsigned index, struct viommu_secti
 	viommu_backend_end(device->connection, section);
 }
 
-static void interrupt(struct net_card *card, unsigned index)
+static void device_interrupt(struct net_card *card, unsigned index)
 {
 	viommu_backend_interrupt(device_of(card)->connection, index);
 }
 
 /* A driver that broke the rules has to begin anew. */
-static void broken(struct net_card *card, unsigned index, int error)
+static void device_broken(struct net_card *card, unsigned index, int error)
 {
 	struct net_backend *device = device_of(card);
 
@@ -284,18 +284,18 @@ static void broken(struct net_card *card, unsigned index, int error)
 	viommu_backend_error(device->connection, index);
 }
 
-static void prefetch(struct net_card *card, struct viommu_section *section, const struct vq_segment *segment,
-		     unsigned access)
+static void device_prefetch(struct net_card *card, struct viommu_section *section, const struct vq_segment *segment,
+			    unsigned access)
 {
 	viommu_backend_prefetch(device_of(card)->connection, section, segment->iova, segment->len, access);
 }
 
 static const struct net_card_ops card_ops = {
-	.begin = burst_begin,
-	.end = burst_end,
-	.interrupt = interrupt,
-	.broken = broken,
-	.prefetch = prefetch,
+	.begin = device_burst_begin,
+	.end = device_burst_end,
+	.interrupt = device_interrupt,
+	.broken = device_broken,
+	.prefetch = device_prefetch,
 };
 
 static int add_timer(struct net_backend *device, struct loop_watch *watch, void (*ready)(void *opaque, uint32_t events))
@@ -325,7 +325,7 @@ int net_backend_init(struct net_backend *device, struct loop *loop, const char *
 	}
 	ret = viommu_backend_peer_create(&device->peer);
 	if (!ret)
-		ret = add_timer(device, &device->again, look_again);
+		ret = add_timer(device, &device->again, device_look_again);
 	if (ret)
 		return ret;
 	ret = add_timer(device, &device->poll, poll_queues);
@@ -343,7 +343,7 @@ void net_backend_fini(struct net_backend *device)
 	viommu_backend_peer_destroy(device->peer);
 }
 
-static void serve(void *opaque, uint32_t events)
+static void device_serve(void *opaque, uint32_t events)
 {
 	struct net_backend *device = opaque;
 	int err = viommu_backend_serve(device->connection);
@@ -372,8 +372,8 @@ int net_backend_connect(struct net_backend *device, int fd)
 
 	if (err)
 		return err;
-	device->watch =
-		(struct loop_watch){.fd = viommu_backend_fd(device->connection), .ready = serve, .opaque = device};
+	device->watch = (struct loop_watch){
+		.fd = viommu_backend_fd(device->connection), .ready = device_serve, .opaque = device};
 	err = loop_add(device->card.loop, &device->watch, EPOLLIN);
 	if (err) {
 		viommu_backend_destroy(device->connection);

@@ -13,7 +13,7 @@
 
 enum { BACKLOG = 8 };
 
-static int refuse(const char *path, int error, const char *why)
+static int listen_refuse(const char *path, int error, const char *why)
 {
 	vmm_log("socket %s: %s", path, why);
 	return -error;
@@ -32,17 +32,17 @@ static bool is_stale(const struct sockaddr_un *address)
 	return stale;
 }
 
-static int make_room(const struct sockaddr_un *address)
+static int listen_make_room(const struct sockaddr_un *address)
 {
 	struct stat stat;
 
 	if (lstat(address->sun_path, &stat))
-		return errno == ENOENT ? 0 : refuse(address->sun_path, errno, strerror(errno));
+		return errno == ENOENT ? 0 : listen_refuse(address->sun_path, errno, strerror(errno));
 	if (!S_ISSOCK(stat.st_mode))
-		return refuse(address->sun_path, EEXIST, "there is a file that is not a socket");
+		return listen_refuse(address->sun_path, EEXIST, "there is a file that is not a socket");
 	if (!is_stale(address))
-		return refuse(address->sun_path, EADDRINUSE, "another program listens there");
-	return unlink(address->sun_path) ? refuse(address->sun_path, errno, strerror(errno)) : 0;
+		return listen_refuse(address->sun_path, EADDRINUSE, "another program listens there");
+	return unlink(address->sun_path) ? listen_refuse(address->sun_path, errno, strerror(errno)) : 0;
 }
 
 int listen_at(const char *path, int *fd)
@@ -51,17 +51,17 @@ int listen_at(const char *path, int *fd)
 	int ret;
 
 	if (!*path || strlen(path) >= sizeof(address.sun_path))
-		return refuse(path, EINVAL, "a path of 1 to 107 bytes is needed");
+		return listen_refuse(path, EINVAL, "a path of 1 to 107 bytes is needed");
 	memcpy(address.sun_path, path, strlen(path));
-	ret = make_room(&address);
+	ret = listen_make_room(&address);
 	if (ret)
 		return ret;
 	*fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (*fd < 0)
-		return refuse(path, errno, strerror(errno));
+		return listen_refuse(path, errno, strerror(errno));
 	if (!bind(*fd, (struct sockaddr *)&address, sizeof(address)) && !listen(*fd, BACKLOG))
 		return 0;
-	ret = refuse(path, errno, strerror(errno));
+	ret = listen_refuse(path, errno, strerror(errno));
 	close(*fd);
 	return ret;
 }

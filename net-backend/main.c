@@ -118,7 +118,7 @@ static int read_options(int argc, char **argv, struct request *request)
 }
 
 /* -1: go on; else the status to end with. */
-static int parse(int argc, char **argv, struct request *request)
+static int main_parse(int argc, char **argv, struct request *request)
 {
 	if (read_options(argc, argv, request))
 		return STATUS_UNUSABLE;
@@ -186,7 +186,7 @@ static void memory_lost(int number, siginfo_t *info, void *context)
 	signal(number, SIG_DFL);
 }
 
-static int run(void)
+static int main_run(void)
 {
 	int err = listener_start(&server.listener, server.loop);
 
@@ -206,7 +206,7 @@ int main(int argc, char **argv)
 	vmm_log_name("viommu-net-backend");
 	if (!streams_open())
 		return STATUS_UNUSABLE;
-	status = parse(argc, argv, &server.request);
+	status = main_parse(argc, argv, &server.request);
 	if (status >= 0)
 		return status;
 	if (loop_create(&server.loop))
@@ -222,7 +222,7 @@ int main(int argc, char **argv)
 	}
 	signals_catch_end(end_cb);
 	sigaction(SIGBUS, &lost, NULL);
-	status = run();
+	status = main_run();
 	listener_fini(&server.listener);
 	net_backend_fini(&server.device);
 	/* The socket is left to the kernel: who waits there may have sent descriptors whose closing takes long. */

@@ -29,7 +29,7 @@ struct control_client {
 	char in[CONTROL_LINE_MAX + 1]; /* a line and its newline */
 };
 
-static void flush(struct control_client *client)
+static void client_flush(struct control_client *client)
 {
 	while (client->out && !client->dead) {
 		const ssize_t sent = send(client->watch.fd, client->out + client->out_done,
@@ -48,7 +48,7 @@ static void flush(struct control_client *client)
 	}
 }
 
-static void reply(struct control_client *client, char *text)
+static void client_reply(struct control_client *client, char *text)
 {
 	if (!text) {
 		client->dead = true; /* no memory */
@@ -57,10 +57,10 @@ static void reply(struct control_client *client, char *text)
 	client->out = text;
 	client->out_len = strlen(text);
 	client->out_done = 0;
-	flush(client);
+	client_flush(client);
 }
 
-static void receive(struct control_client *client)
+static void client_receive(struct control_client *client)
 {
 	ssize_t got;
 
@@ -106,7 +106,7 @@ static void take_line(struct control_client *client, size_t len)
 	while (blank < len && (line[blank] == ' ' || line[blank] == '\t' || line[blank] == '\r'))
 		blank++;
 	if (blank < len)
-		reply(client, control_answer(client->control, line, len));
+		client_reply(client, control_answer(client->control, line, len));
 }
 
 static void take_lines(struct control_client *client)
@@ -123,7 +123,7 @@ static void take_lines(struct control_client *client)
 		return;
 	if (client->in_end - client->in_start > CONTROL_LINE_MAX) {
 		client->leaving = true;
-		reply(client, control_error("the line is longer than 64 KiB"));
+		client_reply(client, control_error("the line is longer than 64 KiB"));
 	}
 }
 
@@ -141,9 +141,9 @@ static void wait_for_more(struct control_client *client)
 	loop_modify(loop, &client->watch, events);
 }
 
-static void serve(struct control_client *client)
+static void client_serve(struct control_client *client)
 {
-	flush(client);
+	client_flush(client);
 	if (!client->dead && !client->out)
 		take_lines(client);
 
@@ -160,15 +160,15 @@ static void client_ready(void *opaque, uint32_t events)
 	struct control_client *client = opaque;
 
 	(void)events;
-	flush(client);
+	client_flush(client);
 	if (!client->dead && !client->out && !client->ended)
-		receive(client);
-	serve(client);
+		client_receive(client);
+	client_serve(client);
 }
 
 static void client_more(void *opaque)
 {
-	serve(opaque);
+	client_serve(opaque);
 }
 
 void control_client_add(struct control *control, int fd)
@@ -218,7 +218,7 @@ void control_client_remove(struct control_client *client)
 	control->client_count--;
 	if (control->machine.loop)
 		control_client_detach(client);
-	flush(client);
+	client_flush(client);
 	close(client->watch.fd);
 	free(client->out);
 	free(client);

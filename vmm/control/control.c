@@ -35,7 +35,7 @@ static bool turn_away(void *opaque)
 	return false;
 }
 
-static void refuse(int fd)
+static void control_refuse(int fd)
 {
 	static const char reply[] = "{\"error\": \"too many clients\"}\n";
 
@@ -45,17 +45,17 @@ static void refuse(int fd)
 	close(fd);
 }
 
-static void accepted(void *opaque, int fd)
+static void control_accepted(void *opaque, int fd)
 {
 	struct control *control = opaque;
 
 	if (control->client_count == CONTROL_CLIENTS_MAX)
-		refuse(fd);
+		control_refuse(fd);
 	else
 		control_client_add(control, fd);
 }
 
-static const struct listener_ops listener_ops = {.accepted = accepted, .crowded = turn_away};
+static const struct listener_ops listener_ops = {.accepted = control_accepted, .crowded = turn_away};
 
 int control_create(const struct run_config *config, struct control **out)
 {

@@ -11,7 +11,7 @@
 
 enum { BACKLOG = 8 };
 
-static int complain(const char *path, const char *why)
+static int socket_complain(const char *path, const char *why)
 {
 	vmm_log("--control: %s: %s", path, why);
 	return -EINVAL;
@@ -34,12 +34,12 @@ static int remove_stale(const struct sockaddr_un *address)
 	struct stat status;
 
 	if (lstat(address->sun_path, &status))
-		return errno == ENOENT ? 0 : complain(address->sun_path, strerror(errno));
+		return errno == ENOENT ? 0 : socket_complain(address->sun_path, strerror(errno));
 	if (!S_ISSOCK(status.st_mode))
-		return complain(address->sun_path, "exists, and is not a socket");
+		return socket_complain(address->sun_path, "exists, and is not a socket");
 	if (is_live(address))
-		return complain(address->sun_path, "in use by another program");
-	return unlink(address->sun_path) ? complain(address->sun_path, strerror(errno)) : 0;
+		return socket_complain(address->sun_path, "in use by another program");
+	return unlink(address->sun_path) ? socket_complain(address->sun_path, strerror(errno)) : 0;
 }
 
 /* The mode counts from the first moment, so it is the file mode mask that makes it 0600. */
@@ -65,9 +65,9 @@ static int bind_and_listen(struct control_socket *sock, const struct sockaddr_un
 		error = bind_private(sock->fd, address);
 	}
 	if (error)
-		return complain(sock->path, strerror(-error));
+		return socket_complain(sock->path, strerror(-error));
 	if (lstat(sock->path, &status) || listen(sock->fd, BACKLOG)) {
-		complain(sock->path, strerror(errno));
+		socket_complain(sock->path, strerror(errno));
 		unlink(sock->path);
 		return -EINVAL;
 	}
@@ -83,11 +83,11 @@ int control_socket_open(struct control_socket *sock, const char *path)
 
 	*sock = (struct control_socket){.path = path, .fd = -1};
 	if (!*path || strlen(path) >= sizeof(address.sun_path))
-		return complain(path, "a socket's path has 1 to 107 characters");
+		return socket_complain(path, "a socket's path has 1 to 107 characters");
 	memcpy(address.sun_path, path, strlen(path));
 	sock->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (sock->fd < 0)
-		return complain(path, strerror(errno));
+		return socket_complain(path, strerror(errno));
 	error = bind_and_listen(sock, &address);
 	if (error) {
 		close(sock->fd);

@@ -164,7 +164,7 @@ static void edu_write(struct pci_dev *pci, unsigned bar, uint64_t offset, uint64
 }
 
 /* A failed access is reported by the library; the device has no way to say so, and stops there. */
-static void copy(struct viommu_section *section, uint8_t *buffer, uint64_t address, uint64_t len, bool to_memory)
+static void edu_copy(struct viommu_section *section, uint8_t *buffer, uint64_t address, uint64_t len, bool to_memory)
 {
 	struct viommu_span span;
 
@@ -179,7 +179,7 @@ static void copy(struct viommu_section *section, uint8_t *buffer, uint64_t addre
 	}
 }
 
-static void perform(struct edu *edu, const struct edu_dma *dma)
+static void edu_perform(struct edu *edu, const struct edu_dma *dma)
 {
 	bool to_memory = dma->command & EDU_DMA_TO_MEMORY;
 	/* Below the buffer this wraps, and is too large. */
@@ -189,7 +189,7 @@ static void perform(struct edu *edu, const struct edu_dma *dma)
 	if (!dma->count || at > EDU_BUFFER_SIZE || dma->count > EDU_BUFFER_SIZE - at ||
 	    pci_dma_begin(&edu->pci, &section))
 		return;
-	copy(&section, edu->buffer + at, to_memory ? dma->target : dma->source, dma->count, to_memory);
+	edu_copy(&section, edu->buffer + at, to_memory ? dma->target : dma->source, dma->count, to_memory);
 	viommu_dma_end(&section);
 }
 
@@ -201,7 +201,7 @@ static void run_dma(void *opaque)
 	mutex_take(&edu->pci.lock);
 	dma = edu->dma;
 	mutex_drop(&edu->pci.lock);
-	perform(edu, &dma);
+	edu_perform(edu, &dma);
 	mutex_take(&edu->pci.lock);
 	edu->dma.command &= ~(uint64_t)EDU_DMA_RUN;
 	if (edu->dma.command & EDU_DMA_INTERRUPT)

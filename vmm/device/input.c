@@ -33,7 +33,7 @@ static void stop_watching(struct input *input)
  * Read once. False: there is no more for now. A full device takes the watch away rather than its events, since a
  * hang-up is reported even to those who asked for nothing, again and again.
  */
-static bool pull(struct input *input)
+static bool input_pull(struct input *input)
 {
 	uint8_t bytes[INPUT_CHUNK];
 	size_t room = input->ops->room(input->opaque);
@@ -58,7 +58,7 @@ static bool pull(struct input *input)
 static void ready_cb(void *opaque, uint32_t events)
 {
 	(void)events;
-	pull(opaque);
+	input_pull(opaque);
 }
 
 static void resume_cb(void *opaque)
@@ -72,7 +72,7 @@ static void resume_cb(void *opaque)
 	input->watching = !error;
 	if (error == -EPERM) {
 		/* It cannot be polled, so it never makes us wait. One piece a round, in fairness to the others. */
-		if (pull(input))
+		if (input_pull(input))
 			input_resume(input);
 	} else if (error) {
 		input->ended = true;

@@ -99,7 +99,7 @@ static void drop_chunk(struct output *output, size_t count)
 		output->moved(output->opaque);
 }
 
-static void fail(struct output *output, int error)
+static void output_fail(struct output *output, int error)
 {
 	static struct log_limit limit; /* each guest has its own output, and may restart as often as it likes */
 
@@ -128,14 +128,14 @@ static void *writer_main(void *opaque)
 			/* Another program made this file descriptor non-blocking. */
 			poll(&(struct pollfd){.fd = output->fd, .events = POLLOUT}, 1, RETRY_MS);
 		} else if (errno != EINTR) {
-			fail(output, errno);
+			output_fail(output, errno);
 			break;
 		}
 	}
 	return NULL;
 }
 
-static void init(struct output *output, int fd, void (*moved)(void *opaque), void *opaque) NO_OTHER_THREAD
+static void output_init(struct output *output, int fd, void (*moved)(void *opaque), void *opaque) NO_OTHER_THREAD
 {
 	pthread_condattr_t monotonic;
 
@@ -158,7 +158,7 @@ int output_create(int fd, void (*moved)(void *opaque), void *opaque, struct outp
 
 	if (!output)
 		return -ENOMEM;
-	init(output, fd, moved, opaque);
+	output_init(output, fd, moved, opaque);
 	if (fd >= 0)
 		error = kick_thread_create(&output->thread, "serial", writer_main, output);
 	if (error)
@@ -181,7 +181,7 @@ static bool joined_in(struct output *output, long ms)
 	return !pthread_timedjoin_np(output->thread, NULL, &until);
 }
 
-static size_t left(struct output *output, bool abandon)
+static size_t output_left(struct output *output, bool abandon)
 {
 	mutex_take(&output->lock);
 	output->stop = true;
@@ -197,15 +197,15 @@ static size_t left(struct output *output, bool abandon)
 /* First with patience, then by interrupting the write that does not come back. */
 static void end_thread(struct output *output)
 {
-	size_t before, now = left(output, false);
+	size_t before, now = output_left(output, false);
 
 	do {
 		before = now;
 		if (joined_in(output, DRAIN_MS))
 			return;
-		now = left(output, false);
+		now = output_left(output, false);
 	} while (now < before);
-	left(output, true);
+	output_left(output, true);
 	do
 		kick_thread(output->thread);
 	while (!joined_in(output, RETRY_MS));

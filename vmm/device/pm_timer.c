@@ -22,7 +22,7 @@ struct pm_timer {
 	uint64_t start; /* ns */
 };
 
-static uint64_t now(void)
+static uint64_t pm_timer_now(void)
 {
 	struct timespec time;
 
@@ -34,7 +34,7 @@ static uint64_t now(void)
 static uint64_t pm_timer_read(void *opaque, uint64_t offset, unsigned size)
 {
 	const struct pm_timer *timer = opaque;
-	const uint64_t passed = now() - timer->start;
+	const uint64_t passed = pm_timer_now() - timer->start;
 	const uint64_t ticks = passed / NSEC_PER_SEC * HZ + passed % NSEC_PER_SEC * HZ / NSEC_PER_SEC;
 
 	(void)size;
@@ -59,7 +59,7 @@ int pm_timer_create(struct bus *pio, struct pm_timer **out)
 	if (!timer)
 		return -ENOMEM;
 	timer->pio = pio;
-	timer->start = now();
+	timer->start = pm_timer_now();
 	timer->range = (struct bus_range){
 		.first = LAYOUT_PORT_PM_TIMER,
 		.last = LAYOUT_PORT_PM_TIMER + PORTS - 1,

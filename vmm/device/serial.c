@@ -164,7 +164,7 @@ static void write_fcr(struct serial *s, uint8_t value) REQUIRES(s->lock)
 	s->fifo_enabled = enable;
 }
 
-static void write_register(struct serial *s, unsigned reg, uint8_t value) REQUIRES(s->lock)
+static void serial_write_register(struct serial *s, unsigned reg, uint8_t value) REQUIRES(s->lock)
 {
 	if (s->lcr & LCR_DIVISOR && reg <= REG_IER) {
 		s->divisor[reg] = value;
@@ -224,7 +224,7 @@ static uint8_t read_msr(const struct serial *s) REQUIRES(s->lock)
 	       (s->mcr & MCR_OUT1 ? MSR_RING : 0) | (s->mcr & MCR_OUT2 ? MSR_CARRIER : 0);
 }
 
-static uint8_t read_register(struct serial *s, unsigned reg) REQUIRES(s->lock)
+static uint8_t serial_read_register(struct serial *s, unsigned reg) REQUIRES(s->lock)
 {
 	if (s->lcr & LCR_DIVISOR && reg <= REG_IER)
 		return s->divisor[reg];
@@ -257,7 +257,7 @@ static uint64_t serial_read(void *opaque, uint64_t offset, unsigned size)
 	mutex_take(&s->lock);
 	end_burst(s);
 	for (unsigned i = 0; i < size; i++)
-		value |= (uint64_t)read_register(s, (offset + i) % REGISTERS) << 8 * i;
+		value |= (uint64_t)serial_read_register(s, (offset + i) % REGISTERS) << 8 * i;
 	update_line(s);
 	update_input(s);
 	mutex_drop(&s->lock);
@@ -273,7 +273,7 @@ static void serial_write(void *opaque, uint64_t offset, uint64_t value, unsigned
 		output_wait(s->output);
 	mutex_take(&s->lock);
 	for (unsigned i = 0; i < size; i++)
-		write_register(s, (offset + i) % REGISTERS, (uint8_t)(value >> 8 * i));
+		serial_write_register(s, (offset + i) % REGISTERS, (uint8_t)(value >> 8 * i));
 	update_line(s);
 	update_input(s);
 	mutex_drop(&s->lock);

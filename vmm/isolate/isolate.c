@@ -34,7 +34,7 @@ struct isolation {
 };
 
 /* Do what a step of the engine asks for (SHADOW_...), or what follows from its error. */
-static void act(struct isolation_queue *queue, int result)
+static void isolate_act(struct isolation_queue *queue, int result)
 {
 	struct virtio_dev *dev = queue->all->dev;
 
@@ -61,7 +61,7 @@ typedef int (*step)(struct shadow *shadow, struct vq *vq, struct viommu_section 
  * come again when it may, and what the back end has used waits for them. Only shadow_restart() works without a section,
  * since the next back end begins with new rings all the same.
  */
-static int run(struct isolation_queue *queue, step what)
+static int isolate_run(struct isolation_queue *queue, step what)
 {
 	struct virtio_dev *dev = queue->all->dev;
 	struct vq *vq = &dev->queues[queue->index].vq;
@@ -75,18 +75,18 @@ static int run(struct isolation_queue *queue, step what)
 	return result;
 }
 
-static void pump(struct isolation_queue *queue)
+static void isolate_pump(struct isolation_queue *queue)
 {
-	int result = run(queue, shadow_give);
+	int result = isolate_run(queue, shadow_give);
 
-	act(queue, result);
+	isolate_act(queue, result);
 	if (result >= 0)
-		act(queue, run(queue, shadow_take));
+		isolate_act(queue, isolate_run(queue, shadow_take));
 }
 
 static void isolate_work_cb(void *opaque)
 {
-	pump(opaque);
+	isolate_pump(opaque);
 }
 
 static void isolate_call_cb(void *opaque, uint32_t events)
@@ -95,19 +95,19 @@ static void isolate_call_cb(void *opaque, uint32_t events)
 
 	(void)events;
 	if (!viommu_event_take(queue->call_fd))
-		pump(queue);
+		isolate_pump(queue);
 }
 
 void isolation_kick(struct isolation *isolate, unsigned queue)
 {
 	if (queue < isolate->count)
-		pump(&isolate->queues[queue]);
+		isolate_pump(&isolate->queues[queue]);
 }
 
 void isolation_started(struct isolation *isolate)
 {
 	for (unsigned i = 0; i < isolate->count; i++) {
-		pump(&isolate->queues[i]);
+		isolate_pump(&isolate->queues[i]);
 		viommu_event_signal(isolate->queues[i].kick_fd);
 	}
 }
@@ -115,7 +115,7 @@ void isolation_started(struct isolation *isolate)
 void isolation_lost(struct isolation *isolate)
 {
 	for (unsigned i = 0; i < isolate->count; i++)
-		act(&isolate->queues[i], run(&isolate->queues[i], shadow_restart));
+		isolate_act(&isolate->queues[i], isolate_run(&isolate->queues[i], shadow_restart));
 }
 
 void isolation_reset(struct isolation *isolate)

@@ -45,7 +45,7 @@ void shadow_fini(struct shadow *shadow)
 }
 
 /* The request was not performed: what the guest finds in it, and its length. */
-static uint32_t fail(struct shadow *shadow, struct viommu_section *section, const struct vq_chain *chain)
+static uint32_t shadow_fail(struct shadow *shadow, struct viommu_section *section, const struct vq_chain *chain)
 {
 	const uint8_t status = (uint8_t)shadow->config.failed_status;
 
@@ -56,15 +56,16 @@ static uint32_t fail(struct shadow *shadow, struct viommu_section *section, cons
 	return vq_copy_out(section, chain, chain->writable_bytes - 1, &status, 1) ? 0 : 1;
 }
 
-static int refuse(struct shadow *shadow, struct vq *vq, struct viommu_section *section, const struct vq_chain *chain)
+static int shadow_refuse(struct shadow *shadow, struct vq *vq, struct viommu_section *section,
+			 const struct vq_chain *chain)
 {
-	const int ret = vq_push(vq, section, chain->head, fail(shadow, section, chain));
+	const int ret = vq_push(vq, section, chain->head, shadow_fail(shadow, section, chain));
 
 	return ret ? ret : 1;
 }
 
 /* Move one chain. 1: done; 0: there is none, or no room; or an error of the guest's queue. */
-static int take_one(struct shadow *shadow, struct vq *vq, struct viommu_section *section, uint64_t *spent)
+static int shadow_take_one(struct shadow *shadow, struct vq *vq, struct viommu_section *section, uint64_t *spent)
 {
 	const uint16_t head = shadow->free_desc;
 	struct shadow_request *request;
@@ -80,7 +81,7 @@ static int take_one(struct shadow *shadow, struct vq *vq, struct viommu_section 
 	*spent += SHADOW_REQUEST_COST;
 	ret = shadow_pool_take(shadow);
 	if (ret < 0)
-		return refuse(shadow, vq, section, &request->chain);
+		return shadow_refuse(shadow, vq, section, &request->chain);
 	if (!ret) {
 		vq_unpop(vq);
 		shadow->starved = true;
@@ -89,7 +90,7 @@ static int take_one(struct shadow *shadow, struct vq *vq, struct viommu_section 
 	*spent += request->chain.readable_bytes;
 	if (shadow_pool_copy_in(shadow, section, request)) {
 		shadow_pool_release(shadow, head, 0);
-		return refuse(shadow, vq, section, &request->chain);
+		return shadow_refuse(shadow, vq, section, &request->chain);
 	}
 	request->order = shadow->next_order++;
 	shadow_ring_post(shadow, head);
@@ -111,7 +112,7 @@ int shadow_take(struct shadow *shadow, struct vq *vq, struct viommu_section *sec
 	int ret = 1, flags = 0;
 
 	while (ret > 0 && spent < SHADOW_BURST)
-		ret = take_one(shadow, vq, section, &spent);
+		ret = shadow_take_one(shadow, vq, section, &spent);
 	if (shadow_ring_publish(shadow, old))
 		flags = SHADOW_KICK;
 	if (ret > 0)
@@ -136,7 +137,7 @@ static int give_one(struct shadow *shadow, struct viommu_section *section, uint6
 	bytes = shadow->config.copy_all ? request->chain.writable_bytes : written;
 	*spent += SHADOW_REQUEST_COST + bytes;
 	if (shadow_pool_copy_out(shadow, section, request, bytes))
-		written = fail(shadow, section, &request->chain);
+		written = shadow_fail(shadow, section, &request->chain);
 	shadow->pending[shadow->pending_count++] = (struct vq_used){request->chain.head, written};
 	shadow_pool_release(shadow, head, bytes);
 	shadow->seen++;
@@ -144,7 +145,7 @@ static int give_one(struct shadow *shadow, struct viommu_section *section, uint6
 }
 
 /* The guest sees what was copied. SHADOW_INTERRUPT or 0, or an error. */
-static int push(struct shadow *shadow, struct vq *vq, struct viommu_section *section)
+static int shadow_push(struct shadow *shadow, struct vq *vq, struct viommu_section *section)
 {
 	const unsigned count = shadow->pending_count;
 	int ret;
@@ -163,7 +164,7 @@ int shadow_give(struct shadow *shadow, struct vq *vq, struct viommu_section *sec
 
 	/* What shadow_restart() could not push goes first: there is room for one round of entries. */
 	if (!ret && shadow->seen == shadow->goal && shadow->pending_count) {
-		ret = push(shadow, vq, section);
+		ret = shadow_push(shadow, vq, section);
 		return ret < 0 ? ret : ret | SHADOW_MORE;
 	}
 	if (!ret && shadow->seen == shadow->goal)
@@ -177,7 +178,7 @@ int shadow_give(struct shadow *shadow, struct vq *vq, struct viommu_section *sec
 		flags |= SHADOW_ROOM;
 	if (shadow->seen != shadow->goal)
 		return flags | SHADOW_MORE;
-	ret = push(shadow, vq, section);
+	ret = shadow_push(shadow, vq, section);
 	if (ret < 0)
 		return ret;
 	return flags | ret | (shadow_ring_ask(shadow) ? SHADOW_MORE : 0);
@@ -221,7 +222,7 @@ static int give_rest(struct shadow *shadow, struct vq *vq, struct viommu_section
 	}
 	if (ret < 0 && ret != -EPROTO)
 		return ret;
-	ret = push(shadow, vq, section);
+	ret = shadow_push(shadow, vq, section);
 	return ret < 0 ? ret : flags | ret;
 }
 

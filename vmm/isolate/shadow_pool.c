@@ -54,8 +54,8 @@ struct cursor {
 };
 
 /* Descriptors for the next `len` bytes: one for each run of pages. */
-static void add_segment(struct shadow *shadow, struct shadow_request *request, unsigned part, struct cursor *at,
-			uint64_t len)
+static void shadow_pool_add_segment(struct shadow *shadow, struct shadow_request *request, unsigned part,
+				    struct cursor *at, uint64_t len)
 {
 	struct vring_desc *desc = NULL;
 
@@ -76,7 +76,7 @@ static void add_segment(struct shadow *shadow, struct shadow_request *request, u
 	}
 }
 
-static void add_part(struct shadow *shadow, struct shadow_request *request, unsigned part, bool framed)
+static void shadow_pool_add_part(struct shadow *shadow, struct shadow_request *request, unsigned part, bool framed)
 {
 	const struct vq_chain *chain = &request->chain;
 	const unsigned first = part == SHADOW_WRITABLE ? chain->readable : 0;
@@ -88,9 +88,9 @@ static void add_part(struct shadow *shadow, struct shadow_request *request, unsi
 		return;
 	request->pages[part] = shadow->free_page;
 	if (!framed)
-		add_segment(shadow, request, part, &at, at.left);
+		shadow_pool_add_segment(shadow, request, part, &at, at.left);
 	for (unsigned i = 0; framed && i < count; i++)
-		add_segment(shadow, request, part, &at, chain->segments[first + i].len);
+		shadow_pool_add_segment(shadow, request, part, &at, chain->segments[first + i].len);
 	shadow->free_page = shadow->page_next[at.page];
 	shadow->free_pages -= (unsigned)pages;
 }
@@ -110,7 +110,7 @@ int shadow_pool_take(struct shadow *shadow)
 	if (pages > shadow->free_pages || descs > shadow->free_descs)
 		return 0;
 	for (unsigned part = 0; part < SHADOW_PARTS; part++)
-		add_part(shadow, request, part, framed <= shadow->size);
+		shadow_pool_add_part(shadow, request, part, framed <= shadow->size);
 	shadow->own[request->last].flags &= (uint16_t)~VRING_DESC_F_NEXT;
 	request->busy = true;
 	shadow->in_flight++;

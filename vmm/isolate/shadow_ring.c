@@ -10,12 +10,12 @@
 #include <stdatomic.h>
 #include <string.h>
 
-static uint16_t load16(const void *at, memory_order order)
+static uint16_t shadow_ring_load16(const void *at, memory_order order)
 {
 	return le16toh(atomic_load_explicit((const _Atomic uint16_t *)at, order));
 }
 
-static void store16(void *at, uint16_t value, memory_order order)
+static void shadow_ring_store16(void *at, uint16_t value, memory_order order)
 {
 	atomic_store_explicit((_Atomic uint16_t *)at, htole16(value), order);
 }
@@ -41,7 +41,7 @@ void shadow_ring_post(struct shadow *shadow, uint16_t head)
 		if (i == shadow->requests[head].last)
 			break;
 	}
-	store16(&shadow->avail->ring[shadow->avail_idx++ & (shadow->size - 1)], head, memory_order_relaxed);
+	shadow_ring_store16(&shadow->avail->ring[shadow->avail_idx++ & (shadow->size - 1)], head, memory_order_relaxed);
 }
 
 bool shadow_ring_publish(struct shadow *shadow, uint16_t old)
@@ -55,15 +55,15 @@ bool shadow_ring_publish(struct shadow *shadow, uint16_t old)
 	 * Release: data, descriptors and entries come before it. Partner: the back end's read barrier after its idx
 	 * load.
 	 */
-	store16(&shadow->avail->idx, now, memory_order_release);
+	shadow_ring_store16(&shadow->avail->idx, now, memory_order_release);
 	/*
 	 * Our idx store before this load. Partner: the back end's barrier between its flag or event store and its idx
 	 * load.
 	 */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (!shadow->config.event_idx)
-		return !(load16(&shadow->used->flags, memory_order_relaxed) & VRING_USED_F_NO_NOTIFY);
-	event = load16(&shadow->used->ring[shadow->size], memory_order_relaxed);
+		return !(shadow_ring_load16(&shadow->used->flags, memory_order_relaxed) & VRING_USED_F_NO_NOTIFY);
+	event = shadow_ring_load16(&shadow->used->ring[shadow->size], memory_order_relaxed);
 	return (uint16_t)(now - event - 1) < (uint16_t)(now - old);
 }
 
@@ -72,7 +72,7 @@ int shadow_ring_look(struct shadow *shadow)
 	/*
 	 * Acquire: entries and buffers are read after it. Partner: the back end's write barrier before its idx store.
 	 */
-	const uint16_t index = load16(&shadow->used->idx, memory_order_acquire);
+	const uint16_t index = shadow_ring_load16(&shadow->used->idx, memory_order_acquire);
 
 	if ((uint16_t)(index - shadow->seen) > shadow->in_flight)
 		return -EPROTO;
@@ -104,10 +104,10 @@ bool shadow_ring_ask(struct shadow *shadow)
 	/* Without events the flags always ask for calls. */
 	if (!shadow->config.event_idx)
 		return false;
-	store16(&shadow->avail->ring[shadow->size], shadow->seen, memory_order_relaxed);
+	shadow_ring_store16(&shadow->avail->ring[shadow->size], shadow->seen, memory_order_relaxed);
 	/*
 	 * Our event store before this load. Partner: the back end's barrier between its idx store and its event load.
 	 */
 	atomic_thread_fence(memory_order_seq_cst);
-	return load16(&shadow->used->idx, memory_order_relaxed) != shadow->seen;
+	return shadow_ring_load16(&shadow->used->idx, memory_order_relaxed) != shadow->seen;
 }

@@ -18,7 +18,7 @@ struct body {
 	unsigned pairs;
 };
 
-static bool accepted(const struct body *body, unsigned feature)
+static bool command_accepted(const struct body *body, unsigned feature)
 {
 	return body->features >> feature & 1;
 }
@@ -28,7 +28,7 @@ static int decode_mode(const struct body *body, struct net_command *out)
 	unsigned feature =
 		body->command <= VIRTIO_NET_CTRL_RX_ALLMULTI ? VIRTIO_NET_F_CTRL_RX : VIRTIO_NET_F_CTRL_RX_EXTRA;
 
-	if (body->command > VIRTIO_NET_CTRL_RX_NOBCAST || !accepted(body, feature) || body->len != 1 ||
+	if (body->command > VIRTIO_NET_CTRL_RX_NOBCAST || !command_accepted(body, feature) || body->len != 1 ||
 	    body->bytes[0] > 1)
 		return -EINVAL;
 	out->kind = NET_SET_MODE;
@@ -59,7 +59,8 @@ static int decode_macs(const struct body *body, struct net_command *out)
 {
 	struct body rest = *body;
 
-	if (!accepted(body, VIRTIO_NET_F_CTRL_RX) || take_macs(&rest, &out->macs.unicast, &out->macs.unicasts) ||
+	if (!command_accepted(body, VIRTIO_NET_F_CTRL_RX) ||
+	    take_macs(&rest, &out->macs.unicast, &out->macs.unicasts) ||
 	    take_macs(&rest, &out->macs.multicast, &out->macs.multicasts) || rest.len)
 		return -EINVAL;
 	out->kind = NET_SET_MACS;
@@ -70,7 +71,7 @@ static int decode_own_mac(const struct body *body, struct net_command *out)
 {
 	static const uint8_t zero[MAC_SIZE];
 
-	if (!accepted(body, VIRTIO_NET_F_CTRL_MAC_ADDR) || body->len != MAC_SIZE || body->bytes[0] & 1 ||
+	if (!command_accepted(body, VIRTIO_NET_F_CTRL_MAC_ADDR) || body->len != MAC_SIZE || body->bytes[0] & 1 ||
 	    !memcmp(body->bytes, zero, MAC_SIZE))
 		return -EINVAL;
 	out->kind = NET_SET_MAC;
@@ -101,7 +102,7 @@ static int take16(const struct body *body, uint16_t *value)
 
 static int decode_vlan(const struct body *body, struct net_command *out)
 {
-	if (!accepted(body, VIRTIO_NET_F_CTRL_VLAN) || body->command > VIRTIO_NET_CTRL_VLAN_DEL ||
+	if (!command_accepted(body, VIRTIO_NET_F_CTRL_VLAN) || body->command > VIRTIO_NET_CTRL_VLAN_DEL ||
 	    take16(body, &out->vlan.id) || out->vlan.id >= NET_VLANS)
 		return -EINVAL;
 	out->kind = NET_SET_VLAN;
@@ -111,7 +112,7 @@ static int decode_vlan(const struct body *body, struct net_command *out)
 
 static int decode_pairs(const struct body *body, struct net_command *out)
 {
-	if (!accepted(body, VIRTIO_NET_F_MQ) || body->command != VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET ||
+	if (!command_accepted(body, VIRTIO_NET_F_MQ) || body->command != VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET ||
 	    take16(body, &out->pairs) || !out->pairs || out->pairs > body->pairs)
 		return -EINVAL;
 	out->kind = NET_SET_PAIRS;
@@ -122,8 +123,8 @@ static int decode_offloads(const struct body *body, struct net_command *out)
 {
 	uint64_t value;
 
-	if (!accepted(body, VIRTIO_NET_F_CTRL_GUEST_OFFLOADS) || body->command != VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET ||
-	    body->len != sizeof(value))
+	if (!command_accepted(body, VIRTIO_NET_F_CTRL_GUEST_OFFLOADS) ||
+	    body->command != VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET || body->len != sizeof(value))
 		return -EINVAL;
 	memcpy(&value, body->bytes, sizeof(value));
 	out->kind = NET_SET_OFFLOADS;

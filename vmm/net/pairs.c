@@ -43,7 +43,7 @@ static void ask_ahead(struct net_pair *pair, unsigned direction, struct viommu_s
 }
 
 /* In a section of its own. As a burst's end. */
-static int burst(struct net_pair *pair, unsigned direction)
+static int pairs_burst(struct net_pair *pair, unsigned direction)
 {
 	struct net_card *card = pair->card;
 	const unsigned queue = net_queue(pair, direction);
@@ -66,7 +66,7 @@ static int burst(struct net_pair *pair, unsigned direction)
 static void run_burst(struct net_pair *pair, unsigned direction)
 {
 	struct net_card *card = pair->card;
-	int end = burst(pair, direction);
+	int end = pairs_burst(pair, direction);
 
 	if (end < 0) {
 		card->ops->broken(card, net_queue(pair, direction), end);
@@ -114,7 +114,7 @@ static void tap_ready(void *opaque, uint32_t events)
 }
 
 /* A pair that could not be filled while it was not in use may have buffers by now. */
-static int activate(struct net_pair *pair)
+static int pairs_activate(struct net_pair *pair)
 {
 	struct net_card *card = pair->card;
 	int ret = tap_attach(pair->tap_fd, true);
@@ -151,7 +151,7 @@ void net_pairs_retry(struct net_card *card)
 			net_pair_kick(&card->pairs[i / NET_PAIR_QUEUES], i % NET_PAIR_QUEUES);
 }
 
-static void forget(struct net_pair *pair)
+static void pairs_forget(struct net_pair *pair)
 {
 	loop_cancel(pair->card->loop, &pair->rx_work);
 	loop_cancel(pair->card->loop, &pair->tx_work);
@@ -161,14 +161,14 @@ static void forget(struct net_pair *pair)
 }
 
 /* What the driver left in the transmit queue still goes out. */
-static void deactivate(struct net_pair *pair)
+static void pairs_deactivate(struct net_pair *pair)
 {
 	struct net_card *card = pair->card;
 
 	if (!card->tap_gone)
 		loop_remove(card->loop, &pair->watch);
 	tap_attach(pair->tap_fd, false);
-	forget(pair);
+	pairs_forget(pair);
 	pair->events = 0;
 	pair->active = false;
 	loop_post(card->loop, &pair->tx_work);
@@ -179,8 +179,8 @@ int net_pair_use(struct net_pair *pair, bool use)
 	if (!pair->index || pair->active == use)
 		return 0;
 	if (use)
-		return pair->card->tap_gone ? -ENODEV : activate(pair);
-	deactivate(pair);
+		return pair->card->tap_gone ? -ENODEV : pairs_activate(pair);
+	pairs_deactivate(pair);
 	return 0;
 }
 
@@ -200,7 +200,7 @@ void net_pairs_stop(struct net_card *card)
 {
 	net_pairs_use(card, 1);
 	for (unsigned i = 0; i < card->pair_count; i++) {
-		forget(&card->pairs[i]);
+		pairs_forget(&card->pairs[i]);
 		await_tap(&card->pairs[i], EPOLLIN | EPOLLOUT, false);
 	}
 }

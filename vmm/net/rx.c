@@ -20,7 +20,7 @@ static int give_up(struct net_pair *pair, struct viommu_section *section)
 	return ret ? ret : RX_DROPPED;
 }
 
-static int drop(struct net_pair *pair)
+static int rx_drop(struct net_pair *pair)
 {
 	net_rx_buffers_undo(&pair->buffers, net_vq(pair, NET_RX), pair->buffers.count);
 	pair->late = false;
@@ -32,7 +32,7 @@ static int read_failed(struct net_pair *pair, struct viommu_section *section, in
 {
 	if (error == EFAULT)
 		return give_up(pair, section);
-	drop(pair);
+	rx_drop(pair);
 	if (error != EAGAIN && error != EINTR)
 		net_tap_lost(pair->card, error);
 	return NET_TAP;
@@ -73,7 +73,7 @@ static int read_frame(struct net_pair *pair, struct viommu_section *section)
 	if (n < 0)
 		return read_failed(pair, section, errno);
 	if (n <= TAP_HEADER_SIZE || n > TAP_HEADER_SIZE + NET_FRAME_MAX)
-		return drop(pair);
+		return rx_drop(pair);
 	frame->len = (size_t)n - TAP_HEADER_SIZE;
 	frame->direct = frame->len < room ? frame->len : room;
 	frame->first = 0;
@@ -83,7 +83,7 @@ static int read_frame(struct net_pair *pair, struct viommu_section *section)
 }
 
 /* The frame that waits goes on in buffers that are taken from now on. */
-static int resume(struct net_pair *pair, struct viommu_section *section)
+static int rx_resume(struct net_pair *pair, struct viommu_section *section)
 {
 	int ret;
 
@@ -95,7 +95,7 @@ static int resume(struct net_pair *pair, struct viommu_section *section)
 }
 
 /* Copy what is aside into the buffers that were taken meanwhile, as far as they go. */
-static void fill(struct net_pair *pair)
+static void rx_fill(struct net_pair *pair)
 {
 	struct net_rx_buffers *buffers = &pair->buffers;
 	struct net_frame *frame = &pair->frame;
@@ -110,11 +110,11 @@ static void fill(struct net_pair *pair)
  * Keep a frame, and its buffers, until there are more, or until they can be reached; `end` says which. A ring whose
  * buffers cannot hold it even when all are there would wait for ever.
  */
-static int keep(struct net_pair *pair, int end)
+static int rx_keep(struct net_pair *pair, int end)
 {
 	if (end == NET_EMPTY && pair->buffers.count == net_vq(pair, NET_RX)->size)
-		return drop(pair);
-	fill(pair);
+		return rx_drop(pair);
+	rx_fill(pair);
 	pair->late = true;
 	return end;
 }
@@ -138,26 +138,26 @@ static int take_rest(struct net_pair *pair, struct viommu_section *section)
 	int ret = NET_TAKEN;
 
 	if (!merge && pair->buffers.bytes < pair->frame.len)
-		return drop(pair);
+		return rx_drop(pair);
 	while (ret == NET_TAKEN && pair->buffers.bytes < pair->frame.len)
 		ret = take_or_ask(pair, section);
 	switch (ret) {
 	case NET_TAKEN:
 		return 0;
 	case NET_NONE_LEFT:
-		return keep(pair, NET_EMPTY);
+		return rx_keep(pair, NET_EMPTY);
 	case NET_LATER:
-		return keep(pair, NET_ASKED);
+		return rx_keep(pair, NET_ASKED);
 	case NET_UNREACHABLE:
 		return give_up(pair, section);
 	case NET_FULL:
-		return drop(pair);
+		return rx_drop(pair);
 	default:
 		return ret;
 	}
 }
 
-static int deliver(struct net_pair *pair, struct viommu_section *section)
+static int rx_deliver(struct net_pair *pair, struct viommu_section *section)
 {
 	struct net_rx_buffers *buffers = &pair->buffers;
 	struct net_frame *frame = &pair->frame;
@@ -165,13 +165,13 @@ static int deliver(struct net_pair *pair, struct viommu_section *section)
 	int ret;
 
 	if (!net_header_from_tap(&frame->header, frame->len, card->rx_features, card->mtu))
-		return drop(pair);
+		return rx_drop(pair);
 	if (card->filtered && !net_filter_passes(&card->filter, card->mac, frame->start, frame->start_len))
-		return drop(pair);
+		return rx_drop(pair);
 	ret = take_rest(pair, section);
 	if (ret)
 		return ret;
-	fill(pair);
+	rx_fill(pair);
 	ret = net_rx_buffers_deliver(buffers, net_vq(pair, NET_RX), section, &frame->header, frame->len);
 	pair->likely = buffers->count;
 	pair->late = false;
@@ -179,13 +179,13 @@ static int deliver(struct net_pair *pair, struct viommu_section *section)
 }
 
 /* One frame. As a burst's end, RX_DELIVERED or RX_DROPPED. */
-static int receive(struct net_pair *pair, struct viommu_section *section)
+static int rx_receive(struct net_pair *pair, struct viommu_section *section)
 {
 	int ret;
 
 	if (pair->late) {
-		ret = resume(pair, section);
-		return ret ? ret : deliver(pair, section);
+		ret = rx_resume(pair, section);
+		return ret ? ret : rx_deliver(pair, section);
 	}
 	ret = take_likely(pair, section);
 	if (ret == NET_UNREACHABLE)
@@ -195,7 +195,7 @@ static int receive(struct net_pair *pair, struct viommu_section *section)
 	if (ret == NET_NONE_LEFT)
 		return net_ring_empty(net_vq(pair, NET_RX), section);
 	ret = ret < 0 ? ret : read_frame(pair, section);
-	return ret ? ret : deliver(pair, section);
+	return ret ? ret : rx_deliver(pair, section);
 }
 
 int net_rx_burst(struct net_pair *pair, struct viommu_section *section)
@@ -206,7 +206,7 @@ int net_rx_burst(struct net_pair *pair, struct viommu_section *section)
 
 	for (unsigned i = 0; !ret && i < NET_BURST && bytes < NET_BURST_BYTES; i++) {
 		pair->frame.len = pair->late ? pair->frame.len : 0;
-		ret = receive(pair, section);
+		ret = rx_receive(pair, section);
 		if (ret != RX_DELIVERED && ret != RX_DROPPED)
 			return ret;
 		bytes += pair->frame.len;

@@ -13,7 +13,7 @@
 #include "vmm/net/header.h" /* TUN_F_USO4 */
 #include "vmm/util/log.h"
 
-static int refuse(const char *name, unsigned queues, int error)
+static int tap_refuse(const char *name, unsigned queues, int error)
 {
 	const char *multi = queues > 1 ? " multi_queue" : "";
 
@@ -42,7 +42,7 @@ static int refuse(const char *name, unsigned queues, int error)
 	return -error;
 }
 
-static int join(int fd, const char *name, short flags)
+static int tap_join(int fd, const char *name, short flags)
 {
 	struct ifreq request = {.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | flags)};
 
@@ -51,11 +51,11 @@ static int join(int fd, const char *name, short flags)
 }
 
 /* One queue is to be had of a tap with multi_queue, too; the flag has to be the interface's. */
-static int configure(int fd, const char *name, unsigned queues)
+static int tap_configure(int fd, const char *name, unsigned queues)
 {
-	int header = TAP_HEADER_SIZE, error = join(fd, name, queues > 1 ? IFF_MULTI_QUEUE : 0);
+	int header = TAP_HEADER_SIZE, error = tap_join(fd, name, queues > 1 ? IFF_MULTI_QUEUE : 0);
 
-	if (error == EINVAL && queues == 1 && !join(fd, name, IFF_MULTI_QUEUE))
+	if (error == EINVAL && queues == 1 && !tap_join(fd, name, IFF_MULTI_QUEUE))
 		error = 0;
 	if (!error && (ioctl(fd, TUNSETVNETHDRSZ, &header) || ioctl(fd, TUNSETOFFLOAD, 0ul)))
 		error = errno;
@@ -68,7 +68,7 @@ static int open_queue(const char *name, unsigned queues, int *out)
 
 	if (fd < 0)
 		return errno;
-	error = configure(fd, name, queues);
+	error = tap_configure(fd, name, queues);
 	if (error)
 		close(fd);
 	else
@@ -81,16 +81,16 @@ int tap_open(const char *name, unsigned queues, int *fds)
 	/* As the kernel sees names. */
 	if (!*name || strlen(name) >= IFNAMSIZ || !strcmp(name, ".") || !strcmp(name, "..") ||
 	    name[strcspn(name, "/: \t\n\v\f\r")])
-		return refuse(name, queues, EILSEQ);
+		return tap_refuse(name, queues, EILSEQ);
 	/* TUNSETIFF would make a new interface, which nothing else is connected to. */
 	if (!if_nametoindex(name))
-		return refuse(name, queues, ENODEV);
+		return tap_refuse(name, queues, ENODEV);
 	for (unsigned i = 0; i < queues; i++) {
 		int error = open_queue(name, queues, &fds[i]);
 
 		if (error) {
 			tap_close(fds, i);
-			return refuse(name, queues, error);
+			return tap_refuse(name, queues, error);
 		}
 	}
 	return 0;

@@ -11,7 +11,7 @@
  * How many elements of iov are the frame with its header; 0: drop it; -EAGAIN: translations come later. The header is
  * ours: a copy that was checked.
  */
-static int prepare(struct net_pair *pair, struct viommu_section *section, struct virtio_net_hdr_mrg_rxbuf *header)
+static int tx_prepare(struct net_pair *pair, struct viommu_section *section, struct virtio_net_hdr_mrg_rxbuf *header)
 {
 	struct net_rx_buffers *buffers = &pair->buffers;
 	uint64_t bytes = buffers->chain.readable_bytes;
@@ -40,7 +40,7 @@ static int transmit(struct net_pair *pair, struct viommu_section *section)
 {
 	struct net_card *card = pair->card;
 	struct virtio_net_hdr_mrg_rxbuf header;
-	int count = card->tap_gone ? 0 : prepare(pair, section, &header);
+	int count = card->tap_gone ? 0 : tx_prepare(pair, section, &header);
 
 	if (count < 0)
 		return NET_ASKED;

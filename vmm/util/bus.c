@@ -72,7 +72,7 @@ static int reserve_locked(struct bus *bus) REQUIRES(bus->lock)
 	return 0;
 }
 
-static int add_locked(struct bus *bus, struct bus_range *range) REQUIRES(bus->lock)
+static int bus_add_locked(struct bus *bus, struct bus_range *range) REQUIRES(bus->lock)
 {
 	size_t at = lower_bound_locked(bus, range->first);
 	int ret;
@@ -95,12 +95,12 @@ int bus_add(struct bus *bus, struct bus_range *range)
 	if (range->last < range->first)
 		return -EINVAL;
 	mutex_take(&bus->lock);
-	ret = add_locked(bus, range);
+	ret = bus_add_locked(bus, range);
 	mutex_drop(&bus->lock);
 	return ret;
 }
 
-static void remove_locked(struct bus *bus, struct bus_range *range) REQUIRES(bus->lock)
+static void bus_remove_locked(struct bus *bus, struct bus_range *range) REQUIRES(bus->lock)
 {
 	size_t at = lower_bound_locked(bus, range->first);
 
@@ -113,14 +113,14 @@ static void remove_locked(struct bus *bus, struct bus_range *range) REQUIRES(bus
 void bus_remove(struct bus *bus, struct bus_range *range)
 {
 	mutex_take(&bus->lock);
-	remove_locked(bus, range);
+	bus_remove_locked(bus, range);
 	while (range->users && !handler_depth)
 		mutex_wait(&bus->lock, &bus->idle);
 	mutex_drop(&bus->lock);
 }
 
 /* Find the range of a whole access and become its user. */
-static struct bus_range *enter(struct bus *bus, uint64_t address, unsigned size, uint64_t *offset)
+static struct bus_range *bus_enter(struct bus *bus, uint64_t address, unsigned size, uint64_t *offset)
 {
 	struct bus_range *range = NULL;
 	size_t at;
@@ -138,7 +138,7 @@ static struct bus_range *enter(struct bus *bus, uint64_t address, unsigned size,
 	return range;
 }
 
-static void leave(struct bus *bus, struct bus_range *range)
+static void bus_leave(struct bus *bus, struct bus_range *range)
 {
 	handler_depth--;
 	mutex_take(&bus->lock);
@@ -150,11 +150,11 @@ static void leave(struct bus *bus, struct bus_range *range)
 uint64_t bus_read(struct bus *bus, uint64_t address, unsigned size)
 {
 	uint64_t offset, value = UINT64_MAX;
-	struct bus_range *range = enter(bus, address, size, &offset);
+	struct bus_range *range = bus_enter(bus, address, size, &offset);
 
 	if (range) {
 		value = range->ops->read(range->opaque, offset, size);
-		leave(bus, range);
+		bus_leave(bus, range);
 	}
 	return size < 8 ? value & ((1ull << (8 * size)) - 1) : value;
 }
@@ -162,10 +162,10 @@ uint64_t bus_read(struct bus *bus, uint64_t address, unsigned size)
 void bus_write(struct bus *bus, uint64_t address, uint64_t value, unsigned size)
 {
 	uint64_t offset;
-	struct bus_range *range = enter(bus, address, size, &offset);
+	struct bus_range *range = bus_enter(bus, address, size, &offset);
 
 	if (!range)
 		return;
 	range->ops->write(range->opaque, offset, value, size);
-	leave(bus, range);
+	bus_leave(bus, range);
 }

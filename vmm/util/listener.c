@@ -24,20 +24,20 @@ static void pause_for_a_moment(struct listener *listener)
 	timerfd_settime(listener->timer.fd, 0, &when, NULL);
 }
 
-static void say(struct listener *listener, int error)
+static void listener_say(struct listener *listener, int error)
 {
 	if (error != listener->said && vmm_log_may(&limit))
 		vmm_log("%s: a connection cannot be accepted now: %s", listener->name, strerror(error));
 	listener->said = error;
 }
 
-static void refused(struct listener *listener, int error)
+static void listener_refused(struct listener *listener, int error)
 {
 	const bool full = error == EMFILE || error == ENFILE;
 
 	if (error == EAGAIN || error == EINTR || error == ECONNABORTED)
 		return;
-	say(listener, error);
+	listener_say(listener, error);
 	if (!full || !listener->ops->crowded || !listener->ops->crowded(listener->opaque))
 		pause_for_a_moment(listener);
 }
@@ -55,14 +55,14 @@ static void accept_ready(void *opaque, uint32_t events)
 	}
 	fd = accept4(listener->watch.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0) {
-		refused(listener, errno);
+		listener_refused(listener, errno);
 		return;
 	}
 	listener->said = 0;
 	listener->ops->accepted(listener->opaque, fd);
 }
 
-static void look_again(void *opaque, uint32_t events)
+static void listener_look_again(void *opaque, uint32_t events)
 {
 	struct listener *listener = opaque;
 	uint64_t count;
@@ -76,7 +76,7 @@ static void look_again(void *opaque, uint32_t events)
 	if (!err)
 		return;
 	/* The kernel has no memory for it just now. */
-	say(listener, -err);
+	listener_say(listener, -err);
 	timerfd_settime(listener->timer.fd, 0, &(struct itimerspec){.it_value = {0, PAUSE_NS}}, NULL);
 }
 
@@ -88,7 +88,7 @@ int listener_init(struct listener *listener, int fd, const char *name, const str
 		.opaque = opaque,
 		.watch = {.fd = fd, .ready = accept_ready, .opaque = listener},
 		.timer = {.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
-			  .ready = look_again,
+			  .ready = listener_look_again,
 			  .opaque = listener},
 	};
 	return listener->timer.fd < 0 ? -errno : 0;

@@ -60,7 +60,7 @@ static bool list_remove(struct work_list *list, struct loop_work *work)
 	return true;
 }
 
-static int open_fds(struct loop *loop)
+static int loop_open_fds(struct loop *loop)
 {
 	struct epoll_event event = {.events = EPOLLIN}; /* data.ptr NULL: wake_fd */
 	int ret;
@@ -93,7 +93,7 @@ int loop_create(struct loop **out)
 
 	if (!loop)
 		return -ENOMEM;
-	ret = open_fds(loop);
+	ret = loop_open_fds(loop);
 	if (ret) {
 		free(loop);
 		return ret;
@@ -115,7 +115,7 @@ void loop_destroy(struct loop *loop)
 	free(loop);
 }
 
-static int control(struct loop *loop, int op, struct loop_watch *watch, uint32_t events)
+static int loop_control(struct loop *loop, int op, struct loop_watch *watch, uint32_t events)
 {
 	struct epoll_event event = {.events = events, .data.ptr = watch};
 
@@ -124,17 +124,17 @@ static int control(struct loop *loop, int op, struct loop_watch *watch, uint32_t
 
 int loop_add(struct loop *loop, struct loop_watch *watch, uint32_t events)
 {
-	return control(loop, EPOLL_CTL_ADD, watch, events);
+	return loop_control(loop, EPOLL_CTL_ADD, watch, events);
 }
 
 int loop_modify(struct loop *loop, struct loop_watch *watch, uint32_t events)
 {
-	return control(loop, EPOLL_CTL_MOD, watch, events);
+	return loop_control(loop, EPOLL_CTL_MOD, watch, events);
 }
 
 void loop_remove(struct loop *loop, struct loop_watch *watch)
 {
-	control(loop, EPOLL_CTL_DEL, watch, 0);
+	loop_control(loop, EPOLL_CTL_DEL, watch, 0);
 	for (int i = 0; i < loop->count; i++) {
 		if (loop->events[i].data.ptr == watch)
 			loop->events[i].data.ptr = NULL;
@@ -142,7 +142,7 @@ void loop_remove(struct loop *loop, struct loop_watch *watch)
 }
 
 /* The counter is at most full, which wakes as well: the result tells nothing. Safe in a signal handler. */
-static void wake(struct loop *loop)
+static void loop_wake(struct loop *loop)
 {
 	uint64_t one = 1;
 	int saved = errno;
@@ -168,7 +168,7 @@ void loop_post(struct loop *loop, struct loop_work *work)
 	}
 	mutex_drop(&loop->lock);
 	if (first)
-		wake(loop);
+		loop_wake(loop);
 }
 
 void loop_cancel(struct loop *loop, struct loop_work *work)
@@ -241,5 +241,5 @@ void loop_stop(struct loop *loop)
 {
 	/* Partner: the exchange in loop_run(), which looks again after each wake-up. */
 	atomic_store(&loop->stop, true);
-	wake(loop);
+	loop_wake(loop);
 }

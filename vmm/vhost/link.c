@@ -54,14 +54,14 @@ static void ring_broken(void *opaque, uint32_t events)
 	}
 }
 
-static bool may_dma(void *opaque)
+static bool link_may_dma(void *opaque)
 {
 	const struct vhost_link *link = opaque;
 
 	return pci_bus_master(&link->net->dev.pci);
 }
 
-static bool wants(void *opaque, struct viommu_iova iova, unsigned access)
+static bool link_miss_is_fault(void *opaque, struct viommu_iova iova, unsigned access)
 {
 	const struct vhost_link *link = opaque;
 
@@ -92,8 +92,11 @@ static int open_error(struct vhost_link *link, unsigned direction)
 
 static int open_iotlb(struct vhost_link *link, bool push_maps)
 {
-	const struct viommu_vhost_config config = {
-		.fd = link->fd, .may_dma = may_dma, .wants = wants, .opaque = link, .push_maps = push_maps};
+	const struct viommu_vhost_config config = {.fd = link->fd,
+						   .may_dma = link_may_dma,
+						   .wants = link_miss_is_fault,
+						   .opaque = link,
+						   .push_maps = push_maps};
 	/*
 	 * The kernel's table of all memory stays empty: the worker knows what the device IOTLB tells it, and nothing
 	 * else.
@@ -186,7 +189,7 @@ static int push_ring(const struct vhost_link *link, const struct vq *vq)
 	return err;
 }
 
-static int set_ring(struct vhost_link *link, unsigned direction)
+static int link_set_ring(struct vhost_link *link, unsigned direction)
 {
 	struct virtio_dev *dev = &link->net->dev;
 	unsigned queue = vhost_queue(link, direction);
@@ -212,7 +215,7 @@ static int set_ring(struct vhost_link *link, unsigned direction)
  * Whatever the driver has accepted, the kernel has a device IOTLB and no other way to memory. A device that no IOMMU is
  * in front of gets translations of addresses to themselves.
  */
-static int set_features(struct vhost_link *link)
+static int link_set_features(struct vhost_link *link)
 {
 	uint64_t features = (link->net->features & link->net->kernel_features) | 1ull << VIRTIO_F_ACCESS_PLATFORM;
 
@@ -226,14 +229,14 @@ static int set_features(struct vhost_link *link)
 int vhost_link_start(struct vhost_link *link)
 {
 	struct virtio_dev *dev = &link->net->dev;
-	int err = set_features(link);
+	int err = link_set_features(link);
 
 	link->started = !err;
 	for (unsigned i = 0; i < VHOST_LINK_QUEUES && !err; i++) {
 		if (!dev->queues[vhost_queue(link, i)].vq.enabled)
 			continue;
 		virtio_queue_hand_over(dev, vhost_queue(link, i));
-		err = set_ring(link, i);
+		err = link_set_ring(link, i);
 	}
 	for (unsigned i = 0; i < VHOST_LINK_QUEUES && !err; i++)
 		if (vhost_has_queue(link, i))

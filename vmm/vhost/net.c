@@ -187,7 +187,7 @@ int vhost_net_check(const char *tap, unsigned queues)
 }
 
 /* A connection with the kernel for each pair. */
-static int open_kernel(struct vhost_net *net, const char *tap)
+static int net_open_kernel(struct vhost_net *net, const char *tap)
 {
 	for (unsigned i = 0; i < net->link_count; i++) {
 		int fd = vhost_open(tap, &net->kernel_features);
@@ -217,7 +217,7 @@ static int open_tap(struct vhost_net *net, const char *tap)
 
 static int net_init(struct vhost_net *net, const struct virtio_env *env, const char *tap)
 {
-	int err = open_kernel(net, tap);
+	int err = net_open_kernel(net, tap);
 
 	if (!err)
 		err = open_tap(net, tap);

@@ -47,7 +47,7 @@ static void close_err(struct vhost_user_device *device, struct loop *loop)
 	close(device->err_fd);
 }
 
-static bool may_dma(void *opaque)
+static bool device_may_dma(void *opaque)
 {
 	const struct vhost_user_session *session = opaque;
 	const struct vhost_user_device *device = session->opaque;
@@ -55,7 +55,7 @@ static bool may_dma(void *opaque)
 	return pci_bus_master(&device->dev.pci);
 }
 
-bool vhost_user_device_wants(void *opaque, struct viommu_iova iova, unsigned access)
+bool vhost_user_device_miss_is_fault(void *opaque, struct viommu_iova iova, unsigned access)
 {
 	const struct vhost_user_session *session = opaque;
 	struct vhost_user_device *device = session->opaque;
@@ -77,7 +77,7 @@ static void back_end_broken(struct virtio_dev *dev)
  * What the guest's IOMMU maps is nothing to a back end that gets copies. Requests that were under way when one is lost
  * are given to the next one: the driver still waits for them, so nothing depends on their being done once.
  */
-static int isolate(struct vhost_user_device *device, const struct shadow_config *shadow)
+static int device_isolate(struct vhost_user_device *device, const struct shadow_config *shadow)
 {
 	int err = isolation_create(&device->dev, device->config.queues, shadow, back_end_broken, &device->isolate);
 
@@ -104,7 +104,7 @@ int vhost_user_device_init(struct vhost_user_device *device, const struct virtio
 	device->config.push_maps = config->push_maps;
 	device->config.shared_table = !config->messages;
 	device->config.write_implies_read = true; /* DPDK's */
-	device->config.may_dma = may_dma;
+	device->config.may_dma = device_may_dma;
 	device->err_watch = (struct loop_watch){.ready = on_err, .opaque = device};
 	ret = open_event(env->loop, &device->err_watch, &device->err_fd);
 	if (!ret) {
@@ -113,7 +113,7 @@ int vhost_user_device_init(struct vhost_user_device *device, const struct virtio
 			close_err(device, env->loop);
 	}
 	if (!ret && config->isolate) {
-		ret = isolate(device, shadow);
+		ret = device_isolate(device, shadow);
 		if (ret)
 			vhost_user_device_fini(device);
 	}
@@ -226,7 +226,7 @@ void vhost_user_device_start(struct vhost_user_device *device, unsigned count, u
 	device->given = (unsigned)taken;
 }
 
-static void stop(struct vhost_user_device *device)
+static void device_stop(struct vhost_user_device *device)
 {
 	if (!device->given || device->stopping)
 		return;
@@ -255,14 +255,14 @@ void vhost_user_device_reset(struct virtio_dev *dev)
 
 	device->resetting = true;
 	if (device->given)
-		stop(device);
+		device_stop(device);
 	else
 		vhost_user_device_stopped(device);
 }
 
 void vhost_user_device_failed(struct virtio_dev *dev)
 {
-	stop(vhost_user_device_of(dev));
+	device_stop(vhost_user_device_of(dev));
 }
 
 /* A device TLB is of use while ATS is on (PCI Express base 5.0, section 10.3): what is in it does not outlast that. */
@@ -324,7 +324,7 @@ unsigned vhost_user_device_drain(struct virtio_dev *dev, bool cancel)
 
 	if (!device->connected)
 		return 0;
-	stop(device);
+	device_stop(device);
 	viommu_vhu_serve(device->session.front);
 	if (cancel)
 		device->drains++;

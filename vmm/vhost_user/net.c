@@ -67,7 +67,7 @@ static void net_kick(struct virtio_dev *dev, unsigned queue)
 		vhost_user_device_kick(dev, queue);
 }
 
-static void control_cb(void *opaque)
+static void net_control_cb(void *opaque)
 {
 	vhost_user_net_control(opaque);
 }
@@ -127,14 +127,14 @@ int vhost_user_net_create(const struct virtio_env *env, const struct vhost_user_
 		return -ENOMEM;
 	net->pairs = config->queues;
 	memcpy(net->mac, mac, sizeof(net->mac));
-	net->control_work = (struct loop_work){.run = control_cb, .opaque = net};
+	net->control_work = (struct loop_work){.run = net_control_cb, .opaque = net};
 	net->device.session.what = "net";
 	net->device.config = (struct viommu_vhu_config){
 		.features = passed_on | 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_RING_F_INDIRECT_DESC |
 			    1ull << VIRTIO_RING_F_EVENT_IDX,
 		.queues = 2 * config->queues,
 		.pairs = true,
-		.wants = vhost_user_device_wants,
+		.wants = vhost_user_device_miss_is_fault,
 	};
 	ret = vhost_user_device_init(&net->device, &net_ops, queues, env, config, &session_ops, &shadow);
 	if (ret)

@@ -8,7 +8,7 @@
 
 enum { COMMANDS = 16 };
 
-static uint8_t control_perform(struct vhost_user_net *net, const uint8_t *bytes, size_t len)
+static uint8_t net_control_perform(struct vhost_user_net *net, const uint8_t *bytes, size_t len)
 {
 	const uint64_t features =
 		net->device.dev.driver_features & (1ull << VIRTIO_NET_F_CTRL_VQ | 1ull << VIRTIO_NET_F_MQ);
@@ -36,7 +36,7 @@ static int control_serve_one(struct vhost_user_net *net, struct vq *vq, struct v
 	/* What is longer is no known command, and neither are 0 bytes. */
 	if (len > sizeof(bytes) || vq_copy_in(section, &net->chain, 0, bytes, len))
 		len = 0;
-	ack = control_perform(net, bytes, len);
+	ack = net_control_perform(net, bytes, len);
 	ret = vq_copy_out(section, &net->chain, 0, &ack, sizeof(ack));
 	ret = vq_push(vq, section, net->chain.head, ret ? 0 : sizeof(ack));
 	return ret ? ret : 1;

@@ -20,7 +20,7 @@ enum { RETRY_MS = 100, REPLY_MS = 4500, FIRST_MS = 30000, NS_PER_MS = 1000000 };
 /* Back ends may come and go as often as they like. */
 static struct log_limit limit;
 
-static int say(const struct vhost_user_session *session, const char *problem)
+static int session_say(const struct vhost_user_session *session, const char *problem)
 {
 	vmm_log("%s vhost-user=%s: %s", session->what, session->path, problem);
 	return -EIO;
@@ -32,8 +32,8 @@ static int get_ready(const struct vhost_user_session *session)
 	int err = viommu_event_setup();
 
 	if (err)
-		say(session, "no asynchronous I/O can be had, without which a hostile back end could stop this "
-			     "machine; as root: sysctl fs.aio-max-nr=1048576");
+		session_say(session, "no asynchronous I/O can be had, without which a hostile back end could stop this "
+				     "machine; as root: sysctl fs.aio-max-nr=1048576");
 	return err;
 }
 
@@ -44,14 +44,14 @@ int vhost_user_session_check(const char *what, const char *path)
 	struct stat stat_buf;
 
 	if (strlen(path) >= sizeof(address.sun_path))
-		return say(&session, "the path of a socket has at most 107 bytes");
+		return session_say(&session, "the path of a socket has at most 107 bytes");
 	if (stat(path, &stat_buf))
-		return say(&session, strerror(errno));
-	return S_ISSOCK(stat_buf.st_mode) ? get_ready(&session) : say(&session, "not a socket");
+		return session_say(&session, strerror(errno));
+	return S_ISSOCK(stat_buf.st_mode) ? get_ready(&session) : session_say(&session, "not a socket");
 }
 
 /* Never waits: a back end that does not accept is as good as none. */
-static int open_socket(const char *path)
+static int session_open_socket(const char *path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err;
@@ -68,7 +68,7 @@ static int open_socket(const char *path)
 
 static int connect_now(struct vhost_user_session *session)
 {
-	int fd = open_socket(session->path);
+	int fd = session_open_socket(session->path);
 
 	return fd < 0 ? fd : viommu_vhu_connect(session->front, fd);
 }
@@ -81,7 +81,7 @@ static void retry_soon(struct vhost_user_session *session)
 		timerfd_settime(session->retry_fd, 0, &soon, NULL);
 }
 
-static void on_retry(void *opaque, uint32_t events)
+static void session_on_retry(void *opaque, uint32_t events)
 {
 	struct vhost_user_session *session = opaque;
 	uint64_t count;
@@ -93,7 +93,7 @@ static void on_retry(void *opaque, uint32_t events)
 		retry_soon(session);
 }
 
-static void on_ready(void *opaque)
+static void session_on_ready(void *opaque)
 {
 	struct vhost_user_session *session = opaque;
 
@@ -103,14 +103,14 @@ static void on_ready(void *opaque)
 	session->why[0] = 0;
 }
 
-static void on_started(void *opaque)
+static void session_on_started(void *opaque)
 {
 	struct vhost_user_session *session = opaque;
 
 	session->ops->started(session->opaque);
 }
 
-static void on_stopped(void *opaque, const uint16_t *bases, unsigned count)
+static void session_on_stopped(void *opaque, const uint16_t *bases, unsigned count)
 {
 	struct vhost_user_session *session = opaque;
 
@@ -119,7 +119,7 @@ static void on_stopped(void *opaque, const uint16_t *bases, unsigned count)
 	session->ops->stopped(session->opaque);
 }
 
-static void on_config_changed(void *opaque)
+static void session_on_config_changed(void *opaque)
 {
 	struct vhost_user_session *session = opaque;
 
@@ -128,7 +128,7 @@ static void on_config_changed(void *opaque)
 }
 
 /* A back end that comes and is refused again and again, for one reason, is told of once. */
-static void on_lost(void *opaque, const char *why)
+static void session_on_lost(void *opaque, const char *why)
 {
 	struct vhost_user_session *session = opaque;
 	bool told = session->down && !strcmp(why, session->why);
@@ -145,7 +145,7 @@ static void on_lost(void *opaque, const char *why)
 	retry_soon(session);
 }
 
-static void on_log(void *opaque, const char *line)
+static void session_on_log(void *opaque, const char *line)
 {
 	static struct log_limit lines; /* its own: what a back end does must not hide that it goes */
 	struct vhost_user_session *session = opaque;
@@ -155,15 +155,15 @@ static void on_log(void *opaque, const char *line)
 }
 
 static const struct viommu_vhu_ops front_ops = {
-	.ready = on_ready,
-	.started = on_started,
-	.stopped = on_stopped,
-	.lost = on_lost,
-	.config_changed = on_config_changed,
-	.log = on_log,
+	.ready = session_on_ready,
+	.started = session_on_started,
+	.stopped = session_on_stopped,
+	.lost = session_on_lost,
+	.config_changed = session_on_config_changed,
+	.log = session_on_log,
 };
 
-static void on_readable(void *opaque, uint32_t events)
+static void session_on_readable(void *opaque, uint32_t events)
 {
 	const struct vhost_user_session *session = opaque;
 
@@ -173,7 +173,7 @@ static void on_readable(void *opaque, uint32_t events)
 		session->progress(session->progress_opaque);
 }
 
-static int64_t now_ms(void)
+static int64_t session_now_ms(void)
 {
 	struct timespec now;
 
@@ -182,29 +182,30 @@ static int64_t now_ms(void)
 }
 
 /* The guest does not run yet, so that there is time to wait; but not for ever. */
-static int negotiate(struct vhost_user_session *session)
+static int session_negotiate(struct vhost_user_session *session)
 {
 	struct pollfd poll_fd = {.fd = viommu_vhu_fd(session->front), .events = POLLIN};
-	const int64_t end = now_ms() + FIRST_MS;
+	const int64_t end = session_now_ms() + FIRST_MS;
 	int64_t left;
 
-	while (!viommu_vhu_ready(session->front) && !session->why[0] && (left = end - now_ms()) > 0)
+	while (!viommu_vhu_ready(session->front) && !session->why[0] && (left = end - session_now_ms()) > 0)
 		if (poll(&poll_fd, 1, (int)left) == 1)
 			viommu_vhu_serve(session->front);
 	if (viommu_vhu_ready(session->front))
 		return 0;
-	return say(session, session->why[0] ? session->why : "its back end does not come to an end with negotiating");
+	return session_say(session,
+			   session->why[0] ? session->why : "its back end does not come to an end with negotiating");
 }
 
-static int watch(struct vhost_user_session *session)
+static int session_watch(struct vhost_user_session *session)
 {
 	int err;
 
 	session->retry_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (session->retry_fd < 0)
 		return -errno;
-	session->watch = (struct loop_watch){viommu_vhu_fd(session->front), on_readable, session};
-	session->retry_watch = (struct loop_watch){session->retry_fd, on_retry, session};
+	session->watch = (struct loop_watch){viommu_vhu_fd(session->front), session_on_readable, session};
+	session->retry_watch = (struct loop_watch){session->retry_fd, session_on_retry, session};
 	err = loop_add(session->loop, &session->watch, EPOLLIN);
 	if (err)
 		goto err_close;
@@ -235,18 +236,18 @@ int vhost_user_session_init(struct vhost_user_session *session, const struct vio
 		return err;
 	err = viommu_vhu_create(&mine, &session->front);
 	if (err) {
-		say(session, strerror(-err));
+		session_say(session, strerror(-err));
 		return err;
 	}
 	err = connect_now(session);
 	if (err)
-		say(session, strerror(-err));
+		session_say(session, strerror(-err));
 	else
-		err = negotiate(session);
+		err = session_negotiate(session);
 	if (!err) {
-		err = watch(session);
+		err = session_watch(session);
 		if (err)
-			say(session, strerror(-err));
+			session_say(session, strerror(-err));
 	}
 	if (err)
 		viommu_vhu_destroy(session->front);
@@ -264,5 +265,5 @@ void vhost_user_session_fini(struct vhost_user_session *session)
 void vhost_user_session_cut(struct vhost_user_session *session, const char *why)
 {
 	viommu_vhu_disconnect(session->front);
-	on_lost(session, why);
+	session_on_lost(session, why);
 }

@@ -113,7 +113,7 @@ static void start_request(struct virtio_blk *blk, struct viommu_section *section
 }
 
 /* The next chain of a queue, started. 1, 0: there is none, or an error of the ring. */
-static int take_one(struct virtio_blk *blk, struct viommu_section *section, unsigned queue)
+static int blk_take_one(struct virtio_blk *blk, struct viommu_section *section, unsigned queue)
 {
 	struct vq *vq = &blk->dev.queues[queue].vq;
 	struct blk_request *request = vq->enabled ? blk->free : NULL;
@@ -140,13 +140,13 @@ static int take_one(struct virtio_blk *blk, struct viommu_section *section, unsi
  * Take waiting chains while there are free requests, one of each queue in turn, going on where the last burst ended: no
  * queue waits for another's backlog. 1: a whole burst was taken; 0; or an error of a ring.
  */
-static int take_burst(struct virtio_blk *blk, struct viommu_section *section)
+static int blk_take_burst(struct virtio_blk *blk, struct viommu_section *section)
 {
 	unsigned taken = 0, empty = 0;
 
 	/* Without a free request it goes on when one is given back. */
 	while (taken < BURST && empty < blk->dev.queue_count && blk->free) {
-		int ret = take_one(blk, section, blk->turn);
+		int ret = blk_take_one(blk, section, blk->turn);
 
 		if (ret < 0)
 			return ret;
@@ -223,7 +223,7 @@ static void blk_serve(struct virtio_blk *blk)
 	}
 	taken = blk_give_back_all(blk, &section, &interrupts);
 	if (!taken)
-		taken = take_burst(blk, &section);
+		taken = blk_take_burst(blk, &section);
 	viommu_dma_end(&section);
 	blk_io_submit(blk);
 	for (unsigned i = 0; i < blk->dev.queue_count; i++)

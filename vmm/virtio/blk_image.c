@@ -36,7 +36,7 @@ static int lock_image(struct blk_image *image, const char *path)
 }
 
 /* lseek() tells the size of block devices, too. */
-static int measure(struct blk_image *image, const char *path)
+static int blk_image_measure(struct blk_image *image, const char *path)
 {
 	struct stat stat;
 	off_t size;
@@ -80,7 +80,7 @@ int blk_image_open(struct blk_image *image, const char *path, bool readonly)
 		return fd;
 	}
 	fcntl(fd, F_SETFL, 0); /* O_NONBLOCK would keep io_uring from waiting for a file */
-	err = measure(image, path);
+	err = blk_image_measure(image, path);
 	image->may_wait = !image->block_device && !keeps_promise(image->fd);
 	if (!err)
 		err = lock_image(image, path);

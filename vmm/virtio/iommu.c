@@ -72,8 +72,8 @@ static void iommu_config_write(struct virtio_dev *dev, uint32_t offset, const vo
 }
 
 /* Add one part of the chain to the batch. 0; -E2BIG: no room left; or an error of the translation. */
-static int add_part(struct virtio_iommu *iommu, struct batch *batch, struct viommu_section *section, bool writable,
-		    const struct iovec **iov, size_t *iov_count)
+static int iommu_add_part(struct virtio_iommu *iommu, struct batch *batch, struct viommu_section *section,
+			  bool writable, const struct iovec **iov, size_t *iov_count)
 {
 	uint64_t len = writable ? iommu->chain.writable_bytes : iommu->chain.readable_bytes;
 	struct viommu_span *spans = batch->spans + batch->spans_used;
@@ -97,9 +97,9 @@ static int add_request(struct virtio_iommu *iommu, struct batch *batch, struct v
 	int ret;
 
 	*request = (struct viommu_virtio_request){0};
-	ret = add_part(iommu, batch, section, false, &request->in, &request->in_count);
+	ret = iommu_add_part(iommu, batch, section, false, &request->in, &request->in_count);
 	if (!ret)
-		ret = add_part(iommu, batch, section, true, &request->out, &request->out_count);
+		ret = iommu_add_part(iommu, batch, section, true, &request->out, &request->out_count);
 	if (ret) {
 		batch->spans_used = spans_used;
 		return ret;
@@ -110,7 +110,7 @@ static int add_request(struct virtio_iommu *iommu, struct batch *batch, struct v
 }
 
 /* Everything that waits, as far as there is room. 0 or an error of the ring or of a buffer. */
-static int collect(struct virtio_iommu *iommu, struct batch *batch, struct viommu_section *section)
+static int iommu_collect(struct virtio_iommu *iommu, struct batch *batch, struct viommu_section *section)
 {
 	struct vq *vq = &iommu->dev.queues[VIOMMU_VIRTIO_REQUESTQ].vq;
 	/* As long as batches follow each other, a notification tells us nothing. */
@@ -223,7 +223,7 @@ static bool finish_complete(struct virtio_iommu *iommu)
 }
 
 /* Look what is complete, and do what waited for that. True: something is left to wait for. */
-static bool advance(struct virtio_iommu *iommu)
+static bool iommu_advance(struct virtio_iommu *iommu)
 {
 	int ret = viommu_virtio_poll(iommu->model);
 	bool left = finish_complete(iommu);
@@ -246,7 +246,7 @@ static bool advance(struct virtio_iommu *iommu)
 }
 
 /* Take a batch to the model. True: it waits there. */
-static bool serve(struct virtio_iommu *iommu)
+static bool iommu_serve(struct virtio_iommu *iommu)
 {
 	struct viommu_section section;
 	struct batch *batch = NULL;
@@ -257,7 +257,7 @@ static bool serve(struct virtio_iommu *iommu)
 			batch = &iommu->batches[i];
 	if (!batch || virtio_dma_begin(&iommu->dev, &section))
 		return false;
-	ret = collect(iommu, batch, &section);
+	ret = iommu_collect(iommu, batch, &section);
 	if (!ret && !batch->count)
 		ret = wait_for_driver(iommu, &section);
 	viommu_dma_end(&section);
@@ -274,12 +274,12 @@ static bool serve(struct virtio_iommu *iommu)
 	return finish_complete(iommu);
 }
 
-static void go_on(struct virtio_iommu *iommu)
+static void iommu_go_on(struct virtio_iommu *iommu)
 {
-	bool left = advance(iommu);
+	bool left = iommu_advance(iommu);
 
 	if (iommu->dev.running && iommu->dev.queues[VIOMMU_VIRTIO_REQUESTQ].vq.enabled)
-		left |= serve(iommu);
+		left |= iommu_serve(iommu);
 	iommu->waiting = left;
 	if (!left)
 		return;
@@ -290,17 +290,17 @@ static void go_on(struct virtio_iommu *iommu)
 
 static void more_cb(void *opaque)
 {
-	go_on(opaque);
+	iommu_go_on(opaque);
 }
 
-static void retry_cb(void *opaque, uint32_t events)
+static void iommu_retry_cb(void *opaque, uint32_t events)
 {
 	struct virtio_iommu *iommu = opaque;
 	uint64_t count;
 
 	(void)events;
 	if (read(iommu->retry_fd, &count, sizeof(count)) == sizeof(count))
-		go_on(iommu);
+		iommu_go_on(iommu);
 }
 
 bool virtio_iommu_taken(const struct pci_dev *pci)
@@ -313,11 +313,11 @@ void virtio_iommu_progress(struct pci_dev *pci)
 	struct virtio_iommu *iommu = iommu_of((struct virtio_dev *)((char *)pci - offsetof(struct virtio_dev, pci)));
 
 	if (iommu->waiting)
-		go_on(iommu);
+		iommu_go_on(iommu);
 }
 
 /* One event into one buffer. 1; 0: there is no event; -ENOBUFS: no buffer for one; or an error of the ring. */
-static int deliver(struct virtio_iommu *iommu, struct viommu_section *section)
+static int iommu_deliver(struct virtio_iommu *iommu, struct viommu_section *section)
 {
 	struct vq *vq = &iommu->dev.queues[VIOMMU_VIRTIO_EVENTQ].vq;
 	uint8_t event[VIOMMU_VIRTIO_EVENT_SIZE];
@@ -343,7 +343,7 @@ static int deliver_all(struct virtio_iommu *iommu, struct viommu_section *sectio
 	int ret = 1;
 
 	while (ret > 0 && i < EVENT_BURST) {
-		ret = deliver(iommu, section);
+		ret = iommu_deliver(iommu, section);
 		i += ret > 0;
 	}
 	if (i == EVENT_BURST)
@@ -404,7 +404,7 @@ static void iommu_reset(struct virtio_dev *dev)
 	iommu->queue_reset_wanted = false;
 	iommu->retry_ns = RETRY_FIRST_NS;
 	iommu->reset_wanted = true;
-	go_on(iommu);
+	iommu_go_on(iommu);
 }
 
 /* Requests that were taken are performed, and not given back any more. */
@@ -414,7 +414,7 @@ static void iommu_queue_reset(struct virtio_dev *dev, unsigned queue)
 
 	if (queue == VIOMMU_VIRTIO_REQUESTQ) {
 		iommu->queue_reset_wanted = true;
-		go_on(iommu);
+		iommu_go_on(iommu);
 	} else {
 		virtio_queue_reset_done(dev, queue);
 	}
@@ -457,7 +457,7 @@ static int iommu_init(struct virtio_iommu *iommu, const struct virtio_env *env)
 	iommu->retry_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (iommu->retry_fd < 0)
 		return -errno;
-	iommu->retry = (struct loop_watch){.fd = iommu->retry_fd, .ready = retry_cb, .opaque = iommu};
+	iommu->retry = (struct loop_watch){.fd = iommu->retry_fd, .ready = iommu_retry_cb, .opaque = iommu};
 	ret = loop_add(env->loop, &iommu->retry, EPOLLIN);
 	if (ret)
 		goto err_close;

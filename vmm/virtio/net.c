@@ -75,7 +75,7 @@ static void net_kick(struct virtio_dev *dev, unsigned queue)
 		net_pair_kick(&net->pairs[queue / NET_PAIR_QUEUES], queue % NET_PAIR_QUEUES);
 }
 
-static void control_cb(void *opaque)
+static void net_control_cb(void *opaque)
 {
 	net_control_kick(opaque);
 }
@@ -132,26 +132,26 @@ static struct virtio_net *net_of_card(struct net_card *card)
 	return (struct virtio_net *)((char *)card - offsetof(struct virtio_net, card));
 }
 
-static int burst_begin(struct net_card *card, unsigned queue, struct viommu_section *section)
+static int net_burst_begin(struct net_card *card, unsigned queue, struct viommu_section *section)
 {
 	struct virtio_dev *dev = &net_of_card(card)->dev;
 
 	return !dev->running || !dev->queues[queue].vq.enabled || virtio_dma_begin(dev, section) ? NET_EMPTY : 0;
 }
 
-static void burst_end(struct net_card *card, unsigned queue, struct viommu_section *section)
+static void net_burst_end(struct net_card *card, unsigned queue, struct viommu_section *section)
 {
 	(void)card;
 	(void)queue;
 	viommu_dma_end(section);
 }
 
-static void interrupt(struct net_card *card, unsigned queue)
+static void net_interrupt(struct net_card *card, unsigned queue)
 {
 	virtio_interrupt_queue(&net_of_card(card)->dev, queue);
 }
 
-static void broken(struct net_card *card, unsigned queue, int error)
+static void net_broken(struct net_card *card, unsigned queue, int error)
 {
 	(void)error;
 	virtio_fail(&net_of_card(card)->dev,
@@ -159,10 +159,10 @@ static void broken(struct net_card *card, unsigned queue, int error)
 }
 
 static const struct net_card_ops card_ops = {
-	.begin = burst_begin,
-	.end = burst_end,
-	.interrupt = interrupt,
-	.broken = broken,
+	.begin = net_burst_begin,
+	.end = net_burst_end,
+	.interrupt = net_interrupt,
+	.broken = net_broken,
 };
 
 static int net_init(struct virtio_net *net, const struct virtio_env *env, const char *tap)
@@ -177,7 +177,7 @@ static int net_init(struct virtio_net *net, const struct virtio_env *env, const 
 	net->card.pairs = net->pairs;
 	for (unsigned i = 0; i < NET_PAIR_QUEUES * net->card.pair_count; i++)
 		net->pairs[i / NET_PAIR_QUEUES].vqs[i % NET_PAIR_QUEUES] = &net->dev.queues[i].vq;
-	net->control_work = (struct loop_work){.run = control_cb, .opaque = net};
+	net->control_work = (struct loop_work){.run = net_control_cb, .opaque = net};
 	ret = net_pairs_init(&net->card, tap);
 	if (ret)
 		return ret;

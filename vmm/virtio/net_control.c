@@ -8,7 +8,7 @@
 
 enum { COMMANDS = 16 };
 
-static int perform(struct virtio_net *net, const struct net_command *command)
+static int net_control_perform(struct virtio_net *net, const struct net_command *command)
 {
 	struct net_filter *filter = &net->card.filter;
 
@@ -61,18 +61,18 @@ static int take_command(struct virtio_net *net, struct viommu_section *section, 
 }
 
 /* Outside of sections: the kernel may take its time to change queues. */
-static uint8_t answer(struct virtio_net *net, size_t len)
+static uint8_t net_control_answer(struct virtio_net *net, size_t len)
 {
 	struct net_command command;
 
 	if (net_command_decode(net->command, len, net->card.features, net->card.pair_count, &command) ||
-	    perform(net, &command))
+	    net_control_perform(net, &command))
 		return VIRTIO_NET_ERR;
 	return VIRTIO_NET_OK;
 }
 
 /* One command. NET_MORE: there may be another one; NET_EMPTY; -errno: the ring is broken. */
-static int serve(struct virtio_net *net)
+static int net_control_serve(struct virtio_net *net)
 {
 	struct virtio_dev *dev = &net->dev;
 	struct vq *vq = &dev->queues[net->control_queue].vq;
@@ -87,7 +87,7 @@ static int serve(struct virtio_net *net)
 	viommu_dma_end(&section);
 	if (ret != TAKEN)
 		return ret;
-	ack = answer(net, len);
+	ack = net_control_answer(net, len);
 	/* Where the device may do no DMA any more, the command is done again when it may. */
 	if (virtio_dma_begin(dev, &section)) {
 		vq_unpop(vq);
@@ -111,7 +111,7 @@ void net_control_kick(struct virtio_net *net)
 	if (!dev->running || !dev->queues[net->control_queue].vq.enabled)
 		return;
 	for (unsigned i = 0; i < COMMANDS && ret == NET_MORE; i++)
-		ret = serve(net);
+		ret = net_control_serve(net);
 	if (ret < 0)
 		virtio_fail(dev, "the control queue is broken");
 	else if (ret == NET_MORE)

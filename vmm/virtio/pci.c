@@ -135,35 +135,35 @@ static void config_access(struct pci_dev *pci, unsigned offset, unsigned size, b
 		virtio_kick_all(dev);
 }
 
-static void destroy(struct pci_dev *pci)
+static void virtio_pci_destroy(struct pci_dev *pci)
 {
 	struct virtio_dev *dev = virtio_of(pci);
 
 	dev->ops->destroy(dev);
 }
 
-static unsigned drain(struct pci_dev *pci, bool cancel)
+static unsigned virtio_pci_drain(struct pci_dev *pci, bool cancel)
 {
 	struct virtio_dev *dev = virtio_of(pci);
 
 	return dev->ops->drain ? dev->ops->drain(dev, cancel) : 0;
 }
 
-static bool iotlb_stats(struct pci_dev *pci, struct pci_iotlb_stats *out)
+static bool virtio_pci_iotlb_stats(struct pci_dev *pci, struct pci_iotlb_stats *out)
 {
 	struct virtio_dev *dev = virtio_of(pci);
 
 	return dev->ops->iotlb_stats && dev->ops->iotlb_stats(dev, out);
 }
 
-static int placed(struct pci_dev *pci)
+static int virtio_pci_placed(struct pci_dev *pci)
 {
 	struct virtio_dev *dev = virtio_of(pci);
 
 	return dev->ops->placed ? dev->ops->placed(dev) : 0;
 }
 
-static void ats_enabled(struct pci_dev *pci, bool enabled)
+static void virtio_pci_ats_enabled(struct pci_dev *pci, bool enabled)
 {
 	struct virtio_dev *dev = virtio_of(pci);
 
@@ -171,7 +171,7 @@ static void ats_enabled(struct pci_dev *pci, bool enabled)
 		dev->ops->ats_enabled(dev, enabled);
 }
 
-static void failed(struct pci_dev *dev)
+static void virtio_pci_failed(struct pci_dev *dev)
 {
 	virtio_fail(virtio_of(dev), "it did not let go of memory in time");
 }
@@ -181,12 +181,12 @@ const struct pci_ops virtio_pci_ops = {
 	.bar_write = bar_write,
 	.config_access = config_access,
 	.bar_mapped = bar_mapped,
-	.placed = placed,
-	.ats_enabled = ats_enabled,
-	.failed = failed,
-	.drain = drain,
-	.iotlb_stats = iotlb_stats,
-	.destroy = destroy,
+	.placed = virtio_pci_placed,
+	.ats_enabled = virtio_pci_ats_enabled,
+	.failed = virtio_pci_failed,
+	.drain = virtio_pci_drain,
+	.iotlb_stats = virtio_pci_iotlb_stats,
+	.destroy = virtio_pci_destroy,
 };
 
 static uint8_t add_structure(struct virtio_dev *dev, uint8_t type, uint32_t offset, uint32_t length, uint8_t more)

@@ -62,7 +62,7 @@ static int fill_one(struct virtio_rng *rng, struct viommu_section *section)
 	return ret ? ret : 1;
 }
 
-static void serve(void *opaque)
+static void rng_serve(void *opaque)
 {
 	struct virtio_rng *rng = opaque;
 	struct viommu_section section;
@@ -90,7 +90,7 @@ static void rng_start(struct virtio_dev *dev)
 static void rng_kick(struct virtio_dev *dev, unsigned queue)
 {
 	(void)queue;
-	serve(rng_of(dev));
+	rng_serve(rng_of(dev));
 }
 
 static void rng_reset(struct virtio_dev *dev)
@@ -140,7 +140,7 @@ int virtio_rng_create(const struct virtio_env *env, struct pci_dev **out)
 	int ret = rng ? 0 : -ENOMEM;
 
 	if (!ret) {
-		rng->more = (struct loop_work){.run = serve, .opaque = rng};
+		rng->more = (struct loop_work){.run = rng_serve, .opaque = rng};
 		ret = virtio_init(&rng->dev, &rng_ops, 1, env);
 	}
 	if (ret) {

@@ -73,7 +73,7 @@ static bool chain_wraps(const struct vring_desc *desc)
 }
 
 /* Add a descriptor to the chain. Unknown flags are reserved and mean nothing. */
-static int add_segment(struct vq_chain *chain, const struct vring_desc *desc, bool *writable)
+static int chain_add_segment(struct vq_chain *chain, const struct vring_desc *desc, bool *writable)
 {
 	if (desc->flags & VRING_DESC_F_WRITE)
 		*writable = true;
@@ -133,7 +133,7 @@ int chain_read(const struct vq *vq, struct viommu_section *section, struct vq_ch
 			ret = enter_table(&walk, &desc, visited);
 			index = 0;
 		} else {
-			ret = add_segment(chain, &desc, &walk.writable);
+			ret = chain_add_segment(chain, &desc, &walk.writable);
 			index = desc.next;
 			walk.left--;
 			visited++;

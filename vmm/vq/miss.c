@@ -14,7 +14,7 @@
 
 enum { PAGE_SHIFT = 12 };
 
-static bool same_page(uint64_t iova, uint64_t first, uint64_t len)
+static bool miss_same_page(uint64_t iova, uint64_t first, uint64_t len)
 {
 	return len && iova >> PAGE_SHIFT >= first >> PAGE_SHIFT &&
 	       iova >> PAGE_SHIFT <= (first + len - 1) >> PAGE_SHIFT;
@@ -23,8 +23,9 @@ static bool same_page(uint64_t iova, uint64_t first, uint64_t len)
 /* Sizes: section 2.7, with the event fields. */
 static bool in_ring(const struct vq *vq, uint64_t iova)
 {
-	return same_page(iova, vq->desc, 16ull * vq->size) || same_page(iova, vq->avail, 6 + 2ull * vq->size) ||
-	       same_page(iova, vq->used, 6 + 8ull * vq->size);
+	return miss_same_page(iova, vq->desc, 16ull * vq->size) ||
+	       miss_same_page(iova, vq->avail, 6 + 2ull * vq->size) ||
+	       miss_same_page(iova, vq->used, 6 + 8ull * vq->size);
 }
 
 static bool in_chain(const struct vq_chain *chain, uint64_t iova, unsigned access)
@@ -32,7 +33,7 @@ static bool in_chain(const struct vq_chain *chain, uint64_t iova, unsigned acces
 	for (unsigned i = 0; i < chain->readable + chain->writable; i++) {
 		const unsigned part = i < chain->readable ? VIOMMU_READ : VIOMMU_WRITE;
 
-		if (access & part && same_page(iova, chain->segments[i].iova.value, chain->segments[i].len))
+		if (access & part && miss_same_page(iova, chain->segments[i].iova.value, chain->segments[i].len))
 			return true;
 	}
 	return false;
@@ -51,7 +52,7 @@ static bool used_index(const struct vq *vq, struct viommu_section *section, uint
 	return true;
 }
 
-static bool is_over(const struct vq *vq, struct viommu_section *section, uint16_t position)
+static bool miss_is_over(const struct vq *vq, struct viommu_section *section, uint16_t position)
 {
 	uint16_t used;
 
@@ -82,13 +83,13 @@ bool vq_miss_is_fault(const struct vq *of, struct viommu_section *section, struc
 
 		if (!got)
 			return false;
-		if (is_over(&vq, section, position)) {
+		if (miss_is_over(&vq, section, position)) {
 			vq.next_avail = (uint16_t)(position + 1);
 			continue;
 		}
 		if (got < 0) /* what the device has is no chain: whatever it asks for then */
 			return lacks(section, at, access);
-		if (in_chain(&chain, at, access) && lacks(section, at, access) && !is_over(&vq, section, position))
+		if (in_chain(&chain, at, access) && lacks(section, at, access) && !miss_is_over(&vq, section, position))
 			return true;
 	}
 	return false;

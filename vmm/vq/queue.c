@@ -10,8 +10,8 @@
 
 static_assert(sizeof(struct vring_used_elem) == 8, "used element");
 
-static int load16(const struct vq *vq, struct viommu_section *section, uint64_t base, uint64_t offset,
-		  memory_order order, uint16_t *value)
+static int queue_load16(const struct vq *vq, struct viommu_section *section, uint64_t base, uint64_t offset,
+			memory_order order, uint16_t *value)
 {
 	void *host;
 	int ret = ring_field(vq, section, base, offset, sizeof(*value), VIOMMU_READ, &host);
@@ -21,8 +21,8 @@ static int load16(const struct vq *vq, struct viommu_section *section, uint64_t 
 	return ret;
 }
 
-static int store16(const struct vq *vq, struct viommu_section *section, uint64_t base, uint64_t offset,
-		   memory_order order, uint16_t value)
+static int queue_store16(const struct vq *vq, struct viommu_section *section, uint64_t base, uint64_t offset,
+			 memory_order order, uint16_t value)
 {
 	void *host;
 	int ret = ring_field(vq, section, base, offset, sizeof(value), VIOMMU_WRITE, &host);
@@ -38,7 +38,7 @@ int vq_waiting(struct vq *vq, struct viommu_section *section)
 	/*
 	 * Acquire: entries and descriptors are read after it. Partner: the driver's write barrier before its idx store.
 	 */
-	int ret = load16(vq, section, vq->avail, offsetof(struct vring_avail, idx), memory_order_acquire, &index);
+	int ret = queue_load16(vq, section, vq->avail, offsetof(struct vring_avail, idx), memory_order_acquire, &index);
 
 	if (ret)
 		return ret;
@@ -67,9 +67,9 @@ static int want_event(struct vq *vq, struct viommu_section *section)
 	if (vq->event_written && vq->avail_event == vq->next_avail)
 		return 0;
 	if (!vq->event_written)
-		ret = store16(vq, section, vq->used, offsetof(struct vring_used, flags), memory_order_relaxed, 0);
+		ret = queue_store16(vq, section, vq->used, offsetof(struct vring_used, flags), memory_order_relaxed, 0);
 	if (!ret)
-		ret = store16(vq, section, vq->used, avail_event_at(vq), memory_order_relaxed, vq->next_avail);
+		ret = queue_store16(vq, section, vq->used, avail_event_at(vq), memory_order_relaxed, vq->next_avail);
 	if (ret)
 		return ret;
 	vq->avail_event = vq->next_avail;
@@ -138,7 +138,7 @@ void vq_release(struct vq *vq)
 }
 
 /* The ring looks empty. With events nobody would notify us of the next chain unless we ask for it, and look again. */
-static int look_again(struct vq *vq, struct viommu_section *section)
+static int queue_look_again(struct vq *vq, struct viommu_section *section)
 {
 	int ret;
 
@@ -154,12 +154,12 @@ int vq_pop(struct vq *vq, struct viommu_section *section, struct vq_chain *chain
 	int ret = vq_waiting(vq, section);
 
 	if (!ret)
-		ret = look_again(vq, section);
+		ret = queue_look_again(vq, section);
 	if (ret <= 0)
 		return ret;
 	chain->readable = chain->writable = 0;
 	chain->readable_bytes = chain->writable_bytes = 0;
-	ret = load16(vq, section, vq->avail, entry, memory_order_relaxed, &chain->head);
+	ret = queue_load16(vq, section, vq->avail, entry, memory_order_relaxed, &chain->head);
 	if (!ret)
 		ret = chain_read(vq, section, chain);
 	if (ret)
@@ -207,7 +207,8 @@ int vq_push_all(struct vq *vq, struct viommu_section *section, const struct vq_u
 		ret = put_used(vq, section, (uint16_t)(vq->next_used + i), &used[i]);
 	/* Release: buffers and entries come before the index. Partner: the driver's read barrier after its idx load. */
 	if (!ret)
-		ret = store16(vq, section, vq->used, offsetof(struct vring_used, idx), memory_order_release, next);
+		ret = queue_store16(vq, section, vq->used, offsetof(struct vring_used, idx), memory_order_release,
+				    next);
 	if (!ret)
 		vq->next_used = next;
 	return ret;
@@ -240,7 +241,7 @@ int vq_wants_interrupt(struct vq *vq, struct viommu_section *section)
 	 * load.
 	 */
 	atomic_thread_fence(memory_order_seq_cst);
-	ret = load16(vq, section, vq->avail, at, memory_order_relaxed, &value);
+	ret = queue_load16(vq, section, vq->avail, at, memory_order_relaxed, &value);
 	if (ret)
 		return ret;
 	/* Section 2.7.7.2: was the entry that the driver waits for among those since the last time? Modulo 2^16. */
@@ -255,7 +256,7 @@ static int write_flags(struct vq *vq, struct viommu_section *section, uint16_t f
 
 	if (flags == vq->used_flags)
 		return 0;
-	ret = store16(vq, section, vq->used, offsetof(struct vring_used, flags), memory_order_relaxed, flags);
+	ret = queue_store16(vq, section, vq->used, offsetof(struct vring_used, flags), memory_order_relaxed, flags);
 	if (ret)
 		return ret;
 	vq->used_flags = flags;
