@@ -32,7 +32,7 @@ static struct net_backend *device_of(struct net_card *card)
 	return (struct net_backend *)((char *)card - offsetof(struct net_backend, card));
 }
 
-/* The control queue is the front end's affair, and so is the configuration space: what QEMU warns of is not offered. */
+/* The front end has control queue and configuration space: features that QEMU warns of are not offered. */
 static uint64_t features_of(const struct net_card *card)
 {
 	uint64_t features = VERSION_1 | 1ull << VIRTIO_F_ACCESS_PLATFORM | 1ull << VIRTIO_RING_F_INDIRECT_DESC |

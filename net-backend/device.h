@@ -25,7 +25,7 @@ struct net_backend_queue {
 
 struct net_backend {
 	struct net_card card;
-	struct viommu_backend_peer *peer;  /* whoever connects */
+	struct viommu_backend_peer *peer;  /* outlives a connection */
 	struct viommu_backend *connection; /* NULL: there is none */
 	struct loop_watch watch, again;    /* the connection; the time to look for rings again */
 	struct loop_watch poll;            /* the time to look at queues that nobody kicks */

@@ -19,7 +19,7 @@ static int listen_refuse(const char *path, int error, const char *why)
 	return -error;
 }
 
-/* Nobody answers: whoever made it is gone. */
+/* True if nothing listens there: the program that made the socket is gone. */
 static bool is_stale(const struct sockaddr_un *address)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -156,7 +156,7 @@ static void take_connection(void *opaque, int fd)
 		vmm_log("a front end has come");
 }
 
-/* One at a time; who comes meanwhile waits. */
+/* One at a time; a front end that comes meanwhile waits. */
 static bool may_come(void *opaque)
 {
 	(void)opaque;
@@ -225,7 +225,8 @@ int main(int argc, char **argv)
 	status = main_run();
 	listener_fini(&server.listener);
 	net_backend_fini(&server.device);
-	/* The socket is left to the kernel: who waits there may have sent descriptors whose closing takes long. */
+	/* The socket is left to the kernel: front ends that wait there may have sent descriptors whose closing takes
+	 * long. */
 	unlink(server.request.socket);
 	loop_destroy(server.loop);
 	return status;

@@ -96,7 +96,7 @@ int control_socket_open(struct control_socket *sock, const char *path)
 	return error;
 }
 
-/* Another monitor may have taken the name, if somebody removed ours. */
+/* Another monitor may have taken the name after ours was removed. */
 void control_socket_close(struct control_socket *sock)
 {
 	struct stat status;

@@ -31,7 +31,7 @@ static void stop_watching(struct input *input)
 
 /*
  * Read once. False: there is no more for now. A full device takes the watch away rather than its events, since a
- * hang-up is reported even to those who asked for nothing, again and again.
+ * hang-up is reported, again and again, even where no event was asked for.
  */
 static bool input_pull(struct input *input)
 {

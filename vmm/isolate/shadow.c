@@ -52,7 +52,7 @@ static uint32_t shadow_fail(struct shadow *shadow, struct viommu_section *sectio
 	shadow->refused++;
 	if (shadow->config.failed_status < 0 || !chain->writable_bytes)
 		return 0;
-	/* Where that byte cannot be written either, the fault is all that the guest hears. */
+	/* Where that byte cannot be written either, the guest hears of it by the fault only. */
 	return vq_copy_out(section, chain, chain->writable_bytes - 1, &status, 1) ? 0 : 1;
 }
 

@@ -20,7 +20,7 @@ int shadow_ring_look(struct shadow *shadow);
 /* The used entry at `seen`: the request's first descriptor, and the length, clamped. 0 or -EPROTO. */
 int shadow_ring_used(struct shadow *shadow, uint16_t *head, uint32_t *written);
 
-/* Ask to be called for the next used entry. Has one come meanwhile? */
+/* Ask to be called for the next used entry. True: one has come meanwhile. */
 bool shadow_ring_ask(struct shadow *shadow);
 
 /* Where a page lies here. */

@@ -9,7 +9,7 @@
 #include "vmm/net/filter.h"
 #include "vmm/net/header.h"
 
-/* What follows class and command, and who may send it. */
+/* What follows class and command, and what the driver has negotiated. */
 struct body {
 	const uint8_t *bytes;
 	size_t len;

@@ -33,7 +33,7 @@ void net_filter_set_vlan(struct net_filter *filter, uint16_t id, bool pass);
 /* Bytes of a frame that net_filter_passes() looks at. */
 enum { NET_FILTER_BYTES = 16 };
 
-/* Is a frame that begins with these bytes, `len` of them, for a driver whose own address is `mac`? */
+/* True if a frame that begins with these bytes, `len` of them, is for a driver whose own address is `mac`. */
 bool net_filter_passes(const struct net_filter *filter, const uint8_t *mac, const uint8_t *frame, size_t len);
 
 #endif

@@ -19,7 +19,7 @@ void tap_close(const int *fds, unsigned queues);
 unsigned tap_offloads(int fd);
 
 /*
- * What the kernel may leave to who reads the tap: checksums, segmentation. Of the interface, by any attached queue.
+ * What the kernel may leave to the tap's reader: checksums, segmentation. Of the interface, by any attached queue.
  * -errno.
  */
 int tap_set_offloads(int fd, unsigned offloads);

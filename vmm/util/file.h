@@ -8,7 +8,7 @@
 enum file_kinds {
 	FILE_REGULAR = 1, /* but none that the kernel makes up as it is read, in /proc and the like */
 	FILE_BLOCK = 2,
-	FILE_STREAM = 4, /* a terminal, /dev/null or /dev/full, or a FIFO; for writing, one that somebody reads */
+	FILE_STREAM = 4, /* a terminal, /dev/null or /dev/full, or a FIFO; for writing, one that has a reader */
 };
 
 /*

@@ -12,7 +12,7 @@
 struct listener_ops {
 	/* Take a connected, non-blocking socket. */
 	void (*accepted)(void *opaque, int fd);
-	/* May one come now? If not, this is asked again in a moment. NULL: always. */
+	/* True if a connection may come now; after false it is asked again in a moment. NULL: always. */
 	bool (*ready)(void *opaque);
 	/*
 	 * No descriptor is left to accept with. True: the connection has been dealt with, or has gone. NULL: it has

@@ -30,7 +30,7 @@ void log_make_printable(char *text)
 	}
 }
 
-/* What is too long loses its middle: who is meant stands in front, and what to do in the end. */
+/* What is too long loses its middle: what it is about stands in front, and what to do in the end. */
 static void log_shorten(char *line, size_t start, const char *format, va_list args)
 {
 	const size_t room = LOG_LINE_MAX - 1 - start, tail = room / 2;

@@ -26,7 +26,7 @@ struct log_limit {
 	_Atomic unsigned lines;
 };
 
-/* May there be another one now? Any thread; several may get one or two more through. */
+/* True if another line may be logged now. Any thread; several at a time may get one or two more through. */
 bool vmm_log_may(struct log_limit *limit);
 
 #endif

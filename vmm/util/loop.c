@@ -164,7 +164,7 @@ void loop_post(struct loop *loop, struct loop_work *work)
 		*loop->posted.tail = work;
 		loop->posted.tail = &work->next;
 	} else {
-		first = false; /* who queued it has woken the loop, or the loop is at it */
+		first = false; /* the thread that queued it has woken the loop, or the loop is at it */
 	}
 	mutex_drop(&loop->lock);
 	if (first)

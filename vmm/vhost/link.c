@@ -13,8 +13,8 @@
 #include "vmm/vhost/vhost.h"
 
 /*
- * Where one was missed, those of the chains behind are missing, too: the kernel reads what it sends and writes what it
- * receives.
+ * The kernel asks for translations. Those that the next chains need are missing as well, so they are pushed: in the
+ * receive queue after a miss for writing, in the transmit queue after one for reading.
  */
 static void miss_ready(void *opaque, uint32_t events)
 {
@@ -34,7 +34,9 @@ static void miss_ready(void *opaque, uint32_t events)
 		vhost_chains_prefetch(link, VHOST_TX);
 }
 
-/* A ring cannot go on. What was refused to it is now allowed perhaps; then it is told to try again. */
+/*
+ * A ring has stopped. If the guest allows by now what was refused, the kernel is told to go on; else the device fails.
+ */
 static void ring_broken(void *opaque, uint32_t events)
 {
 	struct vhost_link *link = ((struct vhost_link *const *)opaque)[0];
@@ -97,10 +99,7 @@ static int open_iotlb(struct vhost_link *link, bool push_maps)
 						   .wants = link_miss_is_fault,
 						   .opaque = link,
 						   .push_maps = push_maps};
-	/*
-	 * The kernel's table of all memory stays empty: the worker knows what the device IOTLB tells it, and nothing
-	 * else.
-	 */
+	/* The kernel's table of all memory stays empty: the worker knows only what the device IOTLB tells it. */
 	const struct vhost_memory none = {0};
 
 	if (ioctl(link->fd, VHOST_SET_OWNER) || ioctl(link->fd, VHOST_SET_MEM_TABLE, &none))

@@ -228,7 +228,7 @@ static int net_init(struct vhost_net *net, const struct virtio_env *env, const c
 		vmm_log("net %s: %s", tap, strerror(-err));
 		return err;
 	}
-	/* What the kernel makes of its queues then is its own affair: frames are dropped, as on a wire that was cut. */
+	/* The kernel's queues go on then, and drop frames, as a wire that was cut does. */
 	net->tap_watch = (struct tap_watch){.name = tap, .tap_fd = net->links[0].tap_fd, .loop = env->loop};
 	tap_watch_init(&net->tap_watch);
 	return 0;

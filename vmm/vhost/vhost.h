@@ -61,7 +61,7 @@ struct vhost_net_config {
 	bool push_maps; /* see struct viommu_vhost_config */
 };
 
-/* Before there is a machine: could the device be made? One line is logged if not. -errno. */
+/* Before there is a machine: 0 if the device can be made; else -errno after one line in the log. */
 int vhost_net_check(const char *tap, unsigned queues);
 
 /* Make the device; one line is logged on an error. */
@@ -76,7 +76,7 @@ static inline unsigned vhost_queue(const struct vhost_link *link, unsigned direc
 	return VHOST_LINK_QUEUES * link->index + direction;
 }
 
-/* Is it in the kernel's hands? */
+/* True while the kernel serves the queue. */
 static inline bool vhost_has_queue(const struct vhost_link *link, unsigned direction)
 {
 	return link->started && link->net->dev.queues[vhost_queue(link, direction)].handed_over;

@@ -66,7 +66,7 @@ bool vhost_user_device_miss_is_fault(void *opaque, struct viommu_iova iova, unsi
 	return false;
 }
 
-/* The next one may be better, and the driver start anew with it. */
+/* This connection ends as well: the driver can start the device anew with the next back end. */
 static void back_end_broken(struct virtio_dev *dev)
 {
 	virtio_fail(dev, "its back end broke the rules of a queue");
@@ -74,8 +74,8 @@ static void back_end_broken(struct virtio_dev *dev)
 }
 
 /*
- * What the guest's IOMMU maps is nothing to a back end that gets copies. Requests that were under way when one is lost
- * are given to the next one: the driver still waits for them, so nothing depends on their being done once.
+ * A back end that gets copies needs no translations: it is not told of the guest's IOMMU. Requests that one had when it
+ * was lost go to the next one, and may be performed twice; the driver sees each of them complete once.
  */
 static int device_isolate(struct vhost_user_device *device, const struct shadow_config *shadow)
 {
@@ -191,7 +191,7 @@ static int take_rings(struct vhost_user_device *device, unsigned count, unsigned
 	return err ? err : (int)taken;
 }
 
-/* What the driver has accepted, as far as it is the back end's. False: the back end lacks some of it by now. */
+/* The features that the back end is to use: of those that the driver has accepted. False: it lacks some by now. */
 static bool choose_features(const struct vhost_user_device *device, uint64_t *features)
 {
 	const uint64_t platform = 1ull << VIRTIO_F_ACCESS_PLATFORM;
@@ -328,13 +328,13 @@ unsigned vhost_user_device_drain(struct virtio_dev *dev, bool cancel)
 	viommu_vhu_serve(device->session.front);
 	if (cancel)
 		device->drains++;
-	/* It has been asked, and asked to hurry; what it does now it does without us. */
+	/* It was asked to stop, and had its time: now the connection is cut. */
 	if (device->given && device->drains > DRAINS)
 		viommu_vhu_disconnect(device->session.front);
 	return device->given != 0;
 }
 
-/* Without an IOMMU there is none; nor where the back end is isolated: the monitor translates. */
+/* False: the back end has no IOTLB, because there is no IOMMU, or because it is isolated and the monitor translates. */
 bool vhost_user_device_iotlb_stats(struct virtio_dev *dev, struct pci_iotlb_stats *out)
 {
 	const struct vhost_user_device *device = vhost_user_device_of(dev);

@@ -19,7 +19,7 @@ struct vhost_user_device {
 	struct isolation *isolate;       /* the back end gets no guest memory; or NULL */
 	bool connected;                  /* the session is there */
 	uint64_t features;               /* of its back end, when it was placed */
-	int err_fd;                      /* the back end's word that a ring is broken */
+	int err_fd;                      /* signalled by the back end: a ring is broken */
 	struct loop_watch err_watch;
 	/* I/O thread. */
 	bool stopping;  /* the rings are on their way back */

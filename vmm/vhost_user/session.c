@@ -26,7 +26,7 @@ static int session_say(const struct vhost_user_session *session, const char *pro
 	return -EIO;
 }
 
-/* The event loop must not wait for who shares its eventfds (viommu/event.h). */
+/* The event loop must not wait for a process that shares its eventfds (viommu/event.h). */
 static int get_ready(const struct vhost_user_session *session)
 {
 	int err = viommu_event_setup();
@@ -134,7 +134,7 @@ static void session_on_lost(void *opaque, const char *why)
 	bool told = session->down && !strcmp(why, session->why);
 
 	snprintf(session->why, sizeof(session->why), "%s", why);
-	if (!session->retrying) /* not connected for the first time yet: who waits for it says so */
+	if (!session->retrying) /* not connected for the first time yet: vhost_user_session_init() says so */
 		return;
 	if (!told && vmm_log_may(&limit))
 		vmm_log("%s vhost-user=%s: %s; trying to connect again", session->what, session->path, why);

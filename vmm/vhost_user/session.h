@@ -34,7 +34,7 @@ struct vhost_user_session {
 	char why[160]; /* told last */
 };
 
-/* Before there is a machine: is there a socket? -errno after a line. */
+/* Before there is a machine: 0 if there is a socket; else -errno after a line. */
 int vhost_user_session_check(const char *what, const char *path);
 
 /*

@@ -29,7 +29,7 @@ struct blk_image {
  */
 int blk_image_open(struct blk_image *image, const char *path, bool readonly);
 
-/* The lock goes at once, whoever else still refers to the open file. */
+/* The lock goes at once, even if another descriptor still refers to the open file. */
 void blk_image_close(struct blk_image *image);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Virtio over PCI (virtio 1.2, section 4.1): where the structures lie, and who gets which access. */
+/* Virtio over PCI (virtio 1.2, section 4.1): where the structures lie in the BAR, and which one an access reaches. */
 #include <linux/pci_regs.h>
 #include <linux/virtio_pci.h>
 #include <string.h>

@@ -46,8 +46,8 @@ struct virtio_ops {
 	 */
 	void (*queue_reset)(struct virtio_dev *dev, unsigned queue);
 	/*
-	 * virtio_fail() has stopped the device: whoever serves queues that were handed over is to stop, too. May be
-	 * NULL.
+	 * virtio_fail() has stopped the device: tell the kernel or the process that serves its queues to stop, too. May
+	 * be NULL.
 	 */
 	void (*failed)(struct virtio_dev *dev);
 	/* See struct pci_ops. Any thread, dev->pci.lock held. May be NULL. */
@@ -84,7 +84,7 @@ struct virtio_queue {
 	bool ioeventfd; /* KVM signals kick_fd; guarded by pci.lock */
 	struct loop_watch watch;
 	/*
-	 * I/O thread: somebody else serves the queue; call_fd is where the interrupts of one without a vector come in,
+	 * I/O thread: the queue was handed over; call_fd is where the interrupts of one without a vector come in,
 	 * or -1.
 	 */
 	bool handed_over;
@@ -96,7 +96,7 @@ struct virtio_dev {
 	struct pci_dev pci;
 	const struct virtio_ops *ops;
 	uint16_t queue_count;   /* never changes */
-	uint64_t ring_features; /* offered beside the device's own; who serves the rings may have less */
+	uint64_t ring_features; /* offered beside the device's own; a back end may have less */
 	struct kvm *kvm;
 	struct loop *loop;
 	/* Guarded by pci.lock; driver_features does not change while the device is started. */
@@ -159,14 +159,14 @@ void virtio_reset_done(struct virtio_dev *dev);
 void virtio_queue_reset_done(struct virtio_dev *dev, unsigned queue);
 
 /*
- * Somebody else (the kernel, another process) serves the queue from now on: its notifications are in kick_fd, which
+ * The kernel or another process serves the queue from now on: its notifications are in kick_fd, which
  * nobody here reads any more, and vq is not touched. Until virtio_queue_take_back(). I/O thread.
  */
 void virtio_queue_hand_over(struct virtio_dev *dev, unsigned queue);
 void virtio_queue_take_back(struct virtio_dev *dev, unsigned queue);
 
 /*
- * An eventfd (non-blocking) for whoever serves a queue that was handed over: its signals interrupt the driver, without
+ * An eventfd (non-blocking) for the server of a queue that was handed over: its signals interrupt the driver, without
  * this process where the queue has a vector that resolves. It stays the device's. I/O thread. -errno.
  */
 int virtio_queue_call_fd(struct virtio_dev *dev, unsigned queue);
@@ -180,7 +180,7 @@ struct virtio_disk_config {
 	unsigned queues; /* 1 to 16 */
 };
 
-/* Before there is a machine: could the device be made? One line is logged if not. -errno. */
+/* Before there is a machine: 0 if the device can be made; else -errno after one line in the log. */
 int virtio_blk_check(const struct virtio_disk_config *config);
 int virtio_net_check(const char *tap, unsigned queues);
 int virtio_rng_check(void);
@@ -200,7 +200,7 @@ int virtio_iommu_create(const struct virtio_env *env, struct viommu_virtio *mode
 void virtio_iommu_event(struct pci_dev *dev);
 /* A hold was released on the I/O thread: a request may be complete now. */
 void virtio_iommu_progress(struct pci_dev *dev);
-/* Has a driver ever started it? I/O thread. */
+/* True once a driver has started it. I/O thread. */
 bool virtio_iommu_taken(const struct pci_dev *dev);
 
 #endif

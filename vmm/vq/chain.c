@@ -97,7 +97,7 @@ static int chain_add_segment(struct vq_chain *chain, const struct vring_desc *de
 
 /*
  * Go on in an indirect table, section 2.7.5.3: its WRITE flag is ignored, nothing follows it, and it refers to no other
- * one. The table's length is the driver's affair; of all tables together no more than VQ_MAX_SEGMENTS descriptors are
+ * one. The driver chooses the table's length; of all tables together no more than VQ_MAX_SEGMENTS descriptors are
  * read.
  */
 static int enter_table(struct walk *walk, const struct vring_desc *desc, unsigned visited)

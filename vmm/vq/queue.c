@@ -63,7 +63,7 @@ static int want_event(struct vq *vq, struct viommu_section *section)
 {
 	int ret = 0;
 
-	/* What is written already holds: whoever makes that entry available looks at it afterwards. */
+	/* What is written already holds: the driver looks at it after it has made that entry available. */
 	if (vq->event_written && vq->avail_event == vq->next_avail)
 		return 0;
 	if (!vq->event_written)
@@ -227,7 +227,7 @@ int vq_wants_interrupt(struct vq *vq, struct viommu_section *section)
 	uint64_t at = vq->event_idx ? used_event_at(vq) : offsetof(struct vring_avail, flags);
 	int ret;
 
-	/* Whoever died between the two may have left a driver that waits for it and does nothing else. */
+	/* A back end that died between the two may have left a driver that waits for it and does nothing else. */
 	if (vq->adopted) {
 		vq->adopted = false;
 		vq->signalled_used = vq->next_used;
@@ -244,7 +244,7 @@ int vq_wants_interrupt(struct vq *vq, struct viommu_section *section)
 	ret = queue_load16(vq, section, vq->avail, at, memory_order_relaxed, &value);
 	if (ret)
 		return ret;
-	/* Section 2.7.7.2: was the entry that the driver waits for among those since the last time? Modulo 2^16. */
+	/* Section 2.7.7.2: the entry that the driver waits for is among those since the last time. Modulo 2^16. */
 	if (vq->event_idx)
 		return (uint16_t)(vq->next_used - value - 1) < (uint16_t)(vq->next_used - old);
 	return !(value & VRING_AVAIL_F_NO_INTERRUPT);

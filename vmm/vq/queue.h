@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Split virtqueues, device side (virtio 1.2, section 2.7). Addresses are aligned as section 2.7 asks for, which who
- * enables the queue has checked, so no field straddles a page. Every address in them is an IOVA and is translated
- * inside the section that the caller opened. Descriptors are copied once, then checked. One thread at a time: the I/O
- * thread.
+ * Split virtqueues, device side (virtio 1.2, section 2.7). Addresses are aligned as section 2.7 asks for (the
+ * caller checks that when it enables the queue), so no field straddles a page. Every address in them is an IOVA and is
+ * translated inside the section that the caller opened. Descriptors are copied once, then checked. One thread at a
+ * time: the I/O thread.
  */
 #ifndef VMM_VQ_QUEUE_H
 #define VMM_VQ_QUEUE_H
@@ -35,7 +35,7 @@ struct vq {
 	bool event_written;      /* avail_event has been */
 	uint16_t used_flags;     /* what we wrote last into the used ring's flags, without events */
 	uint16_t avail_event;    /* and with them, into its event field */
-	bool adopt;              /* next_used is in the ring: somebody else used it before */
+	bool adopt;              /* next_used is in the ring: another back end used it before */
 	bool adopted;            /* and may not have told the driver of all that was given back */
 	/* Between vq_resolve() and vq_release(). */
 	unsigned piece_count;
@@ -97,8 +97,8 @@ int vq_push(struct vq *vq, struct viommu_section *section, uint16_t head, uint32
 int vq_push_all(struct vq *vq, struct viommu_section *section, const struct vq_used *used, unsigned count);
 
 /*
- * Does the driver want an interrupt for what was pushed since the last call, 65 535 entries at most? 1, 0 or an error.
- * 1 at first where somebody else used the ring before.
+ * 1 if the driver wants an interrupt for what was pushed since the last call (65 535 entries at most), 0, or an error.
+ * 1 at first where another back end used the ring before.
  */
 int vq_wants_interrupt(struct vq *vq, struct viommu_section *section);
 
