@@ -12,14 +12,6 @@ struct exit_port {
 	void *opaque;
 };
 
-static uint64_t exit_read(void *opaque, uint64_t offset, unsigned size)
-{
-	(void)opaque;
-	(void)offset;
-	(void)size;
-	return 0;
-}
-
 /* A value has up to four bytes and begins at the first port. */
 static void exit_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
@@ -30,7 +22,7 @@ static void exit_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
 		port->end(port->opaque, (uint32_t)value);
 }
 
-static const struct bus_ops exit_bus_ops = {.read = exit_read, .write = exit_write};
+static const struct bus_ops exit_bus_ops = {.write = exit_write};
 
 int exit_port_create(struct bus *pio, void (*end)(void *opaque, uint32_t value), void *opaque, struct exit_port **out)
 {

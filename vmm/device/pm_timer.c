@@ -41,15 +41,7 @@ static uint64_t pm_timer_read(void *opaque, uint64_t offset, unsigned size)
 	return (ticks & COUNTER_MASK) >> 8 * offset;
 }
 
-static void pm_timer_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
-{
-	(void)opaque;
-	(void)offset;
-	(void)value;
-	(void)size;
-}
-
-static const struct bus_ops pm_timer_bus_ops = {.read = pm_timer_read, .write = pm_timer_write};
+static const struct bus_ops pm_timer_bus_ops = {.read = pm_timer_read};
 
 int pm_timer_create(struct bus *pio, struct pm_timer **out)
 {

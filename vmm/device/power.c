@@ -20,15 +20,6 @@ struct power {
 	void *opaque;
 };
 
-/* Both registers are written, not read; the status never says that the machine woke up, as it never sleeps. */
-static uint64_t power_read(void *opaque, uint64_t offset, unsigned size)
-{
-	(void)opaque;
-	(void)offset;
-	(void)size;
-	return 0;
-}
-
 static void power_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
 	struct power *power = opaque;
@@ -45,7 +36,8 @@ static void power_write(void *opaque, uint64_t offset, uint64_t value, unsigned 
 	}
 }
 
-static const struct bus_ops power_bus_ops = {.read = power_read, .write = power_write};
+/* Both registers are written, not read; the status never says that the machine woke up, as it never sleeps. */
+static const struct bus_ops power_bus_ops = {.write = power_write};
 
 int power_create(struct bus *pio, void (*end)(void *opaque, enum vm_end why), void *opaque, struct power **out)
 {

@@ -153,7 +153,7 @@ uint64_t bus_read(struct bus *bus, uint64_t address, unsigned size)
 	struct bus_range *range = bus_enter(bus, address, size, &offset);
 
 	if (range) {
-		value = range->ops->read(range->opaque, offset, size);
+		value = range->ops->read ? range->ops->read(range->opaque, offset, size) : 0;
 		bus_leave(bus, range);
 	}
 	return size < 8 ? value & ((1ull << (8 * size)) - 1) : value;
@@ -166,6 +166,7 @@ void bus_write(struct bus *bus, uint64_t address, uint64_t value, unsigned size)
 
 	if (!range)
 		return;
-	range->ops->write(range->opaque, offset, value, size);
+	if (range->ops->write)
+		range->ops->write(range->opaque, offset, value, size);
 	bus_leave(bus, range);
 }

@@ -21,7 +21,10 @@
 struct bus;
 
 struct bus_ops {
-	/* offset from the range's first address; size 1, 2, 4 or 8; the access lies inside the range */
+	/*
+	 * offset from the range's first address; size 1, 2, 4 or 8; the access lies inside the range. Without a
+	 * function reads are 0, and writes do nothing.
+	 */
 	uint64_t (*read)(void *opaque, uint64_t offset, unsigned size);
 	void (*write)(void *opaque, uint64_t offset, uint64_t value, unsigned size);
 };

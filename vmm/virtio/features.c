@@ -9,9 +9,10 @@
 
 uint64_t virtio_offered(struct virtio_dev *dev)
 {
+	uint64_t own = dev->ops->features ? dev->ops->features(dev) : 0;
 	uint64_t reset = dev->ops->queue_reset ? 1ull << VIRTIO_F_RING_RESET : 0;
 
-	return dev->ops->features(dev) | PLATFORM_FEATURES | dev->ring_features | reset;
+	return own | PLATFORM_FEATURES | dev->ring_features | reset;
 }
 
 bool virtio_negotiated(const struct virtio_dev *dev, unsigned feature)

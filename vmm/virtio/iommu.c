@@ -393,7 +393,7 @@ static void iommu_kick(struct virtio_dev *dev, unsigned queue)
 	struct virtio_iommu *iommu = iommu_of(dev);
 
 	if (queue == VIOMMU_VIRTIO_REQUESTQ)
-		more_cb(iommu);
+		iommu_go_on(iommu);
 }
 
 static void iommu_reset(struct virtio_dev *dev)

@@ -22,7 +22,8 @@ static uint64_t device_read(struct virtio_dev *dev, uint64_t offset, unsigned si
 	uint8_t bytes[8] = {0};
 	uint64_t value = 0;
 
-	dev->ops->config_read(dev, (uint32_t)offset, bytes, size);
+	if (dev->ops->config_read)
+		dev->ops->config_read(dev, (uint32_t)offset, bytes, size);
 	for (unsigned i = 0; i < size; i++)
 		value |= (uint64_t)bytes[i] << (8 * i);
 	return value;

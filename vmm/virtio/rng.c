@@ -27,20 +27,6 @@ static struct virtio_rng *rng_of(struct virtio_dev *dev)
 	return (struct virtio_rng *)((char *)dev - offsetof(struct virtio_rng, dev));
 }
 
-static uint64_t rng_features(struct virtio_dev *dev)
-{
-	(void)dev;
-	return 0;
-}
-
-/* Section 5.4.4: there is none. */
-static void rng_config_read(struct virtio_dev *dev, uint32_t offset, void *buffer, uint32_t len)
-{
-	(void)dev;
-	(void)offset;
-	memset(buffer, 0, len);
-}
-
 /* One chain filled and given back. 1, 0: there is none, -EAGAIN: no random bytes now, or an error of the ring. */
 static int fill_one(struct virtio_rng *rng, struct viommu_section *section)
 {
@@ -82,11 +68,6 @@ static void rng_serve(void *opaque)
 		loop_post(rng->dev.loop, &rng->more);
 }
 
-static void rng_start(struct virtio_dev *dev)
-{
-	(void)dev;
-}
-
 static void rng_kick(struct virtio_dev *dev, unsigned queue)
 {
 	(void)queue;
@@ -113,9 +94,6 @@ static const struct virtio_ops rng_ops = {
 	.device_id = VIRTIO_ID_RNG,
 	.class_code = CLASS_OTHER,
 	.queue_size = RNG_QUEUE_SIZE,
-	.features = rng_features,
-	.config_read = rng_config_read,
-	.start = rng_start,
 	.kick = rng_kick,
 	.reset = rng_reset,
 	.queue_reset = virtio_queue_reset_done,

@@ -65,7 +65,8 @@ void virtio_start_cb(void *opaque)
 	mutex_drop(&dev->pci.lock);
 	if (!dev->running)
 		return;
-	dev->ops->start(dev);
+	if (dev->ops->start)
+		dev->ops->start(dev);
 	/* The driver may have filled queues before DRIVER_OK. */
 	for (unsigned i = 0; i < dev->queue_count; i++)
 		virtio_kick(dev, i);

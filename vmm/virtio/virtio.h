@@ -24,12 +24,12 @@ struct virtio_ops {
 	uint16_t device_id;  /* 2 for a block device; the PCI id is 0x1040 + this */
 	uint32_t class_code; /* of the PCI function */
 	uint16_t queue_size;
-	/* Device feature bits; those of the transport and of the rings are added. */
+	/* Device feature bits; those of the transport and of the rings are added. NULL: none. */
 	uint64_t (*features)(struct virtio_dev *dev);
-	/* Device configuration, any offset and length; any thread, dev->pci.lock held. write may be NULL. */
+	/* Device configuration, any offset and length; any thread, dev->pci.lock held. NULL: there is none. */
 	void (*config_read)(struct virtio_dev *dev, uint32_t offset, void *buffer, uint32_t len);
 	void (*config_write)(struct virtio_dev *dev, uint32_t offset, const void *buffer, uint32_t len);
-	/* DRIVER_OK was set: features are in dev->driver_features. */
+	/* DRIVER_OK was set: features are in dev->driver_features. May be NULL. */
 	void (*start)(struct virtio_dev *dev);
 	/* Chains may wait in this queue. */
 	void (*kick)(struct virtio_dev *dev, unsigned queue);
