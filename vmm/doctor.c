@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "vmm/kvm/open.h"
-#include "vmm/kvm/speed.h"
+#include "vmm/speed.h"
 #include "vmm/util/options.h"
 
 enum { DETAIL_MAX = 160 };

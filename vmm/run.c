@@ -15,9 +15,9 @@
 #include "vmm/device/serial_file.h"
 #include "vmm/device/terminal.h"
 #include "vmm/kvm/ram.h"
-#include "vmm/kvm/speed.h"
 #include "vmm/machine.h"
 #include "vmm/run.h"
+#include "vmm/speed.h"
 #include "vmm/util/log.h"
 #include "vmm/util/signals.h"
 

@@ -20,8 +20,8 @@
 #include <unistd.h>
 
 #include "tests/support/test.h"
-#include "vmm/kvm/speed.h"
 #include "vmm/run.h"
+#include "vmm/speed.h"
 
 enum { ARGUMENTS = 80, STATUS_UNUSABLE = 2, WARM_UP = 2, ROUNDS = 20, SLOW_ROUNDS = 2 };
 

@@ -2,7 +2,7 @@
 /* Whether KVM interprets guests, judged from figures that machines of several kinds gave. */
 #include "tests/support/test.h"
 
-#include "vmm/kvm/speed.h"
+#include "vmm/speed.h"
 
 enum { ENOUGH = 20 };
 

@@ -6,16 +6,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/config/initrd.h"
+
 struct ram;
 struct vcpu_entry;
-
-enum { BOOT_INITRDS_MAX = 32 };
-
-/* What --initrd asks for. */
-struct boot_initrd {
-	char *file;
-	char *arguments; /* behind the file's name in a module's string, or NULL */
-};
 
 struct boot_config {
 	const char *kernel; /* file */

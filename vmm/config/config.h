@@ -6,9 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vmm/boot/boot.h"
+#include "vmm/config/initrd.h"
 #include "vmm/config/iommu.h"
-#include "vmm/kvm/ram.h"
+#include "vmm/config/memory.h"
 #include "vmm/layout/layout.h"
 
 enum device_kind { DEVICE_DISK, DEVICE_NET, DEVICE_RNG, DEVICE_EDU };

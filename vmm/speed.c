@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "vmm/kvm/speed.h"
+#include "vmm/speed.h"
 
 #include <errno.h>
 #include <linux/kvm.h>
