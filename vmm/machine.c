@@ -377,16 +377,23 @@ static bool iotlb(void *opaque, unsigned slot, struct pci_iotlb_stats *out)
 	return pci_root_iotlb_stats(m->pci, slot, out);
 }
 
+static void machine_eoi(void *opaque, uint8_t vector)
+{
+	const struct machine *m = opaque;
+
+	irq_eoi(m->irqchip, vector);
+}
+
 enum vm_end machine_run(struct machine *m)
 {
 	const struct vcpu_config config = {
 		.kvm = &m->kvm,
 		.mmio = m->mmio,
 		.pio = m->pio,
-		.irqchip = m->irqchip,
 		.count = m->config->cpus,
 		.entry = m->entry,
 		.stopped = machine_end,
+		.eoi = machine_eoi,
 		.opaque = m,
 	};
 	const struct control_machine seen = {m->loop, iommu_wiring_context(m->wiring), exits, interrupts, vtd, iotlb,

@@ -12,17 +12,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/kvm/irq.h"
+
 struct kvm;
 struct bus;
 struct irq_remapper;
 struct irq_router;
 struct irq_stats;
 struct irqchip;
-
-struct msi_message {
-	uint64_t address;
-	uint32_t data;
-};
 
 int irqchip_create(struct kvm *kvm, struct bus *mmio, struct irqchip **out);
 void irqchip_destroy(struct irqchip *chip);

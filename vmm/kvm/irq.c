@@ -5,8 +5,6 @@
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
 
-#include "vmm/irqchip/irqchip.h"
-
 bool kvm_irq_send(int vm, const struct msi_message *message)
 {
 	struct kvm_msi msi = {

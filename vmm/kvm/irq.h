@@ -6,9 +6,14 @@
 #define VMM_KVM_IRQ_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct kvm_irq_routing;
-struct msi_message;
+
+struct msi_message {
+	uint64_t address;
+	uint32_t data;
+};
 
 /* false: no CPU took it. */
 bool kvm_irq_send(int vm, const struct msi_message *message);

@@ -8,7 +8,6 @@
 
 struct ram;
 struct bus;
-struct irqchip;
 
 struct kvm {
 	int sys; /* /dev/kvm */
@@ -52,11 +51,12 @@ struct vcpu_set;
 struct vcpu_config {
 	struct kvm *kvm;
 	struct bus *mmio, *pio;
-	struct irqchip *irqchip;
 	unsigned count;
 	struct vcpu_entry entry;
 	/* A vCPU can go no further. Its own thread; called at most once a vCPU. */
 	void (*stopped)(void *opaque, enum vm_end why);
+	/* KVM saw the end of a level interrupt with this vector. Any vCPU's thread. */
+	void (*eoi)(void *opaque, uint8_t vector);
 	void *opaque;
 };
 

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "vmm/irqchip/irqchip.h"
 #include "vmm/kvm/vcpu.h"
 #include "vmm/util/bus.h"
 #include "vmm/util/log.h"
@@ -85,7 +84,7 @@ static void serve_eoi(const struct vcpu *vcpu)
 	if (!vcpu->config->kvm->directed_eoi && !ioctl(vcpu->fd, KVM_GET_LAPIC, &lapic))
 		memcpy(&spurious, lapic.regs + LAPIC_SPIV, sizeof(spurious));
 	if (!(spurious & LAPIC_SPIV_DIRECTED_EOI))
-		irq_eoi(vcpu->config->irqchip, vcpu->run->eoi.vector);
+		vcpu->config->eoi(vcpu->config->opaque, vcpu->run->eoi.vector);
 }
 
 static unsigned long long current_rip(const struct vcpu *vcpu)
