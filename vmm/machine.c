@@ -9,6 +9,7 @@
 #include "vmm/boot/boot.h"
 #include "vmm/config/config.h"
 #include "vmm/control/control.h"
+#include "vmm/control/history.h"
 #include "vmm/device/device.h"
 #include "vmm/drain.h"
 #include "vmm/irqchip/irqchip.h"
@@ -124,6 +125,13 @@ static bool has_others(const struct run_config *config)
 	return false;
 }
 
+static void machine_fault(void *opaque, const struct viommu_fault *fault)
+{
+	const struct machine *m = opaque;
+
+	fault_history_add(control_faults(m->control), fault);
+}
+
 static int create_pci(struct machine *m)
 {
 	const struct iommu_machine wired = {
@@ -131,7 +139,8 @@ static int create_pci(struct machine *m)
 		.loop = m->loop,
 		.mmio = m->mmio,
 		.irqchip = m->irqchip,
-		.faults = control_faults(m->control),
+		.fault = m->control ? machine_fault : NULL,
+		.opaque = m,
 		.others = has_others(m->config),
 	};
 	const int bits = kvm_address_bits(m->kvm.sys);

@@ -28,6 +28,9 @@ struct irq_route {
 	struct loop_work watch_work;                 /* begins and ends watching */
 };
 
+/* Is KVM to take signals from the eventfd now? */
+bool irq_route_wants_kvm(const struct irq_route *route) REQUIRES(route->lock);
+
 /* Begin or end what the eventfd is for now; and once KVM's table is committed, bind it. */
 void irq_route_update_fd(struct irq_route *route) REQUIRES(route->lock);
 void irq_route_bind_fd(struct irq_route *route) REQUIRES(route->lock);
@@ -37,8 +40,5 @@ void irq_route_fini_fd(struct irq_route *route);
 
 /* *changed: the caller commits once it has let go of the lock. */
 bool irq_route_raise_locked(struct irq_route *route, bool *changed) REQUIRES(route->lock);
-
-/* Resolve it again if it goes through one of these entries. */
-void irq_route_refresh(struct irq_route *route, uint32_t first, uint32_t last) REQUIRES(route->lock);
 
 #endif

@@ -196,7 +196,8 @@ bool irq_route_raise(struct irq_route *route)
 	return sent;
 }
 
-void irq_route_refresh(struct irq_route *route, uint32_t first, uint32_t last)
+/* Resolve it again if it goes through one of these entries. */
+static void refresh(struct irq_route *route, uint32_t first, uint32_t last) REQUIRES(route->lock)
 {
 	const bool all = first == 0 && last == UINT32_MAX;
 	const bool named = route->index != IRQ_NO_INDEX && first <= route->index && route->index <= last;
@@ -206,4 +207,16 @@ void irq_route_refresh(struct irq_route *route, uint32_t first, uint32_t last)
 	atomic_fetch_add_explicit(&route->router->resolved, 1, memory_order_relaxed);
 	if (resolve(route, false))
 		publish(route);
+}
+
+void irq_router_invalidate(struct irq_router *router, uint32_t first, uint32_t last)
+{
+	atomic_fetch_add_explicit(&router->invalidations, 1, memory_order_relaxed);
+	mutex_take(&router->lock);
+	for (struct irq_route *route = router->first; route; route = route->next) {
+		mutex_take(&route->lock);
+		refresh(route, first, last);
+		mutex_drop(&route->lock);
+	}
+	mutex_drop(&router->lock);
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The eventfd of a route. While the route resolves it is bound to the route's GSI, and interrupts need no user space.
- * While it has a message that is blocked the event loop serves it. While it has none nobody reads it, so the signal is
- * kept. When it changes hands both may look at it for a moment: whoever reads the counter raises the route, once.
+ * The eventfd of a route, made and served. While the route resolves it is bound to the route's GSI (route_bind.c), and
+ * interrupts need no user space. While it has a message that is blocked the event loop serves it. While it has none
+ * nobody reads it, so the signal is kept. When it changes hands both may look at it for a moment: whoever reads the
+ * counter raises the route, once.
  */
 #include <errno.h>
-#include <poll.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -14,52 +13,10 @@
 #include <viommu/event.h>
 
 #include "vmm/irqchip/internal.h"
-#include "vmm/kvm/irq.h"
-#include "vmm/util/log.h"
-
-static bool wants_kvm(const struct irq_route *route) REQUIRES(route->lock)
-{
-	return route->on && route->resolved && !route->unbindable;
-}
 
 static bool wants_loop(const struct irq_route *route) REQUIRES(route->lock)
 {
-	return route->on && !wants_kvm(route);
-}
-
-/* The work looks again, on the loop's thread, so it is no matter if it finds nothing to do. */
-void irq_route_update_fd(struct irq_route *route)
-{
-	if (route->fd < 0)
-		return;
-	if (route->bound && !wants_kvm(route)) {
-		kvm_irq_bind(route->router->vm, (unsigned)route->gsi, route->fd, false);
-		route->bound = false;
-	}
-	if (!route->bound && wants_kvm(route))
-		atomic_store(&route->router->binds_due, true); /* partner: irq_router_commit() */
-	loop_post(route->loop, &route->watch_work);
-}
-
-void irq_route_bind_fd(struct irq_route *route)
-{
-	int error;
-
-	if (route->fd < 0 || route->bound || !wants_kvm(route))
-		return;
-	/* It may have been set after the commit that brought us here. */
-	error = routes_commit(&route->router->table);
-	if (!error)
-		error = kvm_irq_bind(route->router->vm, (unsigned)route->gsi, route->fd, true);
-	if (error) {
-		static struct log_limit limit;
-
-		if (vmm_log_may(&limit))
-			vmm_log("KVM refuses an irqfd: %s; interrupts go the long way", strerror(-error));
-		route->unbindable = true;
-	}
-	route->bound = !error;
-	loop_post(route->loop, &route->watch_work);
+	return route->on && !irq_route_wants_kvm(route);
 }
 
 static void serve_signal(void *opaque, uint32_t events)
@@ -119,26 +76,4 @@ int irq_route_fd(struct irq_route *route, struct loop *loop)
 	mutex_drop(&route->lock);
 	irq_router_commit(route->router);
 	return fd;
-}
-
-void irq_route_fini_fd(struct irq_route *route)
-{
-	if (route->fd < 0)
-		return;
-	loop_cancel(route->loop, &route->watch_work);
-	if (route->watched)
-		loop_remove(route->loop, &route->watch);
-	close(route->fd);
-	routes_put(&route->router->table, (unsigned)route->gsi);
-}
-
-bool irq_route_pending(struct irq_route *route)
-{
-	struct pollfd poll_fd = {.fd = route->fd, .events = POLLIN};
-	bool on;
-
-	mutex_take(&route->lock);
-	on = route->on;
-	mutex_drop(&route->lock);
-	return !on && route->fd >= 0 && poll(&poll_fd, 1, 0) == 1;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* All routes together: invalidation, and the commit that ends it. */
+/* All routes together: the commit that hands their changes to KVM. */
 #include <string.h>
 
 #include "vmm/irqchip/internal.h"
@@ -17,18 +17,6 @@ void irq_router_fini(struct irq_router *router)
 {
 	routes_fini(&router->table);
 	mutex_fini(&router->lock);
-}
-
-void irq_router_invalidate(struct irq_router *router, uint32_t first, uint32_t last)
-{
-	atomic_fetch_add_explicit(&router->invalidations, 1, memory_order_relaxed);
-	mutex_take(&router->lock);
-	for (struct irq_route *route = router->first; route; route = route->next) {
-		mutex_take(&route->lock);
-		irq_route_refresh(route, first, last);
-		mutex_drop(&route->lock);
-	}
-	mutex_drop(&router->lock);
 }
 
 static void bind_all(struct irq_router *router)

@@ -7,7 +7,6 @@
 
 #include <viommu/viommu.h>
 
-#include "vmm/control/history.h"
 #include "vmm/kvm/ram.h"
 #include "vmm/pci/pci.h"
 #include "vmm/util/log.h"
@@ -29,7 +28,8 @@ struct iommu_wiring {
 	struct vtd_wiring *vtd;      /* or NULL */
 	struct pci_dev *unit;        /* the model's PCI function, or NULL */
 	struct viommu_inval *inval;
-	struct fault_history *faults; /* or NULL */
+	void (*fault)(void *opaque, const struct viommu_fault *fault); /* or NULL */
+	void *fault_opaque;
 	struct viommu_endpoint *endpoints[LAYOUT_PCI_SLOTS];
 	unsigned count;
 	struct acpi_endpoint behind[LAYOUT_PCI_SLOTS];
@@ -57,7 +57,7 @@ static void note_fault(void *opaque, const struct viommu_fault *fault)
 {
 	const struct iommu_wiring *wiring = opaque;
 
-	fault_history_add(wiring->faults, fault);
+	wiring->fault(wiring->fault_opaque, fault);
 }
 
 static void endpoint_failed(void *opaque, uint32_t endpoint)
@@ -164,7 +164,7 @@ int iommu_wiring_create(const struct iommu_config *config, const struct iommu_ma
 	struct iommu_wiring *wiring = calloc(1, sizeof(*wiring));
 	const struct viommu_config core = {
 		.log = log_line,
-		.fault = machine->faults ? note_fault : NULL,
+		.fault = machine->fault ? note_fault : NULL,
 		.deadline_ms = DEADLINE_MS,
 		.endpoint_failed = endpoint_failed,
 		.opaque = wiring,
@@ -175,7 +175,8 @@ int iommu_wiring_create(const struct iommu_config *config, const struct iommu_ma
 		free(wiring);
 		return err;
 	}
-	wiring->faults = machine->faults;
+	wiring->fault = machine->fault;
+	wiring->fault_opaque = machine->opaque;
 	wiring->loop = machine->loop;
 	wiring->boot_bypass = config->bypass;
 	wiring->fail_work = (struct loop_work){.run = fail_devices, .opaque = wiring};

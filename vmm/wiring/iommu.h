@@ -14,7 +14,6 @@
 #include "vmm/config/config.h"
 
 struct bus;
-struct fault_history;
 struct iommu_wiring;
 struct irqchip;
 struct loop;
@@ -22,6 +21,7 @@ struct pci_dev;
 struct pci_root;
 struct ram;
 struct viommu;
+struct viommu_fault;
 struct viommu_vtd_stats;
 struct virtio_env;
 
@@ -33,8 +33,10 @@ struct iommu_machine {
 	struct loop *loop;
 	struct bus *mmio;
 	struct irqchip *irqchip;
-	struct fault_history *faults; /* told of every fault; may be NULL */
-	bool others;                  /* there will be a device that is not behind the IOMMU */
+	/* Told of every fault, on any thread; may be NULL. */
+	void (*fault)(void *opaque, const struct viommu_fault *fault);
+	void *opaque;
+	bool others; /* there will be a device that is not behind the IOMMU */
 };
 
 int iommu_wiring_create(const struct iommu_config *config, const struct iommu_machine *machine,
