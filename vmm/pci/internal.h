@@ -67,8 +67,8 @@ void pci_intx_withdraw(struct pci_dev *dev);
 void pci_master_update(struct pci_dev *dev, bool was_on);
 
 /* Configuration by I/O ports. Errors: those of bus_add(). */
-int pci_ports_add(struct pci_root *root);
-void pci_ports_remove(struct pci_root *root);
+int pci_port_io_add(struct pci_root *root);
+void pci_port_io_remove(struct pci_root *root);
 
 extern const struct bus_ops pci_ecam_ops;
 

@@ -39,7 +39,7 @@ static int start_root(struct pci_root *root)
 	ret = bus_add(root->config.mmio, &root->ecam);
 	if (ret)
 		goto err_bridge;
-	ret = pci_ports_add(root);
+	ret = pci_port_io_add(root);
 	if (ret)
 		goto err_ecam;
 	return 0;
@@ -76,7 +76,7 @@ void pci_root_destroy(struct pci_root *root) NO_OTHER_THREAD
 {
 	if (!root)
 		return;
-	pci_ports_remove(root);
+	pci_port_io_remove(root);
 	bus_remove(root->config.mmio, &root->ecam);
 	for (unsigned slot = LAYOUT_PCI_SLOTS; slot-- > 0;) {
 		struct pci_dev *dev = root->slots[slot];

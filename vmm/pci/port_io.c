@@ -58,7 +58,7 @@ static void ports_write(void *opaque, uint64_t offset, uint64_t value, unsigned 
 
 static const struct bus_ops ports_ops = {.read = ports_read, .write = ports_write};
 
-int pci_ports_add(struct pci_root *root)
+int pci_port_io_add(struct pci_root *root)
 {
 	root->ports = (struct bus_range){
 		.first = LAYOUT_PORT_PCI,
@@ -69,7 +69,7 @@ int pci_ports_add(struct pci_root *root)
 	return bus_add(root->config.pio, &root->ports);
 }
 
-void pci_ports_remove(struct pci_root *root)
+void pci_port_io_remove(struct pci_root *root)
 {
 	bus_remove(root->config.pio, &root->ports);
 }
