@@ -20,20 +20,25 @@ extern "C" {
 #endif
 
 /*
- * An open section. The fields are the library's own, but for `quiet`; the structure is visible so that it can lie on
- * the stack.
+ * An open section; visible so that it can lie on the stack. The fields are the library's own, but for `quiet`.
+ *
+ * The head, up to `quiet`, is read by code that is compiled into the caller (viommu_dma_translate()), so it is part of
+ * the binary interface: a library that lays it out otherwise gives viommu_dma_begin() another symbol version, and
+ * leaves near_len 0 for callers of the old one.
  */
 struct viommu_section {
+	/* The piece that was translated last, so that the next access nearby finds it at once. */
+	uint64_t near_iova, near_len;
+	uint8_t *near_host;
+	uint64_t near_shift; /* from host addresses to guest-physical ones */
+	unsigned near_access;
+	bool quiet; /* may be set after viommu_dma_begin(): who only looks ahead reports no fault to the guest */
 	struct viommu_endpoint *endpoint;
 	struct viommu_domain *domain;
 	const void *memory, *region;
 	void *slot;
-	bool quiet; /* may be set after viommu_dma_begin(): who only looks ahead reports no fault to the guest */
-	/* The piece that was translated last, so that the next access nearby finds it at once. */
-	uint64_t near_iova, near_len;
-	uint8_t *near_host;
-	unsigned near_access;
 	void *dirty; /* takes note of what may be written; or NULL */
+	void *reserved[4];
 };
 
 /* A piece of I/O address space that lies in one piece in this process. */
@@ -41,6 +46,7 @@ struct viommu_span {
 	struct viommu_iova iova;
 	uint64_t len; /* bytes, > 0 */
 	void *host;
+	struct viommu_gpa gpa; /* of the first byte: for dirty logs and the like */
 };
 
 /* A hold. The caller owns the memory of it and of its spans until viommu_dma_release(); fields are the library's. */
@@ -57,6 +63,7 @@ struct viommu_hold {
 	 * the I/O soon and release. Called at most once, from viommu_inval_poll(); must not call back into the library.
 	 */
 	void (*cancel)(struct viommu_hold *hold);
+	void *reserved[4];
 };
 
 /*
@@ -79,6 +86,46 @@ VIOMMU_PUBLIC void viommu_dma_end(struct viommu_section *section);
  */
 VIOMMU_PUBLIC int viommu_dma_translate(struct viommu_section *section, struct viommu_iova iova, uint64_t len,
 				       unsigned access, struct viommu_span *out);
+
+/*
+ * viommu_dma_translate_far - what viommu_dma_translate() calls where the section's head does not have the answer. No
+ * need to call it by name. Errors: as viommu_dma_translate().
+ */
+VIOMMU_PUBLIC int viommu_dma_translate_far(struct viommu_section *section, struct viommu_iova iova, uint64_t len,
+					   unsigned access, struct viommu_span *out);
+
+/*
+ * True: the piece that was translated last answers. It stays valid until the section ends, because invalidations wait
+ * for that. A length of 0 wraps around and is far.
+ */
+extern inline __attribute__((gnu_inline, always_inline)) bool viommu_section_near(const struct viommu_section *section,
+										  struct viommu_iova iova, uint64_t len,
+										  unsigned access,
+										  struct viommu_span *out)
+{
+	const uint64_t offset = iova.value - section->near_iova;
+
+	if (offset >= section->near_len || len - 1 >= section->near_len - offset || (access & ~section->near_access))
+		return false;
+	out->iova = iova;
+	out->len = len;
+	out->host = section->near_host + offset;
+	out->gpa.value = (uintptr_t)out->host + section->near_shift;
+	return true;
+}
+
+/*
+ * Where the compiler optimises, a near hit needs no call: a call through the library's table costs as much as the
+ * look-up. Elsewhere, and where its address is taken, the exported function is used.
+ */
+extern inline __attribute__((gnu_inline)) int viommu_dma_translate(struct viommu_section *section,
+								   struct viommu_iova iova, uint64_t len,
+								   unsigned access, struct viommu_span *out)
+{
+	if (__builtin_expect(viommu_section_near(section, iova, len, access, out), 1))
+		return 0;
+	return viommu_dma_translate_far(section, iova, len, access, out);
+}
 
 /* A stretch of I/O address space with equal rights that lies in one piece of guest memory. */
 struct viommu_extent {

@@ -31,6 +31,8 @@ static inline const struct memory_region *find_region(struct viommu_section *sec
 		return region;
 	region = memory_find(section->memory, gpa);
 	section->region = region;
+	if (region)
+		section->near_shift = region->gpa.first - (uintptr_t)region->host;
 	return region;
 }
 
@@ -117,6 +119,7 @@ static inline int settle_target(struct viommu_section *section, uint64_t iova, u
 		target->before = ahead;
 	out->iova.value = iova;
 	out->host = region->host + ahead;
+	out->gpa.value = target->gpa;
 	out->len = len < target->len ? len : target->len;
 	section->near_iova = iova - target->before;
 	section->near_len = target->len + target->before;
@@ -127,9 +130,10 @@ static inline int settle_target(struct viommu_section *section, uint64_t iova, u
 	return 0;
 }
 
-static int translate_far(struct viommu_section *section, uint64_t iova, uint64_t len, unsigned access,
-			 struct viommu_span *out)
+int viommu_dma_translate_far(struct viommu_section *section, struct viommu_iova at, uint64_t len, unsigned access,
+			     struct viommu_span *out)
 {
+	const uint64_t iova = at.value;
 	const struct viommu_domain *domain = section->domain;
 	struct target target;
 	int err;
@@ -158,18 +162,9 @@ static int translate_far(struct viommu_section *section, uint64_t iova, uint64_t
 int viommu_dma_translate(struct viommu_section *section, struct viommu_iova iova, uint64_t len, unsigned access,
 			 struct viommu_span *out)
 {
-	uint64_t offset = iova.value - section->near_iova;
-
-	/* What this section has translated stays valid until it ends: invalidations wait for it. */
-	if (__builtin_expect(offset < section->near_len && len - 1 < section->near_len - offset &&
-				     !(access & ~section->near_access),
-			     1)) {
-		out->iova = iova;
-		out->len = len;
-		out->host = section->near_host + offset;
+	if (likely(viommu_section_near(section, iova, len, access, out)))
 		return 0;
-	}
-	return translate_far(section, iova.value, len, access, out);
+	return viommu_dma_translate_far(section, iova, len, access, out);
 }
 
 /* Copy piece by piece inside one section: to the buffer where the device reads memory, from it where it writes. */
