@@ -36,7 +36,9 @@ struct viommu_client_ops {
 
 /*
  * viommu_client_register - from now on tell this client of the endpoint's invalidations. Any thread.
- * Errors: -ENOMEM.
+ *
+ * Errors:
+ *   -ENOMEM
  */
 VIOMMU_PUBLIC int viommu_client_register(struct viommu_endpoint *endpoint, const struct viommu_client_ops *ops,
 					 void *opaque, struct viommu_client **out);

@@ -49,7 +49,9 @@ struct viommu_config {
 
 /*
  * viommu_create - make an IOMMU context without memory, domains or endpoints.
- * Errors: -ENOMEM.
+ *
+ * Errors:
+ *   -ENOMEM
  */
 VIOMMU_PUBLIC int viommu_create(const struct viommu_config *config, struct viommu **out);
 
@@ -58,33 +60,50 @@ VIOMMU_PUBLIC void viommu_destroy(struct viommu *v);
 
 /*
  * viommu_mem_add - tell where guest memory lies in this process.
+ *
  * @gpa, @size: the region in guest-physical space, both multiples of 4096, size > 0, no wrap beyond 2^64-1
  * @host: where it is mapped here; stays mapped until viommu_mem_remove() has completed
  * @fd, @fd_offset: the file that backs it, for clients that map it elsewhere; -1 where there is none
- * Errors: -EINVAL (alignment, size, wrap), -EEXIST (overlaps a region), -ENOMEM, or what a mirror refuses with
- * (mirror.h): nothing changed.
+ *
+ * Errors:
+ *   -EINVAL  alignment, size, wrap
+ *   -EEXIST  overlaps a region
+ *   -ENOMEM
+ *   others   what a mirror refuses with (mirror.h); nothing changed
  */
 VIOMMU_PUBLIC int viommu_mem_add(struct viommu *v, struct viommu_gpa gpa, uint64_t size, void *host, int fd,
 				 uint64_t fd_offset);
 
 /*
  * viommu_mem_remove - take a region away. Nobody uses it any more once @inval has completed (inval.h).
+ *
  * @gpa: where the region starts, as given to viommu_mem_add()
- * Errors: -ENOENT (no region starts there), -ENOMEM (nothing changed).
+ *
+ * Errors:
+ *   -ENOENT  no region starts there
+ *   -ENOMEM  nothing changed
  */
 VIOMMU_PUBLIC int viommu_mem_remove(struct viommu *v, struct viommu_gpa gpa, struct viommu_inval *inval);
 
 /*
  * viommu_endpoint_add - make an endpoint. It starts blocked: every DMA of it is a fault.
+ *
  * @id: requester id, (segment << 16) | (bus << 8) | (device << 3) | function; unique in the context
  * @name: how log lines name it ("0000:00:03.0"); copied, at most 31 bytes are kept
- * Errors: -EEXIST (id is taken), -ENOSPC (65 535 endpoints exist), -ENOMEM.
+ *
+ * Errors:
+ *   -EEXIST  id is taken
+ *   -ENOSPC  65 535 endpoints exist
+ *   -ENOMEM
  */
 VIOMMU_PUBLIC int viommu_endpoint_add(struct viommu *v, uint32_t id, const char *name, struct viommu_endpoint **out);
 
 /*
  * viommu_endpoint_remove - free an endpoint. No section of it may be open; it must be blocked, with that invalidation
- * complete, and no model may manage it. Errors: -EBUSY.
+ * complete, and no model may manage it.
+ *
+ * Errors:
+ *   -EBUSY
  */
 VIOMMU_PUBLIC int viommu_endpoint_remove(struct viommu_endpoint *endpoint);
 

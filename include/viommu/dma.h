@@ -68,7 +68,9 @@ struct viommu_hold {
 
 /*
  * viommu_dma_begin - open a section for an endpoint's accesses. Always followed by viommu_dma_end().
- * Errors: -EAGAIN (1024 sections are open in this context): the section is not open, do not end it.
+ *
+ * Errors:
+ *   -EAGAIN  1024 sections are open in this context: this one is not, do not end it
  */
 VIOMMU_PUBLIC int viommu_dma_begin(struct viommu_endpoint *endpoint, struct viommu_section *section);
 
@@ -76,20 +78,28 @@ VIOMMU_PUBLIC int viommu_dma_begin(struct viommu_endpoint *endpoint, struct viom
 VIOMMU_PUBLIC void viommu_dma_end(struct viommu_section *section);
 
 /*
- * viommu_dma_translate - find the start of [iova, iova + len) in this process.
+ * viommu_dma_translate - find the start of [iova, iova + len) in this process. What is not allowed, not mapped, or not
+ * memory is reported as a fault (fault.h).
+ *
  * @len: bytes wanted, > 0, no wrap
  * @access: VIOMMU_READ or VIOMMU_WRITE or both, as the device means to use it
  * @out: the longest piece from @iova on, up to @len, that is found in one piece; call again for the rest
- * Errors: -EFAULT (blocked, not mapped, or mapped to what is not memory), -EACCES (mapped without that right),
- *         -EINVAL (len 0, wrap). The first two are reported as faults (fault.h). -EAGAIN, in a back end's sections only
- *         (vhost_user_back.h): who knows has been asked, come again later.
+ *
+ * Errors:
+ *   -EFAULT  blocked, not mapped, or mapped to what is not memory
+ *   -EACCES  mapped without that right
+ *   -EINVAL  len 0, wrap
+ *   -EAGAIN  in a back end's sections only (vhost_user_back.h): the front end has been asked, come again later
  */
 VIOMMU_PUBLIC int viommu_dma_translate(struct viommu_section *section, struct viommu_iova iova, uint64_t len,
 				       unsigned access, struct viommu_span *out);
 
 /*
  * viommu_dma_translate_far - what viommu_dma_translate() calls where the section's head does not have the answer. No
- * need to call it by name. Errors: as viommu_dma_translate().
+ * need to call it by name.
+ *
+ * Errors:
+ *   as viommu_dma_translate()
  */
 VIOMMU_PUBLIC int viommu_dma_translate_far(struct viommu_section *section, struct viommu_iova iova, uint64_t len,
 					   unsigned access, struct viommu_span *out);
@@ -138,20 +148,25 @@ struct viommu_extent {
 };
 
 /*
- * viommu_dma_extent - find the extent around an address, for clients that hand translations on: as far as it goes, or
- * half a thousand pages (of the guest's tables, or of the domain's) either way.
+ * viommu_dma_extent - find the extent around an address, for code that hands translations on: as far as it goes, or half a
+ * thousand pages (of the guest's tables, or of the domain's) either way.
+ *
  * @access: what the extent must allow; 0: anything that is mapped
- * @report: whether it counts as an access, with a fault (fault.h) where it is not allowed
- * Errors: as viommu_dma_translate().
+ * @report: it counts as an access, with a fault (fault.h) where it is not allowed
+ *
+ * Errors:
+ *   as viommu_dma_translate()
  */
 VIOMMU_PUBLIC int viommu_dma_extent(struct viommu_section *section, struct viommu_iova iova, unsigned access,
 				    bool report, struct viommu_extent *out);
 
 /*
  * viommu_dma_hold - keep spans of this section usable after its end.
+ *
+ * Cannot fail. Invalidations that concern a span wait for the release.
+ *
  * @spans: what viommu_dma_translate() gave in this section; the array stays the hold's until release
  * @hold: cleared but for `cancel`
- * Cannot fail. Invalidations that concern a span wait for the release.
  */
 VIOMMU_PUBLIC void viommu_dma_hold(struct viommu_section *section, struct viommu_hold *hold,
 				   const struct viommu_span *spans, size_t count);
@@ -160,8 +175,12 @@ VIOMMU_PUBLIC void viommu_dma_hold(struct viommu_section *section, struct viommu
 VIOMMU_PUBLIC void viommu_dma_release(struct viommu_hold *hold);
 
 /*
- * viommu_dma_read / viommu_dma_write - copy out of, or into, guest memory in a section of their own.
- * Errors: as viommu_dma_translate(); on one, a part may have been copied (devices stop at the first bad page too).
+ * viommu_dma_read / viommu_dma_write - copy out of, or into, guest memory in a section of their own. On an error a part
+ * may have been copied (devices stop at the first bad page too).
+ *
+ * Errors:
+ *   as viommu_dma_begin()
+ *   as viommu_dma_translate()
  */
 VIOMMU_PUBLIC int viommu_dma_read(struct viommu_endpoint *endpoint, struct viommu_iova iova, void *buffer, size_t len);
 VIOMMU_PUBLIC int viommu_dma_write(struct viommu_endpoint *endpoint, struct viommu_iova iova, const void *buffer,

@@ -19,48 +19,73 @@ extern "C" {
 
 /*
  * viommu_domain_create - make an empty domain.
+ *
  * @id: the guest's number for it; only used in log lines and fault records
- * Errors: -ENOSPC (65 534 domains exist), -ENOMEM.
+ *
+ * Errors:
+ *   -ENOSPC  65 534 domains exist
+ *   -ENOMEM
  */
 VIOMMU_PUBLIC int viommu_domain_create(struct viommu *v, uint32_t id, struct viommu_domain **out);
 
 /*
- * viommu_domain_destroy - give a domain up. It must have no endpoints. Its memory is freed when the last
- * invalidation that names it has completed.
+ * viommu_domain_destroy - give a domain up. It must have no endpoints. Its memory is freed when the last invalidation
+ * that names it has completed.
  */
 VIOMMU_PUBLIC void viommu_domain_destroy(struct viommu_domain *domain);
 
 /*
  * viommu_attach - move an endpoint into a domain, from whatever state it is in.
- * Errors: -ENOMEM (nothing changed), -EIO (the endpoint has failed and still holds on to memory: inval.h), or what a
- * mirror of the endpoint refuses with (mirror.h): the endpoint is where it was or, if it could not be brought back
- * there, blocked.
+ *
+ * Errors:
+ *   -ENOMEM  nothing changed
+ *   -EIO     the endpoint has failed and still holds on to memory: inval.h
+ *   others   what a mirror of the endpoint refuses with (mirror.h): it is where it was or, if it could not be brought
+ *            back there, blocked
  */
 VIOMMU_PUBLIC int viommu_attach(struct viommu_endpoint *endpoint, struct viommu_domain *domain,
 				struct viommu_inval *inval);
 
-/* viommu_detach - block an endpoint. Errors: -ENOMEM (nothing changed). */
+/*
+ * viommu_detach - block an endpoint.
+ *
+ * Errors:
+ *   -ENOMEM  nothing changed
+ */
 VIOMMU_PUBLIC int viommu_detach(struct viommu_endpoint *endpoint, struct viommu_inval *inval);
 
-/* viommu_bypass - let an endpoint reach all guest memory, untranslated. Errors: as viommu_attach(). */
+/*
+ * viommu_bypass - let an endpoint reach all guest memory, untranslated.
+ *
+ * Errors:
+ *   as viommu_attach()
+ */
 VIOMMU_PUBLIC int viommu_bypass(struct viommu_endpoint *endpoint, struct viommu_inval *inval);
 
 /*
  * viommu_quiesce - change nothing, but let the invalidation wait for what the endpoint is doing: for a device that was
  * told to stop (PCI: bus mastering off). Sections that begin later are not waited for: the caller's devices look,
- * inside a section, whether they may go on, and it has told them so before viommu_inval_begin(). Errors: -ENOMEM, -EIO
- * (the endpoint has failed and still holds on to memory: inval.h).
+ * inside a section, whether they may go on, and it has told them so before viommu_inval_begin().
+ *
+ * Errors:
+ *   -ENOMEM
+ *   -EIO  the endpoint has failed and still holds on to memory: inval.h
  */
 VIOMMU_PUBLIC int viommu_quiesce(struct viommu_endpoint *endpoint, struct viommu_inval *inval);
 
 /*
  * viommu_map - add one mapping.
+ *
  * @first, @last: IOVA range; first a multiple of 4096, last + 1 too (2^64 included)
- * @gpa: what @first maps to, a multiple of 4096; gpa + (last - first) must not wrap. It need not be memory: that
- *       is found out by the access.
+ * @gpa: what @first maps to, a multiple of 4096; gpa + (last - first) must not wrap. It need not be memory: that is
+ *     found out by the access.
  * @access: any of VIOMMU_READ, VIOMMU_WRITE, VIOMMU_MMIO; a mapping without rights can be made
- * Errors: -EINVAL (alignment, order, wrap, unknown flag), -EEXIST (overlaps a mapping; nothing changed),
- *         -ENOSPC (the domain's table limit is reached), -ENOMEM.
+ *
+ * Errors:
+ *   -EINVAL  alignment, order, wrap, unknown flag
+ *   -EEXIST  overlaps a mapping; nothing changed
+ *   -ENOSPC  the domain's table limit is reached
+ *   -ENOMEM
  */
 VIOMMU_PUBLIC int viommu_map(struct viommu_domain *domain, struct viommu_iova first, struct viommu_iova last,
 			     struct viommu_gpa gpa, unsigned access);
@@ -68,16 +93,23 @@ VIOMMU_PUBLIC int viommu_map(struct viommu_domain *domain, struct viommu_iova fi
 /*
  * viommu_map_pending - as viommu_map(), but the domain's mirrors (mirror.h) may take their time: it is complete when
  * @inval is (inval.h). Where a mirror refuses it in the end, the mapping is taken away again before that.
- * Errors: as viommu_map(), and what a mirror refuses with at once: nothing changed.
+ *
+ * Errors:
+ *   as viommu_map(), and what a mirror refuses with at once: nothing changed
  */
 VIOMMU_PUBLIC int viommu_map_pending(struct viommu_domain *domain, struct viommu_iova first, struct viommu_iova last,
 				     struct viommu_gpa gpa, unsigned access, struct viommu_inval *inval);
 
 /*
- * viommu_unmap - remove every mapping that lies inside first..last, which need not be page-aligned.
- * Neighbouring mappings are never merged: what one viommu_map() made is one unit.
+ * viommu_unmap - remove every mapping that lies inside first..last, which need not be page-aligned. Neighbouring
+ * mappings are never merged: what one viommu_map() made is one unit.
+ *
  * @removed: how many mappings went; may be NULL
- * Errors: -EINVAL (order, identity domain), -ERANGE (a mapping lies partly outside: nothing changed), -ENOMEM.
+ *
+ * Errors:
+ *   -EINVAL  order, identity domain
+ *   -ERANGE  a mapping lies partly outside: nothing changed
+ *   -ENOMEM
  */
 VIOMMU_PUBLIC int viommu_unmap(struct viommu_domain *domain, struct viommu_iova first, struct viommu_iova last,
 			       struct viommu_inval *inval, uint64_t *removed);

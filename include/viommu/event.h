@@ -17,21 +17,31 @@ extern "C" {
 /*
  * viommu_event_setup - get ready to signal: the kernel's asynchronous I/O does it, because a write() can be made to
  * wait. What can connect to a peer does this when it is made (viommu_vhu_create(), viommu_backend_create()); a child
- * after fork() has to do it again. Any thread. Errors: -EAGAIN (others have taken all of aio-max-nr, proc_sys_fs(5)),
- * -ENOSYS.
+ * after fork() has to do it again. Any thread.
+ *
+ * Errors:
+ *   -EAGAIN  others have taken all of aio-max-nr, proc_sys_fs(5)
+ *   -ENOSYS
  */
 VIOMMU_PUBLIC int viommu_event_setup(void);
 
 /*
  * viommu_event_take - empty the counter. Any thread. Needs Linux 5.8.
- * Returns 0 (it was signalled), -EAGAIN (it was not), or -errno of preadv2(): no eventfd.
+ *
+ * Errors:
+ *   -EAGAIN  it was not signalled
+ *   -errno   of preadv2(): no eventfd
  */
 VIOMMU_PUBLIC int viommu_event_take(int fd);
 
 /*
  * viommu_event_signal - add one; a counter that is full stays so, which wakes as well. Any thread. As long as
  * viommu_event_setup() has failed it makes the descriptor non-blocking and writes; a peer that is quick enough could
- * then stop the caller. Returns 0, or -EINVAL (no eventfd), -EBADF.
+ * then stop the caller.
+ *
+ * Errors:
+ *   -EINVAL  no eventfd
+ *   -EBADF   no descriptor
  */
 VIOMMU_PUBLIC int viommu_event_signal(int fd);
 

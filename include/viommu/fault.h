@@ -33,7 +33,11 @@ struct viommu_fault {
 
 /*
  * viommu_fault_next - take the oldest fault of an endpoint that no model manages. At most 256 wait; more are dropped.
- * Errors: -EAGAIN (none). Any thread.
+ *
+ * Any thread.
+ *
+ * Errors:
+ *   -EAGAIN  none
  */
 VIOMMU_PUBLIC int viommu_fault_next(struct viommu *v, struct viommu_fault *out);
 

@@ -25,23 +25,33 @@
 extern "C" {
 #endif
 
-/* viommu_inval_create - make an empty invalidation. Errors: -ENOMEM. */
+/*
+ * viommu_inval_create - make an empty invalidation.
+ *
+ * Errors:
+ *   -ENOMEM
+ */
 VIOMMU_PUBLIC int viommu_inval_create(struct viommu *v, struct viommu_inval **out);
 
 /* viommu_inval_destroy - free it. It must be empty or complete. NULL is allowed. */
 VIOMMU_PUBLIC void viommu_inval_destroy(struct viommu_inval *inval);
 
 /*
- * viommu_inval_begin - close the collection and look who still uses what it takes away.
- * Allocates nothing and cannot fail. Must not be called inside a section of the same thread.
+ * viommu_inval_begin - close the collection and look who still uses what it takes away. Allocates nothing and cannot
+ * fail. Must not be called inside a section of the same thread.
  */
 VIOMMU_PUBLIC void viommu_inval_begin(struct viommu_inval *inval);
 
 /*
- * viommu_inval_poll - look whether everybody has finished. Returns 0 (complete; the object is empty again), -EAGAIN, or
- * -ETIMEDOUT: the deadline has passed, the endpoints that still used what was taken away are blocked and failed, and
- * what they may still reach is kept out of use until they let go; the object is empty again. The guest must be told
- * that its request failed. Where 32 such wait already there is no deadline.
+ * viommu_inval_poll - look whether everybody has finished. 0: complete, and the object is empty again.
+ *
+ * When the deadline has passed, the endpoints that still used what was taken away are blocked and failed, and what they
+ * may still reach is kept out of use until they let go; the guest must be told that its request failed. Where 32 such
+ * invalidations wait already there is no deadline.
+ *
+ * Errors:
+ *   -EAGAIN     somebody has not finished
+ *   -ETIMEDOUT  the deadline has passed; the object is empty again
  */
 VIOMMU_PUBLIC int viommu_inval_poll(struct viommu_inval *inval);
 

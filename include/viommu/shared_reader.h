@@ -41,8 +41,13 @@ struct viommu_shared_reader {
 
 /*
  * viommu_shared_view_open - map a table that another process has sent, and what it says of itself.
+ *
  * @files: as received; the descriptors stay the caller's and may be closed afterwards
- * Errors: -EPROTO (not such files: kind, seals, sizes, header), -ENOMEM, -errno of mmap(), fstat() and others.
+ *
+ * Errors:
+ *   -EPROTO  not such files: kind, seals, sizes, header
+ *   -ENOMEM
+ *   -errno   of mmap(), fstat() and others
  */
 VIOMMU_PUBLIC int viommu_shared_view_open(const struct viommu_shared_files *files, struct viommu_shared_view **out);
 
@@ -54,17 +59,27 @@ VIOMMU_PUBLIC unsigned viommu_shared_view_slots(const struct viommu_shared_view 
 
 /*
  * viommu_shared_enter - go inside: what is found from now on may be used until viommu_shared_leave(). An invalidation
- * of the guest waits that long, so leave between bursts of work; who keeps memory for longer (asynchronous I/O) takes a
- * slot of its own for it. @slot: below the number of slots; for one reader at a time Any thread; a reader may be handed
- * from thread to thread. Errors: -EINVAL (there is no such slot: nobody has gone inside).
+ * of the guest waits that long, so leave between bursts of work; a reader that keeps memory for longer (asynchronous
+ * I/O) takes a slot of its own for it. Any thread; a reader may be handed from thread to thread.
+ *
+ * @slot: below the number of slots; for one reader at a time
+ *
+ * Errors:
+ *   -EINVAL  there is no such slot: nobody has gone inside
  */
 VIOMMU_PUBLIC int viommu_shared_enter(const struct viommu_shared_view *view, unsigned slot,
 				      struct viommu_shared_reader *reader);
 
 /*
- * viommu_shared_find - find the extent around an address. Takes no lock, and a bounded number of steps. @access: what
- * it is needed for Errors: -ENOENT (no such address in the table), -EACCES (without that right): for both, ask the
- * front end by a message; -EPROTO (the table is no such table: its writer has failed).
+ * viommu_shared_find - find the extent around an address. Takes no lock, and a bounded number of steps. What it does not
+ * find, or not with that right, the front end is asked for by a message.
+ *
+ * @access: what it is needed for
+ *
+ * Errors:
+ *   -ENOENT  no such address in the table
+ *   -EACCES  without that right
+ *   -EPROTO  the table is no such table: its writer has failed
  */
 VIOMMU_PUBLIC int viommu_shared_find(struct viommu_shared_reader *reader, struct viommu_iova iova, unsigned access,
 				     struct viommu_shared_extent *out);

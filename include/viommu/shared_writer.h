@@ -59,7 +59,12 @@ struct viommu_shared_stats {
 
 /*
  * viommu_shared_create - make a table for an endpoint, with what its domain maps already, and become its client. Any
- * thread. Errors: -EINVAL (size, number of slots), -ENOMEM, -errno of memfd_create() and mmap().
+ * thread.
+ *
+ * Errors:
+ *   -EINVAL  size, number of slots
+ *   -ENOMEM
+ *   -errno   of memfd_create() and mmap()
  */
 VIOMMU_PUBLIC int viommu_shared_create(struct viommu_endpoint *endpoint, const struct viommu_shared_config *config,
 				       struct viommu_shared **out);
@@ -74,17 +79,27 @@ VIOMMU_PUBLIC void viommu_shared_destroy(struct viommu_shared *shared);
 VIOMMU_PUBLIC void viommu_shared_files_get(const struct viommu_shared *shared, struct viommu_shared_files *out);
 
 /*
- * viommu_shared_poll - acknowledge the invalidations that nobody stands in the way of any more. Any thread, with no
- * lock that the callbacks take. Returns 0 (none waits), -EAGAIN (some do), -EPROTO (the other side has failed).
+ * viommu_shared_poll - acknowledge the invalidations that nobody stands in the way of any more. 0: none waits. Any
+ * thread, with no lock that the callbacks take.
+ *
+ * Errors:
+ *   -EAGAIN  some wait
+ *   -EPROTO  the other side has failed
  */
 VIOMMU_PUBLIC int viommu_shared_poll(struct viommu_shared *shared);
 
 /*
- * viommu_shared_miss - the other side asks for an address that it does not find: put the whole extent around it into
- * the table. @access: what it is needed for: VIOMMU_READ or VIOMMU_WRITE or both. Any thread, outside of sections.
- * Errors: -EFAULT, -EACCES (no such translation; reported as a fault, fault.h), -ENOSPC (there is one, but the table is
- * full: answer with a message), -ECANCELED (may_dma says no), -EAGAIN (too many sections are open, or invalidations
- * come without end: later).
+ * viommu_shared_miss - the other side asks for an address that it does not find: put the whole extent around it into the
+ * table. Any thread, outside of sections.
+ *
+ * @access: what it is needed for: VIOMMU_READ or VIOMMU_WRITE or both
+ *
+ * Errors:
+ *   -EFAULT     no such translation; reported as a fault (fault.h)
+ *   -EACCES     not with that right; reported as a fault
+ *   -ENOSPC     there is one, but the table is full: answer with a message
+ *   -ECANCELED  may_dma says no
+ *   -EAGAIN     too many sections are open, or invalidations come without end: later
  */
 VIOMMU_PUBLIC int viommu_shared_miss(struct viommu_shared *shared, struct viommu_iova iova, unsigned access);
 

@@ -52,7 +52,11 @@ struct viommu_vhost_stats {
 
 /*
  * viommu_vhost_create - become the client of an endpoint that carries its translations into the kernel.
- * Errors: -ENOTSUP (no device IOTLB in this kernel), -errno of the ioctls, -ENOMEM.
+ *
+ * Errors:
+ *   -ENOTSUP  no device IOTLB in this kernel
+ *   -errno    of the ioctls
+ *   -ENOMEM
  */
 VIOMMU_PUBLIC int viommu_vhost_create(struct viommu_endpoint *endpoint, const struct viommu_vhost_config *config,
 				      struct viommu_vhost **out);
@@ -63,17 +67,30 @@ VIOMMU_PUBLIC int viommu_vhost_create(struct viommu_endpoint *endpoint, const st
 VIOMMU_PUBLIC void viommu_vhost_destroy(struct viommu_vhost *vhost);
 
 /*
- * viommu_vhost_serve - the file is readable: answer misses, each with the whole extent around it; so many that it takes
- * a bounded time, the file stays readable where there are more. @access: filled in: what the misses were for, together
+ * viommu_vhost_serve - the file is readable: answer misses, each with the whole extent around it; so many that it takes a
+ * bounded time, the file stays readable where there are more.
+ *
+ * @access: filled in: what the misses were for, together
  * @refused: filled in: a miss was a fault, which is reported (fault.h); its queue stands still until the device is
- * reset Returns how many misses there were, or -errno of reading and writing (then the device is of no use).
+ *     reset
+ *
+ * Returns: how many misses there were, or -errno
+ *
+ * Errors:
+ *   -errno  of reading and writing: the device is of no use any more
  */
 VIOMMU_PUBLIC int viommu_vhost_serve(struct viommu_vhost *vhost, unsigned *access, bool *refused);
 
 /*
  * viommu_vhost_push - give the kernel what it will need of [iova, iova + len), as far as it does not have it.
+ *
  * @access: what it is for; what does not allow it is left out, and reported as a fault if @report says so
- * Errors: -EFAULT, -EACCES (something was left out), -EINVAL (length 0, wrap), -errno of writing.
+ *
+ * Errors:
+ *   -EFAULT  something that is not mapped was left out
+ *   -EACCES  something without that right was left out
+ *   -EINVAL  length 0, wrap
+ *   -errno   of writing
  */
 VIOMMU_PUBLIC int viommu_vhost_push(struct viommu_vhost *vhost, struct viommu_iova iova, uint64_t len, unsigned access,
 				    bool report);

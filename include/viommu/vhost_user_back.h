@@ -114,7 +114,9 @@ struct viommu_backend_stats {
  * viommu_backend_peer_create - what outlives the connections of those that share a listening socket: how many lines
  * they have caused, and the descriptors that they have sent and that are not closed yet. To close one takes as long as
  * its sender likes: that is done on a thread of the library, one for each peer while there are some. Any thread.
- * Errors: -ENOMEM.
+ *
+ * Errors:
+ *   -ENOMEM
  */
 VIOMMU_PUBLIC int viommu_backend_peer_create(struct viommu_backend_peer **out);
 
@@ -129,9 +131,15 @@ VIOMMU_PUBLIC bool viommu_backend_peer_crowded(const struct viommu_backend_peer 
 
 /*
  * viommu_backend_create - serve a connection.
+ *
  * @fd: a connected Unix stream socket; the back end's from here on, also where this fails
- * Errors: -EINVAL (config), -ENOMEM, -EMFILE and the like, -EAGAIN (the peer is crowded), those of viommu_event_setup()
- *         (event.h).
+ *
+ * Errors:
+ *   -EINVAL  config
+ *   -ENOMEM
+ *   -EMFILE  and the like
+ *   -EAGAIN  the peer is crowded
+ *   those of viommu_event_setup() (event.h)
  */
 VIOMMU_PUBLIC int viommu_backend_create(int fd, const struct viommu_backend_config *config,
 					struct viommu_backend **out);
@@ -145,37 +153,54 @@ VIOMMU_PUBLIC void viommu_backend_destroy(struct viommu_backend *backend);
 /*
  * viommu_backend_fd - readable when there is something to serve, timers included. The same for the whole life. Any
  * thread.
+ *
+ * Returns: the descriptor, which stays the back end's
  */
 VIOMMU_PUBLIC int viommu_backend_fd(const struct viommu_backend *backend);
 
 /*
- * viommu_backend_serve - do what there is to do, a bounded part of it (the descriptor stays readable). Returns 0, or
- * the connection is over, and destroy is all that is left: -EPIPE (closed by the front end), -EPROTO (it broke the
- * protocol, or what it sent cannot be closed; a line says how), -ENOMEM and other errors of the system.
+ * viommu_backend_serve - do what there is to do, a bounded part of it (the descriptor stays readable). On any error the
+ * connection is over, and destroy is all that is left.
+ *
+ * Errors:
+ *   -EPIPE   closed by the front end
+ *   -EPROTO  the front end broke the protocol, or what it sent cannot be closed; a line says how
+ *   -ENOMEM
+ *   -errno   of the system
  */
 VIOMMU_PUBLIC int viommu_backend_serve(struct viommu_backend *backend);
 
-/* viommu_backend_stopped - the answer to ops->stop. @base: the next available entry, not taken or given back */
+/*
+ * viommu_backend_stopped - the answer to ops->stop.
+ *
+ * @base: the next available entry, not taken or given back
+ */
 VIOMMU_PUBLIC void viommu_backend_stopped(struct viommu_backend *backend, unsigned queue, uint16_t base);
 
 /* viommu_backend_endpoint - whose sections these are: for viommu_dma_hold() and the like. Any thread. */
 VIOMMU_PUBLIC struct viommu_endpoint *viommu_backend_endpoint(struct viommu_backend *backend);
 
 /*
- * viommu_backend_begin, viommu_backend_end - a burst: a section (dma.h) of the device. Any thread. In it
+ * viommu_backend_begin / viommu_backend_end - a burst: a section (dma.h) of the device. Any thread. In it
  * viommu_dma_translate() may give -EAGAIN too: the front end has been asked, leave the burst, ops->retry comes. It
  * gives -EFAULT or -EACCES where the front end has not answered in time, or said no: the request fails, the front end
- * has been told. Errors: as viommu_dma_begin(); -EAGAIN: more bursts than the front end's shared table has slots for,
- * too.
+ * has been told.
+ *
+ * Errors:
+ *   as viommu_dma_begin()
+ *   -EAGAIN  more bursts than the front end's shared table has slots for
  */
 VIOMMU_PUBLIC int viommu_backend_begin(struct viommu_backend *backend, struct viommu_section *section);
 VIOMMU_PUBLIC void viommu_backend_end(struct viommu_backend *backend, struct viommu_section *section);
 
 /*
  * viommu_backend_prefetch - ask the front end for what is missing of [iova, iova + len), without waiting for any of it:
- * for the buffers behind the one that gave -EAGAIN. Nothing is a fault here. Any thread, inside a burst. @access: as
- * viommu_dma_translate() A buffer is not given back before all of it that was asked for could be translated: when the
- * front end reads the question the driver may have unmapped it, and front ends report that as a fault.
+ * for the buffers behind the one that gave -EAGAIN. Nothing is a fault here. Any thread, inside a burst.
+ *
+ * A buffer is not given back before all of it that was asked for could be translated: when the front end reads the
+ * question the driver may have unmapped it, and front ends report that as a fault.
+ *
+ * @access: as viommu_dma_translate()
  */
 VIOMMU_PUBLIC void viommu_backend_prefetch(struct viommu_backend *backend, struct viommu_section *section,
 					   struct viommu_iova iova, uint64_t len, unsigned access);

@@ -153,7 +153,12 @@ struct viommu_vhu_stats {
 
 /*
  * viommu_vhu_create - make a front end, not connected. Its endpoint must be there until viommu_vhu_destroy().
- * Errors: -EINVAL (configuration), -ENOMEM, -EMFILE, those of viommu_event_setup() (event.h).
+ *
+ * Errors:
+ *   -EINVAL  configuration
+ *   -ENOMEM
+ *   -EMFILE
+ *   those of viommu_event_setup() (event.h)
  */
 VIOMMU_PUBLIC int viommu_vhu_create(const struct viommu_vhu_config *config, struct viommu_vhu **out);
 
@@ -162,16 +167,25 @@ VIOMMU_PUBLIC void viommu_vhu_destroy(struct viommu_vhu *vhu);
 
 /*
  * viommu_vhu_connect - begin to negotiate over a connected Unix stream socket, which is now the front end's, also on
- * errors. The back end is told of the memory that there is right after that. Errors: -EBUSY (there is a connection),
- * -ENOTRECOVERABLE (viommu_vhu_stuck()), -EAGAIN (what earlier back ends sent cannot be closed yet:
- *         later), -ENOMEM, -EMFILE.
+ * errors. The back end is told of the memory that there is right after that.
+ *
+ * Errors:
+ *   -EBUSY            there is a connection
+ *   -ENOTRECOVERABLE  viommu_vhu_stuck()
+ *   -EAGAIN           what earlier back ends sent cannot be closed yet: later
+ *   -ENOMEM
+ *   -EMFILE
  */
 VIOMMU_PUBLIC int viommu_vhu_connect(struct viommu_vhu *vhu, int fd);
 
 /* viommu_vhu_disconnect - close the connection, if there is one; lost() is not called. */
 VIOMMU_PUBLIC void viommu_vhu_disconnect(struct viommu_vhu *vhu);
 
-/* viommu_vhu_fd - poll this for reading, as long as the front end exists. Stays the front end's. */
+/*
+ * viommu_vhu_fd - poll this for reading, as long as the front end exists.
+ *
+ * Returns: the descriptor, which stays the front end's
+ */
 VIOMMU_PUBLIC int viommu_vhu_fd(const struct viommu_vhu *vhu);
 
 /* viommu_vhu_serve - do what there is to do, a bounded amount at a time; harmless when there is nothing. */
@@ -205,31 +219,50 @@ VIOMMU_PUBLIC unsigned viommu_vhu_queues(const struct viommu_vhu *vhu);
 
 /*
  * viommu_vhu_start - let the back end serve these rings, now or as soon as there is one.
+ *
  * @features: what the driver has accepted; with an IOMMU bit 33 is one of them, without it is not
  * @rings, @count: copied; 1..configuration's queues
- * Errors: -EINVAL (a ring, count, or features that the back end does not offer), -EBUSY (started, or not yet stopped).
+ *
+ * Errors:
+ *   -EINVAL  a ring, count, or features that the back end does not offer
+ *   -EBUSY   started, or not yet stopped
  */
 VIOMMU_PUBLIC int viommu_vhu_start(struct viommu_vhu *vhu, uint64_t features, const struct viommu_vhu_ring *rings,
 				   unsigned count);
 
 /*
- * viommu_vhu_stop - the back end shall stop; stopped() tells when it has. Errors: -EALREADY (not started, or stopping
- * already).
+ * viommu_vhu_stop - the back end shall stop; stopped() tells when it has.
+ *
+ * Errors:
+ *   -EALREADY  not started, or stopping already
  */
 VIOMMU_PUBLIC int viommu_vhu_stop(struct viommu_vhu *vhu);
 
-/* viommu_vhu_enable - switch one ring of a started device on or off. Errors: -EINVAL (there is no such ring). */
+/*
+ * viommu_vhu_enable - switch one ring of a started device on or off.
+ *
+ * Errors:
+ *   -EINVAL  there is no such ring
+ */
 VIOMMU_PUBLIC int viommu_vhu_enable(struct viommu_vhu *vhu, unsigned ring, bool on);
 
 /*
  * viommu_vhu_config_read - copy from the configuration space as the back end told it last.
- * Errors: -EINVAL (beyond config_size), -EAGAIN (never told).
+ *
+ * Errors:
+ *   -EINVAL  beyond config_size
+ *   -EAGAIN  never told
  */
 VIOMMU_PUBLIC int viommu_vhu_config_read(const struct viommu_vhu *vhu, unsigned offset, void *buffer, unsigned size);
 
 /*
  * viommu_vhu_config_write - the driver writes its configuration space: the back end is told, and what it makes of it
- * read again. Errors: -EINVAL (beyond config_size), -ENOTCONN, -EAGAIN (16 writes wait).
+ * read again.
+ *
+ * Errors:
+ *   -EINVAL  beyond config_size
+ *   -ENOTCONN
+ *   -EAGAIN  16 writes wait
  */
 VIOMMU_PUBLIC int viommu_vhu_config_write(struct viommu_vhu *vhu, unsigned offset, const void *data, unsigned size);
 

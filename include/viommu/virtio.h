@@ -54,7 +54,10 @@ struct viommu_virtio_config {
 
 /*
  * viommu_virtio_create - make the device.
- * Errors: -EINVAL (config out of range; regions overlap, wrap, or are not multiples of the granule), -ENOMEM.
+ *
+ * Errors:
+ *   -EINVAL  config out of range; regions overlap, wrap, or are not multiples of the granule
+ *   -ENOMEM
  */
 VIOMMU_PUBLIC int viommu_virtio_create(struct viommu *v, const struct viommu_virtio_config *config,
 				       struct viommu_virtio **out);
@@ -67,7 +70,10 @@ VIOMMU_PUBLIC void viommu_virtio_destroy(struct viommu_virtio *dev);
 
 /*
  * viommu_virtio_manage - put a blocked endpoint behind this device. Before the guest runs.
- * Errors: -EBUSY (a model manages it already), -ENOMEM.
+ *
+ * Errors:
+ *   -EBUSY  a model manages it already
+ *   -ENOMEM
  */
 VIOMMU_PUBLIC int viommu_virtio_manage(struct viommu_virtio *dev, struct viommu_endpoint *endpoint);
 
@@ -110,25 +116,36 @@ struct viommu_virtio_request {
 };
 
 /*
- * viommu_virtio_submit - handle requests in ring order, with the results that they would have one by one. @requests:
- * the array stays the library's until all of it is complete; what a request points to, until that one is. One that took
- * nothing away (a map, a probe, one that failed) is complete at once, the others together Returns 0 (complete: every
- * status is written) or -EAGAIN (changes are made, somebody still uses what they, or those of an earlier call, took
- * away: call viommu_virtio_poll() when a hold is released or a section ends, and look which are complete). Errors:
- * -EBUSY (VIOMMU_VIRTIO_BATCHES of them are waiting).
+ * viommu_virtio_submit - handle requests in ring order, with the results that they would have one by one. 0: complete,
+ * every status is written.
+ *
+ * One that took nothing away (a map, a probe, one that failed) is complete at once, the others together.
+ *
+ * @requests: the array stays the library's until all of it is complete; what a request points to, until that one is
+ *
+ * Errors:
+ *   -EAGAIN  changes are made, somebody still uses what they, or those of an earlier call, took away: call
+ *            viommu_virtio_poll() when a hold is released or a section ends, and look which are complete
+ *   -EBUSY   VIOMMU_VIRTIO_BATCHES of them are waiting
  */
 VIOMMU_PUBLIC int viommu_virtio_submit(struct viommu_virtio *dev, struct viommu_virtio_request *requests, size_t count);
 
 /*
- * viommu_virtio_poll - look whether everything that was begun is complete. 0 (it is, all statuses are written) or
- * -EAGAIN (not all).
+ * viommu_virtio_poll - look whether everything that was begun is complete. 0: it is, all statuses are written.
+ *
+ * Errors:
+ *   -EAGAIN  not all
  */
 VIOMMU_PUBLIC int viommu_virtio_poll(struct viommu_virtio *dev);
 
 /*
  * viommu_virtio_event - take the oldest fault as an event, section 5.13.6.9.
- * Errors: -EAGAIN (none), -EMSGSIZE (@len is below VIOMMU_VIRTIO_EVENT_SIZE; the event stays). Any thread.
- * Events beyond 256 that nobody takes are dropped and counted (struct viommu_stats).
+ *
+ * Any thread. Events beyond 256 that nobody takes are dropped and counted (struct viommu_stats).
+ *
+ * Errors:
+ *   -EAGAIN    none
+ *   -EMSGSIZE  @len is below VIOMMU_VIRTIO_EVENT_SIZE; the event stays
  */
 VIOMMU_PUBLIC int viommu_virtio_event(struct viommu_virtio *dev, void *buffer, size_t len);
 

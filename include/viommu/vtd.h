@@ -59,7 +59,10 @@ struct viommu_vtd_config {
 
 /*
  * viommu_vtd_create - make a unit, with all registers as after a reset.
- * Errors: -EINVAL (widths, eim without intremap), -ENOMEM.
+ *
+ * Errors:
+ *   -EINVAL  widths, eim without intremap
+ *   -ENOMEM
  */
 VIOMMU_PUBLIC int viommu_vtd_create(struct viommu *v, const struct viommu_vtd_config *config, struct viommu_vtd **out);
 
@@ -71,20 +74,29 @@ VIOMMU_PUBLIC void viommu_vtd_destroy(struct viommu_vtd *unit);
 
 /*
  * viommu_vtd_manage - put a blocked endpoint behind this unit; its id is its PCI requester id. Before the guest runs.
- * Errors: -EBUSY (a model manages it already), -EINVAL (an irq_only unit; an id of more than 16 bits), -ENOMEM.
+ *
+ * Errors:
+ *   -EBUSY   a model manages it already
+ *   -EINVAL  an irq_only unit; an id of more than 16 bits
+ *   -ENOMEM
  */
 VIOMMU_PUBLIC int viommu_vtd_manage(struct viommu_vtd *unit, struct viommu_endpoint *endpoint);
 
 /*
  * viommu_vtd_read / viommu_vtd_write - the guest accesses the register page.
- * @offset: from its start; @size: 4 or 8 and aligned; anything else reads as 0 and writes nothing
+ *
+ * @offset: from its start
+ * @size: 4 or 8 and aligned; anything else reads as 0 and writes nothing
  */
 VIOMMU_PUBLIC uint64_t viommu_vtd_read(struct viommu_vtd *unit, uint64_t offset, unsigned size);
 VIOMMU_PUBLIC void viommu_vtd_write(struct viommu_vtd *unit, uint64_t offset, uint64_t value, unsigned size);
 
 /*
- * viommu_vtd_poll - go on with what is pending; 0: nothing is any more. Any thread, outside of sections; waits for
- * none. Errors: -EAGAIN (something is still pending, or another thread is at work in the unit: call again soon).
+ * viommu_vtd_poll - go on with what is pending. 0: nothing is any more. Any thread, outside of sections; waits for
+ * none.
+ *
+ * Errors:
+ *   -EAGAIN  something is still pending, or another thread is at work in the unit: call again soon
  */
 VIOMMU_PUBLIC int viommu_vtd_poll(struct viommu_vtd *unit);
 
@@ -92,12 +104,15 @@ VIOMMU_PUBLIC int viommu_vtd_poll(struct viommu_vtd *unit);
 VIOMMU_PUBLIC void viommu_vtd_reset(struct viommu_vtd *unit);
 
 /*
- * viommu_vtd_remap - what becomes of an interrupt request (section 5.1).
- * @source: requester id of who sends it
+ * viommu_vtd_remap - what becomes of an interrupt request (section 5.1). Any thread; does not call `pending`.
+ *
+ * @source: requester id of the sender
  * @out: the message that a CPU gets; the request itself where it passes as it is
  * @index: filled in if not NULL: the table entry that decided, or UINT32_MAX where none did (it passed, or named none)
  * @report: it is really sent now: a refusal is recorded as a fault; otherwise it is only asked what would become of it
- * Errors: -EPERM (refused; @out is unchanged). Any thread; does not call `pending`.
+ *
+ * Errors:
+ *   -EPERM  refused; @out is unchanged
  */
 VIOMMU_PUBLIC int viommu_vtd_remap(struct viommu_vtd *unit, uint16_t source, const struct viommu_irq_message *in,
 				   struct viommu_irq_message *out, uint32_t *index, bool report);
@@ -110,6 +125,7 @@ struct viommu_vtd_stats {
 	uint64_t faults_recorded, faults_lost;
 };
 
+/* viommu_vtd_stats_get - read the counters. Any thread. */
 VIOMMU_PUBLIC void viommu_vtd_stats_get(struct viommu_vtd *unit, struct viommu_vtd_stats *out);
 
 #ifdef __cplusplus
