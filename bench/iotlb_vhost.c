@@ -188,10 +188,10 @@ static void serve(struct vhost_bench *b)
 {
 	unsigned access;
 	bool refused = false;
-	int misses = viommu_vhost_serve(b->vhost, &access, &refused);
+	int err = viommu_vhost_serve(b->vhost, &access, &refused);
 
-	if (misses < 0 || refused)
-		bench_fail(misses < 0 ? misses : -EFAULT);
+	if (err || refused)
+		bench_fail(err ? err : -EFAULT);
 }
 
 /*

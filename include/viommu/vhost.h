@@ -70,11 +70,9 @@ VIOMMU_PUBLIC void viommu_vhost_destroy(struct viommu_vhost *vhost);
  * viommu_vhost_serve - the file is readable: answer misses, each with the whole extent around it; so many that it takes a
  * bounded time, the file stays readable where there are more.
  *
- * @access: filled in: what the misses were for, together
+ * @access: filled in: what the misses were for, together; 0: there were none
  * @refused: filled in: a miss was a fault, which is reported (fault.h); its queue stands still until the device is
  *     reset
- *
- * Returns: how many misses there were, or -errno
  *
  * Errors:
  *   -errno  of reading and writing: the device is of no use any more

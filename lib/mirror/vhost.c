@@ -351,7 +351,7 @@ int viommu_vhost_serve(struct viommu_vhost *vhost, unsigned *access, bool *refus
 		*access |= message.perm & (VIOMMU_READ | VIOMMU_WRITE);
 		misses++;
 	}
-	return got < 0 ? got : misses;
+	return got < 0 ? got : 0;
 }
 
 static bool given(struct viommu_vhost *vhost, uint64_t iova, unsigned access, uint64_t *last)

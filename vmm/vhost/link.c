@@ -21,10 +21,10 @@ static void miss_ready(void *opaque, uint32_t events)
 	struct vhost_link *link = opaque;
 	unsigned access = 0;
 	bool refused;
-	int misses = viommu_vhost_serve(link->iotlb, &access, &refused);
+	int err = viommu_vhost_serve(link->iotlb, &access, &refused);
 
 	(void)events;
-	if (misses < 0)
+	if (err)
 		virtio_fail(&link->net->dev, "the kernel's device IOTLB is broken");
 	else if (refused)
 		virtio_fail(&link->net->dev, "the kernel was refused a DMA");
