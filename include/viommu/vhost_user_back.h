@@ -125,7 +125,7 @@ VIOMMU_PUBLIC void viommu_backend_peer_destroy(struct viommu_backend_peer *peer)
 
 /*
  * viommu_backend_peer_crowded - true while too many descriptors of earlier connections are still to be closed.
- * viommu_backend_create() then returns -EAGAIN: call this before accepting a connection. Any thread.
+ * viommu_backend_create() then returns -ETOOMANYREFS: call this before accepting a connection. Any thread.
  */
 VIOMMU_PUBLIC bool viommu_backend_peer_crowded(const struct viommu_backend_peer *peer);
 
@@ -135,10 +135,10 @@ VIOMMU_PUBLIC bool viommu_backend_peer_crowded(const struct viommu_backend_peer 
  * @fd: a connected Unix stream socket; the back end's from here on, also where this fails
  *
  * Errors:
- *   -EINVAL  config
+ *   -EINVAL        config
  *   -ENOMEM
- *   -EMFILE  and the like
- *   -EAGAIN  the peer is crowded
+ *   -EMFILE        and the like
+ *   -ETOOMANYREFS  the peer is crowded
  *   those of viommu_event_setup() (event.h)
  */
 VIOMMU_PUBLIC int viommu_backend_create(int fd, const struct viommu_backend_config *config,
@@ -189,6 +189,7 @@ VIOMMU_PUBLIC struct viommu_endpoint *viommu_backend_endpoint(struct viommu_back
  * Errors:
  *   as viommu_dma_begin()
  *   -EAGAIN  more bursts than the front end's shared table has slots for
+ *   -ENOMEM
  */
 VIOMMU_PUBLIC int viommu_backend_begin(struct viommu_backend *backend, struct viommu_section *section);
 VIOMMU_PUBLIC void viommu_backend_end(struct viommu_backend *backend, struct viommu_section *section);

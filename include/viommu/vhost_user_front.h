@@ -172,7 +172,7 @@ VIOMMU_PUBLIC void viommu_vhu_destroy(struct viommu_vhu *vhu);
  * Errors:
  *   -EBUSY            there is a connection
  *   -ENOTRECOVERABLE  viommu_vhu_stuck()
- *   -EAGAIN           what earlier back ends sent cannot be closed yet: later
+ *   -ETOOMANYREFS     what earlier back ends sent cannot be closed yet: later
  *   -ENOMEM
  *   -EMFILE
  */
@@ -203,8 +203,8 @@ VIOMMU_PUBLIC bool viommu_vhu_stuck(const struct viommu_vhu *vhu);
 
 /*
  * viommu_vhu_crowded - true while too many descriptors of earlier back ends are still to be closed.
- * viommu_vhu_connect() then returns -EAGAIN: call this before connecting a socket, or a back end gets connections that
- * end at once.
+ * viommu_vhu_connect() then returns -ETOOMANYREFS: call this before connecting a socket, or a back end gets connections
+ * that end at once.
  */
 VIOMMU_PUBLIC bool viommu_vhu_crowded(const struct viommu_vhu *vhu);
 

@@ -692,6 +692,7 @@ static void test_descriptors_that_cannot_be_closed(void **state)
 	assert_string_equal(f->why, "what the back end has sent cannot be closed");
 	assert_in_range(other_count, 9, 80);
 	assert_true(viommu_vhu_crowded(f->vhu));
+	assert_int_equal(viommu_vhu_connect(f->vhu, dup(STDERR_FILENO)), -ETOOMANYREFS);
 	f->back.hook = NULL;
 	while (other_count)
 		close(others[--other_count]);

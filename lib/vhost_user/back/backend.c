@@ -182,7 +182,7 @@ int viommu_backend_create(int fd, const struct viommu_backend_config *config, st
 	int err = acceptable(config) ? 0 : -EINVAL;
 
 	if (!err && config->peer && viommu_backend_peer_crowded(config->peer))
-		err = -EAGAIN;
+		err = -ETOOMANYREFS;
 	if (!err) {
 		backend = alloc(fd, config);
 		err = backend ? 0 : -ENOMEM;

@@ -146,7 +146,7 @@ int vbe_shared_enter(struct viommu_backend *backend, const struct viommu_section
 void vbe_shared_leave(struct viommu_backend *backend, const struct viommu_section *section);
 
 /*
- * log.c: messages; features that differ in the log's bit only; a burst begins (-EAGAIN: no memory) and ends; all of it
+ * log.c: messages; features that differ in the log's bit only; a burst begins (-ENOMEM) and ends; all of it
  * ends
  */
 int vbe_log_base(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task);

@@ -159,7 +159,7 @@ int vbe_log_enter(struct viommu_backend *backend, struct viommu_section *section
 	struct vbe_burst *burst = take_burst(backend);
 
 	if (!burst)
-		return -EAGAIN;
+		return -ENOMEM;
 	burst->dirty.count = 0;
 	burst->dirty.all = false;
 	burst->log = log;

@@ -185,7 +185,7 @@ int viommu_vhu_connect(struct viommu_vhu *vhu, int fd)
 	int err = vhu->open ? -EBUSY : vhu->hopeless ? -ENOTRECOVERABLE : 0;
 
 	if (!err && viommu_vhu_crowded(vhu))
-		err = -EAGAIN;
+		err = -ETOOMANYREFS;
 	if (!err)
 		forget_connection(vhu);
 	if (!err)
