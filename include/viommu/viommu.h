@@ -15,6 +15,7 @@
 #include <viommu/shared_reader.h>
 #include <viommu/shared_writer.h>
 #include <viommu/types.h>
+#include <viommu/version.h>
 #include <viommu/vhost.h>
 #include <viommu/vhost_user_back.h>
 #include <viommu/vhost_user_front.h>
