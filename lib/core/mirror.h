@@ -61,7 +61,7 @@ void mirrors_batch_end(struct viommu_domain *domain);
  * The guest has invalidated this range of a walked domain: tell what has changed in its tables. A mapping that a mirror
  * refuses is left out, and is a fault of the mirror's endpoint.
  */
-void mirrors_refresh(struct viommu_domain *domain, struct range iova) REQUIRES(domain->mirror_lock);
+void mirrors_refresh(struct viommu_domain *domain, struct range iova, bool may_wait) REQUIRES(domain->mirror_lock);
 
 /*
  * All mirrors have answered: what one has refused of this change is taken away again, from the domain and the other

@@ -101,7 +101,7 @@ static int enter_space(struct viommu_client *mirror, struct viommu_domain *domai
 	link_mirror(domain, mirror);
 	/* The first mirror of a walked domain makes the shadow that others are told of. */
 	if (domain->walk && !mirror->next_in_domain)
-		mirrors_refresh(domain, everything);
+		mirrors_refresh(domain, everything, may_wait);
 	else
 		err = each_mapping(domain, domain->mirror_memory, enter_mapping,
 				   &(struct entering){mirror, domain->mirror_memory, may_wait});
@@ -137,25 +137,31 @@ static int ask_space(const struct viommu_client *mirror, const struct viommu_dom
 	return mirror->mirror->attach ? mirror->mirror->attach(mirror->opaque, space) : 0;
 }
 
-/* One mirror. On an error it is back; *lost: it is nowhere. */
-static int switch_one(struct viommu_client *mirror, struct viommu_domain *from, struct viommu_domain *to, bool *lost)
+/* One mirror. On an error it is back; *lost: it is nowhere. Whoever goes back has to answer at once. */
+static int switch_one(struct viommu_client *mirror, struct viommu_domain *from, struct viommu_domain *to, bool may_wait,
+		      bool *lost)
 {
 	int err = ask_space(mirror, to);
 
 	if (err)
 		return err;
 	leave_space(mirror, from);
-	err = enter_space(mirror, to, true);
+	err = enter_space(mirror, to, may_wait);
 	if (err && (ask_space(mirror, from) || enter_space(mirror, from, false)))
 		*lost = true;
 	return err;
 }
 
-static void leave_all(struct viommu_endpoint *endpoint, struct viommu_domain *from) REQUIRES(endpoint->move_lock)
+/* Each mirror leaves the space that it is in: one of these two, or none. */
+static void leave_all(struct viommu_endpoint *endpoint, struct viommu_domain *one, struct viommu_domain *other)
+	REQUIRES(endpoint->move_lock)
 {
-	for (struct viommu_client *mirror = endpoint->mirrors; mirror; mirror = mirror->next_of_endpoint)
-		if (atomic_load_explicit(&mirror->space, memory_order_relaxed))
-			leave_space(mirror, from);
+	for (struct viommu_client *mirror = endpoint->mirrors; mirror; mirror = mirror->next_of_endpoint) {
+		const uint16_t space = atomic_load_explicit(&mirror->space, memory_order_relaxed);
+
+		if (space)
+			leave_space(mirror, one && one->index == space ? one : other);
+	}
 }
 
 int mirrors_switch(struct viommu_endpoint *endpoint, struct viommu_domain *from, struct viommu_domain *to, bool *lost)
@@ -165,13 +171,13 @@ int mirrors_switch(struct viommu_endpoint *endpoint, struct viommu_domain *from,
 
 	*lost = false;
 	for (; mirror && !err; mirror = err ? mirror : mirror->next_of_endpoint)
-		err = switch_one(mirror, from, to, lost);
+		err = switch_one(mirror, from, to, true, lost);
 	for (struct viommu_client *back = endpoint->mirrors; err && back != mirror; back = back->next_of_endpoint)
-		if (switch_one(back, to, from, lost))
+		if (switch_one(back, to, from, false, lost))
 			*lost = true;
-	/* Where one could go back to neither space the others follow it. */
+	/* Where one could not go back the others follow it out. */
 	if (*lost)
-		leave_all(endpoint, from);
+		leave_all(endpoint, from, to);
 	return err;
 }
 
@@ -191,7 +197,7 @@ int mirrors_settle_enter(struct change *change)
 		lock_take(&endpoint->v->lock);
 		atomic_store_explicit(&endpoint->tag, (uint32_t)endpoint->index << 16, memory_order_release);
 		lock_drop(&endpoint->v->lock);
-		leave_all(endpoint, change->domain);
+		leave_all(endpoint, change->domain, NULL);
 	}
 	lock_drop(&endpoint->move_lock);
 	return err;

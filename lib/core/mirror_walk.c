@@ -19,7 +19,8 @@ struct refresh {
 	struct viommu_domain *domain;
 	struct range rest;
 	unsigned leaves, holes; /* so many more */
-	bool refused;           /* a mirror has, in this refresh: no more is asked of it */
+	bool may_wait;
+	bool refused; /* a mirror has, in this refresh: no more is asked of it */
 };
 
 static struct range pages_of(struct range bytes)
@@ -73,7 +74,7 @@ static bool known(const struct viommu_domain *domain, const struct mapping *leaf
 static void add(struct refresh *refresh, const struct mapping *leaf) REQUIRES(refresh->domain->mirror_lock)
 {
 	struct viommu_domain *domain = refresh->domain;
-	int err = refresh->refused ? -ENOSPC : mirrors_map(domain, leaf, true);
+	int err = refresh->refused ? -ENOSPC : mirrors_map(domain, leaf, refresh->may_wait);
 
 	if (err >= 0) {
 		err = table_map(&domain->shadow, pages_of(leaf->iova), leaf->gpa, leaf->access);
@@ -120,9 +121,10 @@ static bool step(struct refresh *refresh) REQUIRES(refresh->domain->mirror_lock)
 	return true;
 }
 
-void mirrors_refresh(struct viommu_domain *domain, struct range iova)
+void mirrors_refresh(struct viommu_domain *domain, struct range iova, bool may_wait)
 {
-	struct refresh refresh = {.domain = domain, .rest = iova, .leaves = REFRESH_LEAVES, .holes = REFRESH_HOLES};
+	struct refresh refresh = {
+		.domain = domain, .rest = iova, .may_wait = may_wait, .leaves = REFRESH_LEAVES, .holes = REFRESH_HOLES};
 
 	while (refresh.rest.first <= refresh.rest.last) {
 		if (step(&refresh))

@@ -68,7 +68,7 @@ int viommu__domain_evict(struct viommu_domain *domain, struct range iova, bool s
 	spin_drop(&domain->lock);
 	if (mirrors) {
 		lock_take(&domain->mirror_lock);
-		mirrors_refresh(domain, iova);
+		mirrors_refresh(domain, iova, true);
 		lock_drop(&domain->mirror_lock);
 	}
 	return 0;

@@ -69,14 +69,17 @@ static int map(void *opaque, const struct viommu_extent *extent, uint64_t ticket
 	struct test_mirror *mirror = opaque;
 
 	mirror->maps++;
+	mirror->refused++;
 	if (mirror->refuse_in && !--mirror->refuse_in)
 		return mirror->refuse_err;
-	if (mirror->refuse_one_in && !(rand_r(&mirror->seed) % mirror->refuse_one_in))
+	if (mirror->refuse_one_in && !((unsigned)rand_r(&mirror->seed) / 7 % mirror->refuse_one_in))
 		return -ENOSPC;
+	mirror->refused--;
 	take(mirror, extent);
 	if (!mirror->slow || !ticket)
 		return 0;
-	ask_later(mirror, &(struct test_mirror_pending){.ticket = ticket, .extent = *extent});
+	ask_later(mirror,
+		  &(struct test_mirror_pending){.ticket = ticket, .extent = *extent, .number = mirror->extents});
 	return -EINPROGRESS;
 }
 
@@ -88,7 +91,7 @@ static void unmap(void *opaque, struct viommu_iova first, struct viommu_iova las
 	mirror->undone += !ticket;
 	drop(mirror, first, last);
 	if (ticket && mirror->slow)
-		ask_later(mirror, &(struct test_mirror_pending){.ticket = ticket, .unmap = true});
+		ask_later(mirror, &(struct test_mirror_pending){.ticket = ticket});
 	else if (ticket)
 		viommu_client_ack(mirror->client, ticket);
 }
@@ -113,8 +116,8 @@ bool test_mirror_answer(struct test_mirror *mirror, int err)
 	if (mirror->pending_first == mirror->pending_last)
 		return false;
 	const struct test_mirror_pending pending = mirror->pending[mirror->pending_first++ % MIRROR_PENDING];
-	const struct test_mirror_page *page = &mirror->pages[pending.extent.first.value / MIRROR_PAGE];
-	const bool there = !pending.unmap && page->access && page->gpa == pending.extent.gpa.value;
+	const bool there =
+		pending.number && mirror->pages[pending.extent.first.value / MIRROR_PAGE].extent == pending.number;
 
 	if (!err || !there) {
 		viommu_client_ack(mirror->client, pending.ticket);

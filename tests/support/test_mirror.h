@@ -23,7 +23,7 @@ struct test_mirror_page {
 struct test_mirror_pending {
 	uint64_t ticket;
 	struct viommu_extent extent;
-	bool unmap;
+	uint32_t number; /* the extent's; 0: it is an unmap */
 };
 
 struct test_mirror {
@@ -31,7 +31,7 @@ struct test_mirror {
 	struct test_mirror_page pages[MIRROR_PAGES];
 	uint32_t extents; /* told so far */
 	enum viommu_space space;
-	unsigned maps, unmaps, undone, batches, attaches;
+	unsigned maps, refused, unmaps, undone, batches, attaches;
 	/* The test's: */
 	unsigned refuse_in; /* the map after so many more is refused; 0: none */
 	int refuse_err;
