@@ -11,7 +11,6 @@
 
 #include "lib/core/context.h"
 
-struct change;
 struct work;
 
 /* A map that a mirror has in progress, or has refused since. */
@@ -46,28 +45,17 @@ struct client_wait {
 	uint64_t ticket;
 };
 
-/* Does the client perhaps carry translations that the change takes away? viommu.lock held. */
-bool client_concerned(const struct viommu_client *client, const struct change *change);
-
 /* Make a client and list it. -ENOMEM. *out is set before the first callback. */
 int client_add(struct viommu_endpoint *endpoint, const struct viommu_client_ops *ops,
 	       const struct viommu_mirror_ops *mirror, void *opaque, struct viommu_client **out);
 
-/* Tell the clients and note whom to wait for. Nothing to do, and no lock, where there are no clients. */
-void clients_invalidate(struct viommu *v, struct work *work);
-
-/* Something was mapped in a domain. */
-void clients_mapped(struct viommu_domain *domain, struct range range);
-
-/* An endpoint has a new domain, and nothing to be invalidated. viommu.lock held. */
-void clients_moved_locked(struct viommu_endpoint *endpoint) REQUIRES(endpoint->v->lock);
-
-bool client_wait_over(const struct client_wait *wait);
-
-/* Have all of them acknowledged? */
-bool clients_acked(struct viommu *v, struct work *work);
+static inline bool client_wait_over(const struct client_wait *wait)
+{
+	/* Acquire: partner of the release in viommu_client_ack(). */
+	return !wait->client || atomic_load_explicit(&wait->client->acked, memory_order_acquire) >= wait->ticket;
+}
 
 /* Room in a new work for the clients that there are. -ENOMEM. viommu.lock held. */
-int clients_room(struct viommu *v, struct work *work);
+int client_room(struct viommu *v, struct work *work);
 
 #endif

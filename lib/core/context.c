@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "lib/core/inval.h"
+#include "lib/core/quarantine.h"
 
 enum { DEFAULT_TABLE_BYTES = 64 << 20, DEFAULT_DEADLINE_MS = 2000 };
 

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Domains: their life, map and unmap. */
+/* Domains: how they are made, referred to, and destroyed. */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "lib/core/inval.h"
 #include "lib/core/mirror.h"
-
-enum { PAGE_SIZE = 1 << TABLE_PAGE_SHIFT };
 
 static void link_locked(struct viommu *v, struct viommu_domain *domain) REQUIRES(v->lock)
 {
@@ -130,6 +128,14 @@ void viommu__domain_put(struct viommu_domain *domain, unsigned count)
 		domain_free(domain);
 }
 
+void viommu__domain_reference_locked(struct viommu_domain *domain, struct viommu_inval *inval)
+{
+	if (atomic_load_explicit(&inval->kept, memory_order_relaxed) == domain)
+		atomic_store_explicit(&inval->kept, NULL, memory_order_relaxed);
+	else
+		domain->references++;
+}
+
 /* The references that invalidations have kept for their next change, of which there will be none. */
 static unsigned take_back_locked(struct viommu *v, const struct viommu_domain *domain) REQUIRES(v->lock)
 {
@@ -161,202 +167,4 @@ void viommu_domain_destroy(struct viommu_domain *domain)
 
 	lock_drop(&v->lock);
 	viommu__domain_put(domain, references);
-}
-
-static struct range pages_of(struct range bytes)
-{
-	return (struct range){bytes.first >> TABLE_PAGE_SHIFT, bytes.last >> TABLE_PAGE_SHIFT};
-}
-
-static int map_locked(struct viommu_domain *domain, const struct mapping *mapping) REQUIRES(domain->lock)
-{
-	int err = table_map(&domain->table, pages_of(mapping->iova), mapping->gpa, mapping->access);
-
-	if (!err)
-		domain->maps++;
-	return err;
-}
-
-/* The invalidation ends the mirrors' batch, waits for them, and takes the mapping away again if one refuses it late. */
-static void note_map(struct viommu_domain *domain, struct range iova, struct viommu_inval *inval)
-	REQUIRES(domain->mirror_lock)
-{
-	spin_take(&domain->lock);
-	viommu__domain_reference_locked(domain, inval);
-	spin_drop(&domain->lock);
-	*viommu__inval_next(inval) =
-		(struct change){.kind = CHANGE_MAP, .tag = inval->tag, .domain = domain, .range = iova};
-}
-
-/* Mirrors are asked first: what one of them refuses nobody has seen. */
-static int map_mirrored(struct viommu_domain *domain, const struct mapping *mapping, struct viommu_inval *inval)
-{
-	struct range pages = pages_of(mapping->iova);
-	int err = -EEXIST, told;
-
-	lock_take(&domain->mirror_lock);
-	if (table_touched(&domain->table, &pages))
-		goto out;
-	told = mirrors_map(domain, mapping, inval != NULL);
-	if (told < 0) {
-		err = told;
-		goto out;
-	}
-	spin_take(&domain->lock);
-	err = map_locked(domain, mapping);
-	spin_drop(&domain->lock);
-	if (err)
-		mirrors_undo(domain, mapping->iova);
-	else if (inval)
-		note_map(domain, mapping->iova, inval);
-out:
-	/* With an invalidation the batch ends where that begins. */
-	if (!inval || err)
-		mirrors_batch_end_locked(domain);
-	lock_drop(&domain->mirror_lock);
-	return err;
-}
-
-static int map(struct viommu_domain *domain, struct range iova, uint64_t gpa, unsigned access,
-	       struct viommu_inval *inval)
-{
-	const struct mapping mapping = {iova, gpa, access};
-
-	if (iova.first > iova.last || !range_aligned(iova, PAGE_SIZE) || gpa & (PAGE_SIZE - 1))
-		return -EINVAL;
-	if (gpa > UINT64_MAX - (iova.last - iova.first) || access & ~(unsigned)LEAF_ACCESS || domain->identity ||
-	    domain->walk)
-		return -EINVAL;
-	spin_take(&domain->lock);
-	const bool mirrors = mirrored(domain);
-	int err = mirrors ? 0 : map_locked(domain, &mapping);
-
-	spin_drop(&domain->lock);
-	if (mirrors)
-		err = map_mirrored(domain, &mapping, inval);
-	if (!err)
-		clients_mapped(domain, iova);
-	return err;
-}
-
-int viommu_map(struct viommu_domain *domain, struct viommu_iova first, struct viommu_iova last, struct viommu_gpa gpa,
-	       unsigned access)
-{
-	return map(domain, (struct range){first.value, last.value}, gpa.value, access, NULL);
-}
-
-int viommu_map_pending(struct viommu_domain *domain, struct viommu_iova first, struct viommu_iova last,
-		       struct viommu_gpa gpa, unsigned access, struct viommu_inval *inval)
-{
-	int err = viommu__inval_reserve(inval);
-
-	return err ? err : map(domain, (struct range){first.value, last.value}, gpa.value, access, inval);
-}
-
-/*
- * The whole pages inside a range that may begin or end in the middle of one. A page that is cut must not be mapped.
- * Returns false where no whole page is left.
- */
-static bool whole_pages(struct range bytes, struct range *pages)
-{
-	uint64_t mask = PAGE_SIZE - 1;
-
-	*pages = pages_of(bytes);
-	if (bytes.first & mask)
-		pages->first++;
-	if (~bytes.last & mask) {
-		if (!pages->last)
-			return false;
-		pages->last--;
-	}
-	return pages->first <= pages->last;
-}
-
-static bool page_mapped(const struct table *table, uint64_t iova)
-{
-	struct table_hit hit;
-
-	return table_find(table, iova >> TABLE_PAGE_SHIFT, &hit);
-}
-
-static bool splits(const struct table *table, struct range bytes)
-{
-	uint64_t mask = PAGE_SIZE - 1;
-
-	if (bytes.first & mask && page_mapped(table, bytes.first))
-		return true;
-	return ~bytes.last & mask && page_mapped(table, bytes.last);
-}
-
-void viommu__domain_reference_locked(struct viommu_domain *domain, struct viommu_inval *inval)
-{
-	if (atomic_load_explicit(&inval->kept, memory_order_relaxed) == domain)
-		atomic_store_explicit(&inval->kept, NULL, memory_order_relaxed);
-	else
-		domain->references++;
-}
-
-static int unmap_locked(struct viommu_domain *domain, struct range iova, struct viommu_inval *inval, uint64_t *removed)
-	REQUIRES(domain->lock)
-{
-	struct table_retired retired = {NULL};
-	struct range pages;
-
-	if (splits(&domain->table, iova))
-		return -ERANGE;
-	if (!whole_pages(iova, &pages))
-		return 0;
-	if (pages.first == pages.last && table_unmap_one(&domain->table, pages.first))
-		*removed = 1;
-	else if (table_splits(&domain->table, pages))
-		return -ERANGE;
-	else
-		*removed = table_unmap(&domain->table, pages, &retired);
-	domain->unmaps += *removed;
-	/* Also where nothing is mapped: the unmap that took it away may still be waiting for somebody. */
-	viommu__domain_reference_locked(domain, inval);
-	*viommu__inval_next(inval) = (struct change){
-		.kind = CHANGE_UNMAP, .tag = inval->tag, .domain = domain, .range = iova, .retired = retired};
-	return 0;
-}
-
-/* In the order in which the domain changes. */
-static int unmap_mirrored(struct viommu_domain *domain, struct range iova, struct viommu_inval *inval,
-			  uint64_t *removed)
-{
-	lock_take(&domain->mirror_lock);
-	spin_take(&domain->lock);
-	int err = unmap_locked(domain, iova, inval, removed);
-
-	spin_drop(&domain->lock);
-	if (!err && *removed)
-		mirrors_unmap(domain, iova);
-	lock_drop(&domain->mirror_lock);
-	return err;
-}
-
-int viommu_unmap(struct viommu_domain *domain, struct viommu_iova first, struct viommu_iova last,
-		 struct viommu_inval *inval, uint64_t *removed)
-{
-	uint64_t count = 0;
-
-	if (first.value > last.value || domain->identity || domain->walk)
-		return -EINVAL;
-	int err = viommu__inval_reserve(inval);
-
-	if (err)
-		return err;
-	const struct range iova = {first.value, last.value};
-
-	spin_take(&domain->lock);
-	const bool mirrors = mirrored(domain);
-
-	if (!mirrors)
-		err = unmap_locked(domain, iova, inval, &count);
-	spin_drop(&domain->lock);
-	if (mirrors)
-		err = unmap_mirrored(domain, iova, inval, &count);
-	if (removed)
-		*removed = count;
-	return err;
 }

@@ -7,6 +7,8 @@
 
 #include "lib/core/inval.h"
 #include "lib/core/mirror.h"
+#include "lib/core/notify.h"
+#include "lib/core/quarantine.h"
 
 /* The place of an id in the sorted array: where it is, or where it would be put. */
 static size_t place_locked(const struct viommu *v, uint32_t id) REQUIRES(v->lock)
@@ -217,7 +219,7 @@ static int move_locked(struct viommu_endpoint *endpoint, uint16_t to, struct vio
 		enter_locked(endpoint, to, inval);
 	/* Who leaves a domain is told when that is invalidated. */
 	if (!from || from == to)
-		clients_moved_locked(endpoint);
+		notify_moved_locked(endpoint);
 	return 0;
 }
 

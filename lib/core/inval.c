@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "lib/core/inval.h"
+#include "lib/core/quarantine.h"
 
 enum { NS_PER_MS = 1000000, FIRST_ROOM = 8 };
 

@@ -118,13 +118,3 @@ int viommu_mem_remove(struct viommu *v, struct viommu_gpa gpa, struct viommu_inv
 	lock_drop(&v->lock);
 	return err;
 }
-
-void memory_free(struct memory *memory)
-{
-	while (memory) {
-		struct memory *next = memory->next;
-
-		free(memory);
-		memory = next;
-	}
-}

@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "lib/util/range.h"
 
@@ -25,7 +26,15 @@ struct memory {
 };
 
 /* Free an array and the older ones behind it. */
-void memory_free(struct memory *memory);
+static inline void memory_free(struct memory *memory)
+{
+	while (memory) {
+		struct memory *next = memory->next;
+
+		free(memory);
+		memory = next;
+	}
+}
 
 /* The region that holds this address, or NULL. */
 static inline const struct memory_region *memory_find(const struct memory *memory, uint64_t gpa)

@@ -15,6 +15,8 @@
 #include "lib/core/client.h"
 #include "lib/core/context.h"
 
+struct change;
+
 /* What one viommu_map(), one leaf of a guest's table, or one region of a bypass leads to. */
 struct mapping {
 	struct range iova;

@@ -8,40 +8,30 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "lib/core/inval.h"
+#include "lib/core/obstacle.h"
+#include "lib/core/quarantine.h"
 
 /* No more is kept of a guest that goes on invalidating what a stuck device holds on to: it waits, deadline or not. */
 enum { QUARANTINE_MAX = 32 };
 
-static void cancel_in_domain(const struct work *work, const struct change *change, struct viommu_domain *domain)
+static bool cancel_hold(void *opaque, const struct obstacle *obstacle)
 {
-	lock_take(&domain->holds_lock);
-	for (struct viommu_hold *hold = domain->holds; hold; hold = hold->next) {
-		if (hold->cancelled || hold->ticket > work->last_ticket || !change_concerns_hold(change, hold))
-			continue;
-		hold->cancelled = true;
-		if (hold->cancel)
-			hold->cancel(hold);
-	}
-	lock_drop(&domain->holds_lock);
+	struct viommu_hold *hold = obstacle->hold;
+
+	(void)opaque;
+	if (obstacle->kind != OBSTACLE_HOLD || hold->cancelled)
+		return false;
+	hold->cancelled = true;
+	if (hold->cancel)
+		hold->cancel(hold);
+	return false;
 }
 
-static void cancel_change(struct viommu *v, const struct work *work, const struct change *change)
+void work_cancel_holds(struct viommu *v, const struct work *work)
 {
-	if (change->domain) {
-		cancel_in_domain(work, change, change->domain);
-		return;
-	}
 	lock_take(&v->lock);
-	for (struct viommu_domain *domain = v->domains; domain; domain = domain->next)
-		cancel_in_domain(work, change, domain);
+	obstacle_each_locked(v, work, cancel_hold, NULL);
 	lock_drop(&v->lock);
-}
-
-void work_cancel_holds(struct viommu *v, struct work *work)
-{
-	for (size_t i = 0; work->state == WORK_HOLDS && i < work->count; i++)
-		cancel_change(v, work, &work->changes[i]);
 }
 
 /*
@@ -72,53 +62,30 @@ static void fail_locked(struct viommu *v, struct viommu_endpoint *endpoint, stru
 		v->config.endpoint_failed(v->config.opaque, endpoint->id);
 }
 
-static bool in_open_section(const struct work *work, const struct viommu_endpoint *endpoint)
+static bool is_of_endpoint(void *opaque, const struct obstacle *obstacle)
 {
-	for (unsigned i = 0; i < work->wait_count; i++)
-		if (section_endpoint(work->waits[i].word) == endpoint->index &&
-		    atomic_load_explicit(&work->waits[i].slot->word, memory_order_acquire) == work->waits[i].word)
-			return true;
-	return false;
-}
-
-static bool client_silent(const struct work *work, const struct viommu_endpoint *endpoint)
-{
-	for (size_t i = 0; i < work->client_count; i++)
-		if (!client_wait_over(&work->clients[i]) && work->clients[i].client->endpoint == endpoint)
-			return true;
-	return false;
-}
-
-static bool holds_on(const struct work *work, const struct viommu_endpoint *endpoint, struct viommu_domain *domain)
-{
-	bool found = false;
-
-	lock_take(&domain->holds_lock);
-	for (const struct viommu_hold *hold = domain->holds; hold && !found; hold = hold->next)
-		for (size_t i = 0; i < work->count && !found; i++)
-			found = hold->endpoint == endpoint && hold->ticket <= work->last_ticket &&
-				(!work->changes[i].domain || work->changes[i].domain == domain) &&
-				change_concerns_hold(&work->changes[i], hold);
-	lock_drop(&domain->holds_lock);
-	return found;
-}
-
-static bool in_the_way(struct viommu *v, const struct work *work, const struct viommu_endpoint *endpoint)
-	REQUIRES(v->lock)
-{
-	if (in_open_section(work, endpoint) || client_silent(work, endpoint))
-		return true;
-	for (struct viommu_domain *domain = v->domains; domain && work->state == WORK_HOLDS; domain = domain->next)
-		if (holds_on(work, endpoint, domain))
-			return true;
-	return false;
+	return obstacle_is_of(obstacle, opaque);
 }
 
 static void fail_laggards(struct viommu *v, struct work *work) REQUIRES(v->lock)
 {
 	for (size_t i = 0; i < v->endpoint_count; i++)
-		if (in_the_way(v, work, v->endpoints[i]))
+		if (obstacle_each_locked(v, work, is_of_endpoint, v->endpoints[i]))
 			fail_locked(v, v->endpoints[i], work);
+}
+
+static bool is_of_change(void *opaque, const struct obstacle *obstacle)
+{
+	return obstacle_concerns(obstacle, opaque);
+}
+
+static bool unfinished(struct viommu *v, const struct work *work, struct change *change)
+{
+	lock_take(&v->lock);
+	bool found = obstacle_each_locked(v, work, is_of_change, change);
+
+	lock_drop(&v->lock);
+	return found;
 }
 
 int work_quarantine(struct viommu_inval *inval)
@@ -129,7 +96,7 @@ int work_quarantine(struct viommu_inval *inval)
 	if (atomic_load_explicit(&v->quarantined, memory_order_relaxed) >= QUARANTINE_MAX)
 		return -EAGAIN;
 	for (size_t i = 0; inval->failed && i < old->count; i++)
-		if (work_unfinished(v, old, &old->changes[i]))
+		if (unfinished(v, old, &old->changes[i]))
 			inval->failed(inval->opaque, old->changes[i].tag, -ETIMEDOUT);
 	lock_take(&v->lock);
 	int err = work_create(v, old->room, &fresh);

@@ -9,6 +9,8 @@
 
 #include "lib/core/inval.h"
 #include "lib/core/mirror.h"
+#include "lib/core/notify.h"
+#include "lib/core/obstacle.h"
 
 void work_destroy(struct work *work)
 {
@@ -25,39 +27,12 @@ int work_create(struct viommu *v, size_t room, struct work **out)
 		return -ENOMEM;
 	work->changes = calloc(room, sizeof(*work->changes));
 	work->room = room;
-	if (!work->changes || clients_room(v, work)) {
+	if (!work->changes || client_room(v, work)) {
 		work_destroy(work);
 		return -ENOMEM;
 	}
 	*out = work;
 	return 0;
-}
-
-bool change_concerns_section(const struct change *change, uint64_t word)
-{
-	switch (change->kind) {
-	case CHANGE_MAP:
-	case CHANGE_ENTER:
-		return false;
-	case CHANGE_UNMAP:
-		return section_domain(word) == change->domain->index;
-	case CHANGE_ENDPOINT:
-		return section_domain(word) == change->domain->index &&
-		       section_endpoint(word) == change->endpoint->index;
-	case CHANGE_MEMORY:
-		return true;
-	case CHANGE_NOTHING:
-		return section_endpoint(word) == change->endpoint->index;
-	}
-	return true;
-}
-
-static bool concerns_any(const struct work *work, uint64_t word)
-{
-	for (size_t i = 0; i < work->count; i++)
-		if (change_concerns_section(&work->changes[i], word))
-			return true;
-	return false;
 }
 
 /* What mirrors have gathered of these changes they perform now. */
@@ -76,57 +51,12 @@ static void end_batches(const struct work *work)
 
 void work_begin(struct viommu *v, struct work *work)
 {
-	struct section_table *sections = &v->sections;
-
 	end_batches(work);
 	/* Partner: the claim in viommu_dma_begin(). Our changes are visible before we look who is inside. */
 	atomic_thread_fence(memory_order_seq_cst);
-	clients_invalidate(v, work);
-	unsigned slots = atomic_load_explicit(&sections->high_water, memory_order_relaxed);
-
-	for (unsigned i = 0; i < slots; i++) {
-		/* Acquire: partner of the release in viommu_dma_end(); what a closed section did came before. */
-		uint64_t word = atomic_load_explicit(&sections->slots[i].word, memory_order_acquire);
-
-		if (word && concerns_any(work, word))
-			work->waits[work->wait_count++] = (struct section_wait){&sections->slots[i], word};
-	}
+	notify_invalidate(v, work);
+	obstacle_note_sections(&v->sections, work);
 	work->state = WORK_SECTIONS;
-}
-
-static bool section_open(const struct section_wait *wait)
-{
-	/* Acquire: as in work_begin(). */
-	return atomic_load_explicit(&wait->slot->word, memory_order_acquire) == wait->word;
-}
-
-static bool sections_closed(struct work *work)
-{
-#ifdef VIOMMU_WITHOUT_WAITING /* a build that is wrong on purpose: the race test must notice */
-	work->wait_count = 0;
-#endif
-	while (work->wait_count && !section_open(&work->waits[work->wait_count - 1]))
-		work->wait_count--;
-	return !work->wait_count;
-}
-
-static bool client_unfinished(struct viommu *v, const struct work *work, const struct change *change)
-{
-	bool found = false;
-
-	lock_take(&v->lock);
-	for (size_t i = 0; i < work->client_count && !found; i++)
-		found = !client_wait_over(&work->clients[i]) && client_concerned(work->clients[i].client, change);
-	lock_drop(&v->lock);
-	return found;
-}
-
-bool work_unfinished(struct viommu *v, struct work *work, const struct change *change)
-{
-	for (unsigned i = 0; i < work->wait_count; i++)
-		if (section_open(&work->waits[i]) && change_concerns_section(change, work->waits[i].word))
-			return true;
-	return client_unfinished(v, work, change) || (work->state == WORK_HOLDS && change_held(v, work, change));
 }
 
 static void finish_change(struct viommu *v, struct change *change)
@@ -225,7 +155,7 @@ void work_drop(struct viommu *v, struct work *work)
 
 bool work_poll(struct viommu *v, struct work *work, struct viommu_inval *owner)
 {
-	if (work->state == WORK_SECTIONS && sections_closed(work) && clients_acked(v, work)) {
+	if (work->state == WORK_SECTIONS && obstacle_noted_gone(v, work)) {
 		if (refusals(work, owner)) {
 			work_begin(v, work);
 			return work_poll(v, work, owner);
@@ -235,7 +165,7 @@ bool work_poll(struct viommu *v, struct work *work, struct viommu_inval *owner)
 		work->last_ticket = atomic_load_explicit(&v->tickets, memory_order_relaxed);
 		work->state = WORK_HOLDS;
 	}
-	if (work->state == WORK_HOLDS && holds_released(v, work))
+	if (work->state == WORK_HOLDS && obstacle_holds_gone(v, work))
 		finish(v, work, owner ? &owner->kept : NULL);
 	return work->state == WORK_COLLECTING;
 }

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Each client is told of the changes that concern its endpoint, and then where something new may lie. */
+#include "lib/core/notify.h"
+
+enum { CHANGES_TOLD = 64 };
+
+static const struct range everything = {0, UINT64_MAX};
+
+/* The domain that it is in, or has not finished with. */
+static uint16_t domain_of(const struct viommu_endpoint *endpoint)
+{
+	return endpoint->left ? endpoint->left->index
+			      : section_domain(atomic_load_explicit(&endpoint->tag, memory_order_relaxed));
+}
+
+/* Is it about the client's endpoint? */
+static bool about(const struct viommu_client *client, const struct change *change)
+{
+	const struct viommu_endpoint *endpoint = client->endpoint;
+
+	switch (change->kind) {
+	case CHANGE_MAP:
+	case CHANGE_UNMAP:
+		if (client->mirror &&
+		    atomic_load_explicit(&client->space, memory_order_relaxed) == change->domain->index)
+			return true;
+		/* An endpoint that is just moving may have a client that still lives in its old domain. */
+		return endpoint->changes || domain_of(endpoint) == change->domain->index;
+	case CHANGE_ENDPOINT:
+	case CHANGE_ENTER:
+	case CHANGE_NOTHING:
+		return endpoint == change->endpoint;
+	case CHANGE_MEMORY:
+		return true;
+	}
+	return true;
+}
+
+bool notify_concerns(const struct viommu_client *client, const struct change *change)
+{
+	/* Caches are told of maps when they are made, and wait for nothing. */
+	if (change_adds(change) && !client->mirror)
+		return false;
+	/* A device with ATS has invalidations of its own. */
+	if (change->spare_ats && !client->mirror && atomic_load_explicit(&client->endpoint->ats, memory_order_relaxed))
+		return false;
+	return about(client, change);
+}
+
+static void tell(struct viommu_client *client, const struct change *change)
+{
+	struct range range = change->kind == CHANGE_UNMAP ? change->range : everything;
+
+	const uint64_t ticket = atomic_load_explicit(&client->asked, memory_order_relaxed) + 1;
+
+	atomic_store_explicit(&client->asked, ticket, memory_order_relaxed);
+	client->ops->invalidate(client->opaque, (struct viommu_iova){range.first}, (struct viommu_iova){range.last},
+				ticket);
+}
+
+static void tell_map(const struct viommu_client *client, struct range range)
+{
+	if (client->ops && client->ops->map)
+		client->ops->map(client->opaque, (struct viommu_iova){range.first}, (struct viommu_iova){range.last});
+}
+
+/* After an invalidation: where may there be something new in place of what it took away? False: nowhere. */
+static bool renewed(const struct viommu_client *client, const struct change *change, struct range *range)
+{
+	if (change_adds(change) || !about(client, change))
+		return false;
+	*range = change->kind == CHANGE_UNMAP ? change->range : everything;
+	return change->kind != CHANGE_UNMAP || (change->domain->walk && change->domain->walk->told);
+}
+
+/*
+ * A guest can ask for a thousand invalidations at once: what they are about is told once, and as one where it is much.
+ */
+static void tell_all_again(const struct viommu_client *client, const struct work *work)
+{
+	struct range range, all = {UINT64_MAX, 0};
+	unsigned count = 0;
+
+	for (size_t i = 0; i < work->count; i++) {
+		if (!renewed(client, &work->changes[i], &range))
+			continue;
+		count++;
+		all.first = range.first < all.first ? range.first : all.first;
+		all.last = range.last > all.last ? range.last : all.last;
+	}
+	if (count > CHANGES_TOLD || (count && all.first == 0 && all.last == UINT64_MAX)) {
+		tell_map(client, all);
+		return;
+	}
+	for (size_t i = 0; i < work->count && count; i++)
+		if (renewed(client, &work->changes[i], &range))
+			tell_map(client, range);
+}
+
+static void await(struct viommu_client *client, struct work *work)
+{
+	work->clients[work->client_count++] =
+		(struct client_wait){client, atomic_load_explicit(&client->asked, memory_order_relaxed)};
+}
+
+static void invalidate_cache(struct viommu_client *client, struct work *work)
+{
+	bool told = false;
+
+	for (size_t i = 0; i < work->count; i++) {
+		if (!notify_concerns(client, &work->changes[i]))
+			continue;
+		tell(client, &work->changes[i]);
+		told = true;
+	}
+	if (told)
+		await(client, work);
+	tell_all_again(client, work);
+}
+
+/* A mirror was told when the change was made. */
+static void await_mirror(struct viommu_client *mirror, struct work *work)
+{
+	for (size_t i = 0; i < work->count; i++) {
+		if (!notify_concerns(mirror, &work->changes[i]))
+			continue;
+		await(mirror, work);
+		return;
+	}
+}
+
+void notify_mapped(struct viommu_domain *domain, struct range range)
+{
+	struct viommu *v = domain->v;
+
+	/* Who registers later looks for itself. */
+	if (!atomic_load_explicit(&v->client_count, memory_order_relaxed))
+		return;
+	lock_take(&v->lock);
+	for (struct viommu_client *client = v->clients; client; client = client->next)
+		if (domain_of(client->endpoint) == domain->index)
+			tell_map(client, range);
+	lock_drop(&v->lock);
+}
+
+void notify_moved_locked(struct viommu_endpoint *endpoint)
+{
+	for (struct viommu_client *client = endpoint->v->clients; client; client = client->next)
+		if (client->endpoint == endpoint)
+			tell_map(client, everything);
+}
+
+void notify_invalidate(struct viommu *v, struct work *work)
+{
+	/* After the fence in work_begin(); partner: the read-modify-write in viommu_client_register(). */
+	if (!atomic_load_explicit(&v->client_count, memory_order_relaxed))
+		return;
+	lock_take(&v->lock);
+	for (struct viommu_client *client = v->clients; client; client = client->next)
+		if (client->mirror)
+			await_mirror(client, work);
+		else
+			invalidate_cache(client, work);
+	lock_drop(&v->lock);
+}

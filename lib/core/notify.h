@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Telling clients what they have to forget, and what is new. */
+#ifndef LIB_CORE_NOTIFY_H
+#define LIB_CORE_NOTIFY_H
+
+#include "lib/core/work.h"
+
+/* Does the client perhaps carry translations that the change takes away? viommu.lock held. */
+bool notify_concerns(const struct viommu_client *client, const struct change *change);
+
+/* Tell the clients and note whom to wait for. Nothing to do, and no lock, where there are no clients. */
+void notify_invalidate(struct viommu *v, struct work *work);
+
+/* Something was mapped in a domain. */
+void notify_mapped(struct viommu_domain *domain, struct range range);
+
+/* An endpoint has a new domain, and nothing to be invalidated. viommu.lock held. */
+void notify_moved_locked(struct viommu_endpoint *endpoint) REQUIRES(endpoint->v->lock);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What stands in the way of a work: the sections that were open when it began, the clients that have not acknowledged,
+ * and then the holds that were taken in those sections.
+ */
+#ifndef LIB_CORE_OBSTACLE_H
+#define LIB_CORE_OBSTACLE_H
+
+#include "lib/core/work.h"
+
+enum obstacle_kind { OBSTACLE_SECTION, OBSTACLE_CLIENT, OBSTACLE_HOLD };
+
+struct obstacle {
+	enum obstacle_kind kind;
+	uint64_t word;                /* SECTION: of its slot */
+	struct viommu_client *client; /* CLIENT */
+	struct viommu_hold *hold;     /* HOLD: its domain's holds_lock is held */
+};
+
+/* True ends the iteration. Called with the locks of the iteration held. */
+typedef bool (*obstacle_visit)(void *opaque, const struct obstacle *obstacle);
+
+/* Visit what stands in the way of a work that has begun, perhaps more than once. True: a visit ended it. */
+bool obstacle_each_locked(struct viommu *v, const struct work *work, obstacle_visit visit, void *opaque)
+	REQUIRES(v->lock);
+
+/* Does it stand in the way of this change of its work? Exact. */
+bool obstacle_concerns(const struct obstacle *obstacle, const struct change *change);
+
+/* Is this the endpoint whose access it is? */
+bool obstacle_is_of(const struct obstacle *obstacle, const struct viommu_endpoint *endpoint);
+
+/* Note the open sections that the changes concern, behind the fence of work_begin(). */
+void obstacle_note_sections(const struct section_table *sections, struct work *work);
+
+/* Has every section and client let go that was noted? Once true, true until the work begins anew. */
+bool obstacle_noted_gone(struct viommu *v, struct work *work);
+
+/*
+ * Has every hold been released that some change concerns? Puts the changes into an order of its own. A hold in the way
+ * can only go by being released, so its domain is not looked at again before one was.
+ */
+bool obstacle_holds_gone(struct viommu *v, struct work *work);
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Works whose deadline has passed. */
+#ifndef LIB_CORE_QUARANTINE_H
+#define LIB_CORE_QUARANTINE_H
+
+#include "lib/core/inval.h"
+
+/* Ask the holds in the way to end. */
+void work_cancel_holds(struct viommu *v, const struct work *work);
+/*
+ * Fail the endpoints in the way, give `inval` a fresh work, keep the old one. -ENOMEM, -EAGAIN (there are too many):
+ * nothing happened.
+ */
+int work_quarantine(struct viommu_inval *inval);
+/* See whether somebody in quarantine has let go. */
+void quarantine_poll(struct viommu *v);
+/* Free what is in quarantine whatever happens: the context is going. */
+void quarantine_drop(struct viommu *v);
+
+#endif
