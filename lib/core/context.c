@@ -96,3 +96,8 @@ void viommu_stats_get(struct viommu *v, struct viommu_stats *out)
 	out->faults_unlogged = v->faults.unlogged;
 	lock_drop(&v->faults.lock);
 }
+
+void viommu__count_dropped_events(struct viommu *v, unsigned count)
+{
+	atomic_fetch_add_explicit(&v->events_dropped, count, memory_order_relaxed);
+}

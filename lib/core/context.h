@@ -11,19 +11,12 @@
 
 #include <stdatomic.h>
 
-#include <viommu/viommu.h>
-
 #include "lib/core/fault.h"
-#include "lib/core/memory.h"
+#include "lib/core/internal.h"
 #include "lib/core/section.h"
-#include "lib/core/table.h"
-#include "lib/core/walk.h"
 #include "lib/util/index.h"
 #include "lib/util/lock.h"
 #include "lib/util/spin.h"
-
-/* Handed each fault of an endpoint: how a model hears of it. Runs inside the section of the failed access. */
-typedef void (*viommu__fault_sink)(void *opaque, const struct viommu_fault *fault);
 
 struct viommu_client;
 struct work;
@@ -114,9 +107,6 @@ struct viommu {
 	_Atomic uint64_t events_dropped; /* models count here */
 };
 
-/* The model that manages an endpoint takes its faults. -EBUSY: there is one already. NULL gives it back. */
-int viommu__endpoint_set_sink(struct viommu_endpoint *endpoint, viommu__fault_sink sink, void *opaque);
-
 /*
  * A domain is freed with its last reference. Drops `count` of them; whoever holds the lock may take one by counting up.
  */
@@ -124,8 +114,5 @@ void viommu__domain_put(struct viommu_domain *domain, unsigned count);
 
 /* The reference that a change needs: the one that the invalidation has kept, or a new one. */
 void viommu__domain_reference_locked(struct viommu_domain *domain, struct viommu_inval *inval) REQUIRES(domain->lock);
-
-/* A domain of the identity kind, for models that have such. */
-int viommu__domain_create_identity(struct viommu *v, uint32_t id, struct viommu_domain **out);
 
 #endif

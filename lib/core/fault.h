@@ -31,7 +31,4 @@ struct fault_log {
 void viommu__fault(struct viommu_endpoint *endpoint, const struct viommu_domain *domain,
 		   const struct viommu_fault *what);
 
-/* A line of the model's own ("fault: ..."), counted and logged as those of blocked DMA are. */
-void viommu__fault_line(struct viommu *v, const char *line);
-
 #endif

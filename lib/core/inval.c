@@ -58,6 +58,23 @@ void viommu_inval_destroy(struct viommu_inval *inval)
 	free(inval);
 }
 
+size_t viommu__inval_changes(const struct viommu_inval *inval)
+{
+	return inval->work->count;
+}
+
+void viommu__inval_tag(struct viommu_inval *inval, unsigned tag)
+{
+	inval->tag = tag;
+}
+
+void viommu__inval_on_failure(struct viommu_inval *inval, void (*failed)(void *opaque, unsigned tag, int err),
+			      void *opaque)
+{
+	inval->failed = failed;
+	inval->opaque = opaque;
+}
+
 int viommu__inval_reserve(struct viommu_inval *inval)
 {
 	const struct work *work = inval->work;

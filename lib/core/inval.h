@@ -30,19 +30,10 @@ struct viommu_inval {
 /* Make room for one more change. -ENOMEM, -EBUSY (begun already). */
 int viommu__inval_reserve(struct viommu_inval *inval);
 
-/* Make room for this many changes in all, for good (a work that follows has it too). -ENOMEM. */
-int viommu__inval_room(struct viommu_inval *inval, size_t room);
-
 /* The place, which is reserved, of a change that was made: the caller writes all of it, with inval->tag. */
 static inline struct change *viommu__inval_next(struct viommu_inval *inval)
 {
 	return &inval->work->changes[inval->work->count++];
-}
-
-/* How many changes it has recorded since it was last complete. */
-static inline size_t viommu__inval_changes(const struct viommu_inval *inval)
-{
-	return inval->work->count;
 }
 
 #endif

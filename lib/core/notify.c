@@ -163,3 +163,10 @@ void notify_invalidate(struct viommu *v, struct work *work)
 			invalidate_cache(client, work);
 	lock_drop(&v->lock);
 }
+
+void viommu__without_callbacks(struct viommu_endpoint *endpoint, void (*run)(void *opaque), void *opaque)
+{
+	lock_take(&endpoint->v->lock);
+	run(opaque);
+	lock_drop(&endpoint->v->lock);
+}

@@ -93,3 +93,8 @@ void viommu_dma_end(struct viommu_section *section)
 	/* Release: partner of the acquires in inval.c; our accesses are over before the slot is free. */
 	atomic_store_explicit(&slot->word, 0, memory_order_release);
 }
+
+unsigned viommu__section_number(const struct viommu_section *section)
+{
+	return (unsigned)((const struct section_slot *)section->slot - section->endpoint->v->sections.slots);
+}

@@ -19,7 +19,7 @@
 #include <viommu/vhost.h>
 #include <viommu/viommu.h>
 
-#include "lib/core/table.h"
+#include "lib/core/internal.h"
 #include "lib/util/lock.h"
 
 /* Bits of VHOST_GET_BACKEND_FEATURES; newer headers have the name, older ones a mask of the same name. */

@@ -101,8 +101,7 @@ static int create_batches(struct viommu_virtio *dev) NO_OTHER_THREAD
 		if (err)
 			return err;
 		batch->dev = dev;
-		batch->inval->failed = vio_request_failed;
-		batch->inval->opaque = batch;
+		viommu__inval_on_failure(batch->inval, vio_request_failed, batch);
 	}
 	dev->inval = dev->batches[0].inval;
 	return 0;

@@ -23,7 +23,7 @@ struct vio_domain *vio_domain_find(struct viommu_virtio *dev, uint32_t id)
 struct vio_endpoint *vio_endpoint_find(struct viommu_virtio *dev, uint32_t id)
 {
 	for (size_t i = 0; i < dev->endpoint_count; i++)
-		if (dev->endpoints[i].core->id == id)
+		if (viommu_endpoint_id(dev->endpoints[i].core) == id)
 			return &dev->endpoints[i];
 	return NULL;
 }

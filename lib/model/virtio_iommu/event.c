@@ -18,7 +18,7 @@ void vio_events_fini(struct vio_events *events)
 
 static void count_dropped(struct viommu_virtio *dev, unsigned count)
 {
-	atomic_fetch_add_explicit(&dev->v->events_dropped, count, memory_order_relaxed);
+	viommu__count_dropped_events(dev->v, count);
 }
 
 void viommu_virtio_events_drop(struct viommu_virtio *dev)

@@ -10,8 +10,7 @@
 
 #include <viommu/viommu.h>
 
-#include "lib/core/context.h"
-#include "lib/core/inval.h"
+#include "lib/core/internal.h"
 #include "lib/spec/virtio_iommu.h"
 #include "lib/util/lock.h"
 #include "lib/util/range.h"

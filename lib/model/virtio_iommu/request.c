@@ -181,7 +181,7 @@ static void begin_batch(struct viommu_virtio *dev, struct vio_batch *batch) REQU
 	for (size_t i = 0; i < batch->count; i++) {
 		size_t changes = viommu__inval_changes(dev->inval);
 
-		dev->inval->tag = (unsigned)i;
+		viommu__inval_tag(dev->inval, (unsigned)i);
 		request_perform(dev, &batch->requests[i]);
 		/* What took nothing away has nobody to wait for, and does not wait for who came with it. */
 		batch->requests[i].complete = viommu__inval_changes(dev->inval) == changes;

@@ -71,10 +71,10 @@ static int device(struct viommu_vtd *unit, uint16_t source, struct range range) 
 {
 	unit->stats.device_tlb_invalidations++;
 	/* Should it time out, this is whom IQERCD names. */
-	unit->queue.inval->tag = source;
+	viommu__inval_tag(unit->queue.inval, source);
 	int err = vtd_invalidate_device_tlb(unit, unit->queue.inval, source, range.first, range.last);
 
-	unit->queue.inval->tag = 0;
+	viommu__inval_tag(unit->queue.inval, 0);
 	return err;
 }
 

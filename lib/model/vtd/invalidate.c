@@ -37,7 +37,7 @@ static bool concerned(struct vtd_endpoint *endpoint, const struct scope *scope)
 
 static int make_room(struct viommu_vtd *unit, struct viommu_inval *inval) REQUIRES(unit->lock)
 {
-	size_t endpoints = 0, count = inval->work->count;
+	size_t endpoints = 0, count = viommu__inval_changes(inval);
 
 	for (const struct vtd_endpoint *endpoint = unit->endpoints; endpoint; endpoint = endpoint->next)
 		endpoints++;

@@ -28,8 +28,7 @@
 #include <viommu/viommu.h>
 #include <viommu/vtd.h>
 
-#include "lib/core/context.h"
-#include "lib/core/inval.h"
+#include "lib/core/internal.h"
 #include "lib/util/lock.h"
 #include "lib/util/spin.h"
 

@@ -140,7 +140,7 @@ static void perform(struct viommu_vtd *unit) REQUIRES(unit->lock)
 static bool rest(struct viommu_vtd *unit) REQUIRES(unit->lock)
 {
 	struct vtd_queue *queue = &unit->queue;
-	bool left = !queue->enabled && queue->inval->work->count;
+	bool left = !queue->enabled && viommu__inval_changes(queue->inval);
 
 	vtd_irq_commit(unit);
 	if (left)

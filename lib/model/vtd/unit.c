@@ -120,8 +120,7 @@ static int create_parts(struct viommu_vtd *unit) NO_OTHER_THREAD
 		err = add_reader(unit);
 	if (err)
 		return err;
-	unit->queue.inval->failed = failed;
-	unit->queue.inval->opaque = unit;
+	viommu__inval_on_failure(unit->queue.inval, failed, unit);
 	return 0;
 }
 

@@ -15,7 +15,7 @@
 
 #include <viommu/vhost_user_back.h>
 
-#include "lib/core/inval.h"
+#include "lib/core/internal.h"
 #include "lib/vhost_user/back/alarm.h"
 #include "lib/vhost_user/back/peer.h"
 #include "lib/vhost_user/back/task.h"

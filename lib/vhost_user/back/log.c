@@ -15,7 +15,6 @@
 
 #include <viommu/event.h>
 
-#include "lib/core/dirty.h"
 #include "lib/vhost_user/back/eventfd.h"
 #include "lib/vhost_user/back/internal.h"
 #include "lib/vhost_user/wire/reaper.h"

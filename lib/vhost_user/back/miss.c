@@ -415,29 +415,27 @@ static bool find_hole_shared(struct viommu_backend *backend, uint64_t *at, uint6
 }
 
 /* The first address from *at on, and not beyond `last`, that is not kept with these rights. False: all are. */
-static bool find_hole(const struct viommu_domain *domain, uint64_t *at, uint64_t last, unsigned access)
+static bool find_hole(const struct viommu_section *section, uint64_t *at, uint64_t last, unsigned access)
 {
-	struct table_hit hit;
+	struct viommu__leaf leaf;
 
-	while (table_find(&domain->table, *at >> TABLE_PAGE_SHIFT, &hit) && (hit.access & access) == access) {
-		uint64_t page = *at >> TABLE_PAGE_SHIFT;
-
-		if (hit.pages > (last >> TABLE_PAGE_SHIFT) - page)
+	while (viommu__section_kept(section, *at, &leaf) && (leaf.access & access) == access) {
+		if (leaf.len - 1 >= last - *at)
 			return false;
-		*at = (page + hit.pages) << TABLE_PAGE_SHIFT;
+		*at += leaf.len;
 	}
 	return true;
 }
 
 /* The same of both together. False: nothing is missing. */
-static bool find_missing(struct viommu_backend *backend, const struct viommu_domain *domain, uint64_t *at,
+static bool find_missing(struct viommu_backend *backend, const struct viommu_section *section, uint64_t *at,
 			 uint64_t last, unsigned access)
 {
 	uint64_t before;
 
 	do {
 		before = *at;
-		if (!find_hole_shared(backend, at, last, access) || !find_hole(domain, at, last, access))
+		if (!find_hole_shared(backend, at, last, access) || !find_hole(section, at, last, access))
 			return false;
 	} while (*at != before);
 	return true;
@@ -469,9 +467,11 @@ void viommu_backend_prefetch(struct viommu_backend *backend, struct viommu_secti
 	struct range range;
 	uint64_t last;
 
-	if (!section->domain || !section->domain->walk || !range_from_len(iova.value, len, &range))
+	enum viommu__space space = viommu__section_space(section);
+
+	if (space == VIOMMU__SPACE_NONE || space == VIOMMU__SPACE_KNOWN || !range_from_len(iova.value, len, &range))
 		return;
-	while (find_missing(backend, section->domain, &range.first, range.last, access)) {
+	while (find_missing(backend, section, &range.first, range.last, access)) {
 		if (!want(backend, range, access, &last) || last == range.last)
 			return;
 		range.first = last + 1;

@@ -98,20 +98,15 @@ bool vbe_shared_find(struct viommu_backend *backend, uint64_t iova, unsigned acc
 	return true;
 }
 
-static unsigned slot_of(const struct viommu_backend *backend, const struct viommu_section *section)
-{
-	return (unsigned)((const struct section_slot *)section->slot - backend->v->sections.slots);
-}
-
 int vbe_shared_enter(struct viommu_backend *backend, const struct viommu_section *section)
 {
 	const struct viommu_shared_view *view = view_of(backend);
 
 	if (!view)
 		return 0;
-	if (slot_of(backend, section) >= view->slots)
+	if (viommu__section_number(section) >= view->slots)
 		return -EAGAIN;
-	shared_view_enter(view, slot_of(backend, section));
+	shared_view_enter(view, viommu__section_number(section));
 	return 0;
 }
 
@@ -120,5 +115,5 @@ void vbe_shared_leave(struct viommu_backend *backend, const struct viommu_sectio
 	const struct viommu_shared_view *view = view_of(backend);
 
 	if (view)
-		shared_view_leave(view, slot_of(backend, section));
+		shared_view_leave(view, viommu__section_number(section));
 }

@@ -17,7 +17,7 @@
 #include <viommu/shared_writer.h>
 #include <viommu/vhost_user_front.h>
 
-#include "lib/core/context.h"
+#include "lib/core/internal.h"
 #include "lib/vhost_user/wire/channel.h"
 
 enum {

@@ -3,7 +3,7 @@
  * What the guest maps is in the table before it sees its request complete. Leaves are taken as the domain has them and
  * not melted together, so that unmapping one mapping never touches another's.
  */
-#include "lib/core/target.h"
+#include "lib/core/internal.h"
 #include "lib/vhost_user/table/writer.h"
 
 /* A callback holds everybody up: whatever is beyond this is left to misses. */
@@ -54,71 +54,35 @@ static void put_memory(struct filling *f, uint64_t iova, uint64_t last, uint64_t
 	}
 }
 
-static void put_target(struct filling *f, uint64_t iova, uint64_t last, const struct target *target)
+static void put_leaf(struct filling *f, uint64_t iova, uint64_t last, const struct viommu__leaf *leaf)
 	REQUIRES(f->shared->lock)
 {
-	unsigned access = target->access & (VIOMMU_READ | VIOMMU_WRITE);
+	unsigned access = leaf->access & (VIOMMU_READ | VIOMMU_WRITE);
 
-	if (access && target_allows(target, 0))
-		put_memory(f, iova, last, target->gpa, access);
+	if (access && !(leaf->access & VIOMMU_MMIO))
+		put_memory(f, iova, last, leaf->gpa, access);
 }
 
-/* What is mapped at an address, or after which one something may be again. */
-static bool find(const struct filling *f, uint64_t at, struct target *target, uint64_t *hole)
-{
-	struct viommu_domain *domain = f->section.domain;
-	struct walk_result result;
-
-	*hole = at | ((1u << SHARED_PAGE_SHIFT) - 1);
-	if (target_find(domain, at, target))
-		return true;
-	if (!domain->walk) {
-		uint64_t page = at >> SHARED_PAGE_SHIFT;
-
-		*hole = table_next(&domain->table, page, &page) ? (page << SHARED_PAGE_SHIFT) - 1 : UINT64_MAX;
-		return false;
-	}
-	if (!viommu__domain_walk(domain, f->section.memory, at, 0, &result)) {
-		target_fill(&result, at, target);
-		return true;
-	}
-	if (result.hole > *hole)
-		*hole = result.hole;
-	return false;
-}
-
-static void fill_domain(struct filling *f) REQUIRES(f->shared->lock)
+static void fill_leaves(struct filling *f, bool walked) REQUIRES(f->shared->lock)
 {
 	uint64_t at = f->range.first, hole;
-	struct target target;
+	struct viommu__leaf leaf;
 
 	while (f->leaves) {
-		if (!find(f, at, &target, &hole)) {
-			if (hole >= f->range.last || (f->section.domain->walk && !f->holes--))
+		if (!viommu__section_leaf(&f->section, at, &leaf, &hole)) {
+			if (hole >= f->range.last || (walked && !f->holes--))
 				return;
 			at = hole + 1;
 			continue;
 		}
-		uint64_t last = at + least(target.len - 1, f->range.last - at);
+		uint64_t last = at + least(leaf.len - 1, f->range.last - at);
 
-		put_target(f, at, last, &target);
+		put_leaf(f, at, last, &leaf);
 		f->leaves--;
 		if (last == f->range.last)
 			return;
 		at = last + 1;
 	}
-}
-
-static void fill_inside(struct filling *f) REQUIRES(f->shared->lock)
-{
-	const struct viommu_domain *domain = f->section.domain;
-
-	if (!domain)
-		return;
-	if (domain->identity)
-		put_memory(f, f->range.first, f->range.last, f->range.first, VIOMMU_READ | VIOMMU_WRITE);
-	else if (!domain->walk || domain->walk->told)
-		fill_domain(f);
 }
 
 void shared_fill(struct viommu_shared *shared, struct range iova)
@@ -129,8 +93,10 @@ void shared_fill(struct viommu_shared *shared, struct range iova)
 	if (viommu_dma_begin(shared->endpoint, &f.section))
 		return;
 	lock_take(&f.shared->lock);
-	if (shared_may_dma(shared))
-		fill_inside(&f);
+	enum viommu__space space = shared_may_dma(shared) ? viommu__section_space(&f.section) : VIOMMU__SPACE_NONE;
+
+	if (space == VIOMMU__SPACE_KNOWN || space == VIOMMU__SPACE_TOLD)
+		fill_leaves(&f, space == VIOMMU__SPACE_TOLD);
 	lock_drop(&f.shared->lock);
 	viommu_dma_end(&f.section);
 }

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "lib/core/context.h"
+#include "lib/core/internal.h"
 
 enum { DEFAULT_BYTES = 16 << 20, DEFAULT_SLOTS = 16, MISS_TRIES = 16 };
 
@@ -234,17 +234,22 @@ static int set_config(struct viommu_shared *shared, const struct viommu_shared_c
 		       : -EINVAL;
 }
 
-void viommu_shared_refill(struct viommu_shared *shared)
+/* As in on_map(), no invalidation of this client begins meanwhile. */
+static void refill(void *opaque)
 {
-	/* As in on_map(), no invalidation of this client begins meanwhile. */
-	lock_take(&shared->endpoint->v->lock);
+	struct viommu_shared *shared = opaque;
+
 	lock_take(&shared->lock);
 	shared->changes++;
 	/* Who is inside may walk what is taken out until the next invalidation is over. */
 	tree_clear(&shared->tree, (struct range){0, UINT64_MAX >> SHARED_PAGE_SHIFT}, shared->generation + 1);
 	lock_drop(&shared->lock);
 	shared_fill(shared, (struct range){0, UINT64_MAX});
-	lock_drop(&shared->endpoint->v->lock);
+}
+
+void viommu_shared_refill(struct viommu_shared *shared)
+{
+	viommu__without_callbacks(shared->endpoint, refill, shared);
 }
 
 int viommu_shared_create(struct viommu_endpoint *endpoint, const struct viommu_shared_config *config,

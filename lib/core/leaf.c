@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The leaves of a section's domain, one at a time, for those who hand translations on before they are used. */
+#include "lib/core/target.h"
+
+enum viommu__space viommu__section_space(const struct viommu_section *section)
+{
+	const struct viommu_domain *domain = section->domain;
+
+	if (!domain)
+		return VIOMMU__SPACE_NONE;
+	if (!domain->walk)
+		return VIOMMU__SPACE_KNOWN;
+	return domain->walk->told ? VIOMMU__SPACE_TOLD : VIOMMU__SPACE_ASKED;
+}
+
+static struct viommu__leaf leaf_of(const struct target *target)
+{
+	return (struct viommu__leaf){target->gpa, target->len, target->access};
+}
+
+bool viommu__section_kept(const struct viommu_section *section, uint64_t iova, struct viommu__leaf *leaf)
+{
+	struct target target;
+	bool found = target_find(section->domain, iova, &target);
+
+	if (found)
+		*leaf = leaf_of(&target);
+	return found;
+}
+
+bool viommu__section_leaf(const struct viommu_section *section, uint64_t iova, struct viommu__leaf *leaf,
+			  uint64_t *hole)
+{
+	struct viommu_domain *domain = section->domain;
+	struct walk_result result;
+	struct target target;
+
+	if (viommu__section_kept(section, iova, leaf))
+		return true;
+	*hole = iova | ((1u << TABLE_PAGE_SHIFT) - 1);
+	if (!domain->walk) {
+		uint64_t page = iova >> TABLE_PAGE_SHIFT;
+
+		*hole = table_next(&domain->table, page, &page) ? (page << TABLE_PAGE_SHIFT) - 1 : UINT64_MAX;
+		return false;
+	}
+	if (!viommu__domain_walk(domain, section->memory, iova, 0, &result)) {
+		target_fill(&result, iova, &target);
+		*leaf = leaf_of(&target);
+		return true;
+	}
+	if (result.hole > *hole)
+		*hole = result.hole;
+	return false;
+}
