@@ -44,6 +44,16 @@ struct viommu_config {
 	 * Called from viommu_inval_poll(); must not call back into the library. May be NULL.
 	 */
 	void (*endpoint_failed)(void *opaque, uint32_t endpoint);
+	/*
+	 * Somebody let go of what an invalidation waits for: poll again those that were pending. Called once after a
+	 * poll that gave -EAGAIN, or more often; by whoever let go, which is any thread inside viommu_dma_end(),
+	 * viommu_dma_release(), viommu_client_ack() or viommu_client_unregister(), or a call that does one of these,
+	 * perhaps with locks of the library held. So it only wakes somebody (viommu_event_signal()): it must not call
+	 * back into the library, nor take a lock that is held around calls of it. An invalidation that is pending must
+	 * be polled every half deadline all the same, or nobody is asked to end and nobody fails. NULL: nobody is told,
+	 * and the caller polls from time to time.
+	 */
+	void (*progress)(void *opaque);
 	void *opaque;
 };
 
@@ -55,7 +65,10 @@ struct viommu_config {
  */
 VIOMMU_PUBLIC int viommu_create(const struct viommu_config *config, struct viommu **out);
 
-/* viommu_destroy - free a context. Its endpoints and models must be gone, no section or hold may be open. */
+/*
+ * viommu_destroy - free a context. Its endpoints and models must be gone, no section or hold may be open, and every
+ * call of the library on other threads has returned.
+ */
 VIOMMU_PUBLIC void viommu_destroy(struct viommu *v);
 
 /*

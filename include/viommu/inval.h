@@ -11,7 +11,7 @@
  *	viommu_unmap(domain, other_first, other_last, inval);
  *	viommu_inval_begin(inval);
  *	while (viommu_inval_poll(inval) == -EAGAIN)
- *		do_something_else();
+ *		do_something_else(); // or sleep until viommu_config.progress, at most half a deadline
  *	// now no access through the old translations is possible
  *
  * After completion the object is empty and can be used again. It belongs to one thread at a time.

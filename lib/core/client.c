@@ -5,6 +5,7 @@
 
 #include "lib/core/inval.h"
 #include "lib/core/mirror.h"
+#include "lib/core/wake.h"
 
 static int grow(struct work *work, size_t room)
 {
@@ -103,14 +104,17 @@ void viommu_client_unregister(struct viommu_client *client)
 	lock_fini(&client->lock);
 	free(client->pending);
 	free(client);
+	wake_let_go(v);
 }
 
 void viommu_client_ack(struct viommu_client *client, uint64_t ticket)
 {
+	struct viommu *v = client->endpoint->v;
 	uint64_t acked = atomic_load_explicit(&client->acked, memory_order_relaxed);
 
 	/* Release: partner of the acquire in client_wait_over(); the client's accesses are over before. */
 	while (acked < ticket && !atomic_compare_exchange_weak_explicit(&client->acked, &acked, ticket,
 									memory_order_release, memory_order_relaxed))
 		;
+	wake_let_go(v);
 }

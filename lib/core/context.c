@@ -5,6 +5,7 @@
 
 #include "lib/core/inval.h"
 #include "lib/core/quarantine.h"
+#include "lib/core/wake.h"
 
 enum { DEFAULT_TABLE_BYTES = 64 << 20, DEFAULT_DEADLINE_MS = 2000 };
 
@@ -17,7 +18,7 @@ static int alloc_parts(struct viommu *v)
 	if (!v->by_index || !v->memory || !v->sections.slots)
 		return -1;
 	for (unsigned i = 0; i < SECTION_SLOTS; i++)
-		v->sections.slots[i] = (struct section_slot){0};
+		v->sections.slots[i] = (struct section_slot){.v = v};
 	return viommu__domain_create_identity(v, 0, &v->bypass);
 }
 
@@ -28,6 +29,7 @@ static void free_parts(struct viommu *v) NO_OTHER_THREAD
 	memory_free(v->memory);
 	free(v->by_index);
 	lock_fini(&v->faults.lock);
+	lock_fini(&v->wake_lock);
 	lock_fini(&v->quarantine_lock);
 	lock_fini(&v->lock);
 	free(v);
@@ -47,11 +49,13 @@ int viommu_create(const struct viommu_config *config, struct viommu **out)
 		v->config.deadline_ms = DEFAULT_DEADLINE_MS;
 	lock_init(&v->lock);
 	lock_init(&v->quarantine_lock);
+	lock_init(&v->wake_lock);
 	lock_init(&v->faults.lock);
 	if (alloc_parts(v)) {
 		free_parts(v);
 		return -ENOMEM;
 	}
+	wake_init(v);
 	*out = v;
 	return 0;
 }

@@ -3,8 +3,8 @@
  * The objects of the core and who guards what.
  *
  * Lock order: viommu.quarantine_lock -> viommu_endpoint.move_lock -> viommu.lock -> viommu_domain.mirror_lock ->
- * viommu_domain.lock -> viommu_domain.holds_lock; fault_log.lock and viommu_client.lock are taken last, alone. Readers
- * (sections) take no lock: they read fields marked "published", which change by one atomic store.
+ * viommu_domain.lock -> viommu_domain.holds_lock; fault_log.lock, viommu_client.lock and viommu.wake_lock are taken
+ * last, alone. Readers (sections) take no lock: they read fields marked "published", which change by one atomic store.
  */
 #ifndef LIB_CORE_CONTEXT_H
 #define LIB_CORE_CONTEXT_H
@@ -100,6 +100,9 @@ struct viommu {
 	uint64_t gone_invalidations GUARDED_BY(lock), gone_waited GUARDED_BY(lock); /* of those that are no more */
 	struct viommu_client *clients GUARDED_BY(lock);
 	_Atomic unsigned client_count; /* viommu.lock to write */
+	struct lock wake_lock;         /* for arming slots (wake.h); taken last, alone */
+	bool ends_fence;               /* wake_lock to write: sections end with a fence */
+	_Atomic bool awaited;          /* a poll waits for a client or a hold */
 	struct lock quarantine_lock;   /* who takes work out of the quarantine; before viommu.lock */
 	struct work *quarantine GUARDED_BY(lock);
 	_Atomic unsigned quarantined;

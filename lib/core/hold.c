@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Holds begin in a section and end by their release: the list of a domain. */
-#include "lib/core/context.h"
+#include "lib/core/wake.h"
 
 void viommu_dma_hold(struct viommu_section *section, struct viommu_hold *hold, const struct viommu_span *spans,
 		     size_t count)
@@ -33,6 +33,8 @@ void viommu_dma_release(struct viommu_hold *hold)
 
 	if (!domain)
 		return;
+	struct viommu *v = domain->v;
+
 	lock_take(&domain->holds_lock);
 	if (hold->next)
 		hold->next->prev = hold->prev;
@@ -44,4 +46,5 @@ void viommu_dma_release(struct viommu_hold *hold)
 	atomic_fetch_add_explicit(&domain->releases, 1, memory_order_relaxed);
 	lock_drop(&domain->holds_lock);
 	hold->domain = NULL;
+	wake_let_go(v);
 }

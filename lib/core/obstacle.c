@@ -96,12 +96,6 @@ void obstacle_note_sections(const struct section_table *sections, struct work *w
 	}
 }
 
-static bool section_open(const struct section_wait *wait)
-{
-	/* Acquire: as in obstacle_note_sections(). */
-	return atomic_load_explicit(&wait->slot->word, memory_order_acquire) == wait->word;
-}
-
 bool obstacle_noted_gone(struct viommu *v, struct work *work)
 {
 #ifdef VIOMMU_WITHOUT_WAITING /* a build that is wrong on purpose: the race test must notice */

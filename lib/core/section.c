@@ -2,7 +2,7 @@
 /* Sections begin and end: a slot is claimed, its word settled, and cleared. */
 #include <errno.h>
 
-#include "lib/core/context.h"
+#include "lib/core/wake.h"
 
 /* Where this thread found a free slot last. Only a hint: any value is right. */
 static __thread unsigned slot_hint __attribute__((tls_model("initial-exec")));
@@ -92,6 +92,10 @@ void viommu_dma_end(struct viommu_section *section)
 
 	/* Release: partner of the acquires in inval.c; our accesses are over before the slot is free. */
 	atomic_store_explicit(&slot->word, 0, memory_order_release);
+	/* Partner: the membarrier in wake.c, which makes this order of the program one of the processor. */
+	atomic_signal_fence(memory_order_seq_cst);
+	if (__builtin_expect(atomic_load_explicit(&slot->flags, memory_order_relaxed) != 0, 0))
+		wake_section_left(slot);
 }
 
 unsigned viommu__section_number(const struct viommu_section *section)

@@ -17,10 +17,17 @@
 
 enum { SECTION_SLOTS = 1024 };
 
+/* Of a slot: a poll waits for it to be left; leaving it needs a fence. */
+enum { SLOT_AWAITED = 1 << 0, SLOT_FENCE = 1 << 1 };
+
+struct viommu;
+
 /* Two cache lines: neighbours do not disturb each other, nor does the prefetcher of pairs. */
 struct section_slot {
 	_Atomic uint64_t word;
 	_Atomic uint32_t sequence; /* of the last claim; may be a little stale, which only makes a wait longer */
+	_Atomic unsigned flags;    /* wake.h */
+	struct viommu *v;
 } __attribute__((aligned(128)));
 
 struct section_table {

@@ -11,6 +11,7 @@
 #include "lib/core/mirror.h"
 #include "lib/core/notify.h"
 #include "lib/core/obstacle.h"
+#include "lib/core/wake.h"
 
 void work_destroy(struct work *work)
 {
@@ -153,12 +154,12 @@ void work_drop(struct viommu *v, struct work *work)
 	work_destroy(work);
 }
 
-bool work_poll(struct viommu *v, struct work *work, struct viommu_inval *owner)
+static bool look(struct viommu *v, struct work *work, struct viommu_inval *owner)
 {
 	if (work->state == WORK_SECTIONS && obstacle_noted_gone(v, work)) {
 		if (refusals(work, owner)) {
 			work_begin(v, work);
-			return work_poll(v, work, owner);
+			return look(v, work, owner);
 		}
 		work->sorted = false;
 		work->held = NULL;
@@ -168,4 +169,14 @@ bool work_poll(struct viommu *v, struct work *work, struct viommu_inval *owner)
 	if (work->state == WORK_HOLDS && obstacle_holds_gone(v, work))
 		finish(v, work, owner ? &owner->kept : NULL);
 	return work->state == WORK_COLLECTING;
+}
+
+bool work_poll(struct viommu *v, struct work *work, struct viommu_inval *owner)
+{
+	if (look(v, work, owner))
+		return true;
+	if (!v->config.progress)
+		return false;
+	wake_arm(v, work);
+	return look(v, work, owner);
 }

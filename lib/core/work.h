@@ -33,9 +33,15 @@ struct change {
 
 /* A section that was open at the beginning. */
 struct section_wait {
-	const struct section_slot *slot;
+	struct section_slot *slot;
 	uint64_t word;
 };
+
+static inline bool section_open(const struct section_wait *wait)
+{
+	/* Acquire: partner of the release in viommu_dma_end(); what a closed section did came before. */
+	return atomic_load_explicit(&wait->slot->word, memory_order_acquire) == wait->word;
+}
 
 enum work_state { WORK_COLLECTING, WORK_SECTIONS, WORK_HOLDS };
 
