@@ -73,7 +73,7 @@ struct viommu_endpoint {
 	struct viommu_domain *left;
 	struct lock move_lock;                               /* moves, and mirrors that come and go */
 	struct viommu_client *mirrors GUARDED_BY(move_lock); /* mirror.h */
-	viommu__fault_sink sink;                             /* set before the endpoint is used, with sink_opaque */
+	viommu__fault_sink sink; /* with sink_opaque: viommu.lock and fault_log.lock to write, either to read */
 	void *sink_opaque;
 };
 

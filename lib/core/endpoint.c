@@ -137,19 +137,25 @@ void viommu_endpoint_set_ats(struct viommu_endpoint *endpoint, bool on)
 	atomic_store_explicit(&endpoint->ats, on, memory_order_relaxed);
 }
 
+static void set_sink_locked(struct viommu_endpoint *endpoint, viommu__fault_sink sink, void *opaque)
+	REQUIRES(endpoint->v->lock)
+{
+	lock_take(&endpoint->v->faults.lock);
+	endpoint->sink = sink;
+	endpoint->sink_opaque = opaque;
+	lock_drop(&endpoint->v->faults.lock);
+}
+
 int viommu__endpoint_set_sink(struct viommu_endpoint *endpoint, viommu__fault_sink sink, void *opaque)
 {
-	struct viommu *v = endpoint->v;
 	int err = 0;
 
-	lock_take(&v->lock);
-	if (sink && endpoint->sink)
+	lock_take(&endpoint->v->lock);
+	if (sink && (endpoint->sink || endpoint->left || domain_of(endpoint)))
 		err = -EBUSY;
-	else {
-		endpoint->sink = sink;
-		endpoint->sink_opaque = opaque;
-	}
-	lock_drop(&v->lock);
+	else
+		set_sink_locked(endpoint, sink, opaque);
+	lock_drop(&endpoint->v->lock);
 	return err;
 }
 
@@ -253,9 +259,14 @@ static bool is_there(const struct viommu_endpoint *endpoint, const struct viommu
 static int move_all(struct viommu_endpoint *endpoint, struct viommu_domain *to, struct viommu_inval *inval)
 	REQUIRES(endpoint->move_lock)
 {
+	lock_take(&endpoint->v->lock);
+	const struct viommu_domain *from = from_locked(endpoint);
+
+	lock_drop(&endpoint->v->lock);
 	const bool mirrors = endpoint->mirrors != NULL;
 	bool lost = false;
-	int err = viommu__inval_reserve(inval), moved = 0;
+	/* An endpoint that leaves nothing, and has no mirror, records nothing. */
+	int err = mirrors || (from && from != to) ? viommu__inval_reserve(inval) : 0, moved = 0;
 
 	/* One change for the domain that it leaves, and one for that which its mirrors enter. */
 	if (!err && mirrors)
@@ -299,15 +310,20 @@ int viommu_bypass(struct viommu_endpoint *endpoint, struct viommu_inval *inval)
 	return move(endpoint, endpoint->v->bypass, inval);
 }
 
+/* Record that what the endpoint does in any domain is to be waited for. */
+static void await_locked(struct viommu_endpoint *endpoint, struct viommu_inval *inval) REQUIRES(endpoint->v->lock)
+{
+	endpoint->changes++;
+	*viommu__inval_next(inval) = (struct change){.kind = CHANGE_NOTHING, .tag = inval->tag, .endpoint = endpoint};
+}
+
 static int quiesce_locked(struct viommu_endpoint *endpoint, struct viommu_inval *inval) REQUIRES(endpoint->v->lock)
 {
 	int err = endpoint->quarantine ? -EIO : viommu__inval_reserve(inval);
 
-	if (err)
-		return err;
-	endpoint->changes++;
-	*viommu__inval_next(inval) = (struct change){.kind = CHANGE_NOTHING, .tag = inval->tag, .endpoint = endpoint};
-	return 0;
+	if (!err)
+		await_locked(endpoint, inval);
+	return err;
 }
 
 int viommu_quiesce(struct viommu_endpoint *endpoint, struct viommu_inval *inval)
@@ -318,5 +334,26 @@ int viommu_quiesce(struct viommu_endpoint *endpoint, struct viommu_inval *inval)
 	int err = quiesce_locked(endpoint, inval);
 
 	lock_drop(&endpoint->v->lock);
+	return err;
+}
+
+int viommu__endpoint_release(struct viommu_endpoint *endpoint, struct viommu_inval *inval)
+{
+	enum { CHANGES = 3 }; /* of a move, and for what the endpoint does in any domain */
+
+	lock_take(&endpoint->move_lock);
+	int err = viommu__inval_reserve(inval);
+
+	if (!err)
+		err = viommu__inval_room(inval, viommu__inval_changes(inval) + CHANGES);
+	if (!err && !is_there(endpoint, NULL))
+		err = move_all(endpoint, NULL, inval);
+	if (!err) {
+		lock_take(&endpoint->v->lock);
+		await_locked(endpoint, inval);
+		set_sink_locked(endpoint, NULL, NULL);
+		lock_drop(&endpoint->v->lock);
+	}
+	lock_drop(&endpoint->move_lock);
 	return err;
 }

@@ -120,16 +120,18 @@ void viommu__fault(struct viommu_endpoint *endpoint, const struct viommu_domain 
 	fault.in_domain = domain && domain != v->bypass;
 	lock_take(&log->lock);
 	bool show = count_locked(log, &silent);
+	viommu__fault_sink sink = endpoint->sink;
+	void *opaque = endpoint->sink_opaque;
 
-	if (!endpoint->sink)
+	if (!sink)
 		enqueue(log, &fault);
 	lock_drop(&log->lock);
 	if (show)
 		log_dma(v, endpoint->name, domain, &fault, silent);
 	if (v->config.fault)
 		v->config.fault(v->config.opaque, &fault);
-	if (endpoint->sink)
-		endpoint->sink(endpoint->sink_opaque, &fault);
+	if (sink)
+		sink(opaque, &fault);
 }
 
 void viommu__fault_line(struct viommu *v, const char *line)

@@ -19,8 +19,18 @@ int viommu__domain_create_identity(struct viommu *v, uint32_t id, struct viommu_
 /* Handed each fault of an endpoint: how a model hears of it. Runs inside the section of the failed access. */
 typedef void (*viommu__fault_sink)(void *opaque, const struct viommu_fault *fault);
 
-/* The model that manages an endpoint takes its faults. -EBUSY: there is one already. NULL gives it back. */
+/*
+ * The model that manages an endpoint takes its faults. -EBUSY: there is one already, or the endpoint is not blocked.
+ * NULL gives it back, and needs no state.
+ */
 int viommu__endpoint_set_sink(struct viommu_endpoint *endpoint, viommu__fault_sink sink, void *opaque);
+
+/*
+ * A model gives an endpoint back while its device may be at work: the endpoint is blocked, the sink gets no fault from
+ * sections that begin later, and `inval` waits for all that the endpoint does. -ENOMEM, -EBUSY (begun already): nothing
+ * changed.
+ */
+int viommu__endpoint_release(struct viommu_endpoint *endpoint, struct viommu_inval *inval);
 
 /* A line of the model's own ("fault: ..."), counted and logged as those of blocked DMA are. */
 void viommu__fault_line(struct viommu *v, const char *line);
