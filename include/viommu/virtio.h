@@ -3,8 +3,8 @@
  * The virtio-iommu device model (virtio 1.2, section 5.13), without transport: the embedder owns the PCI function and
  * the two virtqueues, and hands over what the guest put into them.
  *
- * Thread rules: one thread at a time per device (the one that serves its queues), but viommu_virtio_config_* and
- * the event_ready callback, which may come from any thread.
+ * Thread rules: one thread at a time per device (the one that serves its queues), but for viommu_virtio_config_*,
+ * viommu_virtio_manage(), viommu_virtio_release() and the event_ready callback, which may come from any thread.
  */
 #ifndef VIOMMU_VIRTIO_H
 #define VIOMMU_VIRTIO_H
@@ -69,13 +69,30 @@ VIOMMU_PUBLIC int viommu_virtio_create(struct viommu *v, const struct viommu_vir
 VIOMMU_PUBLIC void viommu_virtio_destroy(struct viommu_virtio *dev);
 
 /*
- * viommu_virtio_manage - put a blocked endpoint behind this device. Before the guest runs.
+ * viommu_virtio_manage - put a blocked endpoint behind this device, also while the guest runs. It starts unattached.
+ * On an error nothing has changed.
  *
  * Errors:
- *   -EBUSY  a model manages it already
+ *   -EBUSY   a model manages it already, or it is not blocked
+ *   -EIO     it is to bypass, but has failed and still holds on to memory (inval.h)
  *   -ENOMEM
  */
 VIOMMU_PUBLIC int viommu_virtio_manage(struct viommu_virtio *dev, struct viommu_endpoint *endpoint);
+
+/*
+ * viommu_virtio_release - take an endpoint back from this device, also while the guest runs and its own device is at
+ * work. It leaves its domain and is blocked; requests that name it get NOENT from now on. @inval waits for all that it
+ * does, in whatever state it began that. When @inval is complete, and so is each request that names the endpoint and
+ * was pending (viommu_virtio_poll()), viommu_endpoint_remove() succeeds, and another model may have it at once. On an
+ * error nothing has changed.
+ *
+ * Errors:
+ *   -ENOENT  this device does not manage it
+ *   -EBUSY   @inval has begun already
+ *   -ENOMEM
+ */
+VIOMMU_PUBLIC int viommu_virtio_release(struct viommu_virtio *dev, struct viommu_endpoint *endpoint,
+					struct viommu_inval *inval);
 
 /* viommu_virtio_features - the device's own feature bits, 0..23, that it offers. */
 VIOMMU_PUBLIC uint64_t viommu_virtio_features(const struct viommu_virtio *dev);

@@ -62,6 +62,7 @@ struct viommu_vtd_config {
  *
  * Errors:
  *   -EINVAL  widths, eim without intremap
+ *   -ENOSPC  no endpoint is left for the unit itself
  *   -ENOMEM
  */
 VIOMMU_PUBLIC int viommu_vtd_create(struct viommu *v, const struct viommu_vtd_config *config, struct viommu_vtd **out);
@@ -73,14 +74,32 @@ VIOMMU_PUBLIC int viommu_vtd_create(struct viommu *v, const struct viommu_vtd_co
 VIOMMU_PUBLIC void viommu_vtd_destroy(struct viommu_vtd *unit);
 
 /*
- * viommu_vtd_manage - put a blocked endpoint behind this unit; its id is its PCI requester id. Before the guest runs.
+ * viommu_vtd_manage - put a blocked endpoint behind this unit, also while the guest runs; its id is its PCI requester
+ * id. It bypasses, or is translated where translation is on. On an error nothing has changed. Any thread.
  *
  * Errors:
- *   -EBUSY   a model manages it already
+ *   -EBUSY   a model manages it already, or it is not blocked
  *   -EINVAL  an irq_only unit; an id of more than 16 bits
+ *   -EIO     the endpoint has failed and still holds on to memory (inval.h)
+ *   -ENOSPC  65 534 domains exist: each endpoint behind a unit has one
  *   -ENOMEM
  */
 VIOMMU_PUBLIC int viommu_vtd_manage(struct viommu_vtd *unit, struct viommu_endpoint *endpoint);
+
+/*
+ * viommu_vtd_release - take an endpoint back from this unit, also while the guest runs and its device is at work. It is
+ * blocked, what the unit has cached of it is gone, and invalidations that name it find no device. @inval waits for all
+ * that it does, in whatever state it began that. When @inval is complete, and so is each invalidation of the guest that
+ * was pending (viommu_vtd_poll()), viommu_endpoint_remove() succeeds, and another model may have it at once. On an
+ * error nothing has changed. Any thread.
+ *
+ * Errors:
+ *   -ENOENT  this unit does not manage it
+ *   -EBUSY   @inval has begun already
+ *   -ENOMEM
+ */
+VIOMMU_PUBLIC int viommu_vtd_release(struct viommu_vtd *unit, struct viommu_endpoint *endpoint,
+				     struct viommu_inval *inval);
 
 /*
  * viommu_vtd_read / viommu_vtd_write - the guest accesses the register page.

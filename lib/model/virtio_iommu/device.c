@@ -80,7 +80,7 @@ static int copy_resv(struct viommu_virtio *dev, const struct viommu_virtio_confi
 	return 0;
 }
 
-static void release(struct viommu_virtio *dev) NO_OTHER_THREAD
+static void device_free(struct viommu_virtio *dev) NO_OTHER_THREAD
 {
 	viommu_inval_destroy(dev->side);
 	for (size_t i = 0; i < VIOMMU_VIRTIO_BATCHES; i++)
@@ -126,7 +126,7 @@ int viommu_virtio_create(struct viommu *v, const struct viommu_virtio_config *co
 	if (!err)
 		err = viommu_inval_create(v, &dev->side);
 	if (err) {
-		release(dev);
+		device_free(dev);
 		return err;
 	}
 	*out = dev;
@@ -150,7 +150,7 @@ void viommu_virtio_destroy(struct viommu_virtio *dev) NO_OTHER_THREAD
 	drain(dev);
 	for (size_t i = 0; i < dev->endpoint_count; i++)
 		viommu__endpoint_set_sink(dev->endpoints[i].core, NULL, NULL);
-	release(dev);
+	device_free(dev);
 }
 
 static int manage_locked(struct viommu_virtio *dev, struct viommu_endpoint *core) REQUIRES(dev->lock)
@@ -181,6 +181,29 @@ int viommu_virtio_manage(struct viommu_virtio *dev, struct viommu_endpoint *endp
 {
 	lock_take(&dev->lock);
 	int err = manage_locked(dev, endpoint);
+
+	lock_drop(&dev->lock);
+	return err;
+}
+
+static int release_locked(struct viommu_virtio *dev, struct viommu_endpoint *core, struct viommu_inval *inval)
+	REQUIRES(dev->lock)
+{
+	struct vio_endpoint *endpoint = vio_endpoint_find(dev, viommu_endpoint_id(core));
+	int err = endpoint && endpoint->core == core ? viommu__endpoint_release(core, inval) : -ENOENT;
+
+	if (err)
+		return err;
+	if (endpoint->domain)
+		vio_leave(dev, endpoint);
+	*endpoint = dev->endpoints[--dev->endpoint_count];
+	return 0;
+}
+
+int viommu_virtio_release(struct viommu_virtio *dev, struct viommu_endpoint *endpoint, struct viommu_inval *inval)
+{
+	lock_take(&dev->lock);
+	int err = release_locked(dev, endpoint, inval);
 
 	lock_drop(&dev->lock);
 	return err;

@@ -64,7 +64,7 @@ static void domain_release(struct viommu_virtio *dev, struct vio_domain *domain)
 	free(domain);
 }
 
-static void domain_leave(struct viommu_virtio *dev, struct vio_endpoint *endpoint) REQUIRES(dev->lock)
+void vio_leave(struct viommu_virtio *dev, struct vio_endpoint *endpoint)
 {
 	struct vio_domain *domain = endpoint->domain;
 
@@ -84,7 +84,7 @@ static int attach_perform(struct viommu_virtio *dev, struct vio_endpoint *endpoi
 	}
 	domain->endpoints++;
 	if (endpoint->domain)
-		domain_leave(dev, endpoint);
+		vio_leave(dev, endpoint);
 	endpoint->domain = domain;
 	return 0;
 }
@@ -138,7 +138,7 @@ int vio_detach(struct viommu_virtio *dev, const uint8_t *request)
 	int err = vio_set_unattached(dev, endpoint, dev->inval);
 
 	if (!err)
-		domain_leave(dev, endpoint);
+		vio_leave(dev, endpoint);
 	return err;
 }
 
@@ -147,6 +147,6 @@ void vio_detach_all(struct viommu_virtio *dev)
 	for (size_t i = 0; i < dev->endpoint_count; i++) {
 		vio_force_unattached(dev, &dev->endpoints[i], dev->inval);
 		if (dev->endpoints[i].domain)
-			domain_leave(dev, &dev->endpoints[i]);
+			vio_leave(dev, &dev->endpoints[i]);
 	}
 }

@@ -99,6 +99,8 @@ struct vio_domain *vio_domain_find(struct viommu_virtio *dev, uint32_t id) REQUI
 struct vio_endpoint *vio_endpoint_find(struct viommu_virtio *dev, uint32_t id) REQUIRES(dev->lock);
 int vio_attach(struct viommu_virtio *dev, const uint8_t *request) REQUIRES(dev->lock);
 int vio_detach(struct viommu_virtio *dev, const uint8_t *request) REQUIRES(dev->lock);
+/* The endpoint, which has been moved already, is not in its domain any more; the last one takes the domain along. */
+void vio_leave(struct viommu_virtio *dev, struct vio_endpoint *endpoint) REQUIRES(dev->lock);
 /* What an endpoint without domain may do: all or nothing. -ENOMEM. */
 int vio_set_unattached(struct viommu_virtio *dev, struct vio_endpoint *endpoint, struct viommu_inval *inval)
 	REQUIRES(dev->lock);

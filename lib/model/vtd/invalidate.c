@@ -187,6 +187,7 @@ int vtd_set_translation(struct viommu_vtd *unit, struct viommu_inval *inval, boo
 {
 	int err = on ? vtd_invalidate_all(unit, inval) : 0;
 
+	unit->translating = on;
 	if (!err)
 		err = make_room(unit, inval);
 	for (struct vtd_endpoint *endpoint = unit->endpoints; endpoint && !err; endpoint = endpoint->next)

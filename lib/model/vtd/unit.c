@@ -218,7 +218,10 @@ static int manage_locked(struct viommu_vtd *unit, struct viommu_endpoint *endpoi
 	err = viommu__endpoint_set_sink(endpoint, vtd_fault_sink, unit);
 	if (err)
 		goto err_endpoint;
-	err = viommu_bypass(endpoint, unit->inval);
+	/* It leaves nothing, so nothing is recorded, whatever the operation is at. */
+	managed->translating = unit->translating;
+	err = unit->translating ? viommu_attach(endpoint, managed->space, unit->inval)
+				: viommu_bypass(endpoint, unit->inval);
 	if (err)
 		goto err_sink;
 	managed->next = unit->endpoints;
@@ -238,6 +241,32 @@ int viommu_vtd_manage(struct viommu_vtd *unit, struct viommu_endpoint *endpoint)
 		return -EINVAL;
 	lock_take(&unit->lock);
 	int err = manage_locked(unit, endpoint);
+
+	lock_drop(&unit->lock);
+	return err;
+}
+
+static int release_locked(struct viommu_vtd *unit, struct viommu_endpoint *endpoint, struct viommu_inval *inval)
+	REQUIRES(unit->lock)
+{
+	struct vtd_endpoint **link = &unit->endpoints;
+
+	while (*link && (*link)->endpoint != endpoint)
+		link = &(*link)->next;
+	struct vtd_endpoint *managed = *link;
+	int err = managed ? viommu__endpoint_release(endpoint, inval) : -ENOENT;
+
+	if (err)
+		return err;
+	*link = managed->next;
+	vtd_endpoint_destroy(managed);
+	return 0;
+}
+
+int viommu_vtd_release(struct viommu_vtd *unit, struct viommu_endpoint *endpoint, struct viommu_inval *inval)
+{
+	lock_take(&unit->lock);
+	int err = release_locked(unit, endpoint, inval);
 
 	lock_drop(&unit->lock);
 	return err;

@@ -66,6 +66,7 @@ struct viommu_vtd {
 
 	struct lock lock; /* lock order: model.h */
 	struct vtd_endpoint *endpoints GUARDED_BY(lock);
+	bool translating GUARDED_BY(lock); /* or bypassing: all of them, and each that comes */
 	uint64_t regs[REGISTERS] GUARDED_BY(lock);
 	enum vtd_operation operation GUARDED_BY(lock);
 	unsigned granularity GUARDED_BY(lock);   /* of OPERATION_CONTEXT and OPERATION_IOTLB; 0: refused */
