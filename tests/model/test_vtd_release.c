@@ -157,6 +157,27 @@ static void test_a_device_comes_while_a_command_is_pending(void **state)
 	assert_false(viommu_vtd_read(d->unit, VTD_GSTS, 4) & VTD_GCMD_TE);
 }
 
+/* The command that ended what the device is at waits for it, and so does the release, whatever its space is now. */
+static void test_release_waits_for_what_began_without_translation(void **state)
+{
+	struct vtd_driver *d = *state;
+	struct viommu_section section;
+	struct viommu_inval *inval;
+
+	vtd_start(d, VTD_TTM_IS_LEGACY);
+	vtd_command_clear(d, VTD_GCMD_TE);
+	assert_int_equal(viommu_inval_create(d->v, &inval), 0);
+	assert_int_equal(viommu_dma_begin(d->devices[0], &section), 0);
+	viommu_vtd_write(d->unit, VTD_GCMD, VTD_GCMD_QIE | VTD_GCMD_TE, 4);
+	start_release(d, d->devices[0], inval);
+	assert_int_equal(viommu_inval_poll(inval), -EAGAIN);
+	viommu_dma_end(&section);
+	assert_int_equal(viommu_inval_poll(inval), 0);
+	assert_int_equal(viommu_vtd_poll(d->unit), 0);
+	viommu_inval_destroy(inval);
+	replace_a(d);
+}
+
 static void test_release_and_manage_refuse(void **state)
 {
 	struct vtd_driver *d = *state;
@@ -338,6 +359,7 @@ int main(void)
 		CASE(test_invalidations_that_name_it_find_no_device),
 		CASE(test_a_device_that_comes_is_translated_where_translation_is_on),
 		CASE(test_a_device_comes_while_a_command_is_pending),
+		CASE(test_release_waits_for_what_began_without_translation),
 		CASE(test_release_and_manage_refuse),
 		CASE(test_pending_invalidations_complete),
 		cmocka_unit_test_setup_teardown(test_a_section_that_stays_fails_the_release, setup_impatient, teardown),
