@@ -30,27 +30,23 @@ void viommu_virtio_set_features(struct viommu_virtio *dev, uint64_t features)
 	lock_drop(&dev->lock);
 }
 
-/* Put unattached endpoints where `applied` says. `side` has room for every one, so this cannot fail. */
-static void bypass_apply(struct viommu_virtio *dev) REQUIRES(dev->lock)
-{
-	for (size_t i = 0; i < dev->endpoint_count; i++)
-		if (!dev->endpoints[i].domain)
-			vio_force_unattached(dev, &dev->endpoints[i], dev->side);
-}
-
 int vio_bypass_step(struct viommu_virtio *dev)
 {
 	struct vio_bypass *bypass = &dev->bypass;
 
 	while (bypass->visible != bypass->wanted || bypass->visible != bypass->applied) {
-		/* -ETIMEDOUT: who did not let go is blocked and failed, so nobody bypasses any more. */
+		/* -ETIMEDOUT: the core has blocked and failed the endpoints in the way, so none of them bypasses any
+		 * more. */
 		if (viommu_inval_poll(dev->side) == -EAGAIN)
 			return -EAGAIN;
 		bypass->visible = bypass->applied;
 		if (bypass->applied == bypass->wanted)
 			continue;
 		bypass->applied = bypass->wanted;
-		bypass_apply(dev);
+		/* `side` has room for every endpoint, so this cannot fail. */
+		for (size_t i = 0; i < dev->endpoint_count; i++)
+			if (!dev->endpoints[i].domain)
+				vio_force_unattached(dev, &dev->endpoints[i], dev->side);
 		viommu_inval_begin(dev->side);
 	}
 	return 0;

@@ -39,19 +39,16 @@ static bool resv_valid(const struct viommu_virtio_config *config)
 	return msi <= 1;
 }
 
-/* The granule fits into the input range, or nothing could ever be mapped. */
-static bool addresses_valid(const struct viommu_virtio_config *config)
+static bool config_valid(const struct viommu_virtio_config *config)
 {
 	if (config->input_bits && (config->input_bits < INPUT_BITS_MIN || config->input_bits > INPUT_BITS_MAX))
 		return false;
-	return !(config->page_size_mask & (GRANULE_MIN - 1)) &&
-	       range_aligned(input_range(config), vio_granule(page_size_mask(config)));
-}
-
-static bool config_valid(const struct viommu_virtio_config *config)
-{
-	return addresses_valid(config) && config->domain_first <= config->domain_last &&
-	       !(config->bypass && config->legacy_bypass) && resv_valid(config);
+	/* The granule fits into the input range, or the driver could never map anything. */
+	if (config->page_size_mask & (GRANULE_MIN - 1) ||
+	    !range_aligned(input_range(config), vio_granule(page_size_mask(config))))
+		return false;
+	return config->domain_first <= config->domain_last && !(config->bypass && config->legacy_bypass) &&
+	       resv_valid(config);
 }
 
 static void take_config(struct viommu_virtio *dev, const struct viommu_virtio_config *config) NO_OTHER_THREAD
@@ -87,7 +84,7 @@ static void device_free(struct viommu_virtio *dev) NO_OTHER_THREAD
 		viommu_inval_destroy(dev->batches[i].inval);
 	free(dev->endpoints);
 	free(dev->resv);
-	vio_events_fini(&dev->events);
+	lock_fini(&dev->events.lock);
 	lock_fini(&dev->lock);
 	free(dev);
 }
@@ -117,7 +114,7 @@ int viommu_virtio_create(struct viommu *v, const struct viommu_virtio_config *co
 		return -ENOMEM;
 	dev->v = v;
 	lock_init(&dev->lock);
-	vio_events_init(&dev->events);
+	lock_init(&dev->events.lock);
 	take_config(dev, config);
 	int err = copy_resv(dev, config);
 
@@ -153,7 +150,7 @@ void viommu_virtio_destroy(struct viommu_virtio *dev) NO_OTHER_THREAD
 	device_free(dev);
 }
 
-static int manage_locked(struct viommu_virtio *dev, struct viommu_endpoint *core) REQUIRES(dev->lock)
+static int device_manage_locked(struct viommu_virtio *dev, struct viommu_endpoint *core) REQUIRES(dev->lock)
 {
 	size_t count = dev->endpoint_count + 1;
 	struct vio_endpoint *endpoints = realloc(dev->endpoints, count * sizeof(*endpoints));
@@ -162,7 +159,8 @@ static int manage_locked(struct viommu_virtio *dev, struct viommu_endpoint *core
 		return -ENOMEM;
 	dev->endpoints = endpoints;
 	endpoints[count - 1] = (struct vio_endpoint){.core = core};
-	/* Resets and changes of `bypass` move every endpoint and must not fail: it leaves a domain, its mirrors enter one. */
+	/* Resets and changes of `bypass` move every endpoint and must not fail: it leaves a domain, its mirrors enter
+	 * one. */
 	if (viommu__inval_room(dev->inval, 2 * count) || viommu__inval_room(dev->side, 2 * count))
 		return -ENOMEM;
 	int err = viommu__endpoint_set_sink(core, vio_event_sink, dev);
@@ -180,13 +178,13 @@ static int manage_locked(struct viommu_virtio *dev, struct viommu_endpoint *core
 int viommu_virtio_manage(struct viommu_virtio *dev, struct viommu_endpoint *endpoint)
 {
 	lock_take(&dev->lock);
-	int err = manage_locked(dev, endpoint);
+	int err = device_manage_locked(dev, endpoint);
 
 	lock_drop(&dev->lock);
 	return err;
 }
 
-static int release_locked(struct viommu_virtio *dev, struct viommu_endpoint *core, struct viommu_inval *inval)
+static int device_release_locked(struct viommu_virtio *dev, struct viommu_endpoint *core, struct viommu_inval *inval)
 	REQUIRES(dev->lock)
 {
 	struct vio_endpoint *endpoint = vio_endpoint_find(dev, viommu_endpoint_id(core));
@@ -203,7 +201,7 @@ static int release_locked(struct viommu_virtio *dev, struct viommu_endpoint *cor
 int viommu_virtio_release(struct viommu_virtio *dev, struct viommu_endpoint *endpoint, struct viommu_inval *inval)
 {
 	lock_take(&dev->lock);
-	int err = release_locked(dev, endpoint, inval);
+	int err = device_release_locked(dev, endpoint, inval);
 
 	lock_drop(&dev->lock);
 	return err;

@@ -107,7 +107,7 @@ int vio_attach(struct viommu_virtio *dev, const uint8_t *request)
 
 	if (domain && domain->bypass != bypass)
 		return -EINVAL;
-	/* Where it is already, unless it had failed meanwhile. */
+	/* It is there already; attaching brings it back where it has failed and let go since. */
 	if (domain && domain == endpoint->domain)
 		return viommu_attach(endpoint->core, domain->core, dev->inval);
 	int err = domain ? 0 : domain_create(dev, id, bypass, &domain);
@@ -122,7 +122,7 @@ int vio_set_unattached(struct viommu_virtio *dev, struct vio_endpoint *endpoint,
 
 void vio_force_unattached(struct viommu_virtio *dev, struct vio_endpoint *endpoint, struct viommu_inval *inval)
 {
-	/* One that has failed must not bypass yet (-EIO): it stays blocked. */
+	/* -EIO: it has failed and must not bypass yet, so it stays blocked. */
 	if (vio_set_unattached(dev, endpoint, inval))
 		viommu_detach(endpoint->core, inval);
 }

@@ -6,16 +6,6 @@
 #include "lib/model/virtio_iommu/model.h"
 #include "lib/util/le.h"
 
-void vio_events_init(struct vio_events *events)
-{
-	lock_init(&events->lock);
-}
-
-void vio_events_fini(struct vio_events *events)
-{
-	lock_fini(&events->lock);
-}
-
 static void count_dropped(struct viommu_virtio *dev, unsigned count)
 {
 	viommu__count_dropped_events(dev->v, count);

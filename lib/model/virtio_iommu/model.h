@@ -62,7 +62,7 @@ struct viommu_virtio {
 	uint32_t domain_first, domain_last;
 	struct viommu_virtio_resv *resv;
 	size_t resv_count;
-	/* Ruled by the feature BYPASS instead of the configuration. Like what is above, it never changes. */
+	/* The feature BYPASS rules instead of the configuration. Like what is above, it never changes. */
 	bool legacy_bypass;
 	uint64_t features GUARDED_BY(lock); /* what the driver accepted */
 	struct vio_bypass bypass GUARDED_BY(lock);
@@ -78,8 +78,8 @@ struct viommu_virtio {
 };
 
 /*
- * Performs a request: its readable part, copied, long enough for its type. 0 or an error, of which request.c makes the
- * status. With the lock held: the table cannot say so.
+ * Performs a request, given its readable part, copied, long enough for its type. 0 or an error, of which request.c
+ * makes the status. The caller holds the lock, which the table cannot say.
  */
 typedef int (*vio_handler)(struct viommu_virtio *dev, const uint8_t *request);
 
@@ -99,9 +99,9 @@ struct vio_domain *vio_domain_find(struct viommu_virtio *dev, uint32_t id) REQUI
 struct vio_endpoint *vio_endpoint_find(struct viommu_virtio *dev, uint32_t id) REQUIRES(dev->lock);
 int vio_attach(struct viommu_virtio *dev, const uint8_t *request) REQUIRES(dev->lock);
 int vio_detach(struct viommu_virtio *dev, const uint8_t *request) REQUIRES(dev->lock);
-/* The endpoint, which has been moved already, is not in its domain any more; the last one takes the domain along. */
+/* The caller has moved the endpoint: forget that it was in its domain. The last one takes the domain along. */
 void vio_leave(struct viommu_virtio *dev, struct vio_endpoint *endpoint) REQUIRES(dev->lock);
-/* What an endpoint without domain may do: all or nothing. -ENOMEM. */
+/* Let an unattached endpoint do what `bypass` says: all or nothing. -ENOMEM, -EIO (it has failed: inval.h). */
 int vio_set_unattached(struct viommu_virtio *dev, struct vio_endpoint *endpoint, struct viommu_inval *inval)
 	REQUIRES(dev->lock);
 /* The same where room is reserved and nothing may fail. */
@@ -123,8 +123,6 @@ int vio_probe(struct viommu_virtio *dev, const uint8_t *request, uint8_t *proper
 int vio_bypass_step(struct viommu_virtio *dev) REQUIRES(dev->lock);
 
 /* event.c */
-void vio_events_init(struct vio_events *events);
-void vio_events_fini(struct vio_events *events);
 void vio_event_sink(void *opaque, const struct viommu_fault *fault);
 
 /* request.c: for struct viommu_inval; `opaque` is the batch. */

@@ -55,7 +55,7 @@ static size_t iov_len(const struct iovec *iov, size_t count)
 	return len;
 }
 
-/* Copy the start of the readable part; returns how much there was of it, up to `size`. */
+/* Copy up to `size` bytes from the start of the readable part; returns how many there were. */
 static size_t copy_in(const struct viommu_virtio_request *request, uint8_t *buffer, size_t size)
 {
 	size_t done = 0;
@@ -112,7 +112,7 @@ static void perform_probe(struct viommu_virtio *dev, struct viommu_virtio_reques
 	put_tail(request, size, request_status(err));
 }
 
-/* A request that cannot be understood goes back with nothing written. */
+/* A request that the device cannot understand goes back with nothing written. */
 static void request_perform(struct viommu_virtio *dev, struct viommu_virtio_request *request) REQUIRES(dev->lock)
 {
 	uint8_t data[REQUEST_MAX];
@@ -131,10 +131,8 @@ static void request_perform(struct viommu_virtio *dev, struct viommu_virtio_requ
 		perform_probe(dev, request, data, room);
 }
 
-/*
- * Somebody did not let go of what this request took away before the deadline, or could not take what it mapped: it has
- * failed.
- */
+/* A device held on to what this request took away until the deadline, or a mirror refuses what it mapped: it has
+ * failed. */
 void vio_request_failed(void *opaque, unsigned tag, int err)
 {
 	struct vio_batch *batch = opaque;
@@ -167,14 +165,6 @@ static int poll_locked(struct viommu_virtio *dev) REQUIRES(dev->lock)
 	return pending ? -EAGAIN : side;
 }
 
-static struct vio_batch *free_batch(struct viommu_virtio *dev) REQUIRES(dev->lock)
-{
-	for (size_t i = 0; i < VIOMMU_VIRTIO_BATCHES; i++)
-		if (!dev->batches[i].pending)
-			return &dev->batches[i];
-	return NULL;
-}
-
 static void begin_batch(struct viommu_virtio *dev, struct vio_batch *batch) REQUIRES(dev->lock)
 {
 	dev->inval = batch->inval;
@@ -183,7 +173,7 @@ static void begin_batch(struct viommu_virtio *dev, struct vio_batch *batch) REQU
 
 		viommu__inval_tag(dev->inval, (unsigned)i);
 		request_perform(dev, &batch->requests[i]);
-		/* What took nothing away has nobody to wait for, and does not wait for who came with it. */
+		/* A request that took nothing away waits for no device, and not for the requests that came with it. */
 		batch->requests[i].complete = viommu__inval_changes(dev->inval) == changes;
 	}
 	viommu_inval_begin(batch->inval);
@@ -193,11 +183,13 @@ static void begin_batch(struct viommu_virtio *dev, struct vio_batch *batch) REQU
 
 int viommu_virtio_submit(struct viommu_virtio *dev, struct viommu_virtio_request *requests, size_t count)
 {
+	struct vio_batch *batch = NULL;
 	int err = -EBUSY;
 
 	lock_take(&dev->lock);
-	struct vio_batch *batch = free_batch(dev);
-
+	for (size_t i = 0; i < VIOMMU_VIRTIO_BATCHES && !batch; i++)
+		if (!dev->batches[i].pending)
+			batch = &dev->batches[i];
 	if (batch) {
 		batch->requests = requests;
 		batch->count = count;

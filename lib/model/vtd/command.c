@@ -7,17 +7,12 @@
 
 #define SWITCHES ((uint32_t)(VTD_GCMD_TE | VTD_GCMD_QIE | VTD_GCMD_IRE | VTD_GCMD_CFI))
 
-static uint32_t status(const struct viommu_vtd *unit) REQUIRES(unit->lock)
-{
-	return (uint32_t)unit->regs[REG_GSTS];
-}
-
-static void set_status(struct viommu_vtd *unit, uint64_t bits, bool on) REQUIRES(unit->lock)
+static void command_set_status(struct viommu_vtd *unit, uint64_t bits, bool on) REQUIRES(unit->lock)
 {
 	unit->regs[REG_GSTS] = on ? unit->regs[REG_GSTS] | bits : unit->regs[REG_GSTS] & ~bits;
 }
 
-/* 6.5.2: the queue's registers are taken when it is switched on. */
+/* 6.5.2: switching the queue on latches its registers. */
 static void switch_queue(struct viommu_vtd *unit, bool on) REQUIRES(unit->lock)
 {
 	uint64_t iqa = unit->regs[REG_IQA];
@@ -28,7 +23,7 @@ static void switch_queue(struct viommu_vtd *unit, bool on) REQUIRES(unit->lock)
 	unit->queue.wide = iqa & VTD_IQA_DW;
 	unit->queue.size = VTD_IQ_PAGE << (iqa & VTD_IQA_QS);
 	unit->regs[REG_IQH] = 0;
-	set_status(unit, VTD_GCMD_QIE, on);
+	command_set_status(unit, VTD_GCMD_QIE, on);
 }
 
 /* What concerns interrupts takes effect at once. */
@@ -38,18 +33,18 @@ static void interrupts(struct viommu_vtd *unit, uint32_t value, uint32_t changed
 		return;
 	if (value & VTD_GCMD_SIRTP) {
 		vtd_irq_latch(unit);
-		set_status(unit, VTD_GCMD_SIRTP, true);
+		command_set_status(unit, VTD_GCMD_SIRTP, true);
 	}
 	if (!(changed & (VTD_GCMD_IRE | VTD_GCMD_CFI)))
 		return;
-	set_status(unit, VTD_GCMD_IRE, value & VTD_GCMD_IRE);
-	set_status(unit, VTD_GCMD_CFI, value & VTD_GCMD_CFI);
+	command_set_status(unit, VTD_GCMD_IRE, value & VTD_GCMD_IRE);
+	command_set_status(unit, VTD_GCMD_CFI, value & VTD_GCMD_CFI);
 	vtd_irq_switch(unit, value & VTD_GCMD_IRE, value & VTD_GCMD_CFI);
 }
 
 /*
- * The old root and the old way of translation may be in use: complete when they are no longer. Room was made for all
- * endpoints.
+ * Devices may still use the old root and the old way of translation; the command is complete when they do not.
+ * viommu_vtd_manage() made room for all endpoints.
  */
 static void translation(struct viommu_vtd *unit, uint32_t value, uint32_t changed) REQUIRES(unit->lock)
 {
@@ -68,7 +63,7 @@ static void translation(struct viommu_vtd *unit, uint32_t value, uint32_t change
 
 void vtd_command(struct viommu_vtd *unit, uint32_t value)
 {
-	uint32_t changed = (status(unit) ^ value) & SWITCHES;
+	uint32_t changed = ((uint32_t)unit->regs[REG_GSTS] ^ value) & SWITCHES;
 
 	unit->command = unit->command_clear = 0;
 	interrupts(unit, value, changed);
@@ -83,6 +78,6 @@ void vtd_command(struct viommu_vtd *unit, uint32_t value)
 
 void vtd_command_done(struct viommu_vtd *unit)
 {
-	set_status(unit, unit->command_clear, false);
-	set_status(unit, unit->command, true);
+	command_set_status(unit, unit->command_clear, false);
+	command_set_status(unit, unit->command, true);
 }

@@ -70,7 +70,7 @@ static struct range device_range(uint64_t word, bool sized)
 static int device(struct viommu_vtd *unit, uint16_t source, struct range range) REQUIRES(unit->lock)
 {
 	unit->stats.device_tlb_invalidations++;
-	/* Should it time out, this is whom IQERCD names. */
+	/* IQERCD names this source if the invalidation times out. */
 	viommu__inval_tag(unit->queue.inval, source);
 	int err = vtd_invalidate_device_tlb(unit, unit->queue.inval, source, range.first, range.last);
 

@@ -30,7 +30,7 @@ static void send_unless_masked(struct viommu_vtd *unit, const struct event *even
 						    });
 }
 
-static void raise(struct viommu_vtd *unit, const struct event *event, uint64_t cause) REQUIRES(unit->event_lock)
+static void event_raise(struct viommu_vtd *unit, const struct event *event, uint64_t cause) REQUIRES(unit->event_lock)
 {
 	bool first = !(unit->event_regs[event->status] & event->causes);
 
@@ -43,20 +43,20 @@ static void raise(struct viommu_vtd *unit, const struct event *event, uint64_t c
 
 void vtd_event_fault_locked(struct viommu_vtd *unit, uint64_t status)
 {
-	raise(unit, &fault_event, status);
+	event_raise(unit, &fault_event, status);
 }
 
 void vtd_event_fault(struct viommu_vtd *unit, uint64_t status)
 {
 	lock_take(&unit->event_lock);
-	raise(unit, &fault_event, status);
+	event_raise(unit, &fault_event, status);
 	lock_drop(&unit->event_lock);
 }
 
 void vtd_event_complete(struct viommu_vtd *unit)
 {
 	lock_take(&unit->event_lock);
-	raise(unit, &completion_event, VTD_ICS_IWC);
+	event_raise(unit, &completion_event, VTD_ICS_IWC);
 	lock_drop(&unit->event_lock);
 }
 
@@ -69,7 +69,7 @@ bool vtd_event_status(struct viommu_vtd *unit, uint64_t status)
 	return set;
 }
 
-static void settle(struct viommu_vtd *unit, const struct event *event) REQUIRES(unit->event_lock)
+static void event_settle(struct viommu_vtd *unit, const struct event *event) REQUIRES(unit->event_lock)
 {
 	if (!(unit->event_regs[event->status] & event->causes))
 		unit->event_regs[event->control] &= ~VTD_EVENT_IP;
@@ -78,12 +78,12 @@ static void settle(struct viommu_vtd *unit, const struct event *event) REQUIRES(
 
 void vtd_event_settle_locked(struct viommu_vtd *unit)
 {
-	settle(unit, &fault_event);
+	event_settle(unit, &fault_event);
 }
 
 void vtd_event_written(struct viommu_vtd *unit, enum vtd_event_register reg)
 {
 	lock_take(&unit->event_lock);
-	settle(unit, reg == EVENT_FSTS || reg == EVENT_FECTL ? &fault_event : &completion_event);
+	event_settle(unit, reg == EVENT_FSTS || reg == EVENT_FECTL ? &fault_event : &completion_event);
 	lock_drop(&unit->event_lock);
 }

@@ -5,7 +5,7 @@
 #include "lib/model/vtd/unit.h"
 #include "lib/spec/vtd_fault.h"
 
-static bool pending(const struct viommu_vtd *unit, unsigned index) REQUIRES(unit->event_lock)
+static bool record_pending(const struct viommu_vtd *unit, unsigned index) REQUIRES(unit->event_lock)
 {
 	return unit->records[index].high & VTD_FRCD_F;
 }
@@ -14,7 +14,7 @@ static bool pending(const struct viommu_vtd *unit, unsigned index) REQUIRES(unit
 static bool collapses(const struct viommu_vtd *unit, uint16_t source) REQUIRES(unit->event_lock)
 {
 	for (unsigned i = 0; i < VTD_RECORDS; i++)
-		if (pending(unit, i) && (uint16_t)unit->records[i].high == source)
+		if (record_pending(unit, i) && (uint16_t)unit->records[i].high == source)
 			return true;
 	return false;
 }
@@ -40,7 +40,7 @@ static void record(struct viommu_vtd *unit, const struct vtd_fault *fault) REQUI
 		unit->lost++;
 		return;
 	}
-	if (pending(unit, index)) {
+	if (record_pending(unit, index)) {
 		unit->lost++;
 		vtd_event_fault_locked(unit, VTD_FSTS_PFO);
 		return;
@@ -100,7 +100,7 @@ void vtd_record_write(struct viommu_vtd *unit, unsigned offset, uint32_t value)
 	lock_take(&unit->event_lock);
 	unit->records[index].high &= ~VTD_FRCD_F;
 	for (unsigned i = 0; i < VTD_RECORDS; i++)
-		any |= pending(unit, i);
+		any |= record_pending(unit, i);
 	if (!any)
 		unit->event_regs[EVENT_FSTS] &= ~VTD_FSTS_PPF;
 	vtd_event_settle_locked(unit);

@@ -8,12 +8,12 @@
 
 #include "lib/model/vtd/unit.h"
 
-/* More is not collected: a guest that never waits for its invalidations does not fill our memory. */
+/* The unit collects no more, so a guest that never waits for its invalidations cannot fill our memory. */
 enum { CHANGES_MAX = 1024 };
 
 static const struct range everything = {0, UINT64_MAX};
 
-/* Whom an invalidation concerns: those who match in all that it names. */
+/* An invalidation concerns the endpoints that match in all that it names. */
 struct scope {
 	bool by_did, by_pasid, by_source;
 	uint16_t did, source, hidden; /* hidden: bits of the source that do not count */
@@ -46,34 +46,28 @@ static int make_room(struct viommu_vtd *unit, struct viommu_inval *inval) REQUIR
 	return viommu__inval_room(inval, count + 3 * endpoints); /* what is evicted, left and entered */
 }
 
-/* An endpoint that had failed and has let go since (inval.h) works again when the guest sets it up anew. */
-static void restore(struct vtd_endpoint *endpoint, struct viommu_inval *inval)
-{
-	if (endpoint->translating)
-		viommu_attach(endpoint->endpoint, endpoint->space, inval);
-	else
-		viommu_bypass(endpoint->endpoint, inval);
-}
-
 /*
- * Drop before the eviction, which ends with a new generation: a walk that has the old context keeps nothing after it.
+ * The context goes before what came by way of it: evicting ends with a new generation, so a walk that still has the old
+ * context keeps nothing. An endpoint that failed, and has let go since (inval.h), works again when the guest sets it up
+ * anew.
  */
-static void drop_context(struct vtd_endpoint *endpoint, struct viommu_inval *inval)
-{
-	spin_take(&endpoint->lock);
-	endpoint->context.valid = false;
-	spin_drop(&endpoint->lock);
-	viommu__domain_evict(endpoint->space, everything, false, inval);
-	restore(endpoint, inval);
-}
-
-static int drop(struct viommu_vtd *unit, struct viommu_inval *inval, const struct scope *scope) REQUIRES(unit->lock)
+static int invalidate_drop(struct viommu_vtd *unit, struct viommu_inval *inval, const struct scope *scope)
+	REQUIRES(unit->lock)
 {
 	int err = make_room(unit, inval);
 
-	for (struct vtd_endpoint *endpoint = unit->endpoints; endpoint && !err; endpoint = endpoint->next)
-		if (concerned(endpoint, scope))
-			drop_context(endpoint, inval);
+	for (struct vtd_endpoint *endpoint = unit->endpoints; endpoint && !err; endpoint = endpoint->next) {
+		if (!concerned(endpoint, scope))
+			continue;
+		spin_take(&endpoint->lock);
+		endpoint->context.valid = false;
+		spin_drop(&endpoint->lock);
+		viommu__domain_evict(endpoint->space, everything, false, inval);
+		if (endpoint->translating)
+			viommu_attach(endpoint->endpoint, endpoint->space, inval);
+		else
+			viommu_bypass(endpoint->endpoint, inval);
+	}
 	return err;
 }
 
@@ -124,7 +118,7 @@ int vtd_invalidate_context(struct viommu_vtd *unit, struct viommu_inval *inval, 
 		.hidden = hidden[function_mask & 3],
 	};
 
-	return drop(unit, inval, &scope);
+	return invalidate_drop(unit, inval, &scope);
 }
 
 int vtd_invalidate_iotlb(struct viommu_vtd *unit, struct viommu_inval *inval, unsigned granularity, uint16_t did,
@@ -153,7 +147,7 @@ int vtd_invalidate_pasid_cache(struct viommu_vtd *unit, struct viommu_inval *inv
 		.pasid = pasid,
 	};
 
-	return drop(unit, inval, &scope);
+	return invalidate_drop(unit, inval, &scope);
 }
 
 int vtd_invalidate_device_tlb(struct viommu_vtd *unit, struct viommu_inval *inval, uint16_t source, uint64_t first,
@@ -166,23 +160,14 @@ int vtd_invalidate_device_tlb(struct viommu_vtd *unit, struct viommu_inval *inva
 
 int vtd_invalidate_all(struct viommu_vtd *unit, struct viommu_inval *inval)
 {
-	return drop(unit, inval, &(struct scope){0});
+	return invalidate_drop(unit, inval, &(struct scope){0});
 }
 
 /*
- * An endpoint that has failed (-EIO) stays blocked, and what it still does is waited for: restore() is for later.
+ * What was kept from an earlier time with translation goes first. An endpoint that has failed (-EIO), or whose mirrors
+ * refuse what the guest has set up, stays blocked, and what it still does is waited for; a later invalidation brings it
+ * back.
  */
-static int set_one(struct vtd_endpoint *endpoint, struct viommu_inval *inval, bool on)
-{
-	int err = on ? viommu_attach(endpoint->endpoint, endpoint->space, inval)
-		     : viommu_bypass(endpoint->endpoint, inval);
-
-	endpoint->translating = on;
-	/* Nor may one bypass whose mirrors refuse what the guest has set up. */
-	return err ? viommu_detach(endpoint->endpoint, inval) : 0;
-}
-
-/* What was kept from an earlier time with translation goes first. */
 int vtd_set_translation(struct viommu_vtd *unit, struct viommu_inval *inval, bool on)
 {
 	int err = on ? vtd_invalidate_all(unit, inval) : 0;
@@ -190,7 +175,12 @@ int vtd_set_translation(struct viommu_vtd *unit, struct viommu_inval *inval, boo
 	unit->translating = on;
 	if (!err)
 		err = make_room(unit, inval);
-	for (struct vtd_endpoint *endpoint = unit->endpoints; endpoint && !err; endpoint = endpoint->next)
-		err = set_one(endpoint, inval, on);
+	for (struct vtd_endpoint *endpoint = unit->endpoints; endpoint && !err; endpoint = endpoint->next) {
+		endpoint->translating = on;
+		err = on ? viommu_attach(endpoint->endpoint, endpoint->space, inval)
+			 : viommu_bypass(endpoint->endpoint, inval);
+		if (err)
+			err = viommu_detach(endpoint->endpoint, inval);
+	}
 	return err;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Interrupt remapping (5.1): the unit's registers in front of lib/ir. Entries are not cached here. Who keeps outcomes,
- * the embedder with its routes, is the interrupt entry cache, and is told what invalidations name.
+ * Interrupt remapping (5.1): the unit's registers in front of lib/ir. The unit caches no entries. The embedder, whose
+ * routes keep outcomes, is the interrupt entry cache: irq_invalidate() tells it what invalidations name.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -78,7 +78,7 @@ static const char *reason_name(enum vtd_ir_fault fault)
 	return "unknown reason";
 }
 
-static void report(struct viommu_vtd *unit, uint16_t source, const struct ir_result *result)
+static void irq_report(struct viommu_vtd *unit, uint16_t source, const struct ir_result *result)
 {
 	uint64_t index = result->index == IR_NO_INDEX ? 0 : result->index;
 	char line[128];
@@ -111,7 +111,7 @@ int viommu_vtd_remap(struct viommu_vtd *unit, uint16_t source, const struct viom
 		*index = result.index;
 	if (outcome == IR_BLOCKED) {
 		if (really)
-			report(unit, source, &result);
+			irq_report(unit, source, &result);
 		return -EPERM;
 	}
 	*out = result.message;

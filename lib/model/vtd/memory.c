@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The unit's own accesses to guest memory: as those of a device that bypasses, so that whoever removes memory waits for
- * them.
- */
+/* The unit accesses guest memory like a device that bypasses, so the removal of memory waits for its accesses. */
 #include <errno.h>
 #include <string.h>
 
 #include "lib/model/vtd/unit.h"
 
-static int translate(struct viommu_section *section, uint64_t gpa, size_t len, unsigned access, void **host)
+static int memory_translate(struct viommu_section *section, uint64_t gpa, size_t len, unsigned access, void **host)
 {
 	struct viommu_span span;
 	int err = viommu_dma_translate(section, (struct viommu_iova){gpa}, len, access, &span);
@@ -29,7 +26,7 @@ int vtd_guest_read(struct viommu_vtd *unit, uint64_t gpa, void *buffer, size_t l
 	if (err)
 		return -EFAULT;
 	for (size_t done = 0; !err && done < len; done += sizeof(word)) {
-		err = translate(&section, gpa + done, sizeof(word), VIOMMU_READ, &host);
+		err = memory_translate(&section, gpa + done, sizeof(word), VIOMMU_READ, &host);
 		if (err)
 			break;
 		/* Acquire: partner of whatever software ordered its stores with before it told us. */
@@ -48,7 +45,7 @@ int vtd_guest_store32(struct viommu_vtd *unit, uint64_t gpa, uint32_t value)
 
 	if (err)
 		return -EFAULT;
-	err = translate(&section, gpa, sizeof(value), VIOMMU_WRITE, &host);
+	err = memory_translate(&section, gpa, sizeof(value), VIOMMU_WRITE, &host);
 	/* Release: software that sees it sees everything before. */
 	if (!err)
 		atomic_store_explicit((_Atomic uint32_t *)host, value, memory_order_release);

@@ -16,11 +16,11 @@
  *   context.c     root and context tables; scalable.c: those of scalable mode, and PASID tables
  *   walk.c        a miss: context, then page tables (lib/fmt)
  *
- * The last three know no unit, only its capabilities, and where it says which root table counts.
+ * The last three, and endpoint.c, see no unit, only struct vtd_caps.
  *
  * Lock order: viommu_vtd.lock (the register file and everything that software drives) -> the core's locks.
  * vtd_endpoint.lock, irq_lock and event_lock are innermost, each taken alone: walks, interrupts and faults need them,
- * and come from anywhere, also out of sections. None of them is held while anybody is waited for.
+ * and come from anywhere, also out of sections. No thread waits for another while it holds one of them.
  */
 #ifndef LIB_MODEL_VTD_MODEL_H
 #define LIB_MODEL_VTD_MODEL_H

@@ -13,23 +13,6 @@ static void operation_begin(struct viommu_vtd *unit, enum vtd_operation operatio
 	viommu_inval_begin(unit->inval);
 }
 
-static void begin_reset(struct viommu_vtd *unit) REQUIRES(unit->lock)
-{
-	unit->reset_waits = unit->command_waits = false;
-	unit->queue.enabled = false;
-	vtd_invalidate_all(unit, unit->inval);
-	vtd_set_translation(unit, unit->inval, false);
-	operation_begin(unit, OPERATION_RESET);
-}
-
-static void finish_reset(struct viommu_vtd *unit) REQUIRES(unit->lock)
-{
-	atomic_store_explicit(&unit->root, 0, memory_order_relaxed);
-	vtd_registers_reset(unit);
-	vtd_irq_latch(unit);
-	vtd_irq_switch(unit, false, false);
-}
-
 /* 11.4.6.1; a granularity that does not exist is not performed: CAIG stays 0. */
 static void begin_context(struct viommu_vtd *unit) REQUIRES(unit->lock)
 {
@@ -69,7 +52,11 @@ static bool begin_next(struct viommu_vtd *unit) REQUIRES(unit->lock)
 	bool registers = !unit->queue.enabled;
 
 	if (unit->reset_waits) {
-		begin_reset(unit);
+		unit->reset_waits = unit->command_waits = false;
+		unit->queue.enabled = false;
+		vtd_invalidate_all(unit, unit->inval);
+		vtd_set_translation(unit, unit->inval, false);
+		operation_begin(unit, OPERATION_RESET);
 	} else if (unit->command_waits) {
 		unit->command_waits = false;
 		vtd_command(unit, unit->next_command);
@@ -100,7 +87,10 @@ static void operation_finish(struct viommu_vtd *unit, int err) REQUIRES(unit->lo
 			(unit->regs[REG_IOTLB] & ~(VTD_IOTLB_IVT | VTD_IOTLB_IAIG)) | done << VTD_IOTLB_IAIG_SHIFT;
 		break;
 	case OPERATION_RESET:
-		finish_reset(unit);
+		atomic_store_explicit(&unit->root, 0, memory_order_relaxed);
+		vtd_registers_reset(unit);
+		vtd_irq_latch(unit);
+		vtd_irq_switch(unit, false, false);
 		break;
 	case OPERATION_NONE:
 		break;
@@ -125,7 +115,8 @@ bool vtd_advance(struct viommu_vtd *unit)
 }
 
 /*
- * Whoever is at work in the unit advances it, and may take long; but it may also have looked before what we come for.
+ * Another thread at work in the unit advances it, and may take long; but it may have looked before that happened which
+ * this call is about. So the caller comes again.
  */
 int viommu_vtd_poll(struct viommu_vtd *unit)
 {

@@ -9,7 +9,7 @@
 
 #include "lib/model/vtd/unit.h"
 
-/* Descriptors of one turn: who writes a full queue again and again keeps nobody else from the unit. */
+/* Descriptors of one turn: a guest that fills the queue again and again keeps no other thread from the unit. */
 enum { TURN = 1024, NARROW = 16, WIDE = 32 };
 
 static unsigned descriptor_size(const struct vtd_queue *queue)
@@ -17,27 +17,20 @@ static unsigned descriptor_size(const struct vtd_queue *queue)
 	return queue->wide ? WIDE : NARROW;
 }
 
-static void next(struct viommu_vtd *unit) REQUIRES(unit->lock)
+static void queue_next(struct viommu_vtd *unit) REQUIRES(unit->lock)
 {
 	uint64_t head = unit->regs[REG_IQH] + descriptor_size(&unit->queue);
 
 	unit->regs[REG_IQH] = head < unit->queue.size ? head : 0;
 }
 
-static void fail(struct viommu_vtd *unit) REQUIRES(unit->lock)
+static void queue_fail(struct viommu_vtd *unit) REQUIRES(unit->lock)
 {
 	vtd_irq_commit(unit);
 	vtd_event_fault(unit, VTD_FSTS_IQE);
 }
 
-static bool tail_valid(const struct viommu_vtd *unit) REQUIRES(unit->lock)
-{
-	uint64_t tail = unit->regs[REG_IQT];
-
-	return tail < unit->queue.size && !(tail % descriptor_size(&unit->queue));
-}
-
-/* Is there a descriptor that may be fetched? */
+/* True when a descriptor may be fetched. */
 static bool runnable(struct viommu_vtd *unit) REQUIRES(unit->lock)
 {
 	struct vtd_queue *queue = &unit->queue;
@@ -45,19 +38,12 @@ static bool runnable(struct viommu_vtd *unit) REQUIRES(unit->lock)
 	if (!queue->enabled || vtd_event_status(unit, VTD_FSTS_IQE | VTD_FSTS_ITE))
 		return false;
 	if (queue->aborted)
-		next(unit);
+		queue_next(unit);
 	queue->aborted = false;
 	return unit->regs[REG_IQH] != unit->regs[REG_IQT];
 }
 
-static void time_out(struct viommu_vtd *unit, bool at_wait) REQUIRES(unit->lock)
-{
-	unit->queue.aborted = at_wait;
-	unit->stats.timeouts++;
-	vtd_event_fault(unit, VTD_FSTS_ITE);
-}
-
-/* Nobody uses what was collected: say so, if that can be said. */
+/* No device uses what was collected any more: tell software in the way that the descriptor asks for. */
 static void finish_wait(struct viommu_vtd *unit) REQUIRES(unit->lock)
 {
 	const uint64_t *wait = unit->queue.wait;
@@ -65,17 +51,17 @@ static void finish_wait(struct viommu_vtd *unit) REQUIRES(unit->lock)
 
 	vtd_irq_commit(unit);
 	if (wait[0] & VTD_WAIT_SW && vtd_guest_store32(unit, address, (uint32_t)(wait[0] >> 32))) {
-		fail(unit);
+		queue_fail(unit);
 		return;
 	}
 	if (wait[0] & VTD_WAIT_IF)
 		vtd_event_complete(unit);
 	unit->stats.waits++;
-	next(unit);
+	queue_next(unit);
 }
 
-/* Is what was begun complete? True: not yet. */
-static bool pending(struct viommu_vtd *unit) REQUIRES(unit->lock)
+/* True while what was begun is not complete. */
+static bool queue_pending(struct viommu_vtd *unit) REQUIRES(unit->lock)
 {
 	struct vtd_queue *queue = &unit->queue;
 	bool at_wait = queue->state == VTD_QUEUE_WAITING;
@@ -87,14 +73,17 @@ static bool pending(struct viommu_vtd *unit) REQUIRES(unit->lock)
 	if (err == -EAGAIN)
 		return true;
 	queue->state = VTD_QUEUE_RUNS;
-	if (err)
-		time_out(unit, at_wait);
-	else if (at_wait)
+	if (err) {
+		queue->aborted = at_wait;
+		unit->stats.timeouts++;
+		vtd_event_fault(unit, VTD_FSTS_ITE);
+	} else if (at_wait) {
 		finish_wait(unit);
+	}
 	return false;
 }
 
-static void begin(struct vtd_queue *queue, enum vtd_queue_state state)
+static void queue_begin(struct vtd_queue *queue, enum vtd_queue_state state)
 {
 	viommu_inval_begin(queue->inval);
 	queue->state = state;
@@ -103,22 +92,23 @@ static void begin(struct vtd_queue *queue, enum vtd_queue_state state)
 static void begin_wait(struct viommu_vtd *unit, const uint64_t words[4]) REQUIRES(unit->lock)
 {
 	if (!vtd_wait_valid(unit, words)) {
-		fail(unit);
+		queue_fail(unit);
 		return;
 	}
 	for (unsigned i = 0; i < 2; i++)
 		unit->queue.wait[i] = words[i];
-	begin(&unit->queue, VTD_QUEUE_WAITING);
+	queue_begin(&unit->queue, VTD_QUEUE_WAITING);
 }
 
-static void perform(struct viommu_vtd *unit) REQUIRES(unit->lock)
+static void queue_perform(struct viommu_vtd *unit) REQUIRES(unit->lock)
 {
 	struct vtd_queue *queue = &unit->queue;
-	uint64_t words[4] = {0};
+	uint64_t words[4] = {0}, tail = unit->regs[REG_IQT];
+	unsigned size = descriptor_size(queue);
 	int err = -EINVAL;
 
-	if (tail_valid(unit))
-		err = vtd_guest_read(unit, queue->base + unit->regs[REG_IQH], words, descriptor_size(queue));
+	if (tail < queue->size && !(tail % size))
+		err = vtd_guest_read(unit, queue->base + unit->regs[REG_IQH], words, size);
 	if (!err && vtd_descriptor_type(words) == VTD_D_WAIT) {
 		begin_wait(unit, words);
 		return;
@@ -126,16 +116,16 @@ static void perform(struct viommu_vtd *unit) REQUIRES(unit->lock)
 	if (!err)
 		err = vtd_descriptor_perform(unit, words);
 	if (!err)
-		next(unit);
+		queue_next(unit);
 	else if (err == -ENOMEM)
-		begin(queue, VTD_QUEUE_FULL);
+		queue_begin(queue, VTD_QUEUE_FULL);
 	else
-		fail(unit);
+		queue_fail(unit);
 }
 
 /*
- * The queue stands still. What it has left is waited for when it is off: registers may invalidate then. True: this has
- * begun.
+ * The queue stands still. Where it is off, registers may invalidate, so what its descriptors have left has to complete
+ * first. True when that wait has begun.
  */
 static bool rest(struct viommu_vtd *unit) REQUIRES(unit->lock)
 {
@@ -144,17 +134,17 @@ static bool rest(struct viommu_vtd *unit) REQUIRES(unit->lock)
 
 	vtd_irq_commit(unit);
 	if (left)
-		begin(queue, VTD_QUEUE_FULL);
+		queue_begin(queue, VTD_QUEUE_FULL);
 	return left;
 }
 
 bool vtd_queue_run(struct viommu_vtd *unit)
 {
 	for (unsigned i = 0; i < TURN; i++) {
-		if (pending(unit))
+		if (queue_pending(unit))
 			return true;
 		if (runnable(unit))
-			perform(unit);
+			queue_perform(unit);
 		else if (!rest(unit))
 			return false;
 	}

@@ -5,7 +5,8 @@
  */
 #include "lib/model/vtd/tables.h"
 
-static unsigned load_root(const struct vtd_caps *caps, const struct memory *memory, uint64_t gpa, uint64_t *table)
+static unsigned scalable_load_root(const struct vtd_caps *caps, const struct memory *memory, uint64_t gpa,
+				   uint64_t *table)
 {
 	uint64_t word;
 
@@ -113,7 +114,8 @@ static bool take_first_stage(const struct vtd_caps *caps, const uint64_t words[V
 	return caps->ecap & VTD_ECAP_FLTS && (!flpm || (flpm == 1 && caps->cap & VTD_CAP_FL5LP));
 }
 
-static bool take_type(const struct vtd_caps *caps, const uint64_t words[VTD_PASID_WORDS], struct vtd_context *context)
+static bool scalable_take_type(const struct vtd_caps *caps, const uint64_t words[VTD_PASID_WORDS],
+			       struct vtd_context *context)
 {
 	switch (vtd_pasid_pgtt(words[0])) {
 	case VTD_PGTT_FIRST:
@@ -145,7 +147,7 @@ static unsigned load_pasid(const struct vtd_caps *caps, const struct memory *mem
 	if (pasid_reserved(caps, words))
 		return VTD_FAULT_PASID_RESERVED;
 	context->did = vtd_pasid_did(words[1]);
-	return take_type(caps, words, context) ? 0 : VTD_FAULT_PASID_INVALID;
+	return scalable_take_type(caps, words, context) ? 0 : VTD_FAULT_PASID_INVALID;
 }
 
 unsigned vtd_context_load_scalable(const struct vtd_caps *caps, const struct memory *memory, struct vtd_root root,
@@ -156,7 +158,7 @@ unsigned vtd_context_load_scalable(const struct vtd_caps *caps, const struct mem
 	*context = (struct vtd_context){.scalable = true};
 	if (root.table & vtd_beyond_host(caps))
 		return VTD_FAULT_S_ROOT_ADDRESS;
-	unsigned reason = load_root(caps, memory, root.table + vtd_root_offset(source) + half, &at);
+	unsigned reason = scalable_load_root(caps, memory, root.table + vtd_root_offset(source) + half, &at);
 
 	if (!reason)
 		reason = load_context(caps, memory, at + vtd_s_context_offset(source), context, &at);

@@ -32,7 +32,7 @@ static inline uint64_t vtd_beyond_host(const struct vtd_caps *caps)
 	return VTD_ENTRY_ADDRESS & ~((1ull << caps->host_bits) - 1);
 }
 
-/* May page tables have this AW? */
+/* True when page tables may have this AW. */
 static inline bool vtd_aw_supported(const struct vtd_caps *caps, unsigned aw)
 {
 	return caps->cap >> VTD_CAP_SAGAW_SHIFT >> aw & 1 && aw < 4;

@@ -64,7 +64,7 @@ static void complete(struct viommu_inval *inval)
 		sched_yield();
 }
 
-/* What the unit itself cannot read is told to the operator; there is no device to blame. */
+/* The core tells the operator what the unit itself cannot read; there is no device to blame. */
 static void swallow(void *opaque, const struct viommu_fault *fault)
 {
 	(void)opaque;
@@ -100,7 +100,7 @@ static void remove_reader(struct viommu_vtd *unit) NO_OTHER_THREAD
 	viommu_endpoint_remove(unit->reader);
 }
 
-/* IQERCD names whose device TLB it was. */
+/* IQERCD names the device whose TLB it was. */
 static void failed(void *opaque, unsigned tag, int err)
 {
 	struct viommu_vtd *unit = opaque;
@@ -190,7 +190,7 @@ void viommu_vtd_destroy(struct viommu_vtd *unit) NO_OTHER_THREAD
 	unit_free(unit);
 }
 
-static size_t room(const struct viommu_vtd *unit) REQUIRES(unit->lock)
+static size_t unit_room(const struct viommu_vtd *unit) REQUIRES(unit->lock)
 {
 	size_t count = SPARE_CHANGES;
 
@@ -200,16 +200,16 @@ static size_t room(const struct viommu_vtd *unit) REQUIRES(unit->lock)
 }
 
 /*
- * With room for everything that one command or descriptor can name, so that performing it cannot fail: a new root,
+ * Makes room for everything that one command or descriptor can name, so that performing it cannot fail: a new root,
  * translation switched, and the change of domain that goes with it.
  */
-static int manage_locked(struct viommu_vtd *unit, struct viommu_endpoint *endpoint) REQUIRES(unit->lock)
+static int unit_manage_locked(struct viommu_vtd *unit, struct viommu_endpoint *endpoint) REQUIRES(unit->lock)
 {
 	struct vtd_endpoint *managed;
-	int err = viommu__inval_room(unit->inval, room(unit));
+	int err = viommu__inval_room(unit->inval, unit_room(unit));
 
 	if (!err)
-		err = viommu__inval_room(unit->queue.inval, room(unit));
+		err = viommu__inval_room(unit->queue.inval, unit_room(unit));
 	if (!err)
 		err = vtd_endpoint_create(unit->v, &unit->caps, endpoint, &managed);
 	if (err)
@@ -240,13 +240,13 @@ int viommu_vtd_manage(struct viommu_vtd *unit, struct viommu_endpoint *endpoint)
 	if (unit->config.irq_only || viommu_endpoint_id(endpoint) > UINT16_MAX)
 		return -EINVAL;
 	lock_take(&unit->lock);
-	int err = manage_locked(unit, endpoint);
+	int err = unit_manage_locked(unit, endpoint);
 
 	lock_drop(&unit->lock);
 	return err;
 }
 
-static int release_locked(struct viommu_vtd *unit, struct viommu_endpoint *endpoint, struct viommu_inval *inval)
+static int unit_release_locked(struct viommu_vtd *unit, struct viommu_endpoint *endpoint, struct viommu_inval *inval)
 	REQUIRES(unit->lock)
 {
 	struct vtd_endpoint **link = &unit->endpoints;
@@ -266,7 +266,7 @@ static int release_locked(struct viommu_vtd *unit, struct viommu_endpoint *endpo
 int viommu_vtd_release(struct viommu_vtd *unit, struct viommu_endpoint *endpoint, struct viommu_inval *inval)
 {
 	lock_take(&unit->lock);
-	int err = release_locked(unit, endpoint, inval);
+	int err = unit_release_locked(unit, endpoint, inval);
 
 	lock_drop(&unit->lock);
 	return err;

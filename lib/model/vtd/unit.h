@@ -101,7 +101,7 @@ struct viommu_vtd {
 int vtd_guest_read(struct viommu_vtd *unit, uint64_t gpa, void *buffer, size_t len);
 int vtd_guest_store32(struct viommu_vtd *unit, uint64_t gpa, uint32_t value);
 
-/* operation.c: go on with whatever is under way or asked for. With the lock held. True: something is pending. */
+/* operation.c: go on with what is under way, then with what software asks for. True when something is pending. */
 bool vtd_advance(struct viommu_vtd *unit) REQUIRES(unit->lock);
 
 /* registers.c: four bytes of the register that lies at an offset; where none does: 0, and nothing is written. */
@@ -115,11 +115,11 @@ enum {
 unsigned vtd_register_write(struct viommu_vtd *unit, uint64_t offset, uint32_t value) REQUIRES(unit->lock);
 void vtd_registers_reset(struct viommu_vtd *unit) REQUIRES(unit->lock);
 
-/* command.c: GCMD was written; the operation that began is complete. */
+/* command.c: perform a write of GCMD; finish the operation that it began. */
 void vtd_command(struct viommu_vtd *unit, uint32_t value) REQUIRES(unit->lock);
 void vtd_command_done(struct viommu_vtd *unit) REQUIRES(unit->lock);
 
-/* queue.c: fetch and perform. True: a wait descriptor is pending, or there is more than one turn's work. */
+/* queue.c: fetch and perform. True when a wait descriptor is pending, or there is more than one turn's work. */
 bool vtd_queue_run(struct viommu_vtd *unit) REQUIRES(unit->lock);
 
 static inline unsigned vtd_descriptor_type(const uint64_t words[4])
@@ -129,12 +129,12 @@ static inline unsigned vtd_descriptor_type(const uint64_t words[4])
 
 /* descriptor.c: perform one that is not a wait. 0; -EINVAL: it is wrong; -ENOMEM: first complete what was collected. */
 int vtd_descriptor_perform(struct viommu_vtd *unit, const uint64_t words[4]) REQUIRES(unit->lock);
-/* Is anything set in a wait descriptor that must not be? */
+/* True unless a bit of a wait descriptor is set that must not be. */
 bool vtd_wait_valid(const struct viommu_vtd *unit, const uint64_t words[4]);
 
 /*
- * event.c: a bit of FSTS is set, IWC is set; an event register was written; is one of these bits set? They take
- * event_lock.
+ * event.c takes event_lock. Set a bit of FSTS; set IWC; act on a write of an event register; true when one of these
+ * bits of FSTS is set.
  */
 void vtd_event_fault(struct viommu_vtd *unit, uint64_t status);
 void vtd_event_complete(struct viommu_vtd *unit);

@@ -26,7 +26,8 @@ static unsigned load(const struct vtd_endpoint *endpoint, const struct memory *m
 }
 
 /*
- * Loaded under the lock, so that an invalidation comes before it, and is seen, or after it, and drops what was loaded.
+ * Loads under the lock: an invalidation comes before that, and the load sees it, or after that, and drops what was
+ * loaded.
  */
 static unsigned get_context(struct vtd_endpoint *endpoint, const struct memory *memory, struct vtd_context *context)
 {
@@ -125,7 +126,7 @@ static unsigned first_stage_reason(enum pt_end end)
 	}
 }
 
-/* How far a search for what is mapped need not look, when it has come to this address. */
+/* The last address up to which, from this one on, nothing is mapped; 0: not known. */
 static uint64_t hole_of(const struct pt_space *space, enum pt_end end, const struct pt_leaf *leaf, uint64_t iova)
 {
 	switch (end) {
@@ -141,7 +142,7 @@ static uint64_t hole_of(const struct pt_space *space, enum pt_end end, const str
 	}
 }
 
-/* How an operator's line says it. */
+/* The reason as an operator's line says it. */
 static enum viommu_fault_reason plain_reason(enum pt_end end)
 {
 	return end == PT_NO_READ || end == PT_NO_WRITE ? VIOMMU_FAULT_PERMISSION : VIOMMU_FAULT_NOT_MAPPED;
@@ -174,9 +175,7 @@ static unsigned walk_second_stage(const struct vtd_caps *caps, const struct vtd_
 	return 0;
 }
 
-/*
- * XD is taken for what it is without NXE too: it changes nothing for reads and writes, and Linux up to 6.1 sets it so.
- */
+/* Takes XD without NXE too: it changes nothing for reads and writes, and Linux up to 6.1 sets it so. */
 static unsigned walk_first_stage(const struct vtd_caps *caps, const struct vtd_context *context,
 				 struct pt_memory *memory, uint64_t iova, unsigned access, struct walk_result *result)
 {
@@ -219,24 +218,22 @@ static unsigned pass_through(const struct vtd_caps *caps, const struct vtd_conte
 	return 0;
 }
 
-static struct range target_of(const struct walk_result *result)
-{
-	return (struct range){result->gpa, result->gpa + (result->iova.last - result->iova.first)};
-}
-
 /* Cut a leaf down until no interrupt lies in it, neither before nor after translation. The page itself has none. */
 static void spare_interrupts(uint64_t iova, struct walk_result *result)
 {
-	while (range_overlaps(result->iova, interrupt_range) || range_overlaps(target_of(result), interrupt_range)) {
-		uint64_t mask = (result->iova.last - result->iova.first) >> TABLE_BITS, first = iova & ~mask;
+	for (;;) {
+		uint64_t size = result->iova.last - result->iova.first, mask = size >> TABLE_BITS, first = iova & ~mask;
+		struct range target = {result->gpa, result->gpa + size};
 
+		if (!range_overlaps(result->iova, interrupt_range) && !range_overlaps(target, interrupt_range))
+			return;
 		result->gpa += first - result->iova.first;
 		result->iova = (struct range){first, first | mask};
 	}
 }
 
-static unsigned translate(const struct vtd_caps *caps, const struct vtd_context *context, const struct memory *memory,
-			  uint64_t iova, unsigned access, struct walk_result *result)
+static unsigned walk_translate(const struct vtd_caps *caps, const struct vtd_context *context,
+			       const struct memory *memory, uint64_t iova, unsigned access, struct walk_result *result)
 {
 	struct pt_memory pt;
 
@@ -252,8 +249,8 @@ static unsigned translate(const struct vtd_caps *caps, const struct vtd_context 
 	return VTD_FAULT_CONTEXT_INVALID;
 }
 
-static unsigned find_leaf(struct vtd_endpoint *endpoint, const struct memory *memory, uint64_t iova, unsigned access,
-			  struct vtd_context *context, struct walk_result *result)
+static unsigned walk_find_leaf(struct vtd_endpoint *endpoint, const struct memory *memory, uint64_t iova,
+			       unsigned access, struct vtd_context *context, struct walk_result *result)
 {
 	unsigned reason = get_context(endpoint, memory, context);
 
@@ -262,7 +259,7 @@ static unsigned find_leaf(struct vtd_endpoint *endpoint, const struct memory *me
 		return reason;
 	}
 	result->domain_id = context->did;
-	reason = translate(&endpoint->caps, context, memory, iova, access, result);
+	reason = walk_translate(&endpoint->caps, context, memory, iova, access, result);
 	if (reason)
 		return reason;
 	if (range_has(interrupt_range, result->gpa + (iova - result->iova.first)))
@@ -272,7 +269,8 @@ static unsigned find_leaf(struct vtd_endpoint *endpoint, const struct memory *me
 }
 
 /* An access to the interrupt range that the device did not make an interrupt of has no fault of its own. */
-static int walk(void *opaque, const struct memory *memory, uint64_t iova, unsigned access, struct walk_result *result)
+static int walk_leaf(void *opaque, const struct memory *memory, uint64_t iova, unsigned access,
+		     struct walk_result *result)
 {
 	struct vtd_context context;
 
@@ -281,12 +279,12 @@ static int walk(void *opaque, const struct memory *memory, uint64_t iova, unsign
 		result->hole = interrupt_range.last;
 		return -EFAULT;
 	}
-	result->detail = find_leaf(opaque, memory, iova, access, &context, result);
+	result->detail = walk_find_leaf(opaque, memory, iova, access, &context, result);
 	if (!result->detail)
 		return 0;
 	result->silent = context.silent && vtd_fault_qualified(result->detail);
 	return -EFAULT;
 }
 
-const struct walk_ops vtd_walk_ops = {.walk = walk, .gone = free};
-const struct walk_ops vtd_walk_told_ops = {.walk = walk, .gone = free, .told = true};
+const struct walk_ops vtd_walk_ops = {.walk = walk_leaf, .gone = free};
+const struct walk_ops vtd_walk_told_ops = {.walk = walk_leaf, .gone = free, .told = true};
