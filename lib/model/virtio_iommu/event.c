@@ -43,6 +43,7 @@ static uint8_t event_reason(enum viommu_fault_reason reason)
 	case VIOMMU_FAULT_PERMISSION:
 		return VIO_FAULT_R_MAPPING;
 	case VIOMMU_FAULT_NO_MEMORY:
+	case VIOMMU_FAULT_NO_ROOM: /* a walked domain's, which this model has none of */
 		return VIO_FAULT_R_UNKNOWN;
 	}
 	return VIO_FAULT_R_UNKNOWN;

@@ -131,8 +131,9 @@ static void request_perform(struct viommu_virtio *dev, struct viommu_virtio_requ
 		perform_probe(dev, request, data, room);
 }
 
-/* A device held on to what this request took away until the deadline, or a mirror refuses what it mapped: it has
- * failed. */
+/*
+ * The request has failed: a device held on to what it took away until the deadline, or a mirror refuses what it mapped.
+ */
 void vio_request_failed(void *opaque, unsigned tag, int err)
 {
 	struct vio_batch *batch = opaque;
