@@ -264,6 +264,55 @@ static void test_an_endpoint_comes_while_requests_are_pending(void **state)
 	assert_int_equal(viommu_endpoint_remove(late), 0);
 }
 
+/* How many extents a mirror holds, and the ticket that it has not acknowledged. */
+struct held {
+	unsigned extents;
+	uint64_t ticket;
+};
+
+static int hold_extent(void *opaque, const struct viommu_extent *extent, uint64_t ticket)
+{
+	(void)extent;
+	(void)ticket;
+	((struct held *)opaque)->extents++;
+	return 0;
+}
+
+static void drop_extents(void *opaque, struct viommu_iova first, struct viommu_iova last, uint64_t ticket)
+{
+	struct held *held = opaque;
+
+	(void)first;
+	(void)last;
+	held->extents = 0;
+	held->ticket = ticket;
+}
+
+/* What mirrors what the endpoint reaches loses it, and the release waits until it says so. */
+static void test_release_waits_for_mirrors(void **state)
+{
+	const struct viommu_mirror_ops ops = {.size = sizeof(ops), .map = hold_extent, .unmap = drop_extents};
+	struct driver *d = *state;
+	struct held held = {0};
+	struct viommu_client *mirror;
+	struct viommu_inval *inval;
+
+	assert_int_equal(viommu_inval_create(d->v, &inval), 0);
+	assert_int_equal(driver_attach(d, 1, ENDPOINT_A), VIO_S_OK);
+	assert_int_equal(driver_map(d, 1, 0, 0xfff, 0, RW), VIO_S_OK);
+	assert_int_equal(viommu_mirror_register(d->a, &ops, &held, &mirror), 0);
+	assert_int_equal(held.extents, 1);
+	assert_int_equal(viommu_virtio_release(d->dev, d->a, inval), 0);
+	viommu_inval_begin(inval);
+	assert_int_equal(held.extents, 0);
+	assert_int_equal(viommu_inval_poll(inval), -EAGAIN);
+	viommu_client_ack(mirror, held.ticket);
+	assert_int_equal(viommu_inval_poll(inval), 0);
+	viommu_client_unregister(mirror);
+	viommu_inval_destroy(inval);
+	replace_a(d);
+}
+
 struct race {
 	struct driver *d;
 	_Atomic(struct viommu_endpoint *) late;
@@ -372,6 +421,7 @@ int main(void)
 		CASE(test_pending_requests_complete),
 		CASE(test_a_hold_that_stays_fails_the_release),
 		CASE(test_an_endpoint_comes_while_requests_are_pending),
+		CASE(test_release_waits_for_mirrors),
 		CASE(test_endpoints_come_and_go_under_load),
 	};
 
