@@ -51,9 +51,7 @@ int net_set_offloads(struct net_card *card, uint64_t offloads)
 
 int net_ring_empty(struct vq *vq, struct viommu_section *section)
 {
-	int ret = vq_ask_kicks(vq, section, true);
+	const int ret = vq_idle(vq, section);
 
-	if (!ret)
-		ret = vq_waiting(vq, section);
 	return ret > 0 ? NET_MORE : ret < 0 ? ret : NET_EMPTY;
 }

@@ -137,19 +137,6 @@ static int iommu_collect(struct virtio_iommu *iommu, struct batch *batch, struct
 	return ret;
 }
 
-/* Nothing waits: notifications are wanted again, and what came before the driver sees that is looked for. */
-static int wait_for_driver(struct virtio_iommu *iommu, struct viommu_section *section)
-{
-	struct vq *vq = &iommu->dev.queues[VIOMMU_VIRTIO_REQUESTQ].vq;
-	int ret = vq_ask_kicks(vq, section, true);
-
-	if (!ret)
-		ret = vq_waiting(vq, section);
-	if (ret > 0)
-		loop_post(iommu->dev.loop, &iommu->more);
-	return ret;
-}
-
 /*
  * Give back what is complete and was not yet: its answers are in the buffers. 1: with an interrupt; 0; or an error of
  * the ring.
@@ -258,8 +245,11 @@ static bool iommu_serve(struct virtio_iommu *iommu)
 	if (!batch || virtio_dma_begin(&iommu->dev, &section))
 		return false;
 	ret = iommu_collect(iommu, batch, &section);
-	if (!ret && !batch->count)
-		ret = wait_for_driver(iommu, &section);
+	if (!ret && !batch->count) {
+		ret = vq_idle(&iommu->dev.queues[VIOMMU_VIRTIO_REQUESTQ].vq, &section);
+		if (ret > 0)
+			loop_post(iommu->dev.loop, &iommu->more);
+	}
 	viommu_dma_end(&section);
 	/* What came before the broken place is served; the next round starts with it. */
 	if (ret < 0 && !batch->count)

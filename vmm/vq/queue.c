@@ -275,3 +275,10 @@ int vq_ask_kicks(struct vq *vq, struct viommu_section *section, bool wanted)
 	/* An event that lies behind is as good as none. */
 	return wanted ? want_event(vq, section) : 0;
 }
+
+int vq_idle(struct vq *vq, struct viommu_section *section)
+{
+	const int ret = vq_ask_kicks(vq, section, true);
+
+	return ret ? ret : vq_waiting(vq, section);
+}

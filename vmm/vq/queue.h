@@ -108,6 +108,9 @@ int vq_wants_interrupt(struct vq *vq, struct viommu_section *section);
  */
 int vq_ask_kicks(struct vq *vq, struct viommu_section *section, bool wanted);
 
+/* The ring looks empty: ask for notifications, and look once more. How many chains wait, or an error. */
+int vq_idle(struct vq *vq, struct viommu_section *section);
+
 /*
  * True if the ring, or a chain that the driver waits for, needs an address that may not be accessed so. For queues that
  * the kernel or another process serves, in the order of the available ring. Nothing is written, and no fault is
