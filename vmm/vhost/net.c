@@ -69,14 +69,19 @@ static int open_links(struct vhost_net *net)
 	return err;
 }
 
-/* Section 5.1.2: without MQ the control queue is the third, whatever the device has. */
+/* The only command: the monitor sees no frames. */
+static int net_perform(struct virtio_dev *dev, const struct net_command *command)
+{
+	return command->kind == NET_SET_PAIRS ? vhost_links_use(net_of(dev), command->pairs) : -EINVAL;
+}
+
 static void net_start(struct virtio_dev *dev)
 {
 	static struct log_limit limit; /* the guest may start its driver as often as it likes */
 	struct vhost_net *net = net_of(dev);
 
 	net->features = net_settled(dev->driver_features);
-	net->control_queue = VHOST_LINK_QUEUES * (net->features & BIT(MQ) ? net->link_count : 1);
+	net_control_start(&net->control, net->features);
 	/* The tap's user can take them away meanwhile. */
 	if (tap_set_offloads(net->links[0].tap_fd, net_tap_offloads(net->features)) && vmm_log_may(&limit))
 		vmm_log("%s: the tap refuses offloads that it had", dev->pci.name);
@@ -86,11 +91,7 @@ static void net_start(struct virtio_dev *dev)
 
 static void net_kick(struct virtio_dev *dev, unsigned queue)
 {
-	struct vhost_net *net = net_of(dev);
-
-	if (queue == net->control_queue && net->features & BIT(CTRL_VQ))
-		vhost_net_control(net);
-	else if (dev->queues[queue].handed_over)
+	if (!net_control_kick(&net_of(dev)->control, queue) && dev->queues[queue].handed_over)
 		virtio_queue_signal(dev, queue);
 }
 
@@ -98,6 +99,7 @@ static void net_reset(struct virtio_dev *dev)
 {
 	struct vhost_net *net = net_of(dev);
 
+	net_control_stop(&net->control);
 	net_stop(dev);
 	tap_set_offloads(net->links[0].tap_fd, 0);
 	virtio_reset_done(dev);
@@ -153,6 +155,7 @@ static void net_destroy(struct virtio_dev *dev)
 {
 	struct vhost_net *net = net_of(dev);
 
+	net_control_stop(&net->control);
 	for (unsigned i = 0; i < net->link_count; i++)
 		vhost_link_stop(&net->links[i]);
 	virtio_fini(dev);
@@ -244,6 +247,7 @@ int vhost_net_create(const struct virtio_env *env, const struct vhost_net_config
 	net->push_maps = config->push_maps;
 	net->tap_watch.watch.fd = -1;
 	net->dev.loop = env->loop;
+	net_control_init(&net->control, &net->dev, net->link_count, net_perform);
 	memcpy(net->mac, config->mac, sizeof(net->mac));
 	for (unsigned i = 0; i < net->link_count; i++)
 		net->links[i] = (struct vhost_link){

@@ -4,8 +4,8 @@
  * interrupts go between KVM and the kernel's worker; what is left here is the device's life, its control queue, and its
  * device IOTLB (viommu/vhost.h), which is all that the worker reaches guest memory by.
  *
- * net.c is the device over all others: control.c serves the control queue, link.c is a queue pair's connection with the
- * kernel, open.c opens one, chains.c looks at what the kernel has before it. I/O thread only, but for what says
+ * net.c is the device over all others: link.c is a queue pair's connection with the kernel, open.c opens one, chains.c
+ * looks at what the kernel has before it. I/O thread only, but for what says
  * otherwise.
  */
 #ifndef VMM_VHOST_H
@@ -16,6 +16,7 @@
 #include "vmm/net/filter.h"
 #include "vmm/net/tap.h"
 #include "vmm/net/tap_watch.h"
+#include "vmm/virtio/net_control.h"
 #include "vmm/virtio/virtio.h"
 
 enum { VHOST_RX = 0, VHOST_TX = 1, VHOST_LINK_QUEUES = 2 };
@@ -46,7 +47,7 @@ struct vhost_net {
 	unsigned mtu;             /* 0: not known */
 	uint8_t mac[MAC_SIZE];
 	uint64_t features; /* in use, while dev.running */
-	unsigned control_queue;
+	struct net_control control;
 	bool push_maps;
 	struct tap_watch tap_watch; /* the kernel tells us nothing of it */
 	struct vq_chain chain;      /* scratch */
@@ -105,8 +106,5 @@ void vhost_chains_prefetch(struct vhost_link *link, unsigned direction);
 /* A pair is in use from now on, or no more; or: the first `count` are, the others are not. -errno. */
 int vhost_link_use(struct vhost_link *link, bool use);
 int vhost_links_use(struct vhost_net *net, unsigned count);
-
-/* Serve the control queue. */
-void vhost_net_control(struct vhost_net *net);
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * A network device (virtio 1.2, section 5.1) that a back end serves; address, link and control queue are the monitor's.
  */
-#include "vmm/vhost_user/net.h"
+#include "vmm/vhost_user/device.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -13,9 +13,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/net/filter.h"
+#include "vmm/virtio/net_control.h"
+
 #define BIT(feature) (1ull << VIRTIO_NET_F_##feature)
 
-enum { CLASS_NETWORK = 0x020000, NET_QUEUE_SIZE = 256 };
+enum { CLASS_NETWORK = 0x020000, QUEUE_SIZE = 256 };
+
+struct vhost_user_net {
+	struct vhost_user_device device;
+	uint8_t mac[MAC_SIZE];
+	unsigned pairs;
+	struct net_control control;
+};
 
 static const uint64_t passed_on = BIT(CSUM) | BIT(GUEST_CSUM) | BIT(GUEST_TSO4) | BIT(GUEST_TSO6) | BIT(GUEST_ECN) |
 				  BIT(GUEST_UFO) | BIT(HOST_TSO4) | BIT(HOST_TSO6) | BIT(HOST_ECN) | BIT(HOST_UFO) |
@@ -47,36 +57,37 @@ static void net_config_read(struct virtio_dev *dev, uint32_t offset, void *buffe
 		memcpy(buffer, (char *)&config + offset, len < sizeof(config) - offset ? len : sizeof(config) - offset);
 }
 
-/* Section 5.1.2: without MQ the control queue is the third, whatever the device has. */
+/* The only command: the back end has the frames. */
+static int net_perform(struct virtio_dev *dev, const struct net_command *command)
+{
+	struct vhost_user_net *net = net_of(dev);
+
+	if (command->kind != NET_SET_PAIRS)
+		return -EINVAL;
+	for (unsigned i = 0; i < 2 * net->pairs; i++)
+		viommu_vhu_enable(net->device.session.front, i, i < 2u * command->pairs);
+	return 0;
+}
+
 static void net_start(struct virtio_dev *dev)
 {
 	struct vhost_user_net *net = net_of(dev);
-	unsigned pairs = dev->driver_features & BIT(MQ) ? net->pairs : 1;
 
-	net->control_queue = dev->driver_features & BIT(CTRL_VQ) ? 2 * pairs : 0;
-	vhost_user_device_start(&net->device, 2 * pairs, 2);
+	net_control_start(&net->control, dev->driver_features & (BIT(CTRL_VQ) | BIT(MQ)));
+	vhost_user_device_start(&net->device, net->control.queue, 2);
 }
 
 static void net_kick(struct virtio_dev *dev, unsigned queue)
 {
-	struct vhost_user_net *net = net_of(dev);
-
-	if (net->control_queue && queue == net->control_queue)
-		vhost_user_net_control(net);
-	else
+	if (!net_control_kick(&net_of(dev)->control, queue))
 		vhost_user_device_kick(dev, queue);
-}
-
-static void net_control_cb(void *opaque)
-{
-	vhost_user_net_control(opaque);
 }
 
 static void net_reset(struct virtio_dev *dev)
 {
 	struct vhost_user_net *net = net_of(dev);
 
-	loop_cancel(dev->loop, &net->control_work);
+	net_control_stop(&net->control);
 	vhost_user_device_reset(dev);
 }
 
@@ -84,7 +95,7 @@ static void net_destroy(struct virtio_dev *dev)
 {
 	struct vhost_user_net *net = net_of(dev);
 
-	loop_cancel(dev->loop, &net->control_work);
+	net_control_stop(&net->control);
 	vhost_user_device_fini(&net->device);
 	free(net);
 }
@@ -92,7 +103,7 @@ static void net_destroy(struct virtio_dev *dev)
 static const struct virtio_ops net_ops = {
 	.device_id = VIRTIO_ID_NET,
 	.class_code = CLASS_NETWORK,
-	.queue_size = NET_QUEUE_SIZE,
+	.queue_size = QUEUE_SIZE,
 	.features = net_features,
 	.config_read = net_config_read,
 	.start = net_start,
@@ -127,7 +138,7 @@ int vhost_user_net_create(const struct virtio_env *env, const struct vhost_user_
 		return -ENOMEM;
 	net->pairs = config->queues;
 	memcpy(net->mac, mac, sizeof(net->mac));
-	net->control_work = (struct loop_work){.run = net_control_cb, .opaque = net};
+	net_control_init(&net->control, &net->device.dev, net->pairs, net_perform);
 	net->device.session.what = "net";
 	net->device.config = (struct viommu_vhu_config){
 		.features = passed_on | 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_RING_F_INDIRECT_DESC |

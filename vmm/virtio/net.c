@@ -51,14 +51,43 @@ static void net_config_read(struct virtio_dev *dev, uint32_t offset, void *buffe
 		memcpy(buffer, (char *)&config + offset, len < sizeof(config) - offset ? len : sizeof(config) - offset);
 }
 
-/* Section 5.1.2: without MQ the control queue is the third, whatever the device has. */
+static int net_perform(struct virtio_dev *dev, const struct net_command *command)
+{
+	struct virtio_net *net = net_of(dev);
+	struct net_filter *filter = &net->card.filter;
+
+	switch (command->kind) {
+	case NET_SET_MODE:
+		filter->modes[command->mode.index] = command->mode.on;
+		return 0;
+	case NET_SET_MACS:
+		net_filter_set_macs(&filter->unicast, command->macs.unicast, command->macs.unicasts);
+		net_filter_set_macs(&filter->multicast, command->macs.multicast, command->macs.multicasts);
+		return 0;
+	case NET_SET_MAC:
+		/* The configuration space shows it, to any thread. */
+		mutex_take(&dev->pci.lock);
+		memcpy(net->card.mac, command->mac, MAC_SIZE);
+		mutex_drop(&dev->pci.lock);
+		return 0;
+	case NET_SET_VLAN:
+		net_filter_set_vlan(filter, command->vlan.id, command->vlan.pass);
+		return 0;
+	case NET_SET_PAIRS:
+		return net_pairs_use(&net->card, command->pairs);
+	case NET_SET_OFFLOADS:
+		return net_set_offloads(&net->card, command->offloads);
+	}
+	return -EINVAL;
+}
+
 static void net_start(struct virtio_dev *dev)
 {
 	static struct log_limit limit; /* the guest may start its driver as often as it likes */
 	struct virtio_net *net = net_of(dev);
 
 	net->card.features = net->card.rx_features = net_settled(dev->driver_features);
-	net->control_queue = NET_PAIR_QUEUES * (net->card.features & BIT(MQ) ? net->card.pair_count : 1);
+	net_control_start(&net->control, net->card.features);
 	net_filter_init(&net->card.filter, net->card.features & BIT(CTRL_VLAN));
 	/* The tap's user can take them away meanwhile. */
 	if (net_set_offloads(&net->card, net_guest_offloads(net->card.features)) && vmm_log_may(&limit))
@@ -69,22 +98,15 @@ static void net_kick(struct virtio_dev *dev, unsigned queue)
 {
 	struct virtio_net *net = net_of(dev);
 
-	if (queue == net->control_queue && net->card.features & BIT(CTRL_VQ))
-		net_control_kick(net);
-	else if (queue < net->control_queue)
+	if (!net_control_kick(&net->control, queue) && queue < net->control.queue)
 		net_pair_kick(&net->pairs[queue / NET_PAIR_QUEUES], queue % NET_PAIR_QUEUES);
-}
-
-static void net_control_cb(void *opaque)
-{
-	net_control_kick(opaque);
 }
 
 static void net_reset(struct virtio_dev *dev)
 {
 	struct virtio_net *net = net_of(dev);
 
-	loop_cancel(dev->loop, &net->control_work);
+	net_control_stop(&net->control);
 	net_pairs_stop(&net->card);
 	if (!net->card.tap_gone)
 		tap_set_offloads(net->pairs[0].tap_fd, 0);
@@ -99,7 +121,7 @@ static void net_queue_reset(struct virtio_dev *dev, unsigned queue)
 {
 	struct virtio_net *net = net_of(dev);
 
-	if (queue < net->control_queue && queue % NET_PAIR_QUEUES == NET_RX)
+	if (queue < net->control.queue && queue % NET_PAIR_QUEUES == NET_RX)
 		net_pair_forget_frame(&net->pairs[queue / NET_PAIR_QUEUES]);
 	virtio_queue_reset_done(dev, queue);
 }
@@ -108,7 +130,7 @@ static void net_destroy(struct virtio_dev *dev)
 {
 	struct virtio_net *net = net_of(dev);
 
-	loop_cancel(dev->loop, &net->control_work);
+	net_control_stop(&net->control);
 	net_pairs_fini(&net->card);
 	virtio_fini(dev);
 	free(net);
@@ -177,7 +199,7 @@ static int net_init(struct virtio_net *net, const struct virtio_env *env, const 
 	net->card.pairs = net->pairs;
 	for (unsigned i = 0; i < NET_PAIR_QUEUES * net->card.pair_count; i++)
 		net->pairs[i / NET_PAIR_QUEUES].vqs[i % NET_PAIR_QUEUES] = &net->dev.queues[i].vq;
-	net->control_work = (struct loop_work){.run = net_control_cb, .opaque = net};
+	net_control_init(&net->control, &net->dev, net->card.pair_count, net_perform);
 	ret = net_pairs_init(&net->card, tap);
 	if (ret)
 		return ret;

@@ -1,52 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The control queue (virtio 1.2, section 5.1.6.5): a command, and one byte that says whether it was done. */
+#include "vmm/virtio/net_control.h"
+
 #include <errno.h>
-#include <string.h>
+#include <linux/virtio_net.h>
 
-#include "vmm/net/command.h"
-#include "vmm/virtio/net.h"
+#include "vmm/net/card.h"
 
-enum { COMMANDS = 16 };
-
-static int net_control_perform(struct virtio_net *net, const struct net_command *command)
-{
-	struct net_filter *filter = &net->card.filter;
-
-	switch (command->kind) {
-	case NET_SET_MODE:
-		filter->modes[command->mode.index] = command->mode.on;
-		return 0;
-	case NET_SET_MACS:
-		net_filter_set_macs(&filter->unicast, command->macs.unicast, command->macs.unicasts);
-		net_filter_set_macs(&filter->multicast, command->macs.multicast, command->macs.multicasts);
-		return 0;
-	case NET_SET_MAC:
-		/* The configuration space shows it, to any thread. */
-		mutex_take(&net->dev.pci.lock);
-		memcpy(net->card.mac, command->mac, MAC_SIZE);
-		mutex_drop(&net->dev.pci.lock);
-		return 0;
-	case NET_SET_VLAN:
-		net_filter_set_vlan(filter, command->vlan.id, command->vlan.pass);
-		return 0;
-	case NET_SET_PAIRS:
-		return net_pairs_use(&net->card, command->pairs);
-	case NET_SET_OFFLOADS:
-		return net_set_offloads(&net->card, command->offloads);
-	}
-	return -EINVAL;
-}
-
-enum { TAKEN = NET_MORE + 1 };
+enum { COMMANDS = 16, TAKEN = NET_MORE + 1 };
 
 /*
  * Take a command and copy it. TAKEN, *len: how long it is; or as a burst's end. -EINVAL: there is no room for the
  * answer.
  */
-static int take_command(struct virtio_net *net, struct viommu_section *section, size_t *len)
+static int take_command(struct net_control *control, struct vq *vq, struct viommu_section *section, size_t *len)
 {
-	struct vq *vq = &net->dev.queues[net->control_queue].vq;
-	struct vq_chain *chain = &net->chain;
+	struct vq_chain *chain = &control->chain;
 	int ret = vq_pop(vq, section, chain);
 
 	if (ret <= 0)
@@ -55,65 +23,87 @@ static int take_command(struct virtio_net *net, struct viommu_section *section, 
 		return -EINVAL;
 	*len = chain->readable_bytes;
 	/* What is too long, or cannot be reached, is no known command, and neither are 0 bytes. */
-	if (*len > sizeof(net->command) || vq_copy_in(section, chain, 0, net->command, *len))
+	if (*len > sizeof(control->command) || vq_copy_in(section, chain, 0, control->command, *len))
 		*len = 0;
 	return TAKEN;
 }
 
-/* Outside of sections: the kernel may take its time to change queues. */
-static uint8_t net_control_answer(struct virtio_net *net, size_t len)
-{
-	struct net_command command;
-
-	if (net_command_decode(net->command, len, net->card.features, net->card.pair_count, &command) ||
-	    net_control_perform(net, &command))
-		return VIRTIO_NET_ERR;
-	return VIRTIO_NET_OK;
-}
-
 /* One command. NET_MORE: there may be another one; NET_EMPTY; -errno: the ring is broken. */
-static int net_control_serve(struct virtio_net *net)
+static int net_control_serve_one(struct net_control *control, struct vq *vq)
 {
-	struct virtio_dev *dev = &net->dev;
-	struct vq *vq = &dev->queues[net->control_queue].vq;
 	struct viommu_section section;
+	struct net_command command;
+	uint8_t ack = VIRTIO_NET_ERR;
 	size_t len = 0;
-	uint8_t ack;
 	int ret;
 
-	if (virtio_dma_begin(dev, &section))
+	if (virtio_dma_begin(control->dev, &section))
 		return NET_EMPTY;
-	ret = take_command(net, &section, &len);
+	ret = take_command(control, vq, &section, &len);
 	viommu_dma_end(&section);
 	if (ret != TAKEN)
 		return ret;
-	ack = net_control_answer(net, len);
+	/* Outside of sections: the kernel, or a back end, may take its time to change queues. */
+	if (!net_command_decode(control->command, len, control->features, control->pairs, &command) &&
+	    !control->perform(control->dev, &command))
+		ack = VIRTIO_NET_OK;
 	/* Where the device may do no DMA any more, the command is done again when it may. */
-	if (virtio_dma_begin(dev, &section)) {
+	if (virtio_dma_begin(control->dev, &section)) {
 		vq_unpop(vq);
 		return NET_EMPTY;
 	}
-	ret = vq_copy_out(&section, &net->chain, 0, &ack, sizeof(ack));
-	ret = vq_push(vq, &section, net->chain.head, ret ? 0 : sizeof(ack));
+	ret = vq_copy_out(&section, &control->chain, 0, &ack, sizeof(ack));
+	ret = vq_push(vq, &section, control->chain.head, ret ? 0 : sizeof(ack));
 	if (!ret)
 		ret = vq_wants_interrupt(vq, &section);
 	viommu_dma_end(&section);
 	if (ret > 0)
-		virtio_interrupt_queue(dev, net->control_queue);
+		virtio_interrupt_queue(control->dev, control->queue);
 	return ret < 0 ? ret : NET_MORE;
 }
 
-void net_control_kick(struct virtio_net *net)
+static void net_control_serve(void *opaque)
 {
-	struct virtio_dev *dev = &net->dev;
+	struct net_control *control = opaque;
+	struct virtio_dev *dev = control->dev;
+	struct vq *vq = &dev->queues[control->queue].vq;
 	int ret = NET_MORE;
 
-	if (!dev->running || !dev->queues[net->control_queue].vq.enabled)
+	if (!dev->running || !vq->enabled)
 		return;
 	for (unsigned i = 0; i < COMMANDS && ret == NET_MORE; i++)
-		ret = net_control_serve(net);
+		ret = net_control_serve_one(control, vq);
 	if (ret < 0)
 		virtio_fail(dev, "the control queue is broken");
 	else if (ret == NET_MORE)
-		loop_post(dev->loop, &net->control_work);
+		loop_post(dev->loop, &control->more);
+}
+
+void net_control_init(struct net_control *control, struct virtio_dev *dev, unsigned pairs,
+		      int (*perform)(struct virtio_dev *dev, const struct net_command *command))
+{
+	control->dev = dev;
+	control->pairs = pairs;
+	control->perform = perform;
+	control->more = (struct loop_work){.run = net_control_serve, .opaque = control};
+}
+
+/* Section 5.1.2: without MQ the control queue is the third, whatever the device has. */
+void net_control_start(struct net_control *control, uint64_t features)
+{
+	control->features = features;
+	control->queue = NET_PAIR_QUEUES * (features >> VIRTIO_NET_F_MQ & 1 ? control->pairs : 1);
+}
+
+void net_control_stop(struct net_control *control)
+{
+	loop_cancel(control->dev->loop, &control->more);
+}
+
+bool net_control_kick(struct net_control *control, unsigned queue)
+{
+	if (queue != control->queue || !(control->features >> VIRTIO_NET_F_CTRL_VQ & 1))
+		return false;
+	net_control_serve(control);
+	return true;
 }
