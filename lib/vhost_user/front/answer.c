@@ -6,54 +6,46 @@
 #include "lib/vhost_user/front/front.h"
 #include "lib/vhost_user/wire/reaper.h"
 
-static int dispatch(struct viommu_vhu *vhu, struct channel_message *message)
+enum { UNCLOSED_MOST = 64 /* descriptors of the back end that are not closed yet: beyond, the connection ends */ };
+
+static int answer_dispatch(struct front_link *link, struct front_agenda *agenda, struct front_iotlb *iotlb,
+			   struct channel_message *message)
 {
 	const struct vhu_header *header = &message->header;
-	struct vhu_pending pending;
+	struct front_awaited awaited;
 
 	if (!(header->flags & VHU_REPLY))
-		return vhu_fail(vhu, "request %u over the socket for answers", header->request);
-	lock_take(&vhu->lock);
-	bool awaited = vhu_take_pending_locked(vhu, &pending);
-
-	lock_drop(&vhu->lock);
-	if (!awaited)
-		return vhu_fail(vhu, "an answer to nothing (request %u)", header->request);
-	if (pending.request != header->request)
-		return vhu_fail(vhu, "an answer to request %u in place of %u", header->request, pending.request);
-	if (pending.purpose == VHU_FOR_SCRIPT)
-		return vhu_script_answer(vhu, message);
+		return front_fail(link, "request %u over the socket for answers", header->request);
+	if (!front_take_awaited(link, &awaited))
+		return front_fail(link, "an answer to nothing (request %u)", header->request);
+	if (awaited.request != header->request)
+		return front_fail(link, "an answer to request %u in place of %u", header->request, awaited.request);
+	if (awaited.purpose == FRONT_FOR_SCRIPT)
+		return front_script_answer(agenda, message);
 	if (message->fd_count || header->size != sizeof(message->u64))
-		return vhu_fail(vhu, "malformed acknowledgement of an IOTLB message");
-	return vhu_iotlb_answer(vhu, &pending, message->u64);
+		return front_fail(link, "malformed acknowledgement of an IOTLB message");
+	return front_iotlb_answer(iotlb, &awaited, message->u64);
 }
 
-/* Closing is quick, unless the back end sees to it that it is not. */
-static void check_unclosed(struct viommu_vhu *vhu)
-{
-	if (reaper_unclosed(vhu->account) > VHU_UNCLOSED_MOST)
-		vhu_fail(vhu, "what the back end has sent cannot be closed");
-}
-
-void vhu_receive(struct viommu_vhu *vhu)
+void front_receive(struct front_link *link, struct front_agenda *agenda, struct front_iotlb *iotlb)
 {
 	struct channel_message message;
-	int err;
+	int err = 0;
 
-	for (unsigned i = 0; i < VHU_BATCH && vhu->open && !vhu->why[0]; i++) {
-		err = channel_receive(&vhu->channel, &message);
-		if (err == -EAGAIN)
-			return;
-		if (err == -EPIPE) {
-			vhu_fail(vhu, "the back end has closed the connection");
-		} else if (err == -EPROTO) {
-			vhu_fail(vhu, "malformed message from the back end");
-		} else if (err) {
-			vhu_fail(vhu, "receiving from the back end: %s", strerror(-err));
-		} else {
-			dispatch(vhu, &message);
-			channel_close_fds(&message);
-			check_unclosed(vhu);
-		}
+	for (unsigned i = 0; i < FRONT_BATCH && link->open && !link->why[0]; i++) {
+		err = channel_receive(&link->channel, &message);
+		if (err)
+			break;
+		answer_dispatch(link, agenda, iotlb, &message);
+		channel_close_fds(&message);
+		/* Closing is quick, unless the back end sees to it that it is not. */
+		if (reaper_unclosed(link->account) > UNCLOSED_MOST)
+			front_fail(link, "what the back end has sent cannot be closed");
 	}
+	if (err == -EPIPE)
+		front_fail(link, "the back end has closed the connection");
+	else if (err == -EPROTO)
+		front_fail(link, "malformed message from the back end");
+	else if (err && err != -EAGAIN)
+		front_fail(link, "receiving from the back end: %s", strerror(-err));
 }

@@ -4,14 +4,12 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lib/vhost_user/front/front.h"
-#include "lib/vhost_user/wire/reaper.h"
 
 enum { RING_MAX = 32768 };
 
-static bool rings_usable(const struct viommu_vhu_ring *rings, unsigned count)
+static bool device_rings_usable(const struct viommu_vhu_ring *rings, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
 		if (!rings[i].size || rings[i].size > RING_MAX || (rings[i].size & (rings[i].size - 1)))
@@ -19,114 +17,92 @@ static bool rings_usable(const struct viommu_vhu_ring *rings, unsigned count)
 	return true;
 }
 
-static bool features_usable(const struct viommu_vhu *vhu, uint64_t features)
-{
-	bool translated = features >> VHU_F_ACCESS_PLATFORM & 1;
-
-	return !(features & ~vhu->config.features) && translated == vhu->config.iommu &&
-	       !(vhu->negotiated && features & ~vhu->offered);
-}
-
 int viommu_vhu_start(struct viommu_vhu *vhu, uint64_t features, const struct viommu_vhu_ring *rings, unsigned count)
 {
-	if (vhu->given)
+	struct front_rings *own = &vhu->rings;
+	const bool translated = features >> FRONT_F_ACCESS_PLATFORM & 1;
+
+	if (own->given)
 		return -EBUSY;
-	if (!count || count > vhu->config.queues || !rings_usable(rings, count) || !features_usable(vhu, features))
+	if (!count || count > vhu->config.queues || !device_rings_usable(rings, count))
 		return -EINVAL;
-	memcpy(vhu->rings, rings, count * sizeof(*rings));
+	if (features & ~vhu->config.features || translated != vhu->config.iommu ||
+	    (vhu->negotiated && features & ~vhu->offered))
+		return -EINVAL;
+	memcpy(own->ring, rings, count * sizeof(*rings));
 	for (unsigned i = 0; i < count; i++)
-		vhu->bases[i] = rings[i].base;
-	vhu->count = count;
-	vhu->features = features;
-	vhu->given = true;
-	vhu_note_parts(vhu);
-	vhu->stopping = vhu->running = vhu->ran = vhu->hopeless = false;
-	vhu_proceed(vhu);
+		own->bases[i] = rings[i].base;
+	own->count = count;
+	own->features = features;
+	own->given = true;
+	own->stopping = own->running = own->ran = own->stuck = false;
+	front_note_parts(&vhu->iotlb, rings, count);
+	front_proceed(&vhu->agenda);
 	return 0;
 }
 
 int viommu_vhu_stop(struct viommu_vhu *vhu)
 {
-	if (!vhu->given || vhu->stopping)
+	if (!vhu->rings.given || vhu->rings.stopping)
 		return -EALREADY;
-	vhu->stopping = true;
-	if (vhu->open && !vhu->why[0])
-		vhu_proceed(vhu);
-	else if (!vhu->open)
-		vhu_finish_stop(vhu);
+	vhu->rings.stopping = true;
+	if (vhu->link.open && !vhu->link.why[0])
+		front_proceed(&vhu->agenda);
+	else if (!vhu->link.open)
+		front_finish_stop(vhu);
 	return 0;
 }
 
 int viommu_vhu_enable(struct viommu_vhu *vhu, unsigned ring, bool on)
 {
-	if (!vhu->given || ring >= vhu->count)
+	if (!vhu->rings.given || ring >= vhu->rings.count)
 		return -EINVAL;
-	vhu->rings[ring].enabled = on;
-	vhu_proceed(vhu);
+	vhu->rings.ring[ring].enabled = on;
+	front_proceed(&vhu->agenda);
 	return 0;
 }
 
-void vhu_finish_stop(struct viommu_vhu *vhu)
+int viommu_vhu_config_read(const struct viommu_vhu *vhu, unsigned offset, void *buffer, unsigned size)
 {
-	vhu->given = vhu->stopping = vhu->running = vhu->ran = vhu->hopeless = false;
-	vhu->late = 0;
-	vhu_forget_parts(vhu);
-	if (vhu->inflight_fd >= 0)
-		reaper_close(vhu->account, vhu->inflight_fd);
-	vhu->inflight_fd = -1;
-	vhu->config.ops->stopped(vhu->config.opaque, vhu->bases, vhu->count);
+	return front_space_read(&vhu->space, offset, buffer, size);
 }
 
-/*
- * Who is too late is cut off, and nobody waits for it any more. But if it comes again and is late again, all of the
- * guest's unmaps wait all of the time: so not for ever.
- */
-void vhu_note_late(struct viommu_vhu *vhu)
+int viommu_vhu_config_write(struct viommu_vhu *vhu, unsigned offset, const void *data, unsigned size)
 {
-	const uint64_t now = vhu_now_ns();
+	int err = front_space_write(&vhu->space, offset, data, size, vhu->negotiated);
 
-	if (!vhu->late || now - vhu->late_ns > VHU_LATE_MS * 1000000ull) {
-		vhu->late = 0;
-		vhu->late_ns = now;
-	}
-	vhu->late++;
+	if (!err)
+		front_proceed(&vhu->agenda);
+	return err;
 }
 
-void vhu_note_loss(struct viommu_vhu *vhu)
+void front_note_loss(struct viommu_vhu *vhu)
 {
+	struct front_rings *rings = &vhu->rings;
 	bool idle = false;
 
-	if (vhu->given && vhu->ran) {
-		bool read = vhu_read_bases(vhu, &idle);
-
-		vhu->hopeless = !read || vhu->late >= VHU_LATE || (vhu->config.exact && vhu->inflight_fd < 0 && !idle);
-	}
-	vhu->running = false;
+	if (rings->given && rings->ran)
+		rings->stuck = !front_read_bases(rings, &vhu->config, &idle) || vhu->link.late >= FRONT_LATE ||
+			       (vhu->config.exact && rings->inflight_fd < 0 && !idle);
+	rings->running = false;
+	rings->at = 0;
 }
 
-static bool enable_differs(const struct viommu_vhu *vhu)
-{
-	for (unsigned i = 0; i < vhu->count; i++)
-		if (vhu_enable_differs(vhu, i))
-			return true;
-	return false;
-}
-
-const struct vhu_script *vhu_next_script(struct viommu_vhu *vhu)
+const struct front_script *front_next_script(struct viommu_vhu *vhu)
 {
 	if (!vhu->negotiated)
 		return NULL;
-	if (!vhu->memory.count)
-		return &vhu_memory_script;
-	if (vhu->stopping && vhu->running)
-		return &vhu_stop_script;
-	if (vhu->stopping)
-		vhu_finish_stop(vhu); /* and may have been given rings again */
-	if (vhu->given && !vhu->running)
-		return &vhu_start_script;
-	if (vhu->running && enable_differs(vhu))
-		return &vhu_enable_script;
-	if (vhu->write_count)
-		return &vhu_write_space;
-	return vhu->stale ? &vhu_read_space : NULL;
+	if (!vhu->memory.table.count)
+		return &front_memory_script;
+	if (vhu->rings.stopping && vhu->rings.running)
+		return &front_stop_script;
+	if (vhu->rings.stopping)
+		front_finish_stop(vhu); /* and may have been given rings again */
+	if (vhu->rings.given && !vhu->rings.running)
+		return &front_start_script;
+	if (vhu->rings.running && front_enable_differs(vhu))
+		return &front_enable_script;
+	if (vhu->space.write_count)
+		return &front_write_space;
+	return vhu->space.stale ? &front_read_space : NULL;
 }

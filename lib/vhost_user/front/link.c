@@ -1,228 +1,214 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The socket as the rest sees it: one descriptor to poll (an epoll instance with the sockets and a timer in it), the
- * answers that are to come, and how long they may take.
- */
+/* The socket: taken over, polled, written to, closed; and why it is of no use any more. */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "lib/vhost_user/front/front.h"
+#include "lib/vhost_user/front/link.h"
+#include "lib/vhost_user/wire/reaper.h"
 
-enum { NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
+enum { LOG_LINES = 10 /* a connection */ };
 
-uint64_t vhu_now_ns(void)
-{
-	struct timespec now;
+static const uint64_t late_window_ns = 60000000000; /* a minute */
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
-int vhu_watch(struct viommu_vhu *vhu, int fd, unsigned what)
+int front_watch(struct front_link *link, int fd, enum front_event what)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.u32 = what};
 
-	return epoll_ctl(vhu->epoll, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+	return epoll_ctl(link->epoll, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
 }
 
-int vhu_link_init(struct viommu_vhu *vhu)
+int front_link_init(struct front_link *link, const struct viommu_vhu_config *config)
 {
-	int err;
+	int err = reaper_open(&link->account);
 
-	vhu->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (vhu->epoll < 0)
-		return -errno;
-	vhu->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	err = vhu->timer < 0 ? -errno : vhu_watch(vhu, vhu->timer, VHU_EVENT_TIMER);
 	if (err)
-		goto err_close;
-	err = lock_init(&vhu->lock);
-	if (err)
-		goto err_close;
-	return 0;
-err_close:
-	if (vhu->timer >= 0)
-		close(vhu->timer);
-	close(vhu->epoll);
+		return err;
+	link->config = config;
+	link->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (link->epoll < 0) {
+		err = -errno;
+		goto err_account;
+	}
+	link->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (link->timer < 0) {
+		err = -errno;
+		goto err_epoll;
+	}
+	err = front_watch(link, link->timer, FRONT_EVENT_TIMER);
+	if (!err)
+		err = lock_init(&link->lock);
+	if (!err)
+		return 0;
+	close(link->timer);
+err_epoll:
+	close(link->epoll);
+err_account:
+	reaper_leave(link->account);
 	return err;
 }
 
-void vhu_link_fini(struct viommu_vhu *vhu)
+void front_link_fini(struct front_link *link)
 {
-	close(vhu->timer);
-	close(vhu->epoll);
-	lock_fini(&vhu->lock);
+	reaper_leave(link->account);
+	close(link->timer);
+	close(link->epoll);
+	lock_fini(&link->lock);
 }
 
-static void set_timer(struct viommu_vhu *vhu, uint64_t at_ns)
+int front_link_open(struct front_link *link, int fd)
 {
-	struct itimerspec at = {.it_value = {(time_t)(at_ns / NS_PER_S), (long)(at_ns % NS_PER_S)}};
+	link->why[0] = 0;
+	link->lines = 0;
+	link->reply_ack = false;
+	lock_take(&link->lock);
+	int err = channel_init(&link->channel, fd, link->account);
 
-	timerfd_settime(vhu->timer, TFD_TIMER_ABSTIME, &at, NULL);
-}
-
-/* The timer is never set to later than it is. When it is over, it is set for whoever is the first then. */
-static void arm_locked(struct viommu_vhu *vhu, uint64_t at_ns) REQUIRES(vhu->lock)
-{
-	if (vhu->timer_ns && vhu->timer_ns <= at_ns)
-		return;
-	vhu->timer_ns = at_ns;
-	set_timer(vhu, at_ns);
-}
-
-void vhu_wake_locked(struct viommu_vhu *vhu)
-{
-	arm_locked(vhu, 1); /* long ago */
-}
-
-void vhu_wake(struct viommu_vhu *vhu)
-{
-	lock_take(&vhu->lock);
-	vhu_wake_locked(vhu);
-	lock_drop(&vhu->lock);
-}
-
-void vhu_wake_at(struct viommu_vhu *vhu, uint64_t ns)
-{
-	lock_take(&vhu->lock);
-	arm_locked(vhu, ns);
-	lock_drop(&vhu->lock);
-}
-
-void vhu_wake_in(struct viommu_vhu *vhu, unsigned ms)
-{
-	vhu_wake_at(vhu, vhu_now_ns() + (uint64_t)ms * NS_PER_MS);
-}
-
-unsigned vhu_limit_ms(const struct viommu_vhu *vhu, const struct vhu_pending *pending)
-{
-	if (pending->purpose != VHU_FOR_SCRIPT)
-		return vhu->config.reply_ms;
-	return pending->request == VHU_SET_MEM_TABLE ? vhu->config.setup_ms : vhu->config.setup_ms / 4;
-}
-
-static uint64_t deadline(const struct viommu_vhu *vhu, const struct vhu_pending *pending)
-{
-	return pending->since_ns + (uint64_t)vhu_limit_ms(vhu, pending) * NS_PER_MS;
-}
-
-/* The first invalidation of those pending; NULL: there is none. */
-static const struct vhu_pending *first_inval_locked(const struct viommu_vhu *vhu) REQUIRES(vhu->lock)
-{
-	for (unsigned i = 0; vhu->invals && i < vhu->pending_count; i++) {
-		const struct vhu_pending *pending = &vhu->pending[(vhu->pending_head + i) % VHU_PENDING];
-
-		if (pending->purpose == VHU_FOR_INVALIDATE)
-			return pending;
+	if (!err) {
+		link->events = EPOLLIN;
+		err = front_watch(link, fd, FRONT_EVENT_SOCKET);
+		if (err)
+			lock_fini(&link->channel.lock);
 	}
-	return NULL;
+	link->open = !err;
+	lock_drop(&link->lock);
+	return err;
 }
 
-/*
- * Whose time is over first; NULL: nothing is pending. Answers come in order, so what waits behind one for a script has
- * its time as well: the first one's is looked at. But the guest waits for an invalidation, which has its own time
- * wherever it stands.
- */
-static const struct vhu_pending *most_urgent_locked(const struct viommu_vhu *vhu) REQUIRES(vhu->lock)
+void front_link_close(struct front_link *link)
 {
-	const struct vhu_pending *first = &vhu->pending[vhu->pending_head], *inval = first_inval_locked(vhu);
-
-	if (!vhu->pending_count)
-		return NULL;
-	return inval && deadline(vhu, inval) < deadline(vhu, first) ? inval : first;
+	lock_take(&link->lock);
+	if (link->open) {
+		epoll_ctl(link->epoll, EPOLL_CTL_DEL, link->channel.fd, NULL); /* it is closed later */
+		channel_fini(&link->channel);
+	}
+	link->open = false;
+	link->awaited_count = link->awaited_invals = 0;
+	link->broken = 0;
+	lock_drop(&link->lock);
 }
 
-/* Poll a socket for just what it is wanted for. */
-static void change_events(struct viommu_vhu *vhu, int fd, unsigned what, uint32_t *now, uint32_t wanted)
+void front_poll_for(struct front_link *link, int fd, enum front_event what, uint32_t *now, uint32_t wanted)
 {
 	struct epoll_event event = {.events = wanted, .data.u32 = what};
 
 	if (*now == wanted)
 		return;
 	*now = wanted;
-	epoll_ctl(vhu->epoll, EPOLL_CTL_MOD, fd, &event);
+	epoll_ctl(link->epoll, EPOLL_CTL_MOD, fd, &event);
 }
 
-static void poll_socket_locked(struct viommu_vhu *vhu) REQUIRES(vhu->lock)
+static void link_poll_locked(struct front_link *link) REQUIRES(link->lock)
 {
-	uint32_t wanted = EPOLLIN | (channel_unsent(&vhu->channel) ? EPOLLOUT : 0);
+	uint32_t wanted = EPOLLIN | (channel_unsent(&link->channel) ? EPOLLOUT : 0);
 
-	change_events(vhu, vhu->channel.fd, VHU_EVENT_SOCKET, &vhu->events, wanted);
+	front_poll_for(link, link->channel.fd, FRONT_EVENT_SOCKET, &link->events, wanted);
 }
 
-static void push_locked(struct viommu_vhu *vhu, const struct vhu_pending *pending) REQUIRES(vhu->lock)
+int front_send(struct front_link *link, const struct channel_message *message, const struct front_awaited *awaited)
 {
-	struct vhu_pending *place = &vhu->pending[(vhu->pending_head + vhu->pending_count++) % VHU_PENDING];
+	lock_take(&link->lock);
+	int err = link->open ? link->broken : -ENOTCONN;
 
-	*place = *pending;
-	if (!place->since_ns)
-		place->since_ns = vhu_now_ns();
-	vhu->updates += pending->purpose == VHU_FOR_UPDATE;
-	vhu->invals += pending->purpose == VHU_FOR_INVALIDATE;
-	if (vhu->pending_count == 1 || pending->purpose == VHU_FOR_INVALIDATE)
-		arm_locked(vhu, deadline(vhu, place));
-}
+	if (!err) {
+		bool full = awaited && link->awaited_count == FRONT_AWAITED;
 
-void vhu_send_locked(struct viommu_vhu *vhu, const struct channel_message *message, const struct vhu_pending *pending)
-{
-	if (!vhu->open || vhu->broken)
-		return;
-	if (pending && vhu->pending_count == VHU_PENDING)
-		vhu->broken = -ENOBUFS;
-	else
-		vhu->broken = channel_send(&vhu->channel, message);
-	if (vhu->broken) {
-		vhu_wake_locked(vhu);
-		return;
+		err = link->broken = full ? -ENOBUFS : channel_send(&link->channel, message);
+		if (err) {
+			front_wake_locked(link);
+		} else {
+			if (awaited)
+				front_await_locked(link, awaited);
+			link_poll_locked(link);
+		}
 	}
-	if (pending)
-		push_locked(vhu, pending);
-	poll_socket_locked(vhu);
+	lock_drop(&link->lock);
+	return err;
 }
 
-bool vhu_take_pending_locked(struct viommu_vhu *vhu, struct vhu_pending *out)
+void front_flush(struct front_link *link)
 {
-	if (!vhu->pending_count)
-		return false;
-	*out = vhu->pending[vhu->pending_head];
-	vhu->pending_head = (vhu->pending_head + 1) % VHU_PENDING;
-	vhu->pending_count--;
-	vhu->updates -= out->purpose == VHU_FOR_UPDATE;
-	vhu->invals -= out->purpose == VHU_FOR_INVALIDATE;
-	const struct vhu_pending *next = most_urgent_locked(vhu);
+	lock_take(&link->lock);
+	int err = channel_flush(&link->channel);
 
-	if (next)
-		arm_locked(vhu, deadline(vhu, next));
-	return true;
+	if (err && err != -EAGAIN && !link->broken)
+		link->broken = err;
+	err = link->broken;
+	link_poll_locked(link);
+	lock_drop(&link->lock);
+	if (err == -EPIPE)
+		front_fail(link, "the back end has closed the connection");
+	else if (err == -ENOBUFS)
+		front_fail(link, "the back end does not read what it is sent");
+	else if (err)
+		front_fail(link, "sending to the back end: %s", strerror(-err));
 }
 
-bool vhu_late_locked(struct viommu_vhu *vhu, struct vhu_pending *out)
+void front_check_time(struct front_link *link)
 {
-	const struct vhu_pending *urgent = most_urgent_locked(vhu);
+	uint64_t expired;
+	struct front_awaited late;
 
-	vhu->timer_ns = 0;
-	if (!urgent)
-		return false;
-	*out = *urgent;
-	if (vhu_now_ns() >= deadline(vhu, urgent))
-		return true;
-	arm_locked(vhu, deadline(vhu, urgent));
-	return false;
+	if (read(link->timer, &expired, sizeof(expired)) < 0 || !front_find_late(link, &late))
+		return;
+	if (late.request == VHU_IOTLB_MSG)
+		front_note_late(link);
+	front_fail(link, "no answer to request %u within %u ms", late.request, front_limit_ms(link, &late));
 }
 
-void vhu_poll_for(struct viommu_vhu *vhu)
+int front_fail(struct front_link *link, const char *format, ...)
 {
-	lock_take(&vhu->lock);
-	bool room = vhu->updates < VHU_UPDATES && !vhu->deferred;
+	va_list args;
 
-	if (vhu->open)
-		poll_socket_locked(vhu);
-	lock_drop(&vhu->lock);
-	if (vhu->requests_open)
-		change_events(vhu, vhu->requests.fd, VHU_EVENT_REQUESTS, &vhu->requests_events,
-			      (room ? EPOLLIN : 0) | (channel_unsent(&vhu->requests) ? EPOLLOUT : 0));
+	if (link->why[0])
+		return -EPROTO;
+	va_start(args, format);
+	vsnprintf(link->why, sizeof(link->why), format, args);
+	va_end(args);
+	front_wake(link);
+	return -EPROTO;
+}
+
+void front_log(struct front_link *link, const char *format, ...)
+{
+	char line[FRONT_WHY];
+	va_list args;
+
+	if (link->lines == LOG_LINES || !link->config->ops->log)
+		return;
+	link->lines++;
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	link->config->ops->log(link->config->opaque, line);
+}
+
+/*
+ * A back end that is too late is cut off, and nobody waits for it any more. But if it comes back and is late again, all
+ * of the guest's unmaps wait all of the time: after FRONT_LATE times in a minute it is given up.
+ */
+void front_note_late(struct front_link *link)
+{
+	const uint64_t now = front_now_ns();
+
+	if (!link->late || now - link->late_ns > late_window_ns) {
+		link->late = 0;
+		link->late_ns = now;
+	}
+	link->late++;
+}
+
+int front_attach_fd(struct front_link *link, struct channel_message *message, int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	if (copy < 0)
+		return front_fail(link, "a descriptor for the back end: %s", strerror(errno));
+	message->fds[message->fd_count++] = copy;
+	return 0;
 }

@@ -1,114 +1,96 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The memory table: what the back end maps. What the protocol calls a user address is the guest-physical one. It is
- * told right after the negotiation, as a back end may take its time over it, and again when a device starts and the
- * table has changed.
- */
 #include <errno.h>
 #include <string.h>
 
 #include <viommu/dma.h>
 
-#include "lib/vhost_user/front/front.h"
+#include "lib/core/context.h"
+#include "lib/vhost_user/front/memory.h"
 
-/* A table, and the descriptors that belong to it, which stay their owner's. */
-struct memory_table {
-	struct vhu_memory memory;
-	int fds[VHU_REGIONS_MAX];
-	bool full; /* there is more than it can hold */
-};
-
-static void add(struct memory_table *table, const struct vhu_region *region, int fd)
+/* Nothing of what there is too much is added. */
+static int memory_add(struct front_memory *memory, const struct vhu_region *region, int fd)
 {
-	unsigned count = table->memory.count;
-
-	table->full = table->full || count == VHU_REGIONS_MAX;
-	if (table->full)
-		return;
-	table->memory.regions[count] = *region;
-	table->fds[count] = fd;
-	table->memory.count++;
-}
-
-static void add_guest(struct memory_table *table, const struct memory *memory)
-{
-	for (size_t i = 0; i < memory->count; i++) {
-		const struct memory_region *from = &memory->regions[i];
-
-		if (from->fd >= 0)
-			add(table,
-			    &(struct vhu_region){.guest_address = from->gpa.first,
-						 .size = from->gpa.last - from->gpa.first + 1,
-						 .user_address = from->gpa.first,
-						 .mmap_offset = from->fd_offset},
-			    from->fd);
-	}
-}
-
-static void add_own(struct memory_table *table, const struct viommu_vhu *vhu)
-{
-	for (unsigned i = 0; i < vhu->config.region_count; i++) {
-		const struct viommu_vhu_region *from = &vhu->regions[i];
-
-		add(table,
-		    &(struct vhu_region){.guest_address = from->gpa.value,
-					 .size = from->size,
-					 .user_address = from->gpa.value,
-					 .mmap_offset = from->fd_offset},
-		    from->fd);
-	}
-}
-
-/* The array of regions is read in a section. -EAGAIN: too many are open. */
-static int collect(const struct viommu_vhu *vhu, struct memory_table *table)
-{
-	struct viommu_section section;
-	int err;
-
-	*table = (struct memory_table){0};
-	if (!vhu->config.endpoint) {
-		add_own(table, vhu);
-		return 0;
-	}
-	err = viommu_dma_begin(vhu->config.endpoint, &section);
-	if (err)
-		return err;
-	add_guest(table, section.memory);
-	viommu_dma_end(&section);
+	if (memory->table.count == VHU_REGIONS_MAX)
+		return -E2BIG;
+	memory->table.regions[memory->table.count] = *region;
+	memory->fds[memory->table.count++] = fd;
 	return 0;
 }
 
-bool vhu_memory_differs(const struct viommu_vhu *vhu)
+static int memory_add_guest(struct front_memory *memory, const struct memory *guest)
 {
-	struct memory_table table;
+	int err = 0;
 
-	if (collect(vhu, &table) || table.full || table.memory.count != vhu->memory.count)
-		return true; /* filling it tells why it cannot be */
-	return memcmp(table.memory.regions, vhu->memory.regions, table.memory.count * sizeof(struct vhu_region)) ||
-	       memcmp(table.fds, vhu->memory_fds, table.memory.count * sizeof(int));
-}
+	for (size_t i = 0; i < guest->count && !err; i++) {
+		const struct memory_region *from = &guest->regions[i];
 
-int vhu_fill_memory(struct viommu_vhu *vhu, struct channel_message *message)
-{
-	struct memory_table table;
-	int err = collect(vhu, &table);
-
-	if (err)
-		return vhu_fail(vhu, "no section for the memory table");
-	if (table.full)
-		return vhu_fail(vhu, "guest memory has more than %u regions", VHU_REGIONS_MAX);
-	if (!table.memory.count)
-		return vhu_fail(vhu, "no guest memory has a descriptor");
-	vhu->memory = message->memory = table.memory;
-	memcpy(vhu->memory_fds, table.fds, sizeof(table.fds));
-	message->header.size = (uint32_t)(8 + table.memory.count * sizeof(struct vhu_region));
-	for (unsigned i = 0; i < table.memory.count && !err; i++)
-		err = vhu_attach_fd(vhu, message, table.fds[i]);
+		if (from->fd >= 0)
+			err = memory_add(memory,
+					 &(struct vhu_region){.guest_address = from->gpa.first,
+							      .size = from->gpa.last - from->gpa.first + 1,
+							      .user_address = from->gpa.first,
+							      .mmap_offset = from->fd_offset},
+					 from->fd);
+	}
 	return err;
 }
 
-static const struct vhu_step steps[] = {
-	{VHU_SET_MEM_TABLE, .fill = vhu_fill_memory},
-};
+/*
+ * What there is now. -EAGAIN: too many sections are open (the array of regions is read in one); -E2BIG: more than the
+ * table can hold.
+ */
+static int memory_collect(struct front_memory *memory, const struct viommu_vhu_config *config)
+{
+	struct viommu_section section;
+	int err = 0;
 
-const struct vhu_script vhu_memory_script = {.steps = steps, .count = 1};
+	*memory = (struct front_memory){0};
+	for (unsigned i = 0; !config->endpoint && i < config->region_count && !err; i++) {
+		const struct viommu_vhu_region *from = &config->regions[i];
+
+		err = memory_add(memory,
+				 &(struct vhu_region){.guest_address = from->gpa.value,
+						      .size = from->size,
+						      .user_address = from->gpa.value,
+						      .mmap_offset = from->fd_offset},
+				 from->fd);
+	}
+	if (!config->endpoint)
+		return err;
+	err = viommu_dma_begin(config->endpoint, &section);
+	if (err)
+		return err;
+	err = memory_add_guest(memory, section.memory);
+	viommu_dma_end(&section);
+	return err;
+}
+
+bool front_memory_differs(const struct front_memory *memory, const struct viommu_vhu_config *config)
+{
+	struct front_memory now;
+	const uint32_t count = memory->table.count;
+
+	if (memory_collect(&now, config) || now.table.count != count)
+		return true; /* filling it tells why it cannot be */
+	return memcmp(now.table.regions, memory->table.regions, count * sizeof(struct vhu_region)) ||
+	       memcmp(now.fds, memory->fds, count * sizeof(int));
+}
+
+int front_memory_fill(struct front_memory *memory, struct front_link *link, struct channel_message *message)
+{
+	struct front_memory now;
+	int err = memory_collect(&now, link->config);
+
+	if (err == -E2BIG)
+		return front_fail(link, "guest memory has more than %u regions", VHU_REGIONS_MAX);
+	if (err)
+		return front_fail(link, "no section for the memory table");
+	if (!now.table.count)
+		return front_fail(link, "no guest memory has a descriptor");
+	*memory = now;
+	message->memory = now.table;
+	message->header.size = (uint32_t)(8 + now.table.count * sizeof(struct vhu_region));
+	for (unsigned i = 0; i < now.table.count && !err; i++)
+		err = front_attach_fd(link, message, now.fds[i]);
+	return err;
+}

@@ -4,48 +4,38 @@
 
 #include "lib/vhost_user/front/front.h"
 
-static bool bit(uint64_t set, unsigned number)
-{
-	return set >> number & 1;
-}
-
-bool vhu_has(const struct viommu_vhu *vhu, unsigned protocol_feature)
-{
-	return bit(vhu->protocol, protocol_feature);
-}
-
 /* An answer of one number. */
-static int number(struct viommu_vhu *vhu, const struct channel_message *message, uint64_t *out)
+static int negotiate_number(struct viommu_vhu *vhu, const struct channel_message *message, uint64_t *out)
 {
 	if (message->fd_count || message->header.size != sizeof(message->u64))
-		return vhu_fail(vhu, "malformed answer to request %u", message->header.request);
+		return front_fail(&vhu->link, "malformed answer to request %u", message->header.request);
 	*out = message->u64;
 	return 0;
 }
 
 static int got_features(struct viommu_vhu *vhu, struct channel_message *message)
 {
-	int err = number(vhu, message, &vhu->offered);
+	int err = negotiate_number(vhu, message, &vhu->offered);
 
 	if (err)
 		return err;
-	if (vhu->config.iommu && !bit(vhu->offered, VHU_F_ACCESS_PLATFORM))
-		return vhu_fail(vhu, "the back end has no device IOTLB (VIRTIO_F_ACCESS_PLATFORM)");
-	if (vhu->given && vhu->features & ~vhu->offered)
-		return vhu_fail(vhu, "the back end lacks features that the driver uses: 0x%" PRIx64,
-				vhu->features & ~vhu->offered);
-	if (!bit(vhu->offered, VHU_F_PROTOCOL_FEATURES) && (vhu->config.iommu || vhu->config.config_size))
-		return vhu_fail(vhu, "the back end has no protocol features");
+	if (vhu->config.iommu && !(vhu->offered >> FRONT_F_ACCESS_PLATFORM & 1))
+		return front_fail(&vhu->link, "the back end has no device IOTLB (VIRTIO_F_ACCESS_PLATFORM)");
+	if (vhu->rings.given && vhu->rings.features & ~vhu->offered)
+		return front_fail(&vhu->link, "the back end lacks features that the driver uses: 0x%" PRIx64,
+				  vhu->rings.features & ~vhu->offered);
+	if (!(vhu->offered >> VHU_F_PROTOCOL_FEATURES & 1) && (vhu->config.iommu || vhu->config.config_size))
+		return front_fail(&vhu->link, "the back end has no protocol features");
 	vhu->queues = vhu->config.pairs ? 2 : 1;
 	return 0;
 }
 
 static bool has_protocol_features(const struct viommu_vhu *vhu)
 {
-	return bit(vhu->offered, VHU_F_PROTOCOL_FEATURES);
+	return vhu->offered >> VHU_F_PROTOCOL_FEATURES & 1;
 }
 
-static uint64_t understood(const struct viommu_vhu *vhu)
+static uint64_t negotiate_understood(const struct viommu_vhu *vhu)
 {
 	uint64_t set =
 		1ull << VHU_PROTOCOL_F_MQ | 1ull << VHU_PROTOCOL_F_REPLY_ACK | 1ull << VHU_PROTOCOL_F_BACKEND_REQ;
@@ -64,17 +54,18 @@ static uint64_t understood(const struct viommu_vhu *vhu)
 static int got_protocol_features(struct viommu_vhu *vhu, struct channel_message *message)
 {
 	uint64_t offered = 0;
-	int err = number(vhu, message, &offered);
+	int err = negotiate_number(vhu, message, &offered);
 
 	if (err)
 		return err;
-	vhu->protocol = offered & understood(vhu);
-	if (vhu->config.iommu && !(vhu_has(vhu, VHU_PROTOCOL_F_REPLY_ACK) && vhu_has(vhu, VHU_PROTOCOL_F_BACKEND_REQ)))
-		return vhu_fail(vhu, "the back end has a device IOTLB without REPLY_ACK and BACKEND_REQ");
-	if (vhu->config.config_size && !vhu_has(vhu, VHU_PROTOCOL_F_CONFIG))
-		return vhu_fail(vhu, "the back end does not give its configuration (CONFIG)");
-	if (vhu->inflight_fd >= 0 && !vhu_has(vhu, VHU_PROTOCOL_F_INFLIGHT_SHMFD))
-		return vhu_fail(vhu, "the back end does not keep track of its requests (INFLIGHT_SHMFD)");
+	vhu->protocol = offered & negotiate_understood(vhu);
+	if (vhu->config.iommu &&
+	    !(front_has(vhu, VHU_PROTOCOL_F_REPLY_ACK) && front_has(vhu, VHU_PROTOCOL_F_BACKEND_REQ)))
+		return front_fail(&vhu->link, "the back end has a device IOTLB without REPLY_ACK and BACKEND_REQ");
+	if (vhu->config.config_size && !front_has(vhu, VHU_PROTOCOL_F_CONFIG))
+		return front_fail(&vhu->link, "the back end does not give its configuration (CONFIG)");
+	if (vhu->rings.inflight_fd >= 0 && !front_has(vhu, VHU_PROTOCOL_F_INFLIGHT_SHMFD))
+		return front_fail(&vhu->link, "the back end does not keep track of its requests (INFLIGHT_SHMFD)");
 	return 0;
 }
 
@@ -89,19 +80,19 @@ static int fill_protocol_features(struct viommu_vhu *vhu, struct channel_message
 static int fill_owner(struct viommu_vhu *vhu, struct channel_message *message)
 {
 	(void)message;
-	vhu->reply_ack = vhu_has(vhu, VHU_PROTOCOL_F_REPLY_ACK);
+	vhu->link.reply_ack = front_has(vhu, VHU_PROTOCOL_F_REPLY_ACK);
 	return 0;
 }
 
 static bool has_mq(const struct viommu_vhu *vhu)
 {
-	return vhu_has(vhu, VHU_PROTOCOL_F_MQ);
+	return front_has(vhu, VHU_PROTOCOL_F_MQ);
 }
 
 static int got_queues(struct viommu_vhu *vhu, struct channel_message *message)
 {
 	uint64_t queues = 0, most = VIOMMU_VHU_RINGS / (vhu->config.pairs ? 2 : 1);
-	int err = number(vhu, message, &queues);
+	int err = negotiate_number(vhu, message, &queues);
 
 	if (err)
 		return err;
@@ -111,7 +102,12 @@ static int got_queues(struct viommu_vhu *vhu, struct channel_message *message)
 
 static bool has_requests(const struct viommu_vhu *vhu)
 {
-	return vhu_has(vhu, VHU_PROTOCOL_F_BACKEND_REQ);
+	return front_has(vhu, VHU_PROTOCOL_F_BACKEND_REQ);
+}
+
+static int fill_requests(struct viommu_vhu *vhu, struct channel_message *message)
+{
+	return front_requests_fill(&vhu->requests, message);
 }
 
 static bool has_space(const struct viommu_vhu *vhu)
@@ -119,33 +115,31 @@ static bool has_space(const struct viommu_vhu *vhu)
 	return vhu->config.config_size;
 }
 
-static void end(struct viommu_vhu *vhu)
+static void negotiate_end(struct viommu_vhu *vhu)
 {
 	if (vhu->queues < vhu->config.queues) {
-		vhu_fail(vhu, "the back end serves %u queues, not %u", vhu->queues, vhu->config.queues);
+		front_fail(&vhu->link, "the back end serves %u queues, not %u", vhu->queues, vhu->config.queues);
 		return;
 	}
 	vhu->negotiated = true;
-	lock_take(&vhu->lock);
-	vhu->stats.connections++;
-	lock_drop(&vhu->lock);
+	vhu->link.stats.connections++;
 	vhu->config.ops->ready(vhu->config.opaque);
 }
 
-static const struct vhu_step steps[] = {
+static const struct front_step steps[] = {
 	{VHU_GET_FEATURES, .answer = got_features},
 	{VHU_GET_PROTOCOL_FEATURES, .wanted = has_protocol_features, .answer = got_protocol_features},
 	{VHU_SET_PROTOCOL_FEATURES, .wanted = has_protocol_features, .fill = fill_protocol_features},
 	{VHU_SET_OWNER, .fill = fill_owner},
 	{VHU_GET_QUEUE_NUM, .wanted = has_mq, .answer = got_queues},
-	{VHU_SET_BACKEND_REQ_FD, .wanted = has_requests, .fill = vhu_fill_requests_fd},
-	{VHU_GET_CONFIG, .wanted = has_space, .fill = vhu_fill_space, .answer = vhu_got_space},
+	{VHU_SET_BACKEND_REQ_FD, .wanted = has_requests, .fill = fill_requests},
+	{VHU_GET_CONFIG, .wanted = has_space, .fill = front_step_fill_space, .answer = front_step_got_space},
 };
 
-const struct vhu_script vhu_negotiation = {
+const struct front_script front_negotiation = {
 	.steps = steps,
 	.count = sizeof(steps) / sizeof(steps[0]),
-	.end = end,
+	.end = negotiate_end,
 };
 
 uint64_t viommu_vhu_features(const struct viommu_vhu *vhu)

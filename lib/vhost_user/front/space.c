@@ -1,86 +1,84 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The device's configuration space, as the back end gives it: a copy is kept, so that a driver's read never waits. */
 #include <errno.h>
 #include <string.h>
 
-#include "lib/vhost_user/front/front.h"
+#include "lib/vhost_user/front/space.h"
 
-int vhu_fill_space(struct viommu_vhu *vhu, struct channel_message *message)
+void front_space_forget(struct front_space *space)
 {
-	vhu->stale = false; /* what changes from now on is told anew */
-	message->config = (struct vhu_config){.size = vhu->config.config_size};
+	space->stale = false;
+	space->write_head = space->write_count = 0;
+}
+
+int front_space_fill(struct front_space *space, struct channel_message *message)
+{
+	const unsigned size = space->link->config->config_size;
+
+	space->stale = false; /* what changes from now on is told anew */
+	message->config = (struct vhu_config){.size = size};
 	/* The answer's size is the request's. */
-	message->header.size = sizeof(message->config) + vhu->config.config_size;
+	message->header.size = (uint32_t)sizeof(message->config) + size;
 	return 0;
 }
 
-int vhu_got_space(struct viommu_vhu *vhu, struct channel_message *message)
+int front_space_answer(struct front_space *space, const struct channel_message *message)
 {
-	unsigned size = vhu->config.config_size;
+	const struct viommu_vhu_config *config = space->link->config;
+	const unsigned size = config->config_size;
 	const uint8_t *bytes = message->payload + sizeof(message->config);
 
 	if (message->fd_count || message->header.size != sizeof(message->config) + size || message->config.offset ||
 	    message->config.size != size)
-		return vhu_fail(vhu, "malformed answer to request %u", message->header.request);
-	bool changed = vhu->told && memcmp(vhu->space, bytes, size);
+		return front_fail(space->link, "malformed answer to request %u", message->header.request);
+	bool changed = space->told && memcmp(space->bytes, bytes, size);
 
-	memcpy(vhu->space, bytes, size);
-	vhu->told = true;
-	if (changed && vhu->config.ops->config_changed)
-		vhu->config.ops->config_changed(vhu->config.opaque);
+	memcpy(space->bytes, bytes, size);
+	space->told = true;
+	if (changed && config->ops->config_changed)
+		config->ops->config_changed(config->opaque);
 	return 0;
 }
 
-static int fill_write(struct viommu_vhu *vhu, struct channel_message *message)
+int front_space_fill_write(struct front_space *space, struct channel_message *message)
 {
-	const struct vhu_write *first = &vhu->writes[vhu->write_head];
+	const struct front_write *first = &space->writes[space->write_head];
 
 	message->config = (struct vhu_config){.offset = first->offset, .size = first->size};
 	memcpy(message->payload + sizeof(message->config), first->data, first->size);
 	message->header.size = (uint32_t)sizeof(message->config) + first->size;
-	vhu->write_head = (vhu->write_head + 1) % VHU_WRITES;
-	vhu->write_count--;
+	space->write_head = (space->write_head + 1) % FRONT_WRITES;
+	space->write_count--;
 	return 0;
 }
 
-static const struct vhu_step read_steps[] = {
-	{VHU_GET_CONFIG, .fill = vhu_fill_space, .answer = vhu_got_space},
-};
-
-static const struct vhu_step write_steps[] = {
-	{VHU_SET_CONFIG, .may_refuse = true, .fill = fill_write},
-};
-
-const struct vhu_script vhu_read_space = {.steps = read_steps, .count = 1};
-const struct vhu_script vhu_write_space = {.steps = write_steps, .count = 1, .next = &vhu_read_space};
-
-static bool inside(const struct viommu_vhu *vhu, unsigned offset, unsigned size)
+static bool space_has(const struct front_space *space, unsigned offset, unsigned size)
 {
-	return offset <= vhu->config.config_size && size <= vhu->config.config_size - offset;
+	const unsigned all = space->link->config->config_size;
+
+	return offset <= all && size <= all - offset;
 }
 
-int viommu_vhu_config_read(const struct viommu_vhu *vhu, unsigned offset, void *buffer, unsigned size)
+int front_space_read(const struct front_space *space, unsigned offset, void *buffer, unsigned size)
 {
-	if (!inside(vhu, offset, size))
+	if (!space_has(space, offset, size))
 		return -EINVAL;
-	if (!vhu->told)
+	if (!space->told)
 		return -EAGAIN;
-	memcpy(buffer, vhu->space + offset, size);
+	memcpy(buffer, space->bytes + offset, size);
 	return 0;
 }
 
-int viommu_vhu_config_write(struct viommu_vhu *vhu, unsigned offset, const void *data, unsigned size)
+int front_space_write(struct front_space *space, unsigned offset, const void *data, unsigned size, bool connected)
 {
-	if (!size || !inside(vhu, offset, size))
+	if (!size || !space_has(space, offset, size))
 		return -EINVAL;
-	if (!vhu->negotiated)
+	if (!connected)
 		return -ENOTCONN;
-	if (vhu->write_count == VHU_WRITES)
+	if (space->write_count == FRONT_WRITES)
 		return -EAGAIN;
-	struct vhu_write *place = &vhu->writes[(vhu->write_head + vhu->write_count++) % VHU_WRITES];
+	struct front_write *place = &space->writes[(space->write_head + space->write_count++) % FRONT_WRITES];
 
-	*place = (struct vhu_write){.offset = offset, .size = size};
+	*place = (struct front_write){.offset = offset, .size = size};
 	memcpy(place->data, data, size);
-	vhu_proceed(vhu);
 	return 0;
 }

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Negotiating, starting, stopping are *scripts*: one request at a time, the next when the answer is there. The agenda
+ * is the script that is under way; its owner says which one comes next.
+ */
+#ifndef LIB_VHOST_USER_FRONT_SCRIPT_H
+#define LIB_VHOST_USER_FRONT_SCRIPT_H
+
+#include "lib/vhost_user/front/link.h"
+
+/* One request of a script. */
+struct front_step {
+	uint32_t request;
+	/* Left out where this says so. May be NULL. */
+	bool (*wanted)(const struct viommu_vhu *vhu);
+	bool may_refuse; /* the back end; a line is all that comes of it */
+	/*
+	 * Payload and descriptors, which are closed when they are sent; 0, or the connection has been given up
+	 * (front_fail()).
+	 */
+	int (*fill)(struct viommu_vhu *vhu, struct channel_message *message);
+	/*
+	 * The answer, which has at most one descriptor (to be taken, or closed by the caller). NULL: an acknowledgement
+	 * at most.
+	 */
+	int (*answer)(struct viommu_vhu *vhu, struct channel_message *message);
+};
+
+struct front_script {
+	const struct front_step *steps;
+	unsigned count;
+	bool (*again)(struct viommu_vhu *vhu); /* after the last step; true: from the first on. May be NULL */
+	const struct front_script *next;
+	void (*end)(struct viommu_vhu *vhu); /* without next */
+};
+
+struct front_agenda {
+	struct viommu_vhu *vhu; /* the owner, for its callbacks alone */
+	struct front_link *link;
+	const struct front_script *(*next)(struct viommu_vhu *vhu); /* what is to be done now, or NULL */
+
+	const struct front_script *script;
+	unsigned step;
+	bool waiting;    /* for an answer */
+	bool proceeding; /* inside front_proceed() */
+};
+
+void front_begin_script(struct front_agenda *agenda, const struct front_script *script);
+/* The connection is gone. */
+void front_drop_script(struct front_agenda *agenda);
+/* Go on until an answer is awaited or there is nothing left to do. */
+void front_proceed(struct front_agenda *agenda);
+int front_script_answer(struct front_agenda *agenda, struct channel_message *message);
+
+#endif
