@@ -158,7 +158,7 @@ int viommu_vhu_connect(struct viommu_vhu *vhu, int fd)
 		reaper_close(vhu->link.account, fd);
 		return err;
 	}
-	vhu->offered = vhu->protocol = 0;
+	vhu->offered = 0;
 	vhu->queues = 0;
 	vhu->memory.table.count = 0;
 	front_space_forget(&vhu->space);

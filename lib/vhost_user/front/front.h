@@ -30,14 +30,9 @@ struct viommu_vhu {
 
 	/* What was negotiated at this connection. */
 	bool negotiated;
-	uint64_t offered, protocol;
+	uint64_t offered;
 	unsigned queues;
 };
-
-static inline bool front_has(const struct viommu_vhu *vhu, unsigned protocol_feature)
-{
-	return vhu->protocol >> protocol_feature & 1;
-}
 
 /* answer.c: what comes in over the socket */
 void front_receive(struct front_link *link, struct front_agenda *agenda, struct front_iotlb *iotlb);
@@ -45,12 +40,8 @@ void front_receive(struct front_link *link, struct front_agenda *agenda, struct 
 /* negotiate.c */
 extern const struct front_script front_negotiation;
 
-/* steps.c: those that several scripts have, and short scripts of them */
+/* upkeep.c */
 extern const struct front_script front_memory_script, front_read_space, front_write_space;
-bool front_step_memory_differs(const struct viommu_vhu *vhu);
-int front_step_fill_memory(struct viommu_vhu *vhu, struct channel_message *message);
-int front_step_fill_space(struct viommu_vhu *vhu, struct channel_message *message);
-int front_step_got_space(struct viommu_vhu *vhu, struct channel_message *message);
 
 /* start.c */
 extern const struct front_script front_start_script, front_stop_script, front_enable_script;

@@ -99,7 +99,7 @@ void front_tell_parts(struct front_iotlb *iotlb);
 /* table.c: the table that the back end reads in place of asking */
 int front_table_fill(struct front_iotlb *iotlb, struct channel_message *message);
 /* The back end has taken it, or not. */
-void front_table_answer(struct front_iotlb *iotlb, bool taken);
+int front_table_answer(struct front_iotlb *iotlb, const struct channel_message *message);
 /* See who has left it. */
 void front_table_serve(struct front_iotlb *iotlb);
 /* The connection is gone. */

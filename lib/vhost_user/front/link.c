@@ -65,6 +65,7 @@ int front_link_open(struct front_link *link, int fd)
 {
 	link->why[0] = 0;
 	link->lines = 0;
+	link->protocol = 0;
 	link->reply_ack = false;
 	lock_take(&link->lock);
 	int err = channel_init(&link->channel, fd, link->account);

@@ -58,7 +58,8 @@ struct front_link {
 	/* This connection. */
 	char why[FRONT_WHY]; /* not empty: it has failed */
 	unsigned lines;      /* for the operator */
-	bool reply_ack;      /* the back end acknowledges, and so do we */
+	uint64_t protocol;   /* features that were negotiated */
+	bool reply_ack;      /* one of them, from the owner's request on: both sides acknowledge */
 	/* How often the back end kept an invalidation waiting for too long, and since when that is counted. */
 	unsigned late;
 	uint64_t late_ns;

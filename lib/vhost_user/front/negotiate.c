@@ -5,17 +5,17 @@
 #include "lib/vhost_user/front/front.h"
 
 /* An answer of one number. */
-static int negotiate_number(struct viommu_vhu *vhu, const struct channel_message *message, uint64_t *out)
+static int negotiate_number(struct front_link *link, const struct channel_message *message, uint64_t *out)
 {
 	if (message->fd_count || message->header.size != sizeof(message->u64))
-		return front_fail(&vhu->link, "malformed answer to request %u", message->header.request);
+		return front_fail(link, "malformed answer to request %u", message->header.request);
 	*out = message->u64;
 	return 0;
 }
 
-static int got_features(struct viommu_vhu *vhu, struct channel_message *message)
+static int negotiate_features(struct viommu_vhu *vhu, const struct channel_message *message)
 {
-	int err = negotiate_number(vhu, message, &vhu->offered);
+	int err = negotiate_number(&vhu->link, message, &vhu->offered);
 
 	if (err)
 		return err;
@@ -30,89 +30,88 @@ static int got_features(struct viommu_vhu *vhu, struct channel_message *message)
 	return 0;
 }
 
-static bool has_protocol_features(const struct viommu_vhu *vhu)
-{
-	return vhu->offered >> VHU_F_PROTOCOL_FEATURES & 1;
-}
-
-static uint64_t negotiate_understood(const struct viommu_vhu *vhu)
+static uint64_t negotiate_understood(const struct viommu_vhu_config *config)
 {
 	uint64_t set =
 		1ull << VHU_PROTOCOL_F_MQ | 1ull << VHU_PROTOCOL_F_REPLY_ACK | 1ull << VHU_PROTOCOL_F_BACKEND_REQ;
 
-	if (vhu->config.config_size)
+	if (config->config_size)
 		set |= 1ull << VHU_PROTOCOL_F_CONFIG;
-	if (vhu->config.exact)
+	if (config->exact)
 		set |= 1ull << VHU_PROTOCOL_F_INFLIGHT_SHMFD;
-	if (vhu->config.iommu && vhu->config.shared_table)
+	if (config->iommu && config->shared_table)
 		set |= 1ull << VHU_PROTOCOL_F_SHARED_TABLE;
-	if (vhu->config.mtu)
+	if (config->mtu)
 		set |= 1ull << VHU_PROTOCOL_F_MTU;
 	return set;
 }
 
-static int got_protocol_features(struct viommu_vhu *vhu, struct channel_message *message)
+static int negotiate_protocol(struct viommu_vhu *vhu, const struct channel_message *message)
 {
+	const uint64_t for_iommu = 1ull << VHU_PROTOCOL_F_REPLY_ACK | 1ull << VHU_PROTOCOL_F_BACKEND_REQ;
+	struct front_link *link = &vhu->link;
 	uint64_t offered = 0;
-	int err = negotiate_number(vhu, message, &offered);
+	int err = negotiate_number(link, message, &offered);
 
 	if (err)
 		return err;
-	vhu->protocol = offered & negotiate_understood(vhu);
-	if (vhu->config.iommu &&
-	    !(front_has(vhu, VHU_PROTOCOL_F_REPLY_ACK) && front_has(vhu, VHU_PROTOCOL_F_BACKEND_REQ)))
-		return front_fail(&vhu->link, "the back end has a device IOTLB without REPLY_ACK and BACKEND_REQ");
-	if (vhu->config.config_size && !front_has(vhu, VHU_PROTOCOL_F_CONFIG))
-		return front_fail(&vhu->link, "the back end does not give its configuration (CONFIG)");
-	if (vhu->rings.inflight_fd >= 0 && !front_has(vhu, VHU_PROTOCOL_F_INFLIGHT_SHMFD))
-		return front_fail(&vhu->link, "the back end does not keep track of its requests (INFLIGHT_SHMFD)");
+	link->protocol = offered & negotiate_understood(&vhu->config);
+	if (vhu->config.iommu && (link->protocol & for_iommu) != for_iommu)
+		return front_fail(link, "the back end has a device IOTLB without REPLY_ACK and BACKEND_REQ");
+	if (vhu->config.config_size && !(link->protocol >> VHU_PROTOCOL_F_CONFIG & 1))
+		return front_fail(link, "the back end does not give its configuration (CONFIG)");
+	if (vhu->rings.inflight_fd >= 0 && !(link->protocol >> VHU_PROTOCOL_F_INFLIGHT_SHMFD & 1))
+		return front_fail(link, "the back end does not keep track of its requests (INFLIGHT_SHMFD)");
 	return 0;
 }
 
-static int fill_protocol_features(struct viommu_vhu *vhu, struct channel_message *message)
+static bool negotiate_wanted(const struct viommu_vhu *vhu, uint32_t request)
 {
-	message->u64 = vhu->protocol;
-	message->header.size = sizeof(message->u64);
-	return 0;
+	if (request != VHU_GET_PROTOCOL_FEATURES && request != VHU_SET_PROTOCOL_FEATURES)
+		return true;
+	return vhu->offered >> VHU_F_PROTOCOL_FEATURES & 1;
 }
 
-/* From here on the protocol features hold. */
-static int fill_owner(struct viommu_vhu *vhu, struct channel_message *message)
+static int negotiate_fill(struct viommu_vhu *vhu, struct channel_message *message)
 {
-	(void)message;
-	vhu->link.reply_ack = front_has(vhu, VHU_PROTOCOL_F_REPLY_ACK);
-	return 0;
+	switch (message->header.request) {
+	case VHU_SET_PROTOCOL_FEATURES:
+		message->u64 = vhu->link.protocol;
+		message->header.size = sizeof(message->u64);
+		return 0;
+	case VHU_SET_OWNER: /* from here on the protocol features hold */
+		vhu->link.reply_ack = vhu->link.protocol >> VHU_PROTOCOL_F_REPLY_ACK & 1;
+		return 0;
+	case VHU_SET_BACKEND_REQ_FD:
+		return front_requests_fill(&vhu->requests, message);
+	case VHU_GET_CONFIG:
+		return front_space_fill(&vhu->space, message);
+	default:
+		return 0;
+	}
 }
 
-static bool has_mq(const struct viommu_vhu *vhu)
+static int negotiate_answer(struct viommu_vhu *vhu, struct channel_message *message)
 {
-	return front_has(vhu, VHU_PROTOCOL_F_MQ);
-}
+	const unsigned each = vhu->config.pairs ? 2 : 1;
+	uint64_t queues = 0;
+	int err;
 
-static int got_queues(struct viommu_vhu *vhu, struct channel_message *message)
-{
-	uint64_t queues = 0, most = VIOMMU_VHU_RINGS / (vhu->config.pairs ? 2 : 1);
-	int err = negotiate_number(vhu, message, &queues);
-
-	if (err)
+	switch (message->header.request) {
+	case VHU_GET_FEATURES:
+		return negotiate_features(vhu, message);
+	case VHU_GET_PROTOCOL_FEATURES:
+		return negotiate_protocol(vhu, message);
+	case VHU_GET_QUEUE_NUM:
+		err = negotiate_number(&vhu->link, message, &queues);
+		if (queues > VIOMMU_VHU_RINGS / each)
+			queues = VIOMMU_VHU_RINGS / each;
+		if (!err)
+			vhu->queues = (unsigned)queues * each;
 		return err;
-	vhu->queues = (unsigned)(queues < most ? queues : most) * (vhu->config.pairs ? 2 : 1);
-	return 0;
-}
-
-static bool has_requests(const struct viommu_vhu *vhu)
-{
-	return front_has(vhu, VHU_PROTOCOL_F_BACKEND_REQ);
-}
-
-static int fill_requests(struct viommu_vhu *vhu, struct channel_message *message)
-{
-	return front_requests_fill(&vhu->requests, message);
-}
-
-static bool has_space(const struct viommu_vhu *vhu)
-{
-	return vhu->config.config_size;
+	default:
+		return front_space_answer(&vhu->space, message);
+	}
 }
 
 static void negotiate_end(struct viommu_vhu *vhu)
@@ -127,18 +126,21 @@ static void negotiate_end(struct viommu_vhu *vhu)
 }
 
 static const struct front_step steps[] = {
-	{VHU_GET_FEATURES, .answer = got_features},
-	{VHU_GET_PROTOCOL_FEATURES, .wanted = has_protocol_features, .answer = got_protocol_features},
-	{VHU_SET_PROTOCOL_FEATURES, .wanted = has_protocol_features, .fill = fill_protocol_features},
-	{VHU_SET_OWNER, .fill = fill_owner},
-	{VHU_GET_QUEUE_NUM, .wanted = has_mq, .answer = got_queues},
-	{VHU_SET_BACKEND_REQ_FD, .wanted = has_requests, .fill = fill_requests},
-	{VHU_GET_CONFIG, .wanted = has_space, .fill = front_step_fill_space, .answer = front_step_got_space},
+	{VHU_GET_FEATURES, .answered = true},
+	{VHU_GET_PROTOCOL_FEATURES, .answered = true},
+	{VHU_SET_PROTOCOL_FEATURES},
+	{VHU_SET_OWNER},
+	{VHU_GET_QUEUE_NUM, .needs = 1ull << VHU_PROTOCOL_F_MQ, .answered = true},
+	{VHU_SET_BACKEND_REQ_FD, .needs = 1ull << VHU_PROTOCOL_F_BACKEND_REQ},
+	{VHU_GET_CONFIG, .needs = 1ull << VHU_PROTOCOL_F_CONFIG, .answered = true},
 };
 
 const struct front_script front_negotiation = {
 	.steps = steps,
 	.count = sizeof(steps) / sizeof(steps[0]),
+	.wanted = negotiate_wanted,
+	.fill = negotiate_fill,
+	.answer = negotiate_answer,
 	.end = negotiate_end,
 };
 

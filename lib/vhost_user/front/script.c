@@ -32,11 +32,11 @@ static void script_issue(struct front_agenda *agenda, const struct front_step *s
 {
 	struct channel_message message = {.header = {.request = step->request}};
 	struct front_awaited awaited = {.request = step->request, .purpose = FRONT_FOR_SCRIPT};
-	int err = step->fill ? step->fill(agenda->vhu, &message) : 0;
+	int err = agenda->script->fill(agenda->vhu, &message);
 
 	if (!err) {
-		agenda->waiting = step->answer || agenda->link->reply_ack;
-		if (agenda->waiting && !step->answer)
+		agenda->waiting = step->answered || agenda->link->reply_ack;
+		if (agenda->waiting && !step->answered)
 			message.header.flags = VHU_NEED_REPLY;
 		err = front_send(agenda->link, &message, agenda->waiting ? &awaited : NULL);
 	}
@@ -57,12 +57,14 @@ void front_proceed(struct front_agenda *agenda)
 			front_begin_script(agenda, agenda->next(agenda->vhu));
 		if (!agenda->script)
 			break;
-		const struct front_step *step = &agenda->script->steps[agenda->step];
+		const struct front_script *script = agenda->script;
+		const struct front_step *step = &script->steps[agenda->step];
 
-		if (step->wanted && !step->wanted(agenda->vhu))
-			script_advance(agenda);
-		else
+		if ((step->needs & agenda->link->protocol) == step->needs &&
+		    (!script->wanted || script->wanted(agenda->vhu, step->request)))
 			script_issue(agenda, step);
+		else
+			script_advance(agenda);
 	}
 	agenda->proceeding = false;
 }
@@ -82,7 +84,7 @@ static int script_acknowledged(struct front_agenda *agenda, const struct channel
 int front_script_answer(struct front_agenda *agenda, struct channel_message *message)
 {
 	const struct front_step *step = &agenda->script->steps[agenda->step];
-	int err = step->answer ? step->answer(agenda->vhu, message) : script_acknowledged(agenda, message);
+	int err = step->answered ? agenda->script->answer(agenda->vhu, message) : script_acknowledged(agenda, message);
 
 	if (err)
 		return err;

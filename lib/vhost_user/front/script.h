@@ -11,27 +11,27 @@
 /* One request of a script. */
 struct front_step {
 	uint32_t request;
-	/* Left out where this says so. May be NULL. */
-	bool (*wanted)(const struct viommu_vhu *vhu);
+	uint64_t needs;  /* left out where this protocol feature, as a bit, was not negotiated; 0: none is needed */
+	bool answered;   /* with more than an acknowledgement */
 	bool may_refuse; /* the back end; a line is all that comes of it */
-	/*
-	 * Payload and descriptors, which are closed when they are sent; 0, or the connection has been given up
-	 * (front_fail()).
-	 */
-	int (*fill)(struct viommu_vhu *vhu, struct channel_message *message);
-	/*
-	 * The answer, which has at most one descriptor (to be taken, or closed by the caller). NULL: an acknowledgement
-	 * at most.
-	 */
-	int (*answer)(struct viommu_vhu *vhu, struct channel_message *message);
 };
 
+/* The callbacks find out from the request which step it is. */
 struct front_script {
 	const struct front_step *steps;
 	unsigned count;
+	/* False: this request is left out. May be NULL. */
+	bool (*wanted)(const struct viommu_vhu *vhu, uint32_t request);
+	/*
+	 * Payload and descriptors, which are closed when they are sent; 0, or the connection has been given up
+	 * (front_fail()). A request that it does not know has none.
+	 */
+	int (*fill)(struct viommu_vhu *vhu, struct channel_message *message);
+	/* The answer of a step that has one, with at most one descriptor: to be taken, or closed by the caller. */
+	int (*answer)(struct viommu_vhu *vhu, struct channel_message *message);
 	bool (*again)(struct viommu_vhu *vhu); /* after the last step; true: from the first on. May be NULL */
 	const struct front_script *next;
-	void (*end)(struct viommu_vhu *vhu); /* without next */
+	void (*end)(struct viommu_vhu *vhu); /* without next. May be NULL */
 };
 
 struct front_agenda {

@@ -67,15 +67,22 @@ void front_table_drop(struct front_iotlb *iotlb)
 	iotlb->inside_ns = 0;
 }
 
-void front_table_answer(struct front_iotlb *iotlb, bool taken)
+/* A back end that does not take it goes on with messages. */
+int front_table_answer(struct front_iotlb *iotlb, const struct channel_message *message)
 {
-	if (taken) {
-		iotlb->link->stats.tables++;
-		table_set(iotlb, true);
-		return;
+	struct front_link *link = iotlb->link;
+
+	if (message->fd_count || message->header.size != sizeof(message->u64))
+		return front_fail(link, "malformed acknowledgement of request %u", message->header.request);
+	if (message->u64) {
+		front_log(link, "the back end refuses the shared table");
+		link->protocol &= ~(1ull << VHU_PROTOCOL_F_SHARED_TABLE);
+		front_table_drop(iotlb);
+		return 0;
 	}
-	front_log(iotlb->link, "the back end refuses the shared table");
-	front_table_drop(iotlb);
+	link->stats.tables++;
+	table_set(iotlb, true);
+	return 0;
 }
 
 /* A reader that stays inside is waited for as long as for an acknowledgement. */
