@@ -9,14 +9,6 @@
 
 enum { RING_MAX = 32768 };
 
-static bool device_rings_usable(const struct viommu_vhu_ring *rings, unsigned count)
-{
-	for (unsigned i = 0; i < count; i++)
-		if (!rings[i].size || rings[i].size > RING_MAX || (rings[i].size & (rings[i].size - 1)))
-			return false;
-	return true;
-}
-
 int viommu_vhu_start(struct viommu_vhu *vhu, uint64_t features, const struct viommu_vhu_ring *rings, unsigned count)
 {
 	struct front_rings *own = &vhu->rings;
@@ -24,8 +16,11 @@ int viommu_vhu_start(struct viommu_vhu *vhu, uint64_t features, const struct vio
 
 	if (own->given)
 		return -EBUSY;
-	if (!count || count > vhu->config.queues || !device_rings_usable(rings, count))
+	if (!count || count > vhu->config.queues)
 		return -EINVAL;
+	for (unsigned i = 0; i < count; i++)
+		if (!rings[i].size || rings[i].size > RING_MAX || (rings[i].size & (rings[i].size - 1)))
+			return -EINVAL;
 	if (features & ~vhu->config.features || translated != vhu->config.iommu ||
 	    (vhu->negotiated && features & ~vhu->offered))
 		return -EINVAL;

@@ -126,7 +126,8 @@ static void front_cut(struct viommu_vhu *vhu)
 		viommu_client_ack(vhu->iotlb.client, asked);
 	front_table_drop(&vhu->iotlb);
 	front_requests_close(&vhu->requests);
-	front_drop_script(&vhu->agenda);
+	front_begin_script(&vhu->agenda, NULL);
+	vhu->agenda.waiting = false;
 	vhu->negotiated = false;
 	if (open)
 		front_note_loss(vhu);
@@ -161,7 +162,8 @@ int viommu_vhu_connect(struct viommu_vhu *vhu, int fd)
 	vhu->offered = 0;
 	vhu->queues = 0;
 	vhu->memory.table.count = 0;
-	front_space_forget(&vhu->space);
+	vhu->space.stale = false;
+	vhu->space.write_head = vhu->space.write_count = 0;
 	front_begin_script(&vhu->agenda, &front_negotiation);
 	front_proceed(&vhu->agenda);
 	return 0;
@@ -179,15 +181,6 @@ void viommu_vhu_disconnect(struct viommu_vhu *vhu)
 int viommu_vhu_fd(const struct viommu_vhu *vhu)
 {
 	return vhu->link.epoll;
-}
-
-/* It is not read while there is too much to answer: that it was closed is seen all the same. */
-static bool front_requests_hung_up(const struct epoll_event *events, int count)
-{
-	for (int i = 0; i < count; i++)
-		if (events[i].data.u32 == FRONT_EVENT_REQUESTS && (events[i].events & (EPOLLHUP | EPOLLERR)))
-			return true;
-	return false;
 }
 
 /* The connection has failed: tell it, once. */
@@ -212,6 +205,7 @@ void viommu_vhu_serve(struct viommu_vhu *vhu)
 {
 	struct epoll_event events[3];
 	int count = epoll_wait(vhu->link.epoll, events, 3, 0);
+	bool hung_up = false;
 
 	if (count <= 0)
 		return;
@@ -228,7 +222,11 @@ void viommu_vhu_serve(struct viommu_vhu *vhu)
 	front_proceed(&vhu->agenda); /* the back end may have said that its configuration has changed */
 	if (front_works(vhu))
 		front_flush(&vhu->link);
-	if (front_works(vhu) && front_requests_hung_up(events, count))
+	/* The back end's channel is not read while there is too much to answer: that it was closed is seen all the
+	 * same. */
+	for (int i = 0; i < count; i++)
+		hung_up |= events[i].data.u32 == FRONT_EVENT_REQUESTS && events[i].events & (EPOLLHUP | EPOLLERR);
+	if (front_works(vhu) && hung_up)
 		front_fail(&vhu->link, "the back end has closed its channel");
 	if (vhu->link.open && vhu->link.why[0])
 		front_drop(vhu);

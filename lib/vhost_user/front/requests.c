@@ -123,11 +123,6 @@ static void requests_settle(struct front_requests *requests, const struct vhu_he
 		front_fail(link, "answering the back end: %s", strerror(-err));
 }
 
-static bool requests_go_on(const struct front_requests *requests)
-{
-	return requests->open && !requests->deferred && !requests->link->why[0] && front_iotlb_room(requests->iotlb);
-}
-
 void front_requests_serve(struct front_requests *requests)
 {
 	struct channel_message message;
@@ -143,7 +138,10 @@ void front_requests_serve(struct front_requests *requests)
 	}
 	if (err == -EAGAIN)
 		err = 0;
-	for (unsigned i = 0; i < FRONT_BATCH && !err && requests_go_on(requests); i++) {
+	for (unsigned i = 0; i < FRONT_BATCH && !err; i++) {
+		if (!requests->open || requests->deferred || requests->link->why[0] ||
+		    !front_iotlb_room(requests->iotlb))
+			break;
 		err = channel_receive(&requests->channel, &message);
 		if (err)
 			break;

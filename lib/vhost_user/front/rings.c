@@ -40,7 +40,7 @@ static bool rings_read_guest(const struct viommu_vhu_config *config, struct viom
 	return found;
 }
 
-static bool rings_read_index(const struct viommu_vhu_config *config, struct viommu_iova ring, uint16_t *out)
+bool front_read_index(const struct viommu_vhu_config *config, struct viommu_iova ring, uint16_t *out)
 {
 	struct viommu_iova at = {ring.value + RING_INDEX_OFFSET};
 	uint8_t bytes[2] = {0};
@@ -51,19 +51,14 @@ static bool rings_read_index(const struct viommu_vhu_config *config, struct viom
 	return read;
 }
 
-bool front_read_base(struct front_rings *rings, unsigned i, const struct viommu_vhu_config *config)
-{
-	return rings_read_index(config, rings->ring[i].device, &rings->bases[i]);
-}
-
 bool front_read_bases(struct front_rings *rings, const struct viommu_vhu_config *config, bool *idle)
 {
 	uint16_t used, available;
 
 	*idle = true;
 	for (unsigned i = 0; i < rings->count; i++) {
-		if (!rings_read_index(config, rings->ring[i].device, &used) ||
-		    !rings_read_index(config, rings->ring[i].driver, &available))
+		if (!front_read_index(config, rings->ring[i].device, &used) ||
+		    !front_read_index(config, rings->ring[i].driver, &available))
 			return false;
 		rings->bases[i] = used;
 		*idle = *idle && used == available;

@@ -24,9 +24,9 @@ struct front_rings {
 	struct vhu_inflight inflight;
 };
 
-/* Where ring i goes on, as its used ring says. False: it cannot be read. */
-bool front_read_base(struct front_rings *rings, unsigned i, const struct viommu_vhu_config *config);
-/* For all rings. *idle: nothing was under way. */
+/* The index word of an available or used ring. False: it cannot be read. */
+bool front_read_index(const struct viommu_vhu_config *config, struct viommu_iova ring, uint16_t *out);
+/* Where all rings go on, as their used rings say. False: one cannot be read. *idle: nothing was under way. */
 bool front_read_bases(struct front_rings *rings, const struct viommu_vhu_config *config, bool *idle);
 
 #endif

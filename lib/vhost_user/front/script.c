@@ -8,12 +8,6 @@ void front_begin_script(struct front_agenda *agenda, const struct front_script *
 	agenda->step = 0;
 }
 
-void front_drop_script(struct front_agenda *agenda)
-{
-	front_begin_script(agenda, NULL);
-	agenda->waiting = false;
-}
-
 static void script_advance(struct front_agenda *agenda)
 {
 	const struct front_script *script = agenda->script;

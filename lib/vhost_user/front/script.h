@@ -46,8 +46,6 @@ struct front_agenda {
 };
 
 void front_begin_script(struct front_agenda *agenda, const struct front_script *script);
-/* The connection is gone. */
-void front_drop_script(struct front_agenda *agenda);
 /* Go on until an answer is awaited or there is nothing left to do. */
 void front_proceed(struct front_agenda *agenda);
 int front_script_answer(struct front_agenda *agenda, struct channel_message *message);

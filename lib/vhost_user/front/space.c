@@ -4,12 +4,6 @@
 
 #include "lib/vhost_user/front/space.h"
 
-void front_space_forget(struct front_space *space)
-{
-	space->stale = false;
-	space->write_head = space->write_count = 0;
-}
-
 int front_space_fill(struct front_space *space, struct channel_message *message)
 {
 	const unsigned size = space->link->config->config_size;

@@ -21,8 +21,6 @@ struct front_space {
 	unsigned write_head, write_count;
 };
 
-/* A new connection: what was to be read or written is not for it. */
-void front_space_forget(struct front_space *space);
 /* GET_CONFIG, its answer, and SET_CONFIG with the first write. */
 int front_space_fill(struct front_space *space, struct channel_message *message);
 int front_space_answer(struct front_space *space, const struct channel_message *message);

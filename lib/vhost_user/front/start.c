@@ -126,7 +126,7 @@ static int ring_fill(struct viommu_vhu *vhu, struct channel_message *message)
 		 * After a back end was lost: what it has used the driver has, all else is served again (or as
 		 * INFLIGHT_SHMFD says).
 		 */
-		if (rings->again && !front_read_base(rings, at, &vhu->config))
+		if (rings->again && !front_read_index(&vhu->config, ring->device, &rings->bases[at]))
 			return front_fail(&vhu->link, "ring %u is not in memory any more", at);
 		message->state.num = rings->bases[at];
 		return 0;

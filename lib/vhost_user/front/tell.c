@@ -78,16 +78,6 @@ static bool tell_take_part(struct front_iotlb *iotlb, struct range *out)
 	return some;
 }
 
-/* This part later, with all others if an invalidation has come meanwhile. */
-static void tell_put_back(struct front_iotlb *iotlb, unsigned ms)
-{
-	lock_take(&iotlb->lock);
-	if (iotlb->untold < iotlb->part_count)
-		iotlb->untold++;
-	lock_drop(&iotlb->lock);
-	front_wake_in(iotlb->link, ms);
-}
-
 void front_tell_parts(struct front_iotlb *iotlb)
 {
 	struct range part, told = {1, 0};
@@ -103,7 +93,12 @@ void front_tell_parts(struct front_iotlb *iotlb)
 		int err = front_provide(iotlb, &ask, &run);
 
 		if (err == -EAGAIN || err == -ECANCELED) {
-			tell_put_back(iotlb, err == -EAGAIN ? 0 : FRONT_PAUSE_MS);
+			/* This part later, with all others if an invalidation has come meanwhile. */
+			lock_take(&iotlb->lock);
+			if (iotlb->untold < iotlb->part_count)
+				iotlb->untold++;
+			lock_drop(&iotlb->lock);
+			front_wake_in(iotlb->link, err == -EAGAIN ? 0 : FRONT_PAUSE_MS);
 			return;
 		}
 		if (!err)
