@@ -587,6 +587,42 @@ static bool may_dma(void *opaque)
 	return dma_allowed;
 }
 
+static struct front *cut_in_map;
+
+static bool cut_while_translating(void *opaque)
+{
+	(void)opaque;
+	if (cut_in_map)
+		viommu_vhu_disconnect(cut_in_map->vhu);
+	return true;
+}
+
+/* The connection ends while a map is being pushed: the next back end was told nothing, and has nothing to forget. */
+static void test_a_push_ends_with_its_connection(void **state)
+{
+	struct front *f = *state;
+	struct viommu_vhu_stats before, after;
+
+	f->config.push_maps = true;
+	f->config.may_dma = cut_while_translating;
+	front_recreate(f);
+	run(f);
+	viommu_vhu_stats_get(f->vhu, &before);
+	cut_in_map = f;
+	front_map(f, 0x200000, 0x1000, 0x40000, 3);
+	cut_in_map = NULL;
+	assert_false(viommu_vhu_ready(f->vhu));
+	viommu_vhu_stats_get(f->vhu, &after);
+	assert_int_equal(after.updates, before.updates);
+	front_connect(f);
+	front_pump(f);
+	assert_int_equal(f->started, 2);
+	front_unmap(f, 0x200000, 0x1000);
+	assert_int_equal(poll_inval(f), 0);
+	front_pump(f);
+	assert_int_equal(f->back.invalidates, 0);
+}
+
 /* A miss waits until the device may do DMA, and is no fault meanwhile. */
 static void test_no_translation_while_dma_is_off(void **state)
 {
@@ -772,6 +808,7 @@ int main(void)
 		TEST(test_bypass),
 		TEST(test_run_that_has_grown),
 		TEST(test_maps_are_pushed),
+		TEST(test_a_push_ends_with_its_connection),
 		TEST(test_no_translation_while_dma_is_off),
 		TEST(test_rings_are_told_again),
 		TEST(test_rings_are_told_again_when_dma_is_on),

@@ -24,6 +24,8 @@ enum {
 	INVALS = 64, /* invalidations that may be unanswered: beyond, they become one of everything */
 };
 
+#define START_OF(page) (((page) ^ (page) >> 8 ^ (page) >> 16) % FRONT_STARTS)
+
 int front_iotlb_init(struct front_iotlb *iotlb, const struct viommu_vhu_config *config, struct front_link *link)
 {
 	iotlb->config = config;
@@ -68,15 +70,10 @@ static void iotlb_send_locked(struct front_iotlb *iotlb, const struct vhu_iotlb 
 	front_send(iotlb->link, &message, awaited);
 }
 
-static uint64_t *iotlb_start_of(struct front_iotlb *iotlb, uint64_t page)
-{
-	return &iotlb->starts[(page ^ page >> 8 ^ page >> 16) % FRONT_STARTS];
-}
-
 /* Has a translation been sent that begins with this page? From now on one has. */
 static bool iotlb_note_start_locked(struct front_iotlb *iotlb, uint64_t page) REQUIRES(iotlb->lock)
 {
-	uint64_t *place = iotlb_start_of(iotlb, page);
+	uint64_t *place = &iotlb->starts[START_OF(page)];
 	bool known = *place == page + 1;
 
 	*place = page + 1;
@@ -92,8 +89,8 @@ static void iotlb_forget_starts_locked(struct front_iotlb *iotlb, struct range r
 		return;
 	}
 	for (uint64_t page = first; page <= last; page++)
-		if (*iotlb_start_of(iotlb, page) == page + 1)
-			*iotlb_start_of(iotlb, page) = 0;
+		if (iotlb->starts[START_OF(page)] == page + 1)
+			iotlb->starts[START_OF(page)] = 0;
 }
 
 /* Ticket 0: nobody waits for it. `since_ns`: when somebody began to; 0: now. */
@@ -189,14 +186,19 @@ int front_iotlb_answer(struct front_iotlb *iotlb, const struct front_awaited *aw
 	return 0;
 }
 
-int front_iotlb_publish(struct front_iotlb *iotlb, uint64_t iova, struct viommu_extent *run, uint64_t before)
+int front_iotlb_publish(struct front_iotlb *iotlb, const struct front_ask *ask, struct viommu_extent *run, uint64_t before)
 {
-	const uint64_t page = iova >> PAGE_SHIFT, start = run->first.value >> PAGE_SHIFT;
+	const uint64_t page = ask->iova >> PAGE_SHIFT, start = run->first.value >> PAGE_SHIFT;
+	int err = 0;
 
 	lock_take(&iotlb->lock);
-	if (atomic_load_explicit(&iotlb->generation, memory_order_relaxed) != before) {
+	if (!iotlb->on || (!ask->needed && !iotlb->runs))
+		err = -ENOTCONN;
+	else if (atomic_load_explicit(&iotlb->generation, memory_order_relaxed) != before)
+		err = -EAGAIN;
+	if (err) {
 		lock_drop(&iotlb->lock);
-		return -EAGAIN;
+		return err;
 	}
 	if (iotlb_note_start_locked(iotlb, start)) {
 		bool known = page == start || iotlb_note_start_locked(iotlb, page);
@@ -206,7 +208,7 @@ int front_iotlb_publish(struct front_iotlb *iotlb, uint64_t iova, struct viommu_
 			run->first.value = page << PAGE_SHIFT;
 		}
 		if (known)
-			iotlb_invalidate_locked(iotlb, (struct range){page << PAGE_SHIFT, iova | PAGE_LAST}, 0, 0);
+			iotlb_invalidate_locked(iotlb, (struct range){page << PAGE_SHIFT, ask->iova | PAGE_LAST}, 0, 0);
 		iotlb_note_start_locked(iotlb, page); /* which invalidating has forgotten */
 	}
 	iotlb->updated = true;

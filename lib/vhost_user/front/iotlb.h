@@ -70,8 +70,12 @@ void front_iotlb_invalidate(struct front_iotlb *iotlb, struct range range, uint6
 /* Forget everything; nobody waits for it. Any thread. */
 void front_iotlb_flush(struct front_iotlb *iotlb);
 int front_iotlb_answer(struct front_iotlb *iotlb, const struct front_awaited *awaited, uint64_t status);
-/* Send what was found, unless an invalidation has come since generation `before`: -EAGAIN. */
-int front_iotlb_publish(struct front_iotlb *iotlb, uint64_t iova, struct viommu_extent *run, uint64_t before);
+/*
+ * Send what was found, unless an invalidation has come since generation `before` (-EAGAIN), or the connection has ended
+ * (-ENOTCONN).
+ */
+int front_iotlb_publish(struct front_iotlb *iotlb, const struct front_ask *ask, struct viommu_extent *run,
+			uint64_t before);
 /* Is there room for another miss? */
 bool front_iotlb_room(struct front_iotlb *iotlb);
 /* Something of this range is not known to the back end any more: what rings lie there they are told of again. */
@@ -80,7 +84,8 @@ void front_mark_parts(struct front_iotlb *iotlb, struct range range);
 /*
  * provide.c: translate, and publish unless an invalidation comes meanwhile; *run is what was told.
  * Errors: -EFAULT, -EACCES (no such translation; the guest has heard of it), -ENOENT (nobody needs it any more),
- * -ECANCELED (no DMA now: later), -EAGAIN (invalidations keep coming, or too many sections are open: soon).
+ * -ENOTCONN (the connection has ended), -ECANCELED (no DMA now: later), -EAGAIN (invalidations keep coming, or too many
+ * sections are open: soon).
  */
 int front_provide(struct front_iotlb *iotlb, const struct front_ask *ask, struct viommu_extent *run);
 /* An access that the back end has blocked: it is a fault if it is one to us. */

@@ -99,7 +99,7 @@ int front_provide(struct front_iotlb *iotlb, const struct front_ask *ask, struct
 			err = -EAGAIN; /* it was there a moment ago */
 		} else if (err == -ENOSPC) {
 			provide_clip(run, ask->limit);
-			err = front_iotlb_publish(iotlb, ask->iova, run, before);
+			err = front_iotlb_publish(iotlb, ask, run, before);
 		}
 	}
 	return err;
