@@ -83,7 +83,8 @@ struct viommu_vhu_ops {
 
 struct viommu_vhu_config {
 	/*
-	 * Whose DMA it is. Its context's memory regions that have a descriptor are the memory table. NULL: `regions`.
+	 * The endpoint that does the device's DMA. The back end maps its context's memory regions that have a
+	 * descriptor. NULL: `regions`.
 	 */
 	struct viommu_endpoint *endpoint;
 	/*
@@ -105,9 +106,9 @@ struct viommu_vhu_config {
 	 */
 	bool exact;
 	/*
-	 * Who may write may read: a back end that asks for both gets both where the guest gave writing alone. DPDK's
-	 * asks so for what it only writes, and would wait for ever. Off: that is a fault, and translations have just
-	 * the rights that the guest gave.
+	 * The right to write includes the right to read: a back end that asks for both gets both where the guest gave
+	 * writing alone. DPDK's asks so for what it only writes, and would wait for ever. Off: that is a fault, and
+	 * translations have just the rights that the guest gave.
 	 */
 	bool write_implies_read;
 	/*
@@ -121,20 +122,21 @@ struct viommu_vhu_config {
 	 */
 	bool (*may_dma)(void *opaque);
 	/*
-	 * A miss is for what is not allowed. True: the device still needs it. What was pushed, or asked for twice, may
-	 * be used and unmapped by the time that a miss is read: that is no fault. Asked in a section, on the thread
-	 * that serves. NULL: always.
+	 * Called when the back end misses an address that is not allowed. True: the device still needs it, and the
+	 * miss is a fault. A back end may have used an address that was pushed, or that it asked for twice, and the
+	 * guest may have unmapped it by the time that the miss is read. Called in a section, on the thread that serves.
+	 * NULL: the device needs all that is missed.
 	 */
 	bool (*wants)(void *opaque, struct viommu_iova iova, unsigned access);
 	bool push_maps; /* tell the back end what the guest maps before it asks, where the guest tells of it */
 	/*
-	 * How long the back end may take to acknowledge an IOTLB message: an invalidation, whatever else it is to
-	 * answer before, and a translation, when it has answered what was before. 0: 5000.
+	 * How long the back end may take to acknowledge an IOTLB message. An invalidation's time begins when it is
+	 * sent, a translation's when the back end has answered what it was sent before. 0: 5000.
 	 */
 	unsigned reply_ms;
 	/*
-	 * And to take in the memory table, which may mean to fill all of guest memory; anything else takes a quarter of
-	 * it. 0: 120 000.
+	 * How long the back end may take to acknowledge the memory table, for which it may fill all of guest memory;
+	 * any other request may take a quarter of it. 0: 120 000.
 	 */
 	unsigned setup_ms;
 	const struct viommu_vhu_ops *ops;
@@ -191,20 +193,20 @@ VIOMMU_PUBLIC int viommu_vhu_fd(const struct viommu_vhu *vhu);
 /* viommu_vhu_serve - do what there is to do, a bounded amount at a time; harmless when there is nothing. */
 VIOMMU_PUBLIC void viommu_vhu_serve(struct viommu_vhu *vhu);
 
-/* viommu_vhu_ready - is there a connection, and has it been negotiated? */
+/* viommu_vhu_ready - true while there is a connection that has been negotiated. */
 VIOMMU_PUBLIC bool viommu_vhu_ready(const struct viommu_vhu *vhu);
 
 /*
- * viommu_vhu_stuck - was an `exact` device lost with requests under way that no back end kept track of, are its rings
- * in memory no more, or has its back end kept invalidations waiting for too long (reply_ms) three times in a minute?
- * Then it connects again only when it has been stopped.
+ * viommu_vhu_stuck - true when the device cannot resume on a new connection: it is `exact` and requests were in flight
+ * without an in-flight region, or its rings are no longer mapped, or its back end exceeded reply_ms three times within
+ * a minute. Call viommu_vhu_stop() before connecting again.
  */
 VIOMMU_PUBLIC bool viommu_vhu_stuck(const struct viommu_vhu *vhu);
 
 /*
- * viommu_vhu_crowded - true while too many descriptors of earlier back ends are still to be closed.
- * viommu_vhu_connect() then returns -ETOOMANYREFS: call this before connecting a socket, or a back end gets connections
- * that end at once.
+ * viommu_vhu_crowded - true while too many descriptors that earlier back ends sent are still open; viommu_vhu_connect()
+ * then returns -ETOOMANYREFS. Call this before you connect a socket: otherwise the back end sees connections that end at
+ * once.
  */
 VIOMMU_PUBLIC bool viommu_vhu_crowded(const struct viommu_vhu *vhu);
 
@@ -256,7 +258,7 @@ VIOMMU_PUBLIC int viommu_vhu_enable(struct viommu_vhu *vhu, unsigned ring, bool 
 VIOMMU_PUBLIC int viommu_vhu_config_read(const struct viommu_vhu *vhu, unsigned offset, void *buffer, unsigned size);
 
 /*
- * viommu_vhu_config_write - the driver writes its configuration space: the back end is told, and what it makes of it
+ * viommu_vhu_config_write - the driver writes its configuration space: the back end is told, and the space is then
  * read again.
  *
  * Errors:

@@ -16,7 +16,7 @@ uint64_t front_now_ns(void)
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-/* The timer is never set to later than it is. When it is over, it is set for whoever is the first then. */
+/* The timer is never put off: when it fires, front_find_late() sets it for the deadline that is the next one then. */
 static void deadline_arm_locked(struct front_link *link, uint64_t at_ns) REQUIRES(link->lock)
 {
 	struct itimerspec at = {.it_value = {(time_t)(at_ns / NS_PER_S), (long)(at_ns % NS_PER_S)}};

@@ -45,7 +45,7 @@ extern const struct front_script front_memory_script, front_read_space, front_wr
 
 /* start.c */
 extern const struct front_script front_start_script, front_stop_script, front_enable_script;
-/* Is a ring to be switched on or off at the back end? */
+/* True: a ring is to be switched on or off at the back end. */
 bool front_enable_differs(const struct viommu_vhu *vhu);
 /* The rings are given back: tell that they have stopped. */
 void front_finish_stop(struct viommu_vhu *vhu);

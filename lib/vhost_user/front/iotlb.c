@@ -70,7 +70,7 @@ static void iotlb_send_locked(struct front_iotlb *iotlb, const struct vhu_iotlb 
 	front_send(iotlb->link, &message, awaited);
 }
 
-/* Has a translation been sent that begins with this page? From now on one has. */
+/* True: a translation was sent that begins with this page. From now on one was. */
 static bool iotlb_note_start_locked(struct front_iotlb *iotlb, uint64_t page) REQUIRES(iotlb->lock)
 {
 	uint64_t *place = &iotlb->starts[START_OF(page)];
@@ -176,7 +176,7 @@ int front_iotlb_answer(struct front_iotlb *iotlb, const struct front_awaited *aw
 		iotlb->owed_ns = 0;
 	}
 	lock_drop(&iotlb->lock);
-	/* A queue whose translation is refused stands still, which is the back end's own affair. */
+	/* A back end that refuses a translation stops its own queue, and nothing else. */
 	if (update && status)
 		front_log(iotlb->link, "the back end refuses a translation (status %" PRIu64 ")", status);
 	else if (status)

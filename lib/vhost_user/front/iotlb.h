@@ -76,7 +76,7 @@ int front_iotlb_answer(struct front_iotlb *iotlb, const struct front_awaited *aw
  */
 int front_iotlb_publish(struct front_iotlb *iotlb, const struct front_ask *ask, struct viommu_extent *run,
 			uint64_t before);
-/* Is there room for another miss? */
+/* True: there is room for the answer to another miss. */
 bool front_iotlb_room(struct front_iotlb *iotlb);
 /* Something of this range is not known to the back end any more: what rings lie there they are told of again. */
 void front_mark_parts(struct front_iotlb *iotlb, struct range range);
@@ -105,7 +105,7 @@ void front_tell_parts(struct front_iotlb *iotlb);
 int front_table_fill(struct front_iotlb *iotlb, struct channel_message *message);
 /* The back end has taken it, or not. */
 int front_table_answer(struct front_iotlb *iotlb, const struct channel_message *message);
-/* See who has left it. */
+/* Acknowledge the invalidations whose readers have left the table. */
 void front_table_serve(struct front_iotlb *iotlb);
 /* The connection is gone. */
 void front_table_drop(struct front_iotlb *iotlb);

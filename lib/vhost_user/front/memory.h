@@ -14,7 +14,7 @@ struct front_memory {
 	int fds[VHU_REGIONS_MAX]; /* numbers, to compare; they stay their owner's */
 };
 
-/* Is there other memory than this back end was told of? */
+/* True: there is other memory than this back end was told of. */
 bool front_memory_differs(const struct front_memory *memory, const struct viommu_vhu_config *config);
 int front_memory_fill(struct front_memory *memory, struct front_link *link, struct channel_message *message);
 

@@ -246,24 +246,22 @@ static int wait_locked(struct channel *channel, const struct channel_message *me
 	return 0;
 }
 
-static int send_locked(struct channel *channel, struct channel_message *message) REQUIRES(channel->lock)
-{
-	size_t sent = 0;
-	int err = channel->first ? -EAGAIN : send_from(channel->fd, message, &sent);
-
-	return err == -EAGAIN ? wait_locked(channel, message, sent) : err;
-}
-
 int channel_send(struct channel *channel, const struct channel_message *message)
 {
 	struct channel_message copy = *message;
+	size_t sent = 0;
 
 	copy.header.flags = (copy.header.flags & ~(uint32_t)VHU_VERSION_MASK) | VHU_VERSION;
 	lock_take(&channel->lock);
 	/* Once a message is lost, what follows would be read as something else. */
-	if (!channel->error)
-		channel->error = send_locked(channel, &copy);
 	int err = channel->error;
+
+	if (!err) {
+		err = channel->first ? -EAGAIN : send_from(channel->fd, &copy, &sent);
+		if (err == -EAGAIN)
+			err = wait_locked(channel, &copy, sent);
+		channel->error = err;
+	}
 
 	lock_drop(&channel->lock);
 	return err;

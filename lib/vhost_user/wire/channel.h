@@ -25,7 +25,7 @@ struct channel_message {
 	struct vhu_header header;
 	unsigned fd_count;
 	int fds[CHANNEL_FDS];           /* received: the taker's to close, by reaper_close() */
-	struct reaper_account *account; /* whose they are; NULL: they are our own */
+	struct reaper_account *account; /* of the peer that sent them; NULL: they are our own */
 	union {
 		uint8_t payload[CHANNEL_PAYLOAD];
 		uint64_t u64;
@@ -49,7 +49,7 @@ struct channel {
 	/* The message that is coming in, and how many of its bytes are there. */
 	struct channel_message in;
 	size_t received;
-	struct lock lock; /* innermost: whoever sends may hold any other */
+	struct lock lock; /* innermost: a sender may hold any other */
 	struct channel_waiting *first GUARDED_BY(lock), *last GUARDED_BY(lock); /* what the socket has not taken */
 	unsigned waiting GUARDED_BY(lock);
 	int error GUARDED_BY(lock); /* sending has failed for good */
@@ -78,7 +78,7 @@ void channel_close_fds(struct channel_message *message);
  */
 int channel_send(struct channel *channel, const struct channel_message *message);
 
-/* Is there something to send once the socket is writable? Any thread. */
+/* True: there is something to send once the socket is writable. Any thread. */
 bool channel_unsent(struct channel *channel);
 
 /* Send on; 0 (all is sent), -EAGAIN, or as channel_send(). */

@@ -22,19 +22,19 @@ enum { REQUESTS = 128 };
 
 /* The process's: a context is a mapping in its memory, and any thread can use it. */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static struct lock lock = LOCK_INITIALIZER; /* one thread makes the context; who uses it takes no lock */
+static struct lock lock = LOCK_INITIALIZER; /* one thread makes the context; its users take no lock */
 static _Atomic aio_context_t context;       /* 0: there is none */
 
 /* It is not the child's, and neither is the thread that may have held the lock. */
-static void forget(void)
+static void event_forget(void)
 {
 	lock_init(&lock);
 	atomic_store(&context, 0);
 }
 
-static void watch_forks(void)
+static void event_watch_forks(void)
 {
-	pthread_atfork(NULL, NULL, forget);
+	pthread_atfork(NULL, NULL, event_forget);
 }
 
 int viommu_event_setup(void)
@@ -42,7 +42,7 @@ int viommu_event_setup(void)
 	aio_context_t made = 0;
 	int err = 0;
 
-	pthread_once(&once, watch_forks);
+	pthread_once(&once, event_watch_forks);
 	lock_take(&lock);
 	if (!atomic_load(&context))
 		err = syscall(SYS_io_setup, REQUESTS, &made) ? -errno : 0;
@@ -52,7 +52,7 @@ int viommu_event_setup(void)
 	return err;
 }
 
-static int submit(int fd)
+static int event_submit(int fd)
 {
 	struct iocb request = {
 		.aio_lio_opcode = IOCB_CMD_POLL,
@@ -66,16 +66,8 @@ static int submit(int fd)
 	return syscall(SYS_io_submit, atomic_load(&context), 1, requests) == 1 ? 0 : -errno;
 }
 
-/* What has ended takes room until somebody asks for it. */
-static void forget_ended(void)
-{
-	struct io_event events[REQUESTS];
-
-	syscall(SYS_io_getevents, atomic_load(&context), 0, REQUESTS, events, NULL);
-}
-
-/* Whoever shares the descriptor can make it blocking again in between. */
-static int write_if_it_can(int fd)
+/* The other side shares the descriptor: it can make it blocking again in between. */
+static int event_write(int fd)
 {
 	const uint64_t one = 1;
 	int flags = fcntl(fd, F_GETFL);
@@ -87,16 +79,18 @@ static int write_if_it_can(int fd)
 
 int viommu_event_signal(int fd)
 {
+	struct io_event ended[REQUESTS];
 	int err = -EAGAIN;
 
 	if (!atomic_load_explicit(&context, memory_order_relaxed) && viommu_event_setup())
-		return write_if_it_can(fd);
+		return event_write(fd);
 	for (unsigned i = 0; i < 2 && err == -EAGAIN; i++) {
-		err = submit(fd);
+		err = event_submit(fd);
+		/* What has ended takes room until somebody asks for it. */
 		if (err == -EAGAIN)
-			forget_ended();
+			syscall(SYS_io_getevents, atomic_load(&context), 0, REQUESTS, ended, NULL);
 	}
-	return err == -EAGAIN ? write_if_it_can(fd) : err;
+	return err == -EAGAIN ? event_write(fd) : err;
 }
 
 int viommu_event_take(int fd)

@@ -31,9 +31,9 @@ struct reaper_account {
 	unsigned thread GUARDED_BY(lock); /* the `process` whose thread is at it; 0: none */
 };
 
-static void release(struct reaper_account *account)
+static void reaper_release(struct reaper_account *account)
 {
-	/* Release and acquire: who frees it comes after all that others did with it. */
+	/* Release and acquire: the thread that frees it comes after all that others did with it. */
 	if (atomic_fetch_sub_explicit(&account->references, 1, memory_order_acq_rel) == 1)
 		free(account);
 }
@@ -62,27 +62,27 @@ static void *reap(void *opaque)
 	while ((job = next_job(account))) {
 		close(job->fd);
 		free(job);
-		/* Release: who sees that it is closed finds its number free. */
+		/* Release: a thread that sees this count finds the number of the descriptor free. */
 		atomic_fetch_sub_explicit(&account->unclosed, 1, memory_order_release);
 	}
-	release(account);
+	reaper_release(account);
 	return NULL;
 }
 
 /* What the parent's threads were to close are copies in the child. */
-static void forget(void) NO_OTHER_THREAD
+static void reaper_forget(void) NO_OTHER_THREAD
 {
 	lock_init(&lock);
 	process++;
 }
 
-static void watch_forks(void)
+static void reaper_watch_forks(void)
 {
-	pthread_atfork(NULL, NULL, forget);
+	pthread_atfork(NULL, NULL, reaper_forget);
 }
 
 /* Signals are for the embedder's threads. */
-static bool start(struct reaper_account *account)
+static bool reaper_start(struct reaper_account *account)
 {
 	sigset_t all, before;
 	pthread_attr_t attributes;
@@ -100,7 +100,7 @@ static bool start(struct reaper_account *account)
 	return started;
 }
 
-static void init(struct reaper_account *account) NO_OTHER_THREAD
+static void reaper_init(struct reaper_account *account) NO_OTHER_THREAD
 {
 	atomic_init(&account->references, 1);
 	account->last = &account->first;
@@ -113,8 +113,8 @@ int reaper_open(struct reaper_account **out)
 
 	if (!account)
 		return -ENOMEM;
-	pthread_once(&once, watch_forks);
-	init(account);
+	pthread_once(&once, reaper_watch_forks);
+	reaper_init(account);
 	*out = account;
 	return 0;
 }
@@ -137,11 +137,11 @@ void reaper_leave(struct reaper_account *account)
 	if (!account)
 		return;
 	reaper_settle(account);
-	release(account);
+	reaper_release(account);
 }
 
 /* True: the account had no thread of this process, and is to get one. */
-static bool add(struct reaper_account *account, struct job *job)
+static bool reaper_add(struct reaper_account *account, struct job *job)
 {
 	lock_take(&lock);
 	const bool idle = account->thread != process;
@@ -163,9 +163,9 @@ void reaper_close(struct reaper_account *account, int fd)
 	}
 	*job = (struct job){.fd = fd};
 	atomic_fetch_add_explicit(&account->unclosed, 1, memory_order_relaxed);
-	if (!add(account, job))
+	if (!reaper_add(account, job))
 		return;
 	atomic_fetch_add_explicit(&account->references, 1, memory_order_relaxed);
-	if (!start(account))
+	if (!reaper_start(account))
 		reap(account);
 }

@@ -18,8 +18,8 @@ void reaper_settle(struct reaper_account *account);
 void reaper_leave(struct reaper_account *account);
 
 /*
- * Close it, soon; who wants a socket's peer to know at once shuts it down before. It is closed here without an account,
- * for it is our own then, and where neither memory nor threads are left.
+ * Close it, soon; shut a socket down before if its peer is to know at once. It is closed by the caller's thread without
+ * an account, for it is our own then, and where neither memory nor threads are left.
  */
 void reaper_close(struct reaper_account *account, int fd);
 
