@@ -551,6 +551,47 @@ static void test_update_behind_a_slow_answer(void **state)
 	silenced = false;
 }
 
+static struct channel_message held[2];
+static unsigned held_count;
+
+static bool hold_back(struct back *back, struct channel_message *message)
+{
+	(void)back;
+	silenced |= message->header.request == offence->request;
+	if (!silenced)
+		return false;
+	assert_true(held_count < 2);
+	held[held_count++] = *message;
+	return true;
+}
+
+/* Its own time begins when the answer in front of it is there. */
+static void test_update_after_a_slow_answer(void **state)
+{
+	static const struct offence busy = {.request = VHU_SET_VRING_ENABLE};
+	struct front *f = *state;
+
+	f->config.reply_ms = 200;
+	front_recreate(f);
+	start(f);
+	offence = &busy;
+	f->back.hook = hold_back;
+	disable_ring(f);
+	front_pump(f);
+	back_iotlb(&f->back, VHU_IOTLB_MISS, 0x11000, VIOMMU_READ, 0);
+	front_pump(f);
+	assert_int_equal(held_count, 2);
+	usleep(300000);
+	back_reply_u64(&f->back, &held[0], 0);
+	front_pump(f);
+	assert_int_equal(f->lost, 0);
+	back_reply_u64(&f->back, &held[1], 0);
+	front_pump(f);
+	assert_int_equal(f->lost, 0);
+	silenced = false;
+	held_count = 0;
+}
+
 /*
  * It comes again each time and makes the guest wait again: not for ever. Nor behind something else that it does not
  * answer.
@@ -780,6 +821,7 @@ int main(void)
 		TEST(test_acknowledgement_that_never_comes),
 		TEST(test_invalidation_behind_a_slow_answer),
 		TEST(test_update_behind_a_slow_answer),
+		TEST(test_update_after_a_slow_answer),
 		TEST(test_who_is_late_again_and_again_is_given_up),
 		TEST(test_who_is_late_behind_something_else_is_given_up),
 		TEST(test_back_end_that_does_not_read),

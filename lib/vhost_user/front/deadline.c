@@ -105,6 +105,12 @@ bool front_take_awaited(struct front_link *link, struct front_awaited *out)
 		link->awaited_head = (link->awaited_head + 1) % FRONT_AWAITED;
 		link->awaited_count--;
 		link->awaited_invals -= out->purpose == FRONT_FOR_INVALIDATE;
+		struct front_awaited *head = &link->awaited[link->awaited_head];
+
+		/* The back end could not answer this one before; an invalidation, which the guest waits for, it must.
+		 */
+		if (link->awaited_count && head->purpose != FRONT_FOR_INVALIDATE)
+			head->since_ns = front_now_ns();
 		const struct front_awaited *next = deadline_first_locked(link);
 
 		if (next)
