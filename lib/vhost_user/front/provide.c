@@ -64,18 +64,14 @@ static int provide_translate(struct front_iotlb *iotlb, const struct front_ask *
 		return -EFAULT;
 	if (ask->read_too && run->access & VIOMMU_WRITE)
 		run->access |= VIOMMU_READ;
-	return 0;
-}
-
-/* Leave out what lies outside of `range`, which overlaps the run. */
-static void provide_clip(struct viommu_extent *run, struct range range)
-{
-	if (run->first.value < range.first) {
-		run->gpa.value += range.first - run->first.value;
-		run->first.value = range.first;
+	/* The limit overlaps the run. */
+	if (run->first.value < ask->limit.first) {
+		run->gpa.value += ask->limit.first - run->first.value;
+		run->first.value = ask->limit.first;
 	}
-	if (run->last.value > range.last)
-		run->last.value = range.last;
+	if (run->last.value > ask->limit.last)
+		run->last.value = ask->limit.last;
+	return 0;
 }
 
 int front_provide(struct front_iotlb *iotlb, const struct front_ask *ask, struct viommu_extent *run)
@@ -98,7 +94,6 @@ int front_provide(struct front_iotlb *iotlb, const struct front_ask *ask, struct
 		if (err == -EFAULT || err == -EACCES) {
 			err = -EAGAIN; /* it was there a moment ago */
 		} else if (err == -ENOSPC) {
-			provide_clip(run, ask->limit);
 			err = front_iotlb_publish(iotlb, ask, run, before);
 		}
 	}
