@@ -1,32 +1,35 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The front end's memory: regions with a file descriptor each, mapped here and given to the core. A message that is
- * refused changes nothing.
- */
+#include "lib/vhost_user/back/memory.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
-
-#include "lib/vhost_user/back/internal.h"
 
 /* A region that was taken away. */
-struct gone {
+struct gone_region {
 	struct vbe_garbage garbage;
 	struct vbe_region region;
 };
 
-static void unmap(struct vbe_region *region)
+static void region_unmap(const struct vbe_region *region)
 {
 	munmap(region->map, region->map_size);
+}
+
+static void region_free(struct vbe_garbage *garbage)
+{
+	struct gone_region *gone = (struct gone_region *)garbage;
+
+	region_unmap(&gone->region);
+	free(gone);
 }
 
 /*
  * How much of the file to map so that `size` bytes are there, in whole pages of that file system (hugetlbfs). False: it
  * has fewer, and what is beyond its end would kill whoever touches it.
  */
-static bool file_holds(int fd, uint64_t size, size_t *map_size)
+static bool region_file_holds(int fd, uint64_t size, size_t *map_size)
 {
 	struct stat stat;
 
@@ -39,7 +42,7 @@ static bool file_holds(int fd, uint64_t size, size_t *map_size)
 }
 
 /* The file is mapped from its start: offsets need not suit the page size of a hugetlbfs. */
-static int map_region(struct viommu_backend *backend, const struct vhu_region *from, int fd, struct vbe_region *region)
+static int region_map(const struct vbe_memory *memory, const struct vhu_region *from, int fd, struct vbe_region *region)
 {
 	*region = (struct vbe_region){.mmap_offset = from->mmap_offset};
 	if (!range_from_len(from->guest_address, from->size, &region->gpa) ||
@@ -47,174 +50,125 @@ static int map_region(struct viommu_backend *backend, const struct vhu_region *f
 	    from->user_address % VBE_PAGE || from->mmap_offset % VBE_PAGE || from->mmap_offset > INT64_MAX ||
 	    from->size > INT64_MAX - from->mmap_offset)
 		return -EINVAL;
-	if (!file_holds(fd, from->size + from->mmap_offset, &region->map_size)) {
-		vbe_log(&backend->log, "a memory region is larger than its file");
+	if (!region_file_holds(fd, from->size + from->mmap_offset, &region->map_size)) {
+		vbe_log(memory->log, "a memory region is larger than its file");
 		return -EINVAL;
 	}
 	region->map = mmap(NULL, region->map_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
 	return region->map == MAP_FAILED ? -errno : 0;
 }
 
-static bool clashes(const struct vbe_region *regions, unsigned count, const struct vbe_region *region)
+/* Map one more region behind `count` others, which it must not overlap. */
+static int region_map_next(const struct vbe_memory *memory, const struct vhu_region *from, int fd,
+			   struct vbe_region *regions, unsigned count)
 {
-	for (unsigned i = 0; i < count; i++)
-		if (range_overlaps(regions[i].gpa, region->gpa) || range_overlaps(regions[i].user, region->user))
-			return true;
-	return false;
+	struct vbe_region *region = &regions[count];
+	int err = region_map(memory, from, fd, region);
+
+	if (err)
+		return err;
+	for (unsigned i = 0; i < count; i++) {
+		if (!range_overlaps(regions[i].gpa, region->gpa) && !range_overlaps(regions[i].user, region->user))
+			continue;
+		region_unmap(region);
+		return -EEXIST;
+	}
+	return 0;
 }
 
-/* Map one more region behind `count` others. */
-static int map_next(struct viommu_backend *backend, const struct vhu_region *from, int fd, struct vbe_region *regions,
-		    unsigned count)
+int vbe_memory_map(const struct vbe_memory *memory, const struct channel_message *message, struct vbe_new_memory *out)
 {
-	int err = map_region(backend, from, fd, &regions[count]);
+	const unsigned count = message->memory.count;
+	int err = 0;
 
-	if (!err && clashes(regions, count, &regions[count])) {
-		unmap(&regions[count]);
-		err = -EEXIST;
-	}
+	if (count > VHU_REGIONS_MAX || count != message->fd_count)
+		return -EPROTO;
+	out->count = 0;
+	for (; !err && out->count < count; out->count += !err)
+		err = region_map_next(memory, &message->memory.regions[out->count], message->fds[out->count],
+				      out->regions, out->count);
+	while (err && out->count)
+		region_unmap(&out->regions[--out->count]);
 	return err;
 }
 
-static void free_gone(struct vbe_garbage *garbage)
+/* Give the core a region, which is unmapped if it cannot be. */
+static int region_give(struct vbe_memory *memory, const struct vbe_region *region)
 {
-	struct gone *gone = (struct gone *)garbage;
+	int err = viommu_mem_add(memory->v, (struct viommu_gpa){region->gpa.first},
+				 region->gpa.last - region->gpa.first + 1, (uint8_t *)region->map + region->mmap_offset,
+				 -1, 0);
 
-	unmap(&gone->region);
-	free(gone);
+	if (err)
+		region_unmap(region);
+	else
+		memory->regions[memory->count++] = *region;
+	return err;
 }
 
-static int give(struct viommu_backend *backend, const struct vbe_region *region)
+int vbe_memory_take(struct vbe_memory *memory, unsigned index, struct vbe_task *task)
 {
-	return viommu_mem_add(backend->v, (struct viommu_gpa){region->gpa.first},
-			      region->gpa.last - region->gpa.first + 1, (uint8_t *)region->map + region->mmap_offset,
-			      -1, 0);
-}
+	const struct vbe_region *region = &memory->regions[index];
+	struct gone_region *gone = malloc(sizeof(*gone));
+	int err = -ENOMEM;
 
-/* Take a region away; it is unmapped when nobody uses it any more. */
-static int take(struct viommu_backend *backend, unsigned index, struct vbe_task *task)
-{
-	struct gone *gone = malloc(sizeof(*gone));
-	int err = gone ? viommu_mem_remove(backend->v, (struct viommu_gpa){backend->regions[index].gpa.first},
-					   task->inval)
-		       : -ENOMEM;
-
+	if (gone)
+		err = viommu_mem_remove(memory->v, (struct viommu_gpa){region->gpa.first}, task->inval);
 	if (err) {
 		free(gone);
 		return err;
 	}
-	gone->region = backend->regions[index];
-	vbe_task_discard(task, &gone->garbage, free_gone);
-	backend->regions[index] = backend->regions[--backend->region_count];
+	gone->region = *region;
+	vbe_task_discard(task, &gone->garbage, region_free);
+	memory->regions[index] = memory->regions[--memory->count];
 	return 0;
 }
 
-static int map_table(struct viommu_backend *backend, const struct channel_message *message, struct vbe_region *regions)
-{
-	unsigned count = 0;
-	int err = 0;
-
-	for (; !err && count < message->memory.count; count += !err)
-		err = map_next(backend, &message->memory.regions[count], message->fds[count], regions, count);
-	while (err && count)
-		unmap(&regions[--count]);
-	return err;
-}
-
-/*
- * From here on nothing may fail but for lack of memory; then there is less of it than the front end believes, and it is
- * told so.
- */
-static int replace(struct viommu_backend *backend, const struct vbe_region *regions, unsigned count,
-		   struct vbe_task *task)
+int vbe_memory_replace(struct vbe_memory *memory, const struct vbe_new_memory *by, struct vbe_task *task)
 {
 	int err = 0;
 
-	while (!err && backend->region_count)
-		err = take(backend, backend->region_count - 1, task);
-	for (unsigned i = 0; i < count; i++) {
-		struct vbe_region region = regions[i];
-
-		if (!err)
-			err = give(backend, &region);
+	while (!err && memory->count)
+		err = vbe_memory_take(memory, memory->count - 1, task);
+	for (unsigned i = 0; i < by->count; i++) {
 		if (err)
-			unmap(&region);
+			region_unmap(&by->regions[i]);
 		else
-			backend->regions[backend->region_count++] = region;
+			err = region_give(memory, &by->regions[i]);
 	}
 	return err;
 }
 
-int vbe_memory_set(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task)
+int vbe_memory_add(struct vbe_memory *memory, const struct channel_message *message)
 {
-	struct vbe_region regions[VHU_REGIONS_MAX];
-	unsigned count = message->memory.count;
+	struct vbe_region region;
 	int err;
 
-	if (count > VHU_REGIONS_MAX || count != message->fd_count)
-		return -EPROTO;
-	err = vbe_task_inval(task);
-	if (!err)
-		err = map_table(backend, message, regions);
-	if (err)
-		return err;
-	err = replace(backend, regions, count, task);
-	/* Translations point to where memory was. */
-	if (!err)
-		err = vbe_iotlb_clear(backend, task);
-	vbe_queues_change(backend);
-	return err;
-}
-
-int vbe_memory_add(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task)
-{
-	unsigned count = backend->region_count;
-	int err;
-
-	(void)task;
-	if (count == VBE_REGIONS)
+	if (memory->count == VBE_REGIONS)
 		return -ENOSPC;
-	err = map_next(backend, &message->single.region, message->fds[0], backend->regions, count);
+	err = region_map_next(memory, &message->single.region, message->fds[0], memory->regions, memory->count);
 	if (err)
 		return err;
-	err = give(backend, &backend->regions[count]);
-	if (err) {
-		unmap(&backend->regions[count]);
-		return err;
-	}
-	backend->region_count++;
-	vbe_queues_change(backend);
-	return 0;
+	region = memory->regions[memory->count];
+	return region_give(memory, &region);
 }
 
-static bool names(const struct vhu_region *from, const struct vbe_region *region)
+int vbe_memory_index(const struct vbe_memory *memory, const struct vhu_region *named)
 {
-	return from->guest_address == region->gpa.first && from->user_address == region->user.first &&
-	       from->size == region->gpa.last - region->gpa.first + 1;
-}
+	for (unsigned i = 0; i < memory->count; i++) {
+		const struct vbe_region *region = &memory->regions[i];
 
-int vbe_memory_remove(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task)
-{
-	for (unsigned i = 0; i < backend->region_count; i++) {
-		int err;
-
-		if (!names(&message->single.region, &backend->regions[i]))
-			continue;
-		err = vbe_task_inval(task);
-		if (!err)
-			err = vbe_iotlb_clear(backend, task);
-		if (!err)
-			err = take(backend, i, task);
-		vbe_queues_change(backend);
-		return err;
+		if (named->guest_address == region->gpa.first && named->user_address == region->user.first &&
+		    named->size == region->gpa.last - region->gpa.first + 1)
+			return (int)i;
 	}
 	return -ENOENT;
 }
 
-bool vbe_memory_find(const struct viommu_backend *backend, uint64_t user, uint64_t *gpa, uint64_t *len)
+bool vbe_memory_find(const struct vbe_memory *memory, uint64_t user, uint64_t *gpa, uint64_t *len)
 {
-	for (unsigned i = 0; i < backend->region_count; i++) {
-		const struct vbe_region *region = &backend->regions[i];
+	for (unsigned i = 0; i < memory->count; i++) {
+		const struct vbe_region *region = &memory->regions[i];
 
 		if (!range_has(region->user, user))
 			continue;

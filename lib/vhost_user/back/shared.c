@@ -1,39 +1,37 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Translations from the front end's shared table (docs/SHARED-TABLE.md), which is looked at before it is asked. Nothing
- * of it is kept: no message says when it is void. A burst is inside from its beginning to its end, in the slot that has
- * the number of its section.
- *
- * Bursts belong to queues that run, and the table changes only while none does. So a burst leaves the table that it
- * entered.
- */
+#include "lib/vhost_user/back/shared.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
-#include "lib/vhost_user/back/internal.h"
 #include "lib/vhost_user/table/view.h"
 
 /* Reading a table takes memory even where nothing was written to it. */
 enum { TABLE_MAX = 64 << 20, FILES = 2 };
 
 /* A table that was replaced or taken back. */
-struct gone {
+struct gone_view {
 	struct vbe_garbage garbage;
 	struct viommu_shared_view *view;
 };
 
-static void free_gone(struct vbe_garbage *garbage)
+static void view_free(struct vbe_garbage *garbage)
 {
-	struct gone *gone = (struct gone *)garbage;
+	struct gone_view *gone = (struct gone_view *)garbage;
 
 	viommu_shared_view_close(gone->view);
 	free(gone);
 }
 
-static struct viommu_shared_view *view_of(struct viommu_backend *backend)
+static struct viommu_shared_view *view_of(const struct vbe_shared *shared)
 {
 	/* Acquire: partner of the release in vbe_shared_set(). */
-	return atomic_load_explicit(&backend->view, memory_order_acquire);
+	return atomic_load_explicit(&shared->view, memory_order_acquire);
+}
+
+void vbe_shared_fini(struct vbe_shared *shared)
+{
+	viommu_shared_view_close(view_of(shared));
 }
 
 static int open_view(const struct channel_message *message, struct viommu_shared_view **out)
@@ -52,41 +50,34 @@ static int open_view(const struct channel_message *message, struct viommu_shared
 	return viommu_shared_view_open(&files, out);
 }
 
-/* A refusal must not end the connection as -EPROTO does: the front end goes on with messages. */
-int vbe_shared_set(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task)
+int vbe_shared_set(struct vbe_shared *shared, const struct channel_message *message, struct vbe_task *task)
 {
-	struct viommu_shared_view *view = NULL;
-	struct gone *gone = NULL;
-	int err = backend->config.shared_table ? 0 : -ENOTSUP;
+	struct viommu_shared_view *view = NULL, *old = view_of(shared);
+	struct gone_view *gone = NULL;
+	int err = 0;
 
-	if (!err && vbe_queues_run(backend))
-		err = -EBUSY;
-	if (!err)
-		err = vbe_task_inval(task);
-	if (!err)
-		err = vbe_iotlb_clear(backend, task);
-	if (!err && message->fd_count)
+	if (message->fd_count)
 		err = open_view(message, &view);
-	if (!err && view_of(backend)) {
-		gone = malloc(sizeof(*gone));
-		err = gone ? 0 : -ENOMEM;
-	}
-	if (err) {
-		viommu_shared_view_close(view);
+	if (err)
+		/* A refusal must not end the connection as -EPROTO does: the front end goes on with messages. */
 		return err == -EPROTO ? -EINVAL : err;
-	}
-	if (gone) {
-		gone->view = view_of(backend);
-		vbe_task_discard(task, &gone->garbage, free_gone);
+	if (old) {
+		gone = malloc(sizeof(*gone));
+		if (!gone) {
+			viommu_shared_view_close(view);
+			return -ENOMEM;
+		}
+		gone->view = old;
+		vbe_task_discard(task, &gone->garbage, view_free);
 	}
 	/* Release: partner of the acquire in view_of(). */
-	atomic_store_explicit(&backend->view, view, memory_order_release);
+	atomic_store_explicit(&shared->view, view, memory_order_release);
 	return 0;
 }
 
-bool vbe_shared_find(struct viommu_backend *backend, uint64_t iova, unsigned access, struct walk_result *result)
+bool vbe_shared_find(const struct vbe_shared *shared, uint64_t iova, unsigned access, struct walk_result *result)
 {
-	const struct viommu_shared_view *view = view_of(backend);
+	const struct viommu_shared_view *view = view_of(shared);
 	struct viommu_shared_extent extent;
 
 	if (!view || shared_view_find(view, iova, access, &extent))
@@ -98,9 +89,9 @@ bool vbe_shared_find(struct viommu_backend *backend, uint64_t iova, unsigned acc
 	return true;
 }
 
-int vbe_shared_enter(struct viommu_backend *backend, const struct viommu_section *section)
+int vbe_shared_enter(const struct vbe_shared *shared, const struct viommu_section *section)
 {
-	const struct viommu_shared_view *view = view_of(backend);
+	const struct viommu_shared_view *view = view_of(shared);
 
 	if (!view)
 		return 0;
@@ -110,9 +101,9 @@ int vbe_shared_enter(struct viommu_backend *backend, const struct viommu_section
 	return 0;
 }
 
-void vbe_shared_leave(struct viommu_backend *backend, const struct viommu_section *section)
+void vbe_shared_leave(const struct vbe_shared *shared, const struct viommu_section *section)
 {
-	const struct viommu_shared_view *view = view_of(backend);
+	const struct viommu_shared_view *view = view_of(shared);
 
 	if (view)
 		shared_view_leave(view, viommu__section_number(section));

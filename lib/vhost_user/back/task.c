@@ -47,6 +47,13 @@ int vbe_task_inval(struct vbe_task *task)
 	return viommu_inval_create(tasks->v, &task->inval);
 }
 
+int vbe_task_quiesce(struct vbe_task *task, struct viommu_endpoint *endpoint)
+{
+	int err = vbe_task_inval(task);
+
+	return err ? err : viommu_quiesce(endpoint, task->inval);
+}
+
 void vbe_task_discard(struct vbe_task *task, struct vbe_garbage *garbage, void (*release)(struct vbe_garbage *garbage))
 {
 	*garbage = (struct vbe_garbage){task->garbage, release};
@@ -92,7 +99,7 @@ static void finish_inval(struct vbe_task *task, int err)
 }
 
 /* False: its invalidation is still pending. */
-static bool settle(struct vbe_task *task)
+static bool task_settle(struct vbe_task *task)
 {
 	int err = task->inval ? viommu_inval_poll(task->inval) : 0;
 
@@ -122,7 +129,7 @@ int vbe_tasks_progress(struct vbe_tasks *tasks)
 	int err = 0;
 
 	for (struct vbe_task *task = tasks->first; task; task = task->next)
-		pending |= !settle(task);
+		pending |= !task_settle(task);
 	/* Relaxed: only a hint, see viommu_backend_end(). */
 	atomic_store_explicit(&tasks->pending, pending, memory_order_relaxed);
 	while (!err && tasks->first && !tasks->first->inval && !tasks->first->stopping)
@@ -145,7 +152,7 @@ void vbe_tasks_drop(struct vbe_tasks *tasks)
 {
 	while (tasks->first) {
 		/* The embedder uses nothing any more; should it all the same, the deadline ends this. */
-		while (!settle(tasks->first))
+		while (!task_settle(tasks->first))
 			sched_yield();
 		tasks->first->answer = false;
 		finish_first(tasks);

@@ -8,7 +8,7 @@
 
 #include <stdatomic.h>
 
-#include "lib/core/inval.h"
+#include "lib/core/internal.h"
 #include "lib/vhost_user/back/peer.h"
 #include "lib/vhost_user/wire/channel.h"
 
@@ -53,6 +53,8 @@ void vbe_tasks_fini(struct vbe_tasks *tasks);
 int vbe_task_create(struct vbe_tasks *tasks, const struct channel_message *message, struct vbe_task **out);
 /* From here on what the task takes away is recorded in its invalidation. -ENOMEM. */
 int vbe_task_inval(struct vbe_task *task);
+/* The answer waits for the bursts that are open now, too. -ENOMEM. */
+int vbe_task_quiesce(struct vbe_task *task, struct viommu_endpoint *endpoint);
 /* Freed when the invalidation is complete, and never if it times out. */
 void vbe_task_discard(struct vbe_task *task, struct vbe_garbage *garbage, void (*release)(struct vbe_garbage *garbage));
 void vbe_task_answer(struct vbe_task *task, uint64_t value);

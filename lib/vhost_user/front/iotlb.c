@@ -186,7 +186,8 @@ int front_iotlb_answer(struct front_iotlb *iotlb, const struct front_awaited *aw
 	return 0;
 }
 
-int front_iotlb_publish(struct front_iotlb *iotlb, const struct front_ask *ask, struct viommu_extent *run, uint64_t before)
+int front_iotlb_publish(struct front_iotlb *iotlb, const struct front_ask *ask, struct viommu_extent *run,
+			uint64_t before)
 {
 	const uint64_t page = ask->iova >> PAGE_SHIFT, start = run->first.value >> PAGE_SHIFT;
 	int err = 0;

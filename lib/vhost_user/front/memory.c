@@ -4,7 +4,7 @@
 
 #include <viommu/dma.h>
 
-#include "lib/core/context.h"
+#include "lib/core/internal.h"
 #include "lib/vhost_user/front/memory.h"
 
 /* Nothing of what there is too much is added. */

@@ -41,7 +41,8 @@ static int provide_refuse(struct front_iotlb *iotlb, struct viommu_section *sect
 	return viommu_dma_translate(section, iova, 1, ask->needed, &span) ? err : -EAGAIN;
 }
 
-static int provide_translate(struct front_iotlb *iotlb, const struct front_ask *ask, bool miss, struct viommu_extent *run)
+static int provide_translate(struct front_iotlb *iotlb, const struct front_ask *ask, bool miss,
+			     struct viommu_extent *run)
 {
 	const struct viommu_vhu_config *config = iotlb->config;
 	struct viommu_section section;
