@@ -43,7 +43,7 @@ static int make_core(struct viommu_backend *backend)
 	if (!err)
 		err = viommu_endpoint_add(backend->v, 0, "device", &backend->endpoint);
 	if (!err)
-		err = viommu__endpoint_set_sink(backend->endpoint, vbe_fault, &iotlb->back);
+		err = viommu__endpoint_set_sink(backend->endpoint, vbe_fault, &iotlb->asking);
 	if (!err)
 		err = viommu__domain_create_walked(backend->v, &vbe_walk_ops, iotlb, &iotlb->domain);
 	if (err)
@@ -79,10 +79,12 @@ static void connect_parts(struct viommu_backend *backend)
 
 	backend->memory.log = &backend->log;
 	iotlb->memory = &backend->memory;
-	iotlb->back.account = account;
-	iotlb->back.log = &backend->log;
-	iotlb->back.shared = &iotlb->shared;
-	iotlb->back.epoll_fd = backend->connection.epoll_fd;
+	iotlb->asking.account = account;
+	iotlb->asking.log = &backend->log;
+	iotlb->asking.shared = &iotlb->shared;
+	iotlb->asking.alarm = &backend->connection.alarm;
+	iotlb->asking.limit_ns = backend->config.miss_ms * NS_PER_MS;
+	iotlb->asking.epoll_fd = backend->connection.epoll_fd;
 	queues->config = &backend->config;
 	queues->negotiated = &backend->negotiated;
 	queues->memory = &backend->memory;
@@ -120,7 +122,6 @@ static struct viommu_backend *backend_alloc(const struct viommu_backend_config *
 
 static int backend_init(struct viommu_backend *backend, int fd)
 {
-	const uint64_t miss_ns = backend->config.miss_ms * NS_PER_MS;
 	struct vbe_connection *connection = &backend->connection;
 	int err = vbe_connection_init(connection, fd, backend->peer->account, &backend->log);
 
@@ -132,18 +133,18 @@ static int backend_init(struct viommu_backend *backend, int fd)
 		err = vbe_queues_init(&backend->queues);
 	if (err)
 		goto err_connection;
-	err = vbe_back_channel_init(&backend->iotlb.back, &connection->alarm, miss_ns);
+	err = vbe_asking_init(&backend->iotlb.asking);
 	if (err)
 		goto err_queues;
 	err = vbe_dirty_log_init(&backend->dirty_log, backend->peer->account);
 	if (err)
-		goto err_back_channel;
+		goto err_asking;
 	err = make_core(backend);
 	if (!err)
 		return 0;
 	vbe_dirty_log_fini(&backend->dirty_log);
-err_back_channel:
-	vbe_back_channel_fini(&backend->iotlb.back);
+err_asking:
+	vbe_asking_fini(&backend->iotlb.asking);
 err_queues:
 	vbe_queues_fini(&backend->queues);
 err_connection:
@@ -201,7 +202,7 @@ void viommu_backend_destroy(struct viommu_backend *backend)
 	drop_core(backend);
 	vbe_shared_fini(&backend->iotlb.shared);
 	vbe_dirty_log_fini(&backend->dirty_log);
-	vbe_back_channel_fini(&backend->iotlb.back);
+	vbe_asking_fini(&backend->iotlb.asking);
 	vbe_queues_fini(&backend->queues);
 	vbe_connection_fini(&backend->connection);
 	leave_peer(backend);

@@ -5,7 +5,7 @@
  * negotiate.c and device.c, and above them backend.c, its life.
  *
  * Serving thread only, but for what a part says of itself. No part's lock is taken with another's held, but for those
- * that vbe_misses names.
+ * that vbe_asking names.
  */
 #ifndef LIB_VHOST_USER_BACK_BACKEND_H
 #define LIB_VHOST_USER_BACK_BACKEND_H

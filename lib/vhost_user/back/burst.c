@@ -53,13 +53,13 @@ void viommu_backend_error(struct viommu_backend *backend, unsigned queue)
 
 void viommu_backend_stats_get(struct viommu_backend *backend, struct viommu_backend_stats *out)
 {
-	struct vbe_back_channel *back = &backend->iotlb.back;
+	struct vbe_asking *asking = &backend->iotlb.asking;
 
 	out->invalidates = atomic_load_explicit(&backend->tasks.invalidates, memory_order_relaxed);
 	out->refused = atomic_load_explicit(&backend->refused, memory_order_relaxed);
-	lock_take(&back->misses.lock);
-	out->misses = back->sent;
-	out->faults = back->faults;
-	out->updates = back->misses.updates;
-	lock_drop(&back->misses.lock);
+	lock_take(&asking->lock);
+	out->misses = asking->misses;
+	out->faults = asking->faults;
+	out->updates = asking->updates;
+	lock_drop(&asking->lock);
 }

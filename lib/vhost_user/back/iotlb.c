@@ -77,7 +77,7 @@ static int iotlb_update(struct vbe_iotlb *iotlb, const struct vhu_iotlb *message
 		err = access ? iotlb_keep(iotlb, pages, user, access, task)
 			     : viommu__domain_evict(iotlb->domain, pages, false, task->inval);
 	if (!err)
-		vbe_misses_update(&iotlb->back.misses, pages, access);
+		vbe_misses_update(&iotlb->asking, pages, access);
 	return err;
 }
 
@@ -101,7 +101,7 @@ static void iotlb_refuse(struct vbe_iotlb *iotlb, const struct vhu_iotlb *messag
 
 	if (!range_from_len(message->iova, message->size, &range))
 		range = (struct range){message->iova, message->iova};
-	vbe_misses_refuse(&iotlb->back.misses, (struct range){range.first & ~mask, range.last | mask});
+	vbe_misses_refuse(&iotlb->asking, (struct range){range.first & ~mask, range.last | mask});
 }
 
 int vbe_iotlb_message(struct vbe_iotlb *iotlb, const struct channel_message *message, struct vbe_task *task)

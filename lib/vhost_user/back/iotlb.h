@@ -11,7 +11,7 @@
 #include <viommu/dma.h>
 
 #include "lib/core/internal.h"
-#include "lib/vhost_user/back/back_channel.h"
+#include "lib/vhost_user/back/asking.h"
 #include "lib/vhost_user/back/memory.h"
 #include "lib/vhost_user/back/shared.h"
 #include "lib/vhost_user/back/task.h"
@@ -20,7 +20,7 @@ struct vbe_iotlb {
 	struct viommu_domain *domain;
 	const struct vbe_memory *memory;
 	struct vbe_shared shared;
-	struct vbe_back_channel back;
+	struct vbe_asking asking;
 };
 
 /* What the front end says of translations. Errors: the message is refused. */

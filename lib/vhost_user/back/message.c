@@ -104,7 +104,7 @@ static int set_back_channel(struct viommu_backend *backend, struct channel_messa
 {
 	(void)task;
 	message->fd_count = 0;
-	return vbe_back_channel_set(&backend->iotlb.back, message->fds[0]);
+	return vbe_back_channel_set(&backend->iotlb.asking, message->fds[0]);
 }
 
 static int translation(struct viommu_backend *backend, struct channel_message *message, struct vbe_task *task)
@@ -164,14 +164,6 @@ static const struct handler {
 	{VHU_SET_SHARED_TABLE, set_shared_table, sizeof(struct vhu_shared_table), 0, ANY_FDS | ALWAYS_ANSWERED},
 };
 
-static const struct handler *find_handler(uint32_t request)
-{
-	for (unsigned i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++)
-		if (handlers[i].request == request)
-			return &handlers[i];
-	return NULL;
-}
-
 static bool memory_sized(const struct channel_message *message)
 {
 	uint32_t count = message->memory.count;
@@ -197,18 +189,11 @@ static bool well_formed(const struct handler *handler, const struct channel_mess
 	return handler->flags & ANY_FDS || message->fd_count == handler->fds;
 }
 
-static bool wants_answer(const struct viommu_backend *backend, const struct channel_message *message,
-			 const struct handler *handler)
-{
-	if (handler && handler->flags & ALWAYS_ANSWERED)
-		return true;
-	return message->header.flags & VHU_NEED_REPLY && backend->negotiated.protocol >> VHU_PROTOCOL_F_REPLY_ACK & 1;
-}
-
-static int message_handle(struct viommu_backend *backend, struct channel_message *message,
-			  const struct handler *handler)
+static int message_perform(struct viommu_backend *backend, struct channel_message *message,
+			   const struct handler *handler)
 {
 	const uint32_t request = message->header.request;
+	bool wants_answer = handler && handler->flags & ALWAYS_ANSWERED;
 	struct vbe_task *task;
 	int err = vbe_task_create(&backend->tasks, message, &task);
 
@@ -218,8 +203,10 @@ static int message_handle(struct viommu_backend *backend, struct channel_message
 	/* The first one says what is wrong; a peer could fill the log with others. */
 	if (err && !atomic_fetch_add_explicit(&backend->refused, 1, memory_order_relaxed))
 		vbe_log(&backend->log, "message %u refused: %s", request, strerror(-err));
+	if (message->header.flags & VHU_NEED_REPLY && backend->negotiated.protocol >> VHU_PROTOCOL_F_REPLY_ACK & 1)
+		wants_answer = true;
 	/* What has an answer of its own has no other. */
-	if (!task->answer && wants_answer(backend, message, handler))
+	if (wants_answer && !task->answer)
 		vbe_task_answer(task, err ? 1 : 0);
 	vbe_task_begin(task);
 	return err == -EPROTO || err == -ENOMEM ? err : vbe_tasks_progress(&backend->tasks);
@@ -227,12 +214,15 @@ static int message_handle(struct viommu_backend *backend, struct channel_message
 
 int vbe_message(struct viommu_backend *backend, struct channel_message *message)
 {
-	const struct handler *handler = find_handler(message->header.request);
+	const struct handler *handler = NULL;
 
+	for (unsigned i = 0; !handler && i < sizeof(handlers) / sizeof(handlers[0]); i++)
+		if (handlers[i].request == message->header.request)
+			handler = &handlers[i];
 	if (handler && !well_formed(handler, message)) {
 		vbe_log(&backend->log, "message %u has %u bytes and %u file descriptors, which is wrong",
 			message->header.request, message->header.size, message->fd_count);
 		return -EPROTO;
 	}
-	return message_handle(backend, message, handler);
+	return message_perform(backend, message, handler);
 }

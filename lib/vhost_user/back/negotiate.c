@@ -105,6 +105,6 @@ int vbe_negotiate_set_protocol(struct viommu_backend *backend, struct channel_me
 	if (message->u64 & ~offered_protocol(backend))
 		return -EINVAL;
 	backend->negotiated.protocol = message->u64;
-	vbe_back_channel_replied(&backend->iotlb.back, message->u64 >> VHU_PROTOCOL_F_REPLY_ACK & 1);
+	vbe_back_channel_replied(&backend->iotlb.asking, message->u64 >> VHU_PROTOCOL_F_REPLY_ACK & 1);
 	return 0;
 }

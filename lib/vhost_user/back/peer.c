@@ -41,21 +41,17 @@ bool viommu_backend_peer_crowded(const struct viommu_backend_peer *peer)
 	return reaper_unclosed(peer->account) > UNCLOSED_BEFORE;
 }
 
-static bool may_log(struct viommu_backend_peer *peer)
-{
-	uint64_t period = clock_ns() / PERIOD_NS;
-
-	if (atomic_exchange_explicit(&peer->period, period, memory_order_relaxed) != period)
-		atomic_store_explicit(&peer->lines, 0, memory_order_relaxed);
-	return atomic_fetch_add_explicit(&peer->lines, 1, memory_order_relaxed) < LINES_PER_PERIOD;
-}
-
 void vbe_log(const struct vbe_log *log, const char *format, ...)
 {
+	const uint64_t period = clock_ns() / PERIOD_NS;
 	char line[LINE_BYTES];
 	va_list args;
 
-	if (!log->write || !may_log(log->peer))
+	if (!log->write)
+		return;
+	if (atomic_exchange_explicit(&log->peer->period, period, memory_order_relaxed) != period)
+		atomic_store_explicit(&log->peer->lines, 0, memory_order_relaxed);
+	if (atomic_fetch_add_explicit(&log->peer->lines, 1, memory_order_relaxed) >= LINES_PER_PERIOD)
 		return;
 	va_start(args, format);
 	vsnprintf(line, sizeof(line), format, args);

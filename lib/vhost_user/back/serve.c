@@ -35,17 +35,17 @@ static int serve_messages(struct viommu_backend *backend)
 
 int viommu_backend_serve(struct viommu_backend *backend)
 {
-	struct vbe_back_channel *back = &backend->iotlb.back;
+	struct vbe_asking *asking = &backend->iotlb.asking;
 	struct vbe_tasks *tasks = &backend->tasks;
 	int err;
 
 	vbe_connection_clear(&backend->connection);
 	err = serve_messages(backend);
 	if (!err)
-		err = vbe_back_channel_serve(back);
-	vbe_misses_expire(&back->misses);
-	if (back->misses.retry) {
-		back->misses.retry = false;
+		err = vbe_back_channel_serve(asking);
+	vbe_misses_expire(asking);
+	if (asking->retry) {
+		asking->retry = false;
 		backend->config.ops->retry(backend->config.opaque);
 	}
 	if (!err)

@@ -17,14 +17,15 @@ static int iotlb_walk(void *opaque, const struct memory *memory, uint64_t iova, 
 	*result = (struct walk_result){.reason = VIOMMU_FAULT_NOT_MAPPED};
 	if (vbe_shared_find(&iotlb->shared, iova, access, result))
 		return 0;
-	lock_take(&iotlb->back.misses.lock);
-	const struct vbe_miss *miss = vbe_ask_locked(&iotlb->back, (struct range){iova, iova | (VBE_PAGE - 1)}, access);
+	lock_take(&iotlb->asking.lock);
+	const struct vbe_miss *miss =
+		vbe_ask_locked(&iotlb->asking, (struct range){iova, iova | (VBE_PAGE - 1)}, access);
 
 	if (miss && miss->failed) {
 		result->reason = miss->failed;
 		err = -EFAULT;
 	}
-	lock_drop(&iotlb->back.misses.lock);
+	lock_drop(&iotlb->asking.lock);
 	return err;
 }
 
@@ -78,12 +79,12 @@ static bool ask_ahead(struct vbe_iotlb *iotlb, struct range iova, unsigned acces
 {
 	const uint64_t page_last = iova.first | (VBE_PAGE - 1);
 
-	lock_take(&iotlb->back.misses.lock);
-	if (iotlb->back.misses.short_answers && iova.last > page_last)
+	lock_take(&iotlb->asking.lock);
+	if (iotlb->asking.short_answers && iova.last > page_last)
 		iova.last = page_last;
-	const struct vbe_miss *miss = vbe_ask_locked(&iotlb->back, iova, access);
+	const struct vbe_miss *miss = vbe_ask_locked(&iotlb->asking, iova, access);
 
-	lock_drop(&iotlb->back.misses.lock);
+	lock_drop(&iotlb->asking.lock);
 	*last = iova.last;
 	return miss;
 }
