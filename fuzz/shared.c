@@ -69,7 +69,8 @@ static void fill_nodes(struct tape *tape)
 	for (unsigned i = 0; i < count; i++) {
 		const unsigned slot = tape_u8(tape), node = 1 + tape_below(tape, PAGES - 1);
 
-		words[node * SHARED_SLOTS + (slot & 0x80 ? SHARED_SLOTS - 1 - (slot & 0x7f) : slot)] = draw_word(tape);
+		words[node * SHARED_ENTRIES + (slot & 0x80 ? SHARED_ENTRIES - 1 - (slot & 0x7f) : slot)] =
+			draw_word(tape);
 	}
 	table->root = draw_word(tape) | tape_below(tape, 8);
 }

@@ -18,7 +18,7 @@ int vbe_alarm_init(struct vbe_alarm *alarm);
 void vbe_alarm_fini(struct vbe_alarm *alarm);
 /* Ring at this time (clock_ns()) at the latest. Any thread, with any lock held. */
 void vbe_alarm_set(struct vbe_alarm *alarm, uint64_t ns);
-/* It is being served: who wants it to ring again sets it again. */
+/* It is being served: parts that want it to ring again set it again. */
 void vbe_alarm_clear(struct vbe_alarm *alarm);
 
 #endif

@@ -62,7 +62,7 @@ struct vbe_miss *vbe_miss_add_locked(struct vbe_asking *asking, struct range iov
 void vbe_miss_drop_locked(struct vbe_asking *asking, struct vbe_miss *miss) REQUIRES(asking->lock);
 /* An UPDATE with these rights came. */
 void vbe_misses_update(struct vbe_asking *asking, struct range iova, unsigned access);
-/* An UPDATE came that cannot be taken: who waits for it waits no longer. */
+/* An UPDATE came that cannot be taken: the misses that wait for it fail. */
 void vbe_misses_refuse(struct vbe_asking *asking, struct range iova);
 /*
  * A reply to the message with this number: there is nothing at that address; or, where there is a shared table, by now

@@ -101,7 +101,7 @@ void vbe_fault(void *opaque, const struct viommu_fault *fault)
 	if (miss && miss->failed)
 		vbe_miss_drop_locked(asking, miss);
 	asking->faults++;
-	/* Who does not read does not hear of it: the fault is counted and logged here all the same. */
+	/* A front end that does not read does not hear of it: the fault is counted and logged here all the same. */
 	if (fault->in_domain && may_tell_locked(asking))
 		back_channel_send_locked(asking, VHU_IOTLB_ACCESS_FAIL, (struct range){iova, iova}, fault->access, 0);
 	lock_drop(&asking->lock);

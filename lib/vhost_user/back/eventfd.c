@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 /*
- * What is no eventfd may wait whatever it is asked (files, CUSE, epoll), or kill who writes (pipes). Its name asks
- * nobody.
+ * Descriptors of another kind may wait whatever they are asked (files, CUSE, epoll), or kill those that write (pipes).
+ * To read the name asks nobody.
  */
 static bool is_eventfd(int fd)
 {

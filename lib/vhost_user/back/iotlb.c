@@ -55,7 +55,7 @@ static int iotlb_keep(struct vbe_iotlb *iotlb, struct range pages, uint64_t user
 		at += len;
 		user += len;
 	}
-	/* No room: everything goes. Who still wants it asks again, when there is room. */
+	/* No room: everything goes. Bursts that still want it ask again, when there is room. */
 	return err == -ENOSPC ? 0 : err;
 }
 

@@ -100,8 +100,8 @@ void vbe_prefetch(struct vbe_iotlb *iotlb, const struct viommu_section *section,
 	if (space == VIOMMU__SPACE_NONE || space == VIOMMU__SPACE_KNOWN || !range_from_len(iova, len, &range))
 		return;
 	/*
-	 * Pages that are there are left out: who asks for them, uses them and gives them back before the front end
-	 * reads it asks for nothing.
+	 * Pages that are there are left out: the device may use them and give them back before the front end reads the
+	 * question, which it would report as a fault.
 	 */
 	while (find_missing(iotlb, section, &range.first, range.last, access)) {
 		if (!ask_ahead(iotlb, range, access, &last) || last == range.last)

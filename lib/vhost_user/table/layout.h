@@ -3,8 +3,9 @@
  * What lies in the two shared files (docs/SHARED-TABLE.md), in the byte order of the machine.
  *
  * The table, which only the front end writes: a header of a page, then nodes of a page each. A node is named by its
- * offset in the file. It has 512 slots; a slot of level n stands for 512^n pages of I/O address space, and is nothing,
- * a node, or a leaf. The epochs, which the back end writes: a word for each slot, alone in its pair of cache lines.
+ * offset in the file. It has 512 entries; an entry of level n stands for 512^n pages of I/O address space, and is
+ * nothing, a node, or a leaf. The epochs, which the back end writes: a word for each slot, alone in its pair of cache
+ * lines.
  */
 #ifndef LIB_VHOST_USER_TABLE_LAYOUT_H
 #define LIB_VHOST_USER_TABLE_LAYOUT_H
@@ -21,7 +22,7 @@ enum {
 	SHARED_PAGE_SHIFT = 12,
 	SHARED_NODE = 1 << SHARED_PAGE_SHIFT, /* bytes of the header, and of a node */
 	SHARED_BITS = 9,
-	SHARED_SLOTS = 1 << SHARED_BITS,
+	SHARED_ENTRIES = 1 << SHARED_BITS,
 	SHARED_LEVELS = 6,
 	SHARED_EPOCH = 128, /* bytes of an epoch */
 	SHARED_EPOCHS_MAX = 1024,
@@ -54,7 +55,7 @@ struct shared_header {
 };
 
 struct shared_node {
-	_Atomic uint64_t slot[SHARED_SLOTS];
+	_Atomic uint64_t entry[SHARED_ENTRIES];
 };
 
 struct shared_epoch {
@@ -71,15 +72,16 @@ static_assert(sizeof(struct shared_node) == SHARED_NODE, "node");
 static_assert(sizeof(struct shared_epoch) == SHARED_EPOCH, "epoch");
 static_assert(SHARED_READ == (int)VIOMMU_READ && SHARED_WRITE == (int)VIOMMU_WRITE, "rights");
 
-/* How many pages a slot of this level stands for. */
+/* How many pages an entry of this level stands for. */
 static inline uint64_t shared_pages(unsigned level)
 {
 	return 1ull << (SHARED_BITS * level);
 }
 
-static inline unsigned shared_slot(uint64_t page, unsigned level)
+/* Which entry of its node at this level is a page's. */
+static inline unsigned shared_index(uint64_t page, unsigned level)
 {
-	return (page >> (SHARED_BITS * level)) & (SHARED_SLOTS - 1);
+	return (page >> (SHARED_BITS * level)) & (SHARED_ENTRIES - 1);
 }
 
 #endif

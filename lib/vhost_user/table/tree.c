@@ -26,9 +26,9 @@ static struct shared_node *node_at(const struct tree *tree, uint32_t node)
 	return (struct shared_node *)(void *)((uint8_t *)tree->table + (uint64_t)node * SHARED_NODE);
 }
 
-static _Atomic uint64_t *slot_at(const struct tree *tree, uint32_t node, unsigned slot)
+static _Atomic uint64_t *entry_at(const struct tree *tree, uint32_t node, unsigned index)
 {
-	return &node_at(tree, node)->slot[slot];
+	return &node_at(tree, node)->entry[index];
 }
 
 static uint64_t node_word(uint32_t node)
@@ -42,9 +42,9 @@ static uint32_t word_node(uint64_t word)
 }
 
 /* Nobody else writes here, so our own reads need no order. */
-static uint64_t read_slot(const struct tree *tree, uint32_t node, unsigned slot)
+static uint64_t read_entry(const struct tree *tree, uint32_t node, unsigned index)
 {
-	return atomic_load_explicit(slot_at(tree, node, slot), memory_order_relaxed);
+	return atomic_load_explicit(entry_at(tree, node, index), memory_order_relaxed);
 }
 
 static uint64_t read_root(const struct tree *tree)
@@ -58,18 +58,18 @@ static void write_root(struct tree *tree, uint64_t word)
 	atomic_store_explicit(&tree->table->root, word, memory_order_release);
 }
 
-static void publish(struct tree *tree, uint32_t node, unsigned slot, uint64_t word)
+static void publish(struct tree *tree, uint32_t node, unsigned index, uint64_t word)
 {
-	if (!read_slot(tree, node, slot))
+	if (!read_entry(tree, node, index))
 		tree->nodes[node].used++;
 	/* Release: partner of the acquires in view.c; a node is written before it is found. */
-	atomic_store_explicit(slot_at(tree, node, slot), word, memory_order_release);
+	atomic_store_explicit(entry_at(tree, node, index), word, memory_order_release);
 }
 
-static void empty(struct tree *tree, uint32_t node, unsigned slot)
+static void empty(struct tree *tree, uint32_t node, unsigned index)
 {
 	/* Ordered before the new generation by its store, in writer.c. */
-	atomic_store_explicit(slot_at(tree, node, slot), 0, memory_order_relaxed);
+	atomic_store_explicit(entry_at(tree, node, index), 0, memory_order_relaxed);
 	tree->nodes[node].used--;
 }
 
@@ -113,14 +113,14 @@ void tree_recycle(struct tree *tree, uint64_t oldest)
 }
 
 /* One leaf becomes 512 smaller ones that say the same. */
-static uint32_t split(struct tree *tree, uint32_t node, unsigned slot, unsigned level)
+static uint32_t split(struct tree *tree, uint32_t node, unsigned index, unsigned level)
 {
-	uint64_t word = read_slot(tree, node, slot);
+	uint64_t word = read_entry(tree, node, index);
 	uint32_t child = take(tree);
 
-	for (unsigned i = 0; i < SHARED_SLOTS; i++)
+	for (unsigned i = 0; i < SHARED_ENTRIES; i++)
 		publish(tree, child, i, word + (i * shared_pages(level - 1) << SHARED_PAGE_SHIFT));
-	publish(tree, node, slot, node_word(child));
+	publish(tree, node, index, node_word(child));
 	return child;
 }
 
@@ -133,7 +133,7 @@ static unsigned level_for(uint64_t page)
 	return level;
 }
 
-/* The tree grows at the top: what it had is what the first slot of the new root stands for. */
+/* The tree grows at the top: what it had is what the first entry of the new root stands for. */
 static void grow(struct tree *tree, unsigned level)
 {
 	uint64_t root = read_root(tree);
@@ -159,15 +159,15 @@ static uint64_t part(uint64_t leaf, uint64_t page, unsigned level)
 
 static void put_leaf(struct tree *tree, uint32_t node, unsigned level, uint64_t page, uint64_t leaf)
 {
-	uint64_t word = read_slot(tree, node, shared_slot(page, level));
+	uint64_t word = read_entry(tree, node, shared_index(page, level));
 
 	/* At the last level there are leaves alone. */
 	if (!level || !word || word & SHARED_LEAF) {
-		publish(tree, node, shared_slot(page, level), leaf);
+		publish(tree, node, shared_index(page, level), leaf);
 		return;
 	}
 	/* Something finer is there, which readers may be walking. */
-	for (unsigned i = 0; i < SHARED_SLOTS; i++) {
+	for (unsigned i = 0; i < SHARED_ENTRIES; i++) {
 		uint64_t at = page + i * shared_pages(level - 1);
 
 		put_leaf(tree, word_node(word), level - 1, at, part(leaf, at, level));
@@ -181,16 +181,16 @@ static void put_below_root(struct tree *tree, uint64_t page, unsigned level, uin
 	unsigned at = read_root(tree) & SHARED_ROOT_LEVEL;
 
 	for (; at > level; at--) {
-		unsigned slot = shared_slot(page, at);
-		uint64_t word = read_slot(tree, node, slot);
+		unsigned index = shared_index(page, at);
+		uint64_t word = read_entry(tree, node, index);
 
 		if (word & SHARED_LEAF) {
 			if (part(word, page, at) == leaf)
 				return;
-			word = node_word(split(tree, node, slot, at));
+			word = node_word(split(tree, node, index, at));
 		} else if (!word) {
 			word = node_word(take(tree));
-			publish(tree, node, slot, word);
+			publish(tree, node, index, word);
 		}
 		node = word_node(word);
 	}
@@ -227,8 +227,8 @@ int tree_put(struct tree *tree, struct range pages, uint64_t gpa, unsigned acces
 /* A node, and all below it. */
 static void retire_all(struct tree *tree, uint32_t node, unsigned level, uint64_t generation)
 {
-	for (unsigned i = 0; level && i < SHARED_SLOTS; i++) {
-		uint64_t word = read_slot(tree, node, i);
+	for (unsigned i = 0; level && i < SHARED_ENTRIES; i++) {
+		uint64_t word = read_entry(tree, node, i);
 
 		if (word && !(word & SHARED_LEAF))
 			retire_all(tree, word_node(word), level - 1, generation);
@@ -239,12 +239,12 @@ static void retire_all(struct tree *tree, uint32_t node, unsigned level, uint64_
 static void clear_node(struct tree *tree, uint32_t node, unsigned level, uint64_t base, struct range pages,
 		       uint64_t generation);
 
-/* The pages of a slot, as far as they lie in the range. */
-static void clear_slot(struct tree *tree, uint32_t node, unsigned level, struct range own, struct range pages,
-		       uint64_t generation)
+/* The pages of an entry, as far as they lie in the range. */
+static void clear_entry(struct tree *tree, uint32_t node, unsigned level, struct range own, struct range pages,
+			uint64_t generation)
 {
-	unsigned slot = shared_slot(own.first, level);
-	uint64_t word = read_slot(tree, node, slot);
+	unsigned index = shared_index(own.first, level);
+	uint64_t word = read_entry(tree, node, index);
 	bool whole = range_contains(pages, own);
 	uint32_t child = word_node(word);
 
@@ -252,32 +252,32 @@ static void clear_slot(struct tree *tree, uint32_t node, unsigned level, struct 
 		return;
 	if (word & SHARED_LEAF) {
 		if (whole || !tree->spared) {
-			empty(tree, node, slot);
+			empty(tree, node, index);
 			return;
 		}
-		child = split(tree, node, slot, level);
+		child = split(tree, node, index, level);
 	}
 	if (whole) {
 		retire_all(tree, child, level - 1, generation);
-		empty(tree, node, slot);
+		empty(tree, node, index);
 		return;
 	}
 	clear_node(tree, child, level - 1, own.first, pages, generation);
 	if (!tree->nodes[child].used) {
 		retire(tree, child, generation);
-		empty(tree, node, slot);
+		empty(tree, node, index);
 	}
 }
 
 static void clear_node(struct tree *tree, uint32_t node, unsigned level, uint64_t base, struct range pages,
 		       uint64_t generation)
 {
-	uint64_t size = shared_pages(level), last = base + size * (SHARED_SLOTS - 1);
+	uint64_t size = shared_pages(level), last = base + size * (SHARED_ENTRIES - 1);
 
 	if (pages.first > base)
 		base = pages.first & ~(size - 1);
 	for (uint64_t at = base; at <= last && at <= pages.last; at += size)
-		clear_slot(tree, node, level, (struct range){at, at + size - 1}, pages, generation);
+		clear_entry(tree, node, level, (struct range){at, at + size - 1}, pages, generation);
 }
 
 void tree_clear(struct tree *tree, struct range pages, uint64_t generation)

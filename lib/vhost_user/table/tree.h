@@ -14,8 +14,8 @@
 
 /* What the writer knows of a node. Private, so that it need not be checked. */
 struct tree_node {
-	uint16_t used; /* slots that are not empty */
-	bool dirty;    /* out of the tree: its slots were not cleared */
+	uint16_t used; /* entries that are not empty */
+	bool dirty;    /* out of the tree: its entries were not cleared */
 	uint32_t next; /* in the list of free nodes, or of retired ones; 0 ends it */
 	uint64_t since;
 };

@@ -129,22 +129,22 @@ void viommu_shared_leave(struct viommu_shared_reader *reader)
 	shared_view_leave(reader->view, reader->slot);
 }
 
-/* A node's slot, if that is a node. */
-static inline bool read_slot(const struct viommu_shared_view *view, uint64_t node, unsigned slot, uint64_t *word)
+/* An entry of a node, if that is a node. */
+static inline bool read_entry(const struct viommu_shared_view *view, uint64_t node, unsigned index, uint64_t *word)
 {
 	if (node & SHARED_FLAGS || node < SHARED_NODE || node > view->table_bytes - SHARED_NODE)
 		return false;
 	const struct shared_node *at = (const void *)((const uint8_t *)view->table + node);
 
 	/* Acquire: partner of the release in tree.c; a node is written before it is found. */
-	*word = atomic_load_explicit(&at->slot[slot], memory_order_acquire);
+	*word = atomic_load_explicit(&at->entry[index], memory_order_acquire);
 	return true;
 }
 
 /* The leaf of a page, and its level. */
 static inline int find_leaf(const struct viommu_shared_view *view, uint64_t page, uint64_t *leaf, unsigned *at)
 {
-	/* Acquire: as in read_slot(). */
+	/* Acquire: as in read_entry(). */
 	uint64_t word = atomic_load_explicit(&view->table->root, memory_order_acquire);
 	unsigned level = word & SHARED_ROOT_LEVEL;
 
@@ -154,7 +154,7 @@ static inline int find_leaf(const struct viommu_shared_view *view, uint64_t page
 		return -ENOENT;
 	word -= level;
 	for (;; level--) {
-		if (!read_slot(view, word, shared_slot(page, level), &word))
+		if (!read_entry(view, word, shared_index(page, level), &word))
 			return -EPROTO;
 		if (word & SHARED_LEAF)
 			break;

@@ -14,7 +14,7 @@ struct viommu_shared_view {
 	unsigned slots;
 };
 
-/* As viommu_shared_enter() and viommu_shared_leave(), for who has a slot at hand, below view->slots. */
+/* As viommu_shared_enter() and viommu_shared_leave(), for callers that have a slot at hand, below view->slots. */
 static inline void shared_view_enter(const struct viommu_shared_view *view, unsigned slot)
 {
 	/*
@@ -38,7 +38,7 @@ static inline void shared_view_leave(const struct viommu_shared_view *view, unsi
 	atomic_store_explicit(&view->epochs[slot].inside, 0, memory_order_release);
 }
 
-/* As viommu_shared_find(), for who is inside, without what a reader remembers. */
+/* As viommu_shared_find(), for callers that are inside, without what a reader remembers. */
 int shared_view_find(const struct viommu_shared_view *view, uint64_t iova, unsigned access,
 		     struct viommu_shared_extent *out);
 

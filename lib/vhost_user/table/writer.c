@@ -65,7 +65,7 @@ static void take_out_locked(struct viommu_shared *shared, struct range iova, uin
 	tree_clear(&shared->tree, pages, shared->generation);
 	/* Release: partner of the acquire in viommu_shared_enter(). */
 	atomic_store_explicit(&shared->tree.table->generation, shared->generation, memory_order_release);
-	/* Partner: the fence in viommu_shared_enter(). Our change is visible before we look who is inside. */
+	/* Partner: the fence in viommu_shared_enter(). Our change is visible before we look for readers inside. */
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
@@ -241,7 +241,7 @@ static void refill(void *opaque)
 
 	lock_take(&shared->lock);
 	shared->changes++;
-	/* Who is inside may walk what is taken out until the next invalidation is over. */
+	/* Readers inside may walk what is taken out until the next invalidation is over. */
 	tree_clear(&shared->tree, (struct range){0, UINT64_MAX >> SHARED_PAGE_SHIFT}, shared->generation + 1);
 	lock_drop(&shared->lock);
 	shared_fill(shared, (struct range){0, UINT64_MAX});

@@ -40,7 +40,7 @@ static inline bool shared_may_dma(const struct viommu_shared *shared)
 	return !shared->config.may_dma || shared->config.may_dma(shared->config.opaque);
 }
 
-/* As viommu_shared_miss(), which reports; who does not decides for himself whether it was a fault. */
+/* As viommu_shared_miss(), which reports; with `report` false the caller decides whether it was a fault. */
 int shared_miss(struct viommu_shared *shared, struct viommu_iova iova, unsigned access, bool report);
 
 /* The last ticket that was acknowledged. */
