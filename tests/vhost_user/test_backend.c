@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The back end's device IOTLB and its queues, before a front end that means well. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "tests/support/front.h"
@@ -522,11 +524,61 @@ static void test_configuration_and_status(void **state)
 	assert_false(front.queues[0].running);
 }
 
+/* How many descriptors are open; *next: the one that the process gets next. */
+static unsigned count_fds(int *next)
+{
+	unsigned count = 0;
+
+	*next = -1;
+	for (int fd = 0; fd < 256; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0)
+			count++;
+		else if (*next < 0)
+			*next = fd;
+	}
+	return count;
+}
+
+/* Each descriptor that a back end is made of is refused once: nothing of it stays, and its socket is closed. */
+static void test_create_without_descriptors_leaves_nothing(void **state)
+{
+	struct rlimit limit;
+	unsigned failures = 0;
+	int err = -EMFILE;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	for (rlim_t room = 0; err; room++) {
+		struct front other = {0};
+		int fd = front_connect(&other), next;
+		unsigned before = count_fds(&next);
+		const struct rlimit tight = {(rlim_t)next + room, limit.rlim_max};
+		char byte;
+
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+		err = front_create(&other, fd, NULL);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+		if (!err) {
+			front_close(&other);
+			break;
+		}
+		assert_int_equal(err, -EMFILE);
+		failures++;
+		assert_int_equal(read(other.fd, &byte, 1), 0);
+		assert_int_equal(count_fds(&next), before - 1);
+		front_disconnect(&other);
+	}
+	/* The epoll instance, the timer and the eventfd. */
+	assert_int_equal(failures, 3);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, open_front, close_front)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* First: what others have sent may still be being closed. */
+		cmocka_unit_test(test_create_without_descriptors_leaves_nothing),
 		CASE(test_features_are_offered),
 		CASE(test_miss_is_asked_once_and_answered),
 		CASE(test_invalidated_entry_is_asked_again),
