@@ -62,13 +62,6 @@ void vbe_dirty_log_fini(struct vbe_dirty_log *dirty) NO_OTHER_THREAD
 	lock_fini(&dirty->lock);
 }
 
-static bool dirty_file_holds(int fd, uint64_t size)
-{
-	struct stat stat;
-
-	return !fstat(fd, &stat) && S_ISREG(stat.st_mode) && stat.st_size >= 0 && (uint64_t)stat.st_size >= size;
-}
-
 /* Every page of memory has its bit. */
 static bool dirty_file_covers(uint64_t bytes, const struct vbe_memory *memory)
 {
@@ -82,16 +75,19 @@ static bool dirty_file_covers(uint64_t bytes, const struct vbe_memory *memory)
 static int dirty_file_open(const struct vhu_log *where, int fd, const struct vbe_memory *memory,
 			   struct vbe_dirty_file **out)
 {
+	const uint64_t size = where->mmap_size + where->mmap_offset;
 	struct vbe_dirty_file *file;
+	struct stat stat;
 
 	if (!where->mmap_size || where->mmap_size > BYTES_MAX || where->mmap_offset > SIZE_MAX / 2 ||
-	    !dirty_file_covers(where->mmap_size, memory) ||
-	    !dirty_file_holds(fd, where->mmap_size + where->mmap_offset))
+	    !dirty_file_covers(where->mmap_size, memory))
+		return -EINVAL;
+	if (fstat(fd, &stat) || !S_ISREG(stat.st_mode) || stat.st_size < 0 || (uint64_t)stat.st_size < size)
 		return -EINVAL;
 	file = malloc(sizeof(*file));
 	if (!file)
 		return -ENOMEM;
-	file->map_size = where->mmap_size + where->mmap_offset;
+	file->map_size = size;
 	file->map = mmap(NULL, file->map_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
 	if (file->map == MAP_FAILED) {
 		int err = -errno;

@@ -94,28 +94,24 @@ static int iotlb_invalidate(struct vbe_iotlb *iotlb, const struct vhu_iotlb *mes
 	return viommu__domain_evict(iotlb->domain, range, false, task->inval);
 }
 
-/* Whatever was asked for in these pages. */
-static void iotlb_refuse(struct vbe_iotlb *iotlb, const struct vhu_iotlb *message)
-{
-	struct range range;
-
-	if (!range_from_len(message->iova, message->size, &range))
-		range = (struct range){message->iova, message->iova};
-	vbe_misses_refuse(&iotlb->asking, (struct range){range.first & ~mask, range.last | mask});
-}
-
 int vbe_iotlb_message(struct vbe_iotlb *iotlb, const struct channel_message *message, struct vbe_task *task)
 {
+	const struct vhu_iotlb *what = &message->iotlb;
+	struct range range;
 	int err;
 
-	switch (message->iotlb.type) {
+	switch (what->type) {
 	case VHU_IOTLB_UPDATE:
-		err = iotlb_update(iotlb, &message->iotlb, task);
-		if (err)
-			iotlb_refuse(iotlb, &message->iotlb);
+		err = iotlb_update(iotlb, what, task);
+		if (!err)
+			return 0;
+		/* Whatever was asked for in these pages is not coming. */
+		if (!range_from_len(what->iova, what->size, &range))
+			range = (struct range){what->iova, what->iova};
+		vbe_misses_refuse(&iotlb->asking, (struct range){range.first & ~mask, range.last | mask});
 		return err;
 	case VHU_IOTLB_INVALIDATE:
-		return iotlb_invalidate(iotlb, &message->iotlb, task);
+		return iotlb_invalidate(iotlb, what, task);
 	default:
 		return -EINVAL;
 	}
