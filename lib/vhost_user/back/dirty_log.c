@@ -112,14 +112,14 @@ int vbe_dirty_log_set(struct vbe_dirty_log *dirty, const struct channel_message 
 		return err;
 	if (old)
 		vbe_task_discard(task, &old->garbage, dirty_file_free);
-	/* Partner: the load in vbe_dirty_log_enter(), behind a full fence on both sides. */
+	/* Partner: the load in vbe_dirty_log_note(), behind a full fence on both sides. */
 	atomic_store(&dirty->file, file);
 	return 0;
 }
 
 void vbe_dirty_log_switch(struct vbe_dirty_log *dirty, bool on)
 {
-	/* Partner: as in vbe_dirty_log_set(). */
+	/* Partner: the load in vbe_dirty_log_enter(), as in vbe_dirty_log_set(). */
 	atomic_store(&dirty->on, on);
 }
 
@@ -138,10 +138,9 @@ int vbe_dirty_log_event(struct vbe_dirty_log *dirty, struct channel_message *mes
 	return 0;
 }
 
-int vbe_dirty_log_enter(struct vbe_dirty_log *dirty, struct viommu_section *section)
+int vbe_dirty_log_note(struct vbe_dirty_log *dirty, struct viommu_section *section)
 {
-	/* The section is open: whoever switches the log on after this looks at it, or is seen here. */
-	const struct vbe_dirty_file *file = atomic_load(&dirty->on) ? atomic_load(&dirty->file) : NULL;
+	const struct vbe_dirty_file *file = atomic_load(&dirty->file);
 
 	if (!file)
 		return 0;

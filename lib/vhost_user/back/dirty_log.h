@@ -40,8 +40,16 @@ void vbe_dirty_log_switch(struct vbe_dirty_log *dirty, bool on);
 /* The message's descriptor, which is taken. -EINVAL: it is no eventfd. */
 int vbe_dirty_log_event(struct vbe_dirty_log *dirty, struct channel_message *message);
 
+/* A burst that is to take note of what it writes. -EAGAIN: no memory. */
+int vbe_dirty_log_note(struct vbe_dirty_log *dirty, struct viommu_section *section);
+
 /* A burst begins (-EAGAIN: no memory) and ends. Any thread. */
-int vbe_dirty_log_enter(struct vbe_dirty_log *dirty, struct viommu_section *section);
+static inline int vbe_dirty_log_enter(struct vbe_dirty_log *dirty, struct viommu_section *section)
+{
+	/* The section is open: whoever switches the log on after this looks at it, or is seen here. */
+	return atomic_load(&dirty->on) ? vbe_dirty_log_note(dirty, section) : 0;
+}
+
 void vbe_dirty_log_leave(struct vbe_dirty_log *dirty, struct viommu_section *section);
 
 #endif
