@@ -144,7 +144,7 @@ struct viommu_stats {
 	uint64_t faults_unlogged; /* of those: not logged, because of the rate limit */
 	uint64_t events_dropped;  /* fault events of models that no driver took: no room, or no driver */
 	uint64_t table_bytes;     /* memory of translation tables now in use (goes down too) */
-	uint64_t quarantined;     /* invalidations that passed their deadline and still wait (goes down too) */
+	uint64_t quarantined;     /* invalidations past their deadline, or destroyed, that still wait (goes down too) */
 };
 
 /* viommu_stats_get - read the counters; each is exact, together they are a moment's picture. */

@@ -33,7 +33,10 @@ extern "C" {
  */
 VIOMMU_PUBLIC int viommu_inval_create(struct viommu *v, struct viommu_inval **out);
 
-/* viommu_inval_destroy - free it. It must be empty or complete. NULL is allowed. */
+/*
+ * viommu_inval_destroy - free it. What is not complete goes on: what its changes took away stays out of use until those
+ * in the way have let go (viommu_stats.quarantined), and nobody is told. NULL is allowed.
+ */
 VIOMMU_PUBLIC void viommu_inval_destroy(struct viommu_inval *inval);
 
 /*

@@ -24,6 +24,9 @@ static int alloc_parts(struct viommu *v)
 
 static void free_parts(struct viommu *v) NO_OTHER_THREAD
 {
+	/* Those that could not be removed, because something never let go. */
+	for (size_t i = 0; i < v->endpoint_count; i++)
+		free(v->endpoints[i]);
 	free(v->endpoints);
 	free(v->sections.slots);
 	memory_free(v->memory);

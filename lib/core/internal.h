@@ -54,6 +54,12 @@ void viommu__inval_tag(struct viommu_inval *inval, unsigned tag);
 void viommu__inval_on_failure(struct viommu_inval *inval, void (*failed)(void *opaque, unsigned tag, int err),
 			      void *opaque);
 
+/*
+ * For those who destroy what it is about: begin, and wait until it is complete, for two deadlines at most. 0;
+ * -ETIMEDOUT: it is empty again, and what it took away may still be in use; -EAGAIN: no memory, it is still pending.
+ */
+int viommu__inval_settle(struct viommu_inval *inval);
+
 /* A number that no other open section of the context has: as many as are open at most, smallest first when they can. */
 unsigned viommu__section_number(const struct viommu_section *section);
 

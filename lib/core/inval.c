@@ -40,7 +40,13 @@ void viommu_inval_destroy(struct viommu_inval *inval)
 		return;
 	struct viommu *v = inval->v;
 
+	if (inval->work->count)
+		viommu_inval_begin(inval);
+	bool over = inval->work->state == WORK_COLLECTING || work_poll(v, inval->work, NULL);
+
 	lock_take(&v->lock);
+	if (!over)
+		quarantine_keep_locked(v, inval->work);
 	if (inval->next)
 		inval->next->prev = inval->prev;
 	if (inval->prev)
@@ -54,7 +60,8 @@ void viommu_inval_destroy(struct viommu_inval *inval)
 	lock_drop(&v->lock);
 	if (kept)
 		viommu__domain_put(kept, 1);
-	work_destroy(inval->work);
+	if (over)
+		work_destroy(inval->work);
 	free(inval);
 }
 
@@ -163,4 +170,35 @@ int viommu_inval_poll(struct viommu_inval *inval)
 		return wait_on(inval);
 	count(&inval->completed);
 	return 0;
+}
+
+/* What it waits for goes on in quarantine. -ENOMEM: it stays pending. */
+static int inval_abandon(struct viommu_inval *inval)
+{
+	struct viommu *v = inval->v;
+	struct work *fresh;
+
+	lock_take(&v->lock);
+	int err = work_create(v, inval->work->room, &fresh);
+
+	if (!err) {
+		quarantine_keep_locked(v, inval->work);
+		inval->work = fresh;
+	}
+	lock_drop(&v->lock);
+	return err;
+}
+
+int viommu__inval_settle(struct viommu_inval *inval)
+{
+	const struct timespec pause = {.tv_nsec = NS_PER_MS / 10};
+	uint64_t until = now_ns() + 2ull * inval->v->config.deadline_ms * NS_PER_MS;
+	int err;
+
+	viommu_inval_begin(inval);
+	while ((err = viommu_inval_poll(inval)) == -EAGAIN && now_ns() < until)
+		nanosleep(&pause, NULL);
+	if (err == -EAGAIN)
+		err = inval_abandon(inval) ? -EAGAIN : -ETIMEDOUT;
+	return err;
 }

@@ -88,6 +88,13 @@ static bool unfinished(struct viommu *v, const struct work *work, struct change 
 	return found;
 }
 
+void quarantine_keep_locked(struct viommu *v, struct work *work)
+{
+	work->next = v->quarantine;
+	v->quarantine = work;
+	atomic_fetch_add_explicit(&v->quarantined, 1, memory_order_relaxed);
+}
+
 int work_quarantine(struct viommu_inval *inval)
 {
 	struct viommu *v = inval->v;
@@ -104,9 +111,7 @@ int work_quarantine(struct viommu_inval *inval)
 	if (!err) {
 		fail_laggards(v, old);
 		inval->work = fresh;
-		old->next = v->quarantine;
-		v->quarantine = old;
-		atomic_fetch_add_explicit(&v->quarantined, 1, memory_order_relaxed);
+		quarantine_keep_locked(v, old);
 	}
 	lock_drop(&v->lock);
 	return err;

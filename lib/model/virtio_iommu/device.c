@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The virtio-iommu device: made, given endpoints, destroyed. */
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,10 +130,15 @@ int viommu_virtio_create(struct viommu *v, const struct viommu_virtio_config *co
 }
 
 /* Nobody uses the devices any more, so this does not wait in practice; it makes sure. */
-static void drain(struct viommu_virtio *dev)
+static void drain(struct viommu_virtio *dev) NO_OTHER_THREAD
 {
-	while (viommu_virtio_poll(dev) == -EAGAIN)
-		sched_yield();
+	/* Twice: a change of `bypass` may begin when the one before it is complete. */
+	for (unsigned turns = 0; turns < 2 && viommu_virtio_poll(dev); turns++) {
+		for (size_t i = 0; i < VIOMMU_VIRTIO_BATCHES; i++)
+			viommu__inval_settle(dev->batches[i].inval);
+		viommu__inval_settle(dev->side);
+	}
+	viommu_virtio_poll(dev);
 }
 
 void viommu_virtio_destroy(struct viommu_virtio *dev) NO_OTHER_THREAD

@@ -3,7 +3,6 @@
 #include "lib/model/vtd/unit.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 
 enum { DEFAULT_WIDTH = 48, DEFAULT_HOST_WIDTH = 46, FIRST_READER = 1u << 31, SPARE_CHANGES = 8 };
@@ -57,13 +56,6 @@ static int settle_config(struct viommu_vtd_config *config)
 	return config->eim && !config->intremap ? -EINVAL : 0;
 }
 
-static void complete(struct viommu_inval *inval)
-{
-	viommu_inval_begin(inval);
-	while (viommu_inval_poll(inval) == -EAGAIN)
-		sched_yield();
-}
-
 /* The core tells the operator what the unit itself cannot read; there is no device to blame. */
 static void swallow(void *opaque, const struct viommu_fault *fault)
 {
@@ -95,7 +87,7 @@ static int add_reader(struct viommu_vtd *unit) NO_OTHER_THREAD
 static void remove_reader(struct viommu_vtd *unit) NO_OTHER_THREAD
 {
 	viommu_detach(unit->reader, unit->inval);
-	complete(unit->inval);
+	viommu__inval_settle(unit->inval);
 	viommu__endpoint_set_sink(unit->reader, NULL, NULL);
 	viommu_endpoint_remove(unit->reader);
 }
@@ -168,21 +160,20 @@ int viommu_vtd_create(struct viommu *v, const struct viommu_vtd_config *config, 
 	return 0;
 }
 
-/* What is pending ends by itself: nobody holds anything any more, or the deadline passes. */
+/* What is pending ends by itself: nobody holds anything any more, or the deadlines pass. */
 void viommu_vtd_destroy(struct viommu_vtd *unit) NO_OTHER_THREAD
 {
 	if (!unit)
 		return;
-	while (viommu_vtd_poll(unit))
-		sched_yield();
-	/* What descriptors without a wait behind them have left. */
-	complete(unit->queue.inval);
+	viommu__inval_settle(unit->inval);
+	viommu__inval_settle(unit->queue.inval);
+	for (struct vtd_endpoint *endpoint = unit->endpoints; endpoint; endpoint = endpoint->next)
+		viommu_detach(endpoint->endpoint, unit->inval);
+	viommu__inval_settle(unit->inval);
 	while (unit->endpoints) {
 		struct vtd_endpoint *endpoint = unit->endpoints;
 
 		unit->endpoints = endpoint->next;
-		viommu_detach(endpoint->endpoint, unit->inval);
-		complete(unit->inval);
 		viommu__endpoint_set_sink(endpoint->endpoint, NULL, NULL);
 		vtd_endpoint_destroy(endpoint);
 	}

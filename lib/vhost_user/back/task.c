@@ -2,7 +2,6 @@
 #include "lib/vhost_user/back/task.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 
 void vbe_tasks_init(struct vbe_tasks *tasks, struct channel *front, const struct vbe_log *log)
@@ -152,8 +151,8 @@ void vbe_tasks_drop(struct vbe_tasks *tasks)
 {
 	while (tasks->first) {
 		/* The embedder uses nothing any more; should it all the same, the deadline ends this. */
-		while (!task_settle(tasks->first))
-			sched_yield();
+		if (tasks->first->inval)
+			finish_inval(tasks->first, viommu__inval_settle(tasks->first->inval));
 		tasks->first->answer = false;
 		finish_first(tasks);
 	}
