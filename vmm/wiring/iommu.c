@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -193,25 +192,17 @@ int iommu_wiring_create(const struct iommu_config *config, const struct iommu_ma
 	return 0;
 }
 
-/* The devices are gone, so nothing is in use and each of these completes at once. */
-static void complete(struct viommu_inval *inval)
-{
-	viommu_inval_begin(inval);
-	while (viommu_inval_poll(inval))
-		sched_yield();
-}
-
 void iommu_wiring_destroy(struct iommu_wiring *wiring)
 {
 	viommu_virtio_destroy(wiring->model);
 	vtd_wiring_destroy(wiring->vtd);
 	loop_cancel(wiring->loop, &wiring->fail_work);
-	for (unsigned i = 0; i < wiring->count; i++) {
+	for (unsigned i = 0; i < wiring->count; i++)
 		viommu_detach(wiring->endpoints[i], wiring->inval);
-		complete(wiring->inval);
-		viommu_endpoint_remove(wiring->endpoints[i]);
-	}
+	/* The devices are gone, so nothing is in use; what is all the same, the context keeps and frees. */
 	viommu_inval_destroy(wiring->inval);
+	for (unsigned i = 0; i < wiring->count; i++)
+		viommu_endpoint_remove(wiring->endpoints[i]);
 	viommu_destroy(wiring->v);
 	free(wiring);
 }

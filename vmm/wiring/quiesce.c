@@ -2,7 +2,6 @@
 #include "vmm/wiring/quiesce.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -167,8 +166,6 @@ void quiesce_destroy(struct quiesce *quiesce)
 {
 	if (!quiesce)
 		return;
-	while (viommu_inval_poll(quiesce->inval) == -EAGAIN)
-		sched_yield();
 	viommu_inval_destroy(quiesce->inval);
 	loop_cancel(quiesce->loop, &quiesce->work);
 	loop_remove(quiesce->loop, &quiesce->timer);
