@@ -29,8 +29,10 @@ extern "C" {
 VIOMMU_PUBLIC int viommu_domain_create(struct viommu *v, uint32_t id, struct viommu_domain **out);
 
 /*
- * viommu_domain_destroy - give a domain up. It must have no endpoints. Its memory is freed when the last invalidation
- * that names it has completed.
+ * viommu_domain_destroy - give a domain up. Endpoints that are still in it are blocked: what they begin from now on is
+ * a fault. What they do already is waited for by the invalidation that moves them elsewhere (viommu_detach(),
+ * viommu_attach(), viommu_bypass()), and must be before the memory that was mapped is used otherwise. The domain is
+ * freed when the last endpoint has been moved and the last invalidation that names it has completed. NULL is allowed.
  */
 VIOMMU_PUBLIC void viommu_domain_destroy(struct viommu_domain *domain);
 

@@ -68,7 +68,7 @@ void viommu_destroy(struct viommu *v)
 	if (!v)
 		return;
 	quarantine_drop(v);
-	viommu_domain_destroy(v->bypass);
+	viommu__domains_free(v);
 	free_parts(v);
 }
 

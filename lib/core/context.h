@@ -31,7 +31,8 @@ struct viommu_domain {
 
 	struct spin lock;
 	/*
-	 * The creator, each unfinished change that names it, and each invalidation that keeps one for its next change.
+	 * The creator, each endpoint in it, each unfinished change that names it, and each invalidation that keeps one
+	 * for its next change. As long as there is one, nobody else gets the index.
 	 */
 	unsigned references GUARDED_BY(lock);
 	_Atomic bool destroyed;              /* viommu.lock to write: the creator has given it up */
@@ -67,10 +68,10 @@ struct viommu_endpoint {
 	unsigned changes;        /* viommu.lock: unfinished changes that name it */
 	struct work *quarantine; /* viommu.lock: it has failed, and this still waits for it */
 	/*
-	 * viommu.lock: the domain that it was in when it failed, with a reference, until it is moved and that is waited
-	 * for; or NULL
+	 * viommu.lock: the domain that it is in, also a destroyed one, or was in when it failed, until it is moved;
+	 * with a reference. NULL: none
 	 */
-	struct viommu_domain *left;
+	struct viommu_domain *domain;
 	struct lock move_lock;                               /* moves, and mirrors that come and go */
 	struct viommu_client *mirrors GUARDED_BY(move_lock); /* mirror.h */
 	viommu__fault_sink sink; /* with sink_opaque: viommu.lock and fault_log.lock to write, either to read */
@@ -114,6 +115,9 @@ struct viommu {
  * A domain is freed with its last reference. Drops `count` of them; whoever holds the lock may take one by counting up.
  */
 void viommu__domain_put(struct viommu_domain *domain, unsigned count);
+
+/* Free every domain, whoever still refers to it: the context is going. */
+void viommu__domains_free(struct viommu *v);
 
 /* The reference that a change needs: the one that the invalidation has kept, or a new one. */
 void viommu__domain_reference_locked(struct viommu_domain *domain, struct viommu_inval *inval) REQUIRES(domain->lock);

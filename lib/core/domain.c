@@ -117,6 +117,12 @@ static void domain_free(struct viommu_domain *domain)
 	free(domain);
 }
 
+void viommu__domains_free(struct viommu *v) NO_OTHER_THREAD
+{
+	while (v->domains)
+		domain_free(v->domains);
+}
+
 void viommu__domain_put(struct viommu_domain *domain, unsigned count)
 {
 	spin_take(&domain->lock);
@@ -162,9 +168,12 @@ void viommu_domain_destroy(struct viommu_domain *domain)
 	 * An invalidation that completes just now may miss both stores: it gives back what it has kept the next time.
 	 */
 	atomic_store_explicit(&domain->destroyed, true, memory_order_relaxed);
+	/* Endpoints that are in it are blocked from now on. They keep the index until they are moved. */
+	atomic_store_explicit(&v->by_index[domain->index], NULL, memory_order_relaxed);
 	atomic_fetch_add_explicit(&v->doomed, 1, memory_order_relaxed);
 	unsigned references = 1 + take_back_locked(v, domain);
 
 	lock_drop(&v->lock);
+	mirrors_close(domain);
 	viommu__domain_put(domain, references);
 }

@@ -88,18 +88,13 @@ int viommu_endpoint_add(struct viommu *v, uint32_t id, const char *name, struct 
 	return 0;
 }
 
-static uint16_t domain_of(const struct viommu_endpoint *endpoint)
-{
-	return section_domain(atomic_load_explicit(&endpoint->tag, memory_order_relaxed));
-}
-
 int viommu_endpoint_remove(struct viommu_endpoint *endpoint)
 {
 	struct viommu *v = endpoint->v;
 
 	quarantine_poll(v);
 	lock_take(&v->lock);
-	if (endpoint->changes || endpoint->quarantine || endpoint->left || endpoint->sink || domain_of(endpoint)) {
+	if (endpoint->changes || endpoint->quarantine || endpoint->domain || endpoint->sink) {
 		lock_drop(&v->lock);
 		return -EBUSY;
 	}
@@ -151,7 +146,7 @@ int viommu__endpoint_set_sink(struct viommu_endpoint *endpoint, viommu__fault_si
 	int err = 0;
 
 	lock_take(&endpoint->v->lock);
-	if (sink && (endpoint->sink || endpoint->left || domain_of(endpoint)))
+	if (sink && (endpoint->sink || endpoint->domain))
 		err = -EBUSY;
 	else
 		set_sink_locked(endpoint, sink, opaque);
@@ -159,23 +154,27 @@ int viommu__endpoint_set_sink(struct viommu_endpoint *endpoint, viommu__fault_si
 	return err;
 }
 
-/* Record that the endpoint leaves a domain; the change has a reference to it. */
-static void leave_locked(struct viommu_endpoint *endpoint, struct viommu_domain *domain, struct viommu_inval *inval)
-	REQUIRES(endpoint->v->lock)
+/* Record that the endpoint leaves its domain; the change has its reference from now on. */
+static void leave_locked(struct viommu_endpoint *endpoint, struct viommu_inval *inval) REQUIRES(endpoint->v->lock)
+{
+	*viommu__inval_next(inval) = (struct change){
+		.kind = CHANGE_ENDPOINT, .tag = inval->tag, .domain = endpoint->domain, .endpoint = endpoint};
+	endpoint->changes++;
+	endpoint->domain = NULL;
+}
+
+static void enter_locked(struct viommu_endpoint *endpoint, struct viommu_domain *domain) REQUIRES(endpoint->v->lock)
 {
 	spin_take(&domain->lock);
 	domain->references++;
 	spin_drop(&domain->lock);
-	endpoint->changes++;
-	*viommu__inval_next(inval) =
-		(struct change){.kind = CHANGE_ENDPOINT, .tag = inval->tag, .domain = domain, .endpoint = endpoint};
+	endpoint->domain = domain;
 }
 
-/* Record that its mirrors have entered a domain, and may refuse what that maps yet. */
-static void enter_locked(struct viommu_endpoint *endpoint, uint16_t to, struct viommu_inval *inval)
-	REQUIRES(endpoint->v->lock)
+/* Record that its mirrors have entered its domain, and may refuse what that maps yet. */
+static void note_entry_locked(struct viommu_endpoint *endpoint, struct viommu_inval *inval) REQUIRES(endpoint->v->lock)
 {
-	struct viommu_domain *domain = atomic_load_explicit(&endpoint->v->by_index[to], memory_order_relaxed);
+	struct viommu_domain *domain = endpoint->domain;
 
 	spin_take(&domain->lock);
 	domain->references++;
@@ -185,44 +184,35 @@ static void enter_locked(struct viommu_endpoint *endpoint, uint16_t to, struct v
 		(struct change){.kind = CHANGE_ENTER, .tag = inval->tag, .domain = domain, .endpoint = endpoint};
 }
 
-/*
- * The endpoint's own reference to the domain that it failed in. Never the last one: it is back there, or a change has
- * another.
- */
-static void forget_left_locked(struct viommu_endpoint *endpoint) REQUIRES(endpoint->v->lock)
+static uint32_t tag_of(const struct viommu_endpoint *endpoint, const struct viommu_domain *domain)
 {
-	if (endpoint->left) {
-		spin_take(&endpoint->left->lock);
-		endpoint->left->references--;
-		spin_drop(&endpoint->left->lock);
-	}
-	endpoint->left = NULL;
+	return (uint32_t)endpoint->index << 16 | (domain ? domain->index : 0);
 }
 
-/* The domain that it is in, or has not finished with. */
-static struct viommu_domain *from_locked(const struct viommu_endpoint *endpoint) REQUIRES(endpoint->v->lock)
+/* One that has failed is blocked while `domain` is still the one that it failed in. */
+static bool is_there_locked(const struct viommu_endpoint *endpoint, const struct viommu_domain *to)
+	REQUIRES(endpoint->v->lock)
 {
-	if (endpoint->left)
-		return endpoint->left;
-	return atomic_load_explicit(&endpoint->v->by_index[domain_of(endpoint)], memory_order_relaxed);
+	return endpoint->domain == to &&
+	       atomic_load_explicit(&endpoint->tag, memory_order_relaxed) == tag_of(endpoint, to);
 }
 
 /* Move to a domain, or to none. What the endpoint leaves is recorded; leaving nothing needs no wait. */
-static int move_locked(struct viommu_endpoint *endpoint, uint16_t to, struct viommu_inval *inval)
-	REQUIRES(endpoint->v->lock)
+static int move_locked(struct viommu_endpoint *endpoint, struct viommu_domain *to, bool mirrors,
+		       struct viommu_inval *inval) REQUIRES(endpoint->v->lock)
 {
-	const struct viommu_domain *domain = from_locked(endpoint);
-	uint16_t from = domain ? domain->index : 0;
+	const struct viommu_domain *from = endpoint->domain;
 
 	if (endpoint->quarantine && to)
 		return -EIO;
 	/* Partner: the second look in viommu_dma_begin(), ordered by the fence in viommu_inval_begin(). */
-	atomic_store_explicit(&endpoint->tag, (uint32_t)endpoint->index << 16 | to, memory_order_release);
+	atomic_store_explicit(&endpoint->tag, tag_of(endpoint, to), memory_order_release);
 	if (from && from != to)
-		leave_locked(endpoint, atomic_load_explicit(&endpoint->v->by_index[from], memory_order_relaxed), inval);
-	forget_left_locked(endpoint);
-	if (endpoint->mirrors && to)
-		enter_locked(endpoint, to, inval);
+		leave_locked(endpoint, inval);
+	if (to && from != to)
+		enter_locked(endpoint, to);
+	if (to && mirrors)
+		note_entry_locked(endpoint, inval);
 	/* Who leaves a domain is told when that is invalidated. */
 	if (!from || from == to)
 		notify_moved_locked(endpoint);
@@ -237,7 +227,7 @@ static int move_mirrors(struct viommu_endpoint *endpoint, struct viommu_domain *
 	REQUIRES(endpoint->move_lock)
 {
 	lock_take(&endpoint->v->lock);
-	struct viommu_domain *from = from_locked(endpoint);
+	struct viommu_domain *from = endpoint->domain;
 	int err = endpoint->quarantine && to ? -EIO : 0;
 
 	endpoint->changes++;
@@ -247,26 +237,19 @@ static int move_mirrors(struct viommu_endpoint *endpoint, struct viommu_domain *
 	return err;
 }
 
-static bool is_there(const struct viommu_endpoint *endpoint, const struct viommu_domain *to)
-{
-	lock_take(&endpoint->v->lock);
-	const bool there = from_locked(endpoint) == to && !endpoint->left;
-
-	lock_drop(&endpoint->v->lock);
-	return there;
-}
-
 static int move_all(struct viommu_endpoint *endpoint, struct viommu_domain *to, struct viommu_inval *inval)
 	REQUIRES(endpoint->move_lock)
 {
 	lock_take(&endpoint->v->lock);
-	const struct viommu_domain *from = from_locked(endpoint);
+	const bool there = is_there_locked(endpoint, to), leaves = endpoint->domain && endpoint->domain != to;
 
 	lock_drop(&endpoint->v->lock);
+	if (there)
+		return 0;
 	const bool mirrors = endpoint->mirrors != NULL;
 	bool lost = false;
 	/* An endpoint that leaves nothing, and has no mirror, records nothing. */
-	int err = mirrors || (from && from != to) ? viommu__inval_reserve(inval) : 0, moved = 0;
+	int err = mirrors || leaves ? viommu__inval_reserve(inval) : 0, moved = 0;
 
 	/* One change for the domain that it leaves, and one for that which its mirrors enter. */
 	if (!err && mirrors)
@@ -278,7 +261,7 @@ static int move_all(struct viommu_endpoint *endpoint, struct viommu_domain *to, 
 	lock_take(&endpoint->v->lock);
 	/* Where the mirrors hold nothing any more the endpoint is blocked. */
 	if (!err || lost)
-		moved = move_locked(endpoint, to && !lost ? to->index : 0, inval);
+		moved = move_locked(endpoint, lost ? NULL : to, mirrors, inval);
 	endpoint->changes -= mirrors;
 	lock_drop(&endpoint->v->lock);
 	return err ? err : moved;
@@ -289,7 +272,7 @@ static int move(struct viommu_endpoint *endpoint, struct viommu_domain *to, stru
 	if (atomic_load_explicit(&endpoint->v->quarantined, memory_order_relaxed))
 		quarantine_poll(endpoint->v);
 	lock_take(&endpoint->move_lock);
-	int err = is_there(endpoint, to) ? 0 : move_all(endpoint, to, inval);
+	int err = move_all(endpoint, to, inval);
 
 	lock_drop(&endpoint->move_lock);
 	return err;
@@ -346,7 +329,7 @@ int viommu__endpoint_release(struct viommu_endpoint *endpoint, struct viommu_inv
 
 	if (!err)
 		err = viommu__inval_room(inval, viommu__inval_changes(inval) + CHANGES);
-	if (!err && !is_there(endpoint, NULL))
+	if (!err)
 		err = move_all(endpoint, NULL, inval);
 	if (!err) {
 		lock_take(&endpoint->v->lock);

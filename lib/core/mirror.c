@@ -214,6 +214,14 @@ void mirrors_unmap(struct viommu_domain *domain, struct range iova)
 		mirror_unmap(mirror, iova, mirror_next_ticket(mirror));
 }
 
+void mirrors_close(struct viommu_domain *domain)
+{
+	lock_take(&domain->mirror_lock);
+	mirrors_unmap(domain, (struct range){0, UINT64_MAX});
+	mirrors_batch_end_locked(domain);
+	lock_drop(&domain->mirror_lock);
+}
+
 void mirrors_batch_end_locked(struct viommu_domain *domain)
 {
 	for (struct viommu_client *mirror = domain->mirrors; mirror; mirror = mirror->next_in_domain)

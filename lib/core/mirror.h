@@ -55,6 +55,9 @@ void mirrors_undo(struct viommu_domain *domain, struct range iova) REQUIRES(doma
 /* Tell all mirrors that nothing in this range is mapped any more. */
 void mirrors_unmap(struct viommu_domain *domain, struct range iova) REQUIRES(domain->mirror_lock);
 
+/* The domain is being destroyed: its mirrors hold nothing of it any more, and stay where they are. */
+void mirrors_close(struct viommu_domain *domain);
+
 /* End of a batch of the above. */
 void mirrors_batch_end_locked(struct viommu_domain *domain) REQUIRES(domain->mirror_lock);
 void mirrors_batch_end(struct viommu_domain *domain);

@@ -181,6 +181,17 @@ int mirrors_switch(struct viommu_endpoint *endpoint, struct viommu_domain *from,
 	return err;
 }
 
+static void block(struct viommu_endpoint *endpoint)
+{
+	lock_take(&endpoint->v->lock);
+	atomic_store_explicit(&endpoint->tag, (uint32_t)endpoint->index << 16, memory_order_release);
+	struct viommu_domain *domain = endpoint->domain;
+
+	endpoint->domain = NULL;
+	lock_drop(&endpoint->v->lock);
+	viommu__domain_put(domain, 1);
+}
+
 int mirrors_settle_enter(struct change *change)
 {
 	struct viommu_endpoint *endpoint = change->endpoint;
@@ -192,11 +203,9 @@ int mirrors_settle_enter(struct change *change)
 		if (atomic_load_explicit(&mirror->space, memory_order_relaxed) == change->domain->index)
 			err = mirror_refusal(mirror, everything, &refused);
 	if (err) {
-		/* As if it left the domain: whoever is inside is waited for. */
+		/* As if it left the domain: whoever is inside is waited for. The change keeps its own reference. */
 		change->kind = CHANGE_ENDPOINT;
-		lock_take(&endpoint->v->lock);
-		atomic_store_explicit(&endpoint->tag, (uint32_t)endpoint->index << 16, memory_order_release);
-		lock_drop(&endpoint->v->lock);
+		block(endpoint);
 		leave_all(endpoint, change->domain, NULL);
 	}
 	lock_drop(&endpoint->move_lock);
@@ -314,6 +323,16 @@ void mirrors_memory_removed(struct viommu *v, const struct memory *memory, const
 	}
 }
 
+/* The domain that the endpoint is in, or failed in. It does not move meanwhile, so that the domain lives. */
+static struct viommu_domain *current_space(struct viommu_endpoint *endpoint) REQUIRES(endpoint->move_lock)
+{
+	lock_take(&endpoint->v->lock);
+	struct viommu_domain *domain = endpoint->domain;
+
+	lock_drop(&endpoint->v->lock);
+	return domain;
+}
+
 void mirror_forget(struct viommu_client *mirror)
 {
 	struct viommu_endpoint *endpoint = mirror->endpoint;
@@ -324,24 +343,14 @@ void mirror_forget(struct viommu_client *mirror)
 	while (*link != mirror)
 		link = &(*link)->next_of_endpoint;
 	*link = mirror->next_of_endpoint;
-	/* The endpoint does not move meanwhile, and is in the domain: that one lives. */
-	struct viommu_domain *domain =
-		atomic_load_explicit(&endpoint->v->by_index[atomic_load_explicit(&mirror->space, memory_order_relaxed)],
-				     memory_order_relaxed);
+	struct viommu_domain *domain = current_space(endpoint);
 
-	if (domain) {
+	if (domain && atomic_load_explicit(&mirror->space, memory_order_relaxed) == domain->index) {
 		lock_take(&domain->mirror_lock);
 		unlink_mirror(domain, mirror);
 		lock_drop(&domain->mirror_lock);
 	}
 	lock_drop(&endpoint->move_lock);
-}
-
-static struct viommu_domain *current_space(struct viommu_endpoint *endpoint)
-{
-	const uint16_t index = section_domain(atomic_load_explicit(&endpoint->tag, memory_order_relaxed));
-
-	return atomic_load_explicit(&endpoint->v->by_index[index], memory_order_relaxed);
 }
 
 static int check_ops(const struct viommu_mirror_ops *ops)

@@ -9,8 +9,7 @@ static const struct range everything = {0, UINT64_MAX};
 /* The domain that it is in, or has not finished with. */
 static uint16_t domain_of(const struct viommu_endpoint *endpoint)
 {
-	return endpoint->left ? endpoint->left->index
-			      : section_domain(atomic_load_explicit(&endpoint->tag, memory_order_relaxed));
+	return endpoint->domain ? endpoint->domain->index : 0;
 }
 
 /* Is it about the client's endpoint? */

@@ -35,28 +35,15 @@ void work_cancel_holds(struct viommu *v, const struct work *work)
 }
 
 /*
- * What else it does in its domain nobody has asked to be finished yet: that is for the invalidation of whoever moves
- * it, as if it had stayed there (endpoint.c).
+ * Block an endpoint for as long as this work waits. Blocked is a state that takes nothing from anybody else. What else
+ * it does in its domain nobody has asked to be finished yet: that is for the invalidation of whoever moves it, so it
+ * keeps the domain (endpoint.c).
  */
-static void note_domain_locked(struct viommu *v, struct viommu_endpoint *endpoint) REQUIRES(v->lock)
-{
-	uint16_t from = section_domain(atomic_load_explicit(&endpoint->tag, memory_order_relaxed));
-
-	if (!from)
-		return;
-	endpoint->left = atomic_load_explicit(&v->by_index[from], memory_order_relaxed);
-	spin_take(&endpoint->left->lock);
-	endpoint->left->references++;
-	spin_drop(&endpoint->left->lock);
-}
-
-/* Block an endpoint for as long as this work waits. Blocked is a state that takes nothing from anybody else. */
 static void fail_locked(struct viommu *v, struct viommu_endpoint *endpoint, struct work *work) REQUIRES(v->lock)
 {
 	if (endpoint->quarantine)
 		return;
 	endpoint->quarantine = work;
-	note_domain_locked(v, endpoint);
 	atomic_store_explicit(&endpoint->tag, (uint32_t)endpoint->index << 16, memory_order_release);
 	if (v->config.endpoint_failed)
 		v->config.endpoint_failed(v->config.opaque, endpoint->id);

@@ -212,6 +212,58 @@ static void test_vtd_unit_is_destroyed_in_bounded_time(void **state)
 	close_world(&w);
 }
 
+static int read_byte(const struct world *w)
+{
+	uint8_t byte;
+
+	return viommu_dma_read(w->endpoint, (struct viommu_iova){0}, &byte, 1);
+}
+
+static void map(struct viommu_domain *domain)
+{
+	assert_int_equal(viommu_map(domain, (struct viommu_iova){0}, (struct viommu_iova){PAGE - 1},
+				    (struct viommu_gpa){0}, VIOMMU_READ),
+			 0);
+}
+
+/* The next domain takes the number of one that is no more, but not the endpoints that nobody took out of it. */
+static void test_endpoints_of_destroyed_domain_are_blocked(void **state)
+{
+	struct viommu_domain *others[4];
+	struct viommu_section section;
+	struct viommu_span span;
+	struct world w;
+
+	(void)state;
+	open_world(&w);
+	struct viommu_inval *moving = inval(&w);
+
+	assert_int_equal(viommu_attach(w.endpoint, w.domain, moving), 0);
+	map(w.domain);
+	assert_int_equal(viommu_dma_begin(w.endpoint, &section), 0);
+	viommu_domain_destroy(w.domain);
+	w.domain = NULL;
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(viommu_domain_create(w.v, i, &others[i]), 0);
+		map(others[i]);
+		assert_int_equal(read_byte(&w), -EFAULT);
+	}
+	/* What began before may go on, and whoever moves the endpoint waits for it. */
+	assert_int_equal(viommu_dma_translate(&section, (struct viommu_iova){0}, 1, VIOMMU_READ, &span), 0);
+	assert_int_equal(viommu_attach(w.endpoint, others[0], moving), 0);
+	assert_int_equal(read_byte(&w), 0);
+	viommu_inval_begin(moving);
+	assert_int_equal(viommu_inval_poll(moving), -EAGAIN);
+	viommu_dma_end(&section);
+	assert_int_equal(viommu_inval_poll(moving), 0);
+	assert_int_equal(viommu_detach(w.endpoint, moving), 0);
+	for (unsigned i = 0; i < 4; i++)
+		viommu_domain_destroy(others[i]);
+	viommu_inval_destroy(moving);
+	assert_int_equal(viommu_endpoint_remove(w.endpoint), 0);
+	close_world(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +273,7 @@ int main(void)
 		cmocka_unit_test(test_context_frees_what_never_let_go),
 		cmocka_unit_test(test_virtio_model_is_destroyed_in_bounded_time),
 		cmocka_unit_test(test_vtd_unit_is_destroyed_in_bounded_time),
+		cmocka_unit_test(test_endpoints_of_destroyed_domain_are_blocked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
