@@ -98,6 +98,20 @@ VIOMMU_PUBLIC int viommu_mem_add(struct viommu *v, struct viommu_gpa gpa, uint64
  */
 VIOMMU_PUBLIC int viommu_mem_remove(struct viommu *v, struct viommu_gpa gpa, struct viommu_inval *inval);
 
+/* A region of guest memory, as viommu_mem_add() was told. */
+struct viommu_region {
+	struct viommu_gpa first, last;
+	void *host; /* stays mapped as long as the region is there, no longer */
+	int fd;
+	uint64_t fd_offset;
+};
+
+/*
+ * viommu_mem_next - the region that holds an address, or else the first one behind it.
+ * Errors: -ENOENT (there is none).
+ */
+VIOMMU_PUBLIC int viommu_mem_next(struct viommu *v, struct viommu_gpa gpa, struct viommu_region *out);
+
 /*
  * viommu_endpoint_add - make an endpoint. It starts blocked: every DMA of it is a fault.
  *
@@ -122,6 +136,9 @@ VIOMMU_PUBLIC int viommu_endpoint_remove(struct viommu_endpoint *endpoint);
 
 /* viommu_endpoint_find - the endpoint with this requester id, or NULL. */
 VIOMMU_PUBLIC struct viommu_endpoint *viommu_endpoint_find(struct viommu *v, uint32_t id);
+
+/* viommu_endpoint_next - the endpoint with the smallest requester id from @id on, or NULL. */
+VIOMMU_PUBLIC struct viommu_endpoint *viommu_endpoint_next(struct viommu *v, uint32_t id);
 
 /* viommu_endpoint_id - the requester id that the endpoint was made with. */
 VIOMMU_PUBLIC uint32_t viommu_endpoint_id(const struct viommu_endpoint *endpoint);

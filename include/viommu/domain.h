@@ -116,6 +116,20 @@ VIOMMU_PUBLIC int viommu_map_pending(struct viommu_domain *domain, struct viommu
 VIOMMU_PUBLIC int viommu_unmap(struct viommu_domain *domain, struct viommu_iova first, struct viommu_iova last,
 			       struct viommu_inval *inval, uint64_t *removed);
 
+/* What one viommu_map() made. */
+struct viommu_mapping {
+	struct viommu_iova first, last;
+	struct viommu_gpa gpa; /* of the first byte */
+	unsigned access;
+};
+
+/*
+ * viommu_domain_next - the mapping that holds an address, or else the first one behind it. To list all: begin with 0,
+ * go on with last + 1, which is 0 again where the space ends.
+ * Errors: -ENOENT (there is none), -EINVAL (no domain of viommu_domain_create()).
+ */
+VIOMMU_PUBLIC int viommu_domain_next(struct viommu_domain *domain, struct viommu_iova iova, struct viommu_mapping *out);
+
 #ifdef __cplusplus
 }
 #endif

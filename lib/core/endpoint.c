@@ -122,6 +122,16 @@ struct viommu_endpoint *viommu_endpoint_find(struct viommu *v, uint32_t id)
 	return found;
 }
 
+struct viommu_endpoint *viommu_endpoint_next(struct viommu *v, uint32_t id)
+{
+	lock_take(&v->lock);
+	size_t place = place_locked(v, id);
+	struct viommu_endpoint *found = place < v->endpoint_count ? v->endpoints[place] : NULL;
+
+	lock_drop(&v->lock);
+	return found;
+}
+
 uint32_t viommu_endpoint_id(const struct viommu_endpoint *endpoint)
 {
 	return endpoint->id;

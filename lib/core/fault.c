@@ -134,6 +134,32 @@ void viommu__fault(struct viommu_endpoint *endpoint, const struct viommu_domain 
 		sink(opaque, &fault);
 }
 
+int viommu_fault_report(struct viommu_endpoint *endpoint, struct viommu_iova iova, unsigned access,
+			enum viommu_fault_reason reason)
+{
+	struct viommu_section section;
+
+	if (reason < VIOMMU_FAULT_BLOCKED || reason > VIOMMU_FAULT_NO_MEMORY ||
+	    access & ~(unsigned)(VIOMMU_READ | VIOMMU_WRITE))
+		return -EINVAL;
+	/* It keeps the domain. */
+	int err = viommu_dma_begin(endpoint, &section);
+
+	if (err)
+		return err;
+	const struct viommu_domain *domain = section.domain;
+
+	viommu__fault(endpoint, domain,
+		      &(struct viommu_fault){
+			      .domain = domain ? atomic_load_explicit(&domain->id, memory_order_relaxed) : 0,
+			      .iova = iova,
+			      .access = access,
+			      .reason = reason,
+		      });
+	viommu_dma_end(&section);
+	return 0;
+}
+
 void viommu__fault_line(struct viommu *v, const char *line)
 {
 	struct fault_log *log = &v->faults;

@@ -197,3 +197,24 @@ int viommu_unmap(struct viommu_domain *domain, struct viommu_iova first, struct 
 		*removed = count;
 	return err;
 }
+
+int viommu_domain_next(struct viommu_domain *domain, struct viommu_iova iova, struct viommu_mapping *out)
+{
+	struct table_mapping found;
+
+	if (domain->identity || domain->walk)
+		return -EINVAL;
+	spin_take(&domain->lock);
+	bool any = table_mapping_next(&domain->table, iova.value >> TABLE_PAGE_SHIFT, &found);
+
+	spin_drop(&domain->lock);
+	if (!any)
+		return -ENOENT;
+	*out = (struct viommu_mapping){
+		.first = {found.pages.first << TABLE_PAGE_SHIFT},
+		.last = {found.pages.last << TABLE_PAGE_SHIFT | (PAGE_SIZE - 1)},
+		.gpa = {found.gpa},
+		.access = found.access,
+	};
+	return 0;
+}

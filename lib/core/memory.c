@@ -118,3 +118,26 @@ int viommu_mem_remove(struct viommu *v, struct viommu_gpa gpa, struct viommu_inv
 	lock_drop(&v->lock);
 	return err;
 }
+
+int viommu_mem_next(struct viommu *v, struct viommu_gpa gpa, struct viommu_region *out)
+{
+	int err = -ENOENT;
+
+	lock_take(&v->lock);
+	const struct memory *memory = current_memory(v);
+
+	for (size_t i = 0; i < memory->count && err; i++) {
+		const struct memory_region *region = &memory->regions[i];
+
+		if (region->gpa.last < gpa.value)
+			continue;
+		*out = (struct viommu_region){.first = {region->gpa.first},
+					      .last = {region->gpa.last},
+					      .host = region->host,
+					      .fd = region->fd,
+					      .fd_offset = region->fd_offset};
+		err = 0;
+	}
+	lock_drop(&v->lock);
+	return err;
+}
