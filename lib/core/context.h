@@ -119,7 +119,4 @@ void viommu__domain_put(struct viommu_domain *domain, unsigned count);
 /* Free every domain, whoever still refers to it: the context is going. */
 void viommu__domains_free(struct viommu *v);
 
-/* The reference that a change needs: the one that the invalidation has kept, or a new one. */
-void viommu__domain_reference_locked(struct viommu_domain *domain, struct viommu_inval *inval) REQUIRES(domain->lock);
-
 #endif

@@ -134,14 +134,6 @@ void viommu__domain_put(struct viommu_domain *domain, unsigned count)
 		domain_free(domain);
 }
 
-void viommu__domain_reference_locked(struct viommu_domain *domain, struct viommu_inval *inval)
-{
-	if (atomic_load_explicit(&inval->kept, memory_order_relaxed) == domain)
-		atomic_store_explicit(&inval->kept, NULL, memory_order_relaxed);
-	else
-		domain->references++;
-}
-
 /* The references that invalidations have kept for their next change, of which there will be none. */
 static unsigned take_back_locked(struct viommu *v, const struct viommu_domain *domain) REQUIRES(v->lock)
 {

@@ -27,6 +27,16 @@ struct viommu_inval {
 	void *opaque;
 };
 
+/* The reference that a change needs: the one that the invalidation has kept, or a new one. */
+static inline void viommu__domain_reference_locked(struct viommu_domain *domain, struct viommu_inval *inval)
+	REQUIRES(domain->lock)
+{
+	if (atomic_load_explicit(&inval->kept, memory_order_relaxed) == domain)
+		atomic_store_explicit(&inval->kept, NULL, memory_order_relaxed);
+	else
+		domain->references++;
+}
+
 /* Make room for one more change. -ENOMEM, -EBUSY (begun already). */
 int viommu__inval_reserve(struct viommu_inval *inval);
 

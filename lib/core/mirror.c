@@ -269,9 +269,7 @@ int mirrors_settle(struct change *change)
 		return settle_map(change);
 	case CHANGE_ENTER:
 		return mirrors_settle_enter(change);
-	case CHANGE_UNMAP:
-		if (!domain->walk || !mirrored(domain))
-			return 0;
+	case CHANGE_UNMAP: /* of a walked domain */
 		lock_take(&domain->mirror_lock);
 		err = mirrors_refused_leaves(domain, change->range) ? -ENOSPC : 0;
 		lock_drop(&domain->mirror_lock);

@@ -12,10 +12,7 @@
 
 #include <viommu/mirror.h>
 
-#include "lib/core/client.h"
-#include "lib/core/context.h"
-
-struct change;
+#include "lib/core/work.h"
 
 /* What one viommu_map(), one leaf of a guest's table, or one region of a bypass leads to. */
 struct mapping {
@@ -67,6 +64,13 @@ void mirrors_batch_end(struct viommu_domain *domain);
  * refuses is left out, and is a fault of the mirror's endpoint.
  */
 void mirrors_refresh(struct viommu_domain *domain, struct range iova, bool may_wait) REQUIRES(domain->mirror_lock);
+
+/* Can a mirror have refused something of this change? */
+static inline bool mirrors_may_refuse(const struct change *change)
+{
+	return change_adds(change) ||
+	       (change->kind == CHANGE_UNMAP && change->domain->walk && mirrored(change->domain));
+}
 
 /*
  * All mirrors have answered: what one has refused of this change is taken away again, from the domain and the other

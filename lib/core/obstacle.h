@@ -33,6 +33,12 @@ bool obstacle_is_of(const struct obstacle *obstacle, const struct viommu_endpoin
 /* Note the open sections that the changes concern, behind the fence of work_begin(). */
 void obstacle_note_sections(const struct section_table *sections, struct work *work);
 
+/* Nothing was noted: the common case, without a call. */
+static inline bool obstacle_none_noted(const struct work *work)
+{
+	return !work->wait_count && !work->client_count;
+}
+
 /* Has every section and client let go that was noted? Once true, true until the work begins anew. */
 bool obstacle_noted_gone(struct viommu *v, struct work *work);
 

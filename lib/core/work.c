@@ -83,7 +83,7 @@ static bool refusals(struct work *work, struct viommu_inval *owner)
 
 	for (size_t i = 0; i < work->count; i++) {
 		struct change *change = &work->changes[i];
-		int err = mirrors_settle(change);
+		int err = mirrors_may_refuse(change) ? mirrors_settle(change) : 0;
 
 		if (!err)
 			continue;
@@ -156,7 +156,7 @@ void work_drop(struct viommu *v, struct work *work)
 
 static bool look(struct viommu *v, struct work *work, struct viommu_inval *owner)
 {
-	if (work->state == WORK_SECTIONS && obstacle_noted_gone(v, work)) {
+	if (work->state == WORK_SECTIONS && (obstacle_none_noted(work) || obstacle_noted_gone(v, work))) {
 		if (refusals(work, owner)) {
 			work_begin(v, work);
 			return look(v, work, owner);
