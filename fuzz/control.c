@@ -15,6 +15,7 @@
 #include "vmm/control/internal.h"
 #include "vmm/irqchip/route.h"
 #include "vmm/pci/pci.h"
+#include "vmm/registry/registry.h"
 
 enum { ROUNDS = 8, ANSWERS_MAX = 1 << 20 };
 
@@ -53,6 +54,15 @@ static void make_control(void)
 	fault_history_init(&control.faults);
 	CHECK(!loop_create(&control.machine.loop), "no loop");
 	CHECK(!viommu_create(NULL, &control.machine.v), "no context");
+	static const struct pci_ops ops = {0};
+	static struct pci_dev device = {.ops = &ops, .name = "0000:00:03.0"};
+	struct registry *registry;
+
+	CHECK(!registry_create(&registry), "no registry");
+	CHECK(!registry_add(registry,
+			    &(struct registered){.dev = &device, .requester = 3 << 3, .config = &config.devices[0]}),
+	      "no device");
+	control.machine.registry = registry;
 }
 
 /* Lines with something in them; the last one needs no newline. */

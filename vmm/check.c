@@ -37,7 +37,7 @@ struct use {
 	char place[PATH_MAX]; /* then where it would be, without links; "": nowhere */
 };
 
-enum { USES_MAX = 4 + BOOT_INITRDS_MAX + LAYOUT_PCI_SLOTS };
+enum { USES_MAX = 4 + BOOT_INITRDS_MAX + LAYOUT_BUS_DEVICES };
 
 struct uses {
 	struct use use[USES_MAX];

@@ -3,9 +3,9 @@
 #ifndef VMM_DRAIN_H
 #define VMM_DRAIN_H
 
-struct pci_root;
+struct registry;
 
 /* See machine_drain(). */
-int drain_devices(struct pci_root *root);
+int drain_devices(struct registry *registry);
 
 #endif

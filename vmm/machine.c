@@ -11,19 +11,19 @@
 #include "vmm/control/control.h"
 #include "vmm/control/history.h"
 #include "vmm/device/device.h"
+#include "vmm/devices.h"
 #include "vmm/drain.h"
 #include "vmm/irqchip/irqchip.h"
 #include "vmm/irqchip/route.h"
 #include "vmm/kvm/ram.h"
 #include "vmm/kvm/width.h"
 #include "vmm/machine.h"
+#include "vmm/pci/bus.h"
 #include "vmm/pci/pci.h"
+#include "vmm/registry/registry.h"
 #include "vmm/util/bus.h"
 #include "vmm/util/log.h"
 #include "vmm/util/loop.h"
-#include "vmm/vhost/vhost.h"
-#include "vmm/vhost_user/vhost_user.h"
-#include "vmm/virtio/virtio.h"
 #include "vmm/wiring/iommu.h"
 #include "vmm/wiring/quiesce.h"
 
@@ -38,6 +38,8 @@ struct machine {
 	struct pci_root *pci;
 	uint64_t pci64, pci64_size; /* the window for BARs of 64 bits; a size of 0: none */
 	struct iommu_wiring *wiring;
+	struct registry *registry;
+	struct pci_dev **opened; /* by index in the configuration: devices that are on no bus yet; or NULL */
 	struct quiesce *quiesce;
 	struct serial *serial;
 	struct power *power;
@@ -102,6 +104,8 @@ static int create_base(struct machine *m)
 	if (!err)
 		err = say("the port bus", bus_create(&m->pio));
 	if (!err)
+		err = say("the list of devices", registry_create(&m->registry));
+	if (!err)
 		err = say("the event loop", loop_create(&m->loop));
 	if (!err)
 		err = say("the IOAPIC", irqchip_create(&m->kvm, m->mmio, &m->irqchip));
@@ -132,13 +136,21 @@ static void machine_fault(void *opaque, const struct viommu_fault *fault)
 	fault_history_add(control_faults(m->control), fault);
 }
 
+static void narrow_limits(const struct machine *m, struct pci_limits *limits)
+{
+	for (unsigned i = 0; i < m->config->device_count; i++)
+		if (m->config->devices[i].iommu && m->opened[i]->ops->narrow)
+			m->opened[i]->ops->narrow(m->opened[i], limits);
+}
+
 static int create_pci(struct machine *m)
 {
-	const struct iommu_machine wired = {
+	struct iommu_machine wired = {
 		.ram = m->ram,
 		.loop = m->loop,
 		.mmio = m->mmio,
 		.irqchip = m->irqchip,
+		.registry = m->registry,
 		.fault = m->control ? machine_fault : NULL,
 		.opaque = m,
 		.others = has_others(m->config),
@@ -149,14 +161,70 @@ static int create_pci(struct machine *m)
 		return say("the PCI bus", bits);
 	pci_window64(LAYOUT_HIGH_RAM + m->ram->high_size, (unsigned)bits, &m->pci64, &m->pci64_size);
 
-	const struct pci_root_config root = {m->mmio, m->pio, m->irqchip, m->pci64, m->pci64_size, master_off, m};
+	const struct pci_root_config root = {.mmio = m->mmio,
+					     .pio = m->pio,
+					     .irqchip = m->irqchip,
+					     .bar64 = m->pci64,
+					     .bar64_size = m->pci64_size,
+					     .master_off = master_off,
+					     .opaque = m,
+					     .last_bus = LAYOUT_LAST_BUS};
 	int err = say("the PCI bus", pci_root_create(&root, &m->pci));
+
+	narrow_limits(m, &wired.limits);
 
 	if (!err)
 		err = say("the IOMMU", iommu_wiring_create(&m->config->iommu, &wired, &m->wiring));
 	if (!err)
-		err = say("the IOMMU", quiesce_create(iommu_wiring_context(m->wiring), m->loop, &m->quiesce));
+		err = say("the IOMMU",
+			  quiesce_create(iommu_wiring_context(m->wiring), m->loop, m->registry, &m->quiesce));
 	return err;
+}
+
+static void hold_released(void *opaque)
+{
+	const struct machine *m = opaque;
+
+	iommu_wiring_progress(m->wiring);
+}
+
+static struct device_factory factory_of(struct machine *m)
+{
+	return (struct device_factory){
+		.env = {&m->kvm, m->loop, hold_released, m},
+		.iommu = m->config->iommu.kind,
+		.wiring = m->wiring,
+		.registry = m->registry,
+		.bus = m->pci ? pci_root_bus(m->pci) : NULL,
+	};
+}
+
+/* Before the IOMMU model is made: it has to know what devices of the host can do. */
+static int open_devices(struct machine *m)
+{
+	const struct device_factory factory = factory_of(m);
+	int err = 0;
+
+	m->opened = calloc(m->config->device_count + 1, sizeof(*m->opened));
+	if (!m->opened)
+		return say("the devices", -ENOMEM);
+	for (unsigned i = 0; i < m->config->device_count && !err; i++)
+		err = device_open(&factory, &m->config->devices[i], &m->opened[i]);
+	return err;
+}
+
+static int place_devices(struct machine *m)
+{
+	const struct device_factory factory = factory_of(m);
+	int err = iommu_wiring_add_unit(m->wiring, &factory.env, factory.bus);
+
+	for (unsigned i = 0; i < m->config->device_count && !err; i++) {
+		struct pci_dev *dev = m->opened[i];
+
+		m->opened[i] = NULL;
+		err = device_place(&factory, &m->config->devices[i], dev);
+	}
+	return err ? err : say("the PCI devices", pci_firmware_setup(m->pci));
 }
 
 static int create_serial(struct machine *m)
@@ -172,115 +240,20 @@ static int create_serial(struct machine *m)
 	return serial_create(m->pio, m->irqchip, m->loop, in, out, &m->serial);
 }
 
-/* Like QEMU's, but each slot has its own. */
-static void default_mac(unsigned slot, uint8_t mac[6])
-{
-	const uint8_t value[6] = {0x52, 0x54, 0x00, 0x76, 0x69, (uint8_t)slot};
-
-	memcpy(mac, value, sizeof(value));
-}
-
-static struct vhost_user_config back_end_of(const struct machine *m, const struct device_config *config)
-{
-	return (struct vhost_user_config){
-		.socket = config->socket,
-		.iommu = config->iommu,
-		.queues = config->queues,
-		.isolate = config->isolate,
-		.messages = !config->shared,
-		.push_maps = m->config->iommu.kind == IOMMU_VIRTIO,
-	};
-}
-
-/* A guest that tells of its maps spares the kernel most of its questions. */
-static int create_net(const struct machine *m, const struct device_config *config, const struct virtio_env *env,
-		      struct pci_dev **out)
-{
-	const struct vhost_user_config back_end = back_end_of(m, config);
-	struct vhost_net_config vhost = {.tap = config->name, .queues = config->queues};
-
-	default_mac(config->slot, vhost.mac);
-	if (config->has_mac)
-		memcpy(vhost.mac, config->mac, sizeof(vhost.mac));
-	if (config->socket)
-		return vhost_user_net_create(env, &back_end, vhost.mac, out);
-	if (!config->vhost)
-		return virtio_net_create(env, config->name, config->queues, vhost.mac, out);
-	vhost.push_maps = m->config->iommu.kind == IOMMU_VIRTIO;
-	return vhost_net_create(env, &vhost, out);
-}
-
-static int create_disk(const struct machine *m, const struct device_config *config, const struct virtio_env *env,
-		       struct pci_dev **out)
-{
-	const struct vhost_user_config back_end = back_end_of(m, config);
-	const struct virtio_disk_config disk = {config->name, config->readonly, config->queues};
-
-	return config->socket ? vhost_user_blk_create(env, &back_end, out) : virtio_blk_create(env, &disk, out);
-}
-
-static int create_device(const struct machine *m, const struct device_config *config, const struct virtio_env *env,
-			 struct pci_dev **out)
-{
-	switch (config->kind) {
-	case DEVICE_DISK:
-		return create_disk(m, config, env, out);
-	case DEVICE_NET:
-		return create_net(m, config, env, out);
-	case DEVICE_RNG:
-		return virtio_rng_create(env, out);
-	case DEVICE_EDU:
-		return edu_create(env->loop, out);
-	}
-	return -EINVAL;
-}
-
-static int add_device(struct machine *m, const struct device_config *config, const struct virtio_env *env)
-{
-	struct pci_dev *dev;
-	int err = create_device(m, config, env, &dev);
-
-	if (err)
-		return err;
-	if (config->ats)
-		pci_add_ats(dev);
-	err = iommu_wiring_add_device(m->wiring, m->pci, dev, config->slot, config->iommu);
-	if (err) {
-		vmm_log("device %02x.0: %s", config->slot, strerror(-err));
-		dev->ops->destroy(dev);
-		return err;
-	}
-	return dev->ops->placed ? dev->ops->placed(dev) : 0;
-}
-
-static int create_devices(struct machine *m)
-{
-	const struct virtio_env env = {&m->kvm, m->loop, iommu_wiring_hold_released, m->wiring};
-	int err = 0;
-
-	if (m->config->iommu.kind == IOMMU_VIRTIO)
-		err = iommu_wiring_add_unit(m->wiring, &env, m->pci);
-	for (unsigned i = 0; i < m->config->device_count && !err; i++)
-		err = add_device(m, &m->config->devices[i], &env);
-	return err ? err : say("the PCI devices", pci_firmware_setup(m->pci));
-}
-
 static int load(struct machine *m)
 {
-	const struct iommu_config *iommu = &m->config->iommu;
 	struct acpi_config acpi = {
 		.vcpus = m->config->cpus,
 		.pci64 = m->pci64,
 		.pci64_size = m->pci64_size,
-		.virtio_iommu_bdf = iommu->kind == IOMMU_VIRTIO ? IOMMU_SLOT << 3 : -1,
-		.dmar = {iommu->kind == IOMMU_INTEL, iommu->intremap, iommu->eim, iommu->intel.device_iotlb,
-			 has_others(m->config)},
 	};
 	struct boot_config boot = {m->config->kernel, m->config->initrds, m->config->initrd_count, m->config->cmdline,
 				   0};
 
-	acpi.endpoint_count = iommu_wiring_endpoints(m->wiring, &acpi.endpoints);
-	int err = say("the ACPI tables (is there a MiB of memory?)", acpi_build(m->ram, &acpi, &boot.acpi_rsdp));
+	int err = say("the ACPI tables", iommu_wiring_acpi(m->wiring, &acpi));
+
+	if (!err)
+		err = say("the ACPI tables (is there a MiB of memory?)", acpi_build(m->ram, &acpi, &boot.acpi_rsdp));
 
 	return err ? err : boot_load(m->ram, &boot, &m->entry);
 }
@@ -299,6 +272,8 @@ int machine_create(const struct run_config *config, const struct machine_host *h
 	int err = create_base(m);
 
 	if (!err)
+		err = open_devices(m);
+	if (!err)
 		err = create_pci(m);
 	if (!err)
 		err = create_serial(m);
@@ -309,7 +284,7 @@ int machine_create(const struct run_config *config, const struct machine_host *h
 	if (!err)
 		err = exit_port_create(m->pio, machine_exit, m, &m->exit_port);
 	if (!err)
-		err = create_devices(m);
+		err = place_devices(m);
 	if (!err)
 		err = load(m);
 	if (err) {
@@ -323,11 +298,16 @@ int machine_create(const struct run_config *config, const struct machine_host *h
 /* In reverse order of creation; what was not made is NULL. */
 void machine_destroy(struct machine *m)
 {
+	for (unsigned i = 0; m->opened && i < m->config->device_count; i++)
+		if (m->opened[i])
+			m->opened[i]->ops->destroy(m->opened[i]);
+	free(m->opened);
 	if (m->pci)
 		pci_root_destroy(m->pci);
 	quiesce_destroy(m->quiesce);
 	if (m->wiring)
 		iommu_wiring_destroy(m->wiring);
+	registry_destroy(m->registry);
 	if (m->exit_port)
 		exit_port_destroy(m->exit_port);
 	if (m->pm_timer)
@@ -355,7 +335,7 @@ void machine_abandon(struct machine *m)
 
 int machine_drain(struct machine *m)
 {
-	return drain_devices(m->pci);
+	return drain_devices(m->registry);
 }
 
 static uint64_t exits(void *opaque)
@@ -379,13 +359,6 @@ static bool vtd(void *opaque, struct viommu_vtd_stats *out)
 	return iommu_wiring_vtd_stats(m->wiring, out);
 }
 
-static bool iotlb(void *opaque, unsigned slot, struct pci_iotlb_stats *out)
-{
-	const struct machine *m = opaque;
-
-	return pci_root_iotlb_stats(m->pci, slot, out);
-}
-
 static void machine_eoi(void *opaque, uint8_t vector)
 {
 	const struct machine *m = opaque;
@@ -405,8 +378,8 @@ enum vm_end machine_run(struct machine *m)
 		.eoi = machine_eoi,
 		.opaque = m,
 	};
-	const struct control_machine seen = {m->loop, iommu_wiring_context(m->wiring), exits, interrupts, vtd, iotlb,
-					     m};
+	const struct control_machine seen = {m->loop,    iommu_wiring_context(m->wiring), exits, interrupts, vtd, m,
+					     m->registry};
 
 	if (vcpus_start(&config, &m->vcpus))
 		return VM_END_ERROR;

@@ -16,7 +16,9 @@
 #include <viommu/viommu.h>
 
 #include "tests/support/test.h"
+#include "vmm/pci/bus.h"
 #include "vmm/pci/pci.h"
+#include "vmm/registry/registry.h"
 #include "vmm/util/loop.h"
 #include "vmm/wiring/quiesce.h"
 
@@ -31,6 +33,7 @@ struct fixture {
 	struct bus *mmio, *pio;
 	struct loop *loop;
 	struct pci_root *root;
+	struct registry *registry;
 	struct quiesce *quiesce;
 	struct pci_dev dev;
 	pthread_t thread;
@@ -91,14 +94,18 @@ static int create(void **state, unsigned deadline_ms)
 	assert_int_equal(bus_create(&f->mmio), 0);
 	assert_int_equal(bus_create(&f->pio), 0);
 	assert_int_equal(loop_create(&f->loop), 0);
-	assert_int_equal(quiesce_create(f->v, f->loop, &f->quiesce), 0);
+	assert_int_equal(registry_create(&f->registry), 0);
+	assert_int_equal(quiesce_create(f->v, f->loop, f->registry, &f->quiesce), 0);
 	const struct pci_root_config root = {
 		.mmio = f->mmio, .pio = f->pio, .bar64 = 1ull << 40, .master_off = on_master_off, .opaque = f};
 
 	assert_int_equal(pci_root_create(&root, &f->root), 0);
 	assert_int_equal(pci_dev_init(&f->dev, &device_ops, &device_ids), 0);
+	const struct registered entry = {.dev = &f->dev, .requester = SLOT << 3, .endpoint = f->endpoint};
+
 	f->dev.endpoint = f->endpoint;
-	assert_int_equal(pci_root_add(f->root, &f->dev, SLOT), 0);
+	assert_int_equal(registry_add(f->registry, &entry), 0);
+	assert_int_equal(pci_bus_add(pci_root_bus(f->root), &f->dev, SLOT << 3), 0);
 	assert_int_equal(pthread_create(&f->thread, NULL, run_loop, f), 0);
 	*state = f;
 	return 0;
@@ -123,6 +130,7 @@ static int teardown(void **state)
 	pthread_join(f->thread, NULL);
 	pci_root_destroy(f->root);
 	quiesce_destroy(f->quiesce);
+	registry_destroy(f->registry);
 	loop_destroy(f->loop);
 	bus_destroy(f->pio);
 	bus_destroy(f->mmio);

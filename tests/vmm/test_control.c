@@ -18,6 +18,7 @@
 #include "vmm/control/internal.h"
 #include "vmm/irqchip/route.h"
 #include "vmm/pci/pci.h"
+#include "vmm/registry/registry.h"
 
 enum { FIRST_DEVICE = 3, REPLY_MAX = 64 << 10, LONGEST = 64 << 10 };
 
@@ -32,6 +33,8 @@ struct fixture {
 	pthread_t thread;
 	struct viommu *v;
 	struct viommu_endpoint *endpoint;
+	struct registry *registry;
+	struct pci_dev unit, device;
 };
 
 static void note_fault(void *opaque, const struct viommu_fault *fault)
@@ -59,12 +62,15 @@ static bool vtd(void *opaque, struct viommu_vtd_stats *out)
 	return f->config.iommu.kind == IOMMU_INTEL;
 }
 
-static bool iotlb(void *opaque, unsigned slot, struct pci_iotlb_stats *out)
+static bool iotlb_stats(struct pci_dev *dev, struct pci_iotlb_stats *out)
 {
-	(void)opaque;
+	(void)dev;
 	*out = (struct pci_iotlb_stats){"vhost-user", 1, 2, 3, 4};
-	return slot == FIRST_DEVICE;
+	return true;
 }
+
+static const struct pci_ops device_ops = {.iotlb_stats = iotlb_stats};
+static const struct pci_ops unit_ops = {0};
 
 static void *run_loop(void *opaque)
 {
@@ -79,7 +85,7 @@ static void start(struct fixture *f)
 {
 	assert_int_equal(loop_create(&f->loop), 0);
 
-	const struct control_machine machine = {f->loop, f->v, exits, interrupts, vtd, iotlb, f};
+	const struct control_machine machine = {f->loop, f->v, exits, interrupts, vtd, f, f->registry};
 
 	assert_int_equal(control_attach(f->control, &machine), 0);
 	assert_int_equal(pthread_create(&f->thread, NULL, run_loop, f), 0);
@@ -109,6 +115,15 @@ static int set_up(void **state)
 
 	assert_int_equal(viommu_create(&core, &f->v), 0);
 	assert_int_equal(viommu_endpoint_add(f->v, FIRST_DEVICE << 3, "disk", &f->endpoint), 0);
+	/* The machine's own function is none of the devices that are told of. */
+	f->unit = (struct pci_dev){.ops = &unit_ops, .name = "0000:00:01.0"};
+	f->device = (struct pci_dev){.ops = &device_ops, .name = "0000:00:03.0"};
+	assert_int_equal(registry_create(&f->registry), 0);
+	assert_int_equal(registry_add(f->registry, &(struct registered){.dev = &f->unit, .requester = 1 << 3}), 0);
+	assert_int_equal(registry_add(f->registry, &(struct registered){.dev = &f->device,
+									.requester = FIRST_DEVICE << 3,
+									.config = &f->config.devices[0]}),
+			 0);
 	start(f);
 	*state = f;
 	return 0;
@@ -121,6 +136,7 @@ static int tear_down(void **state)
 	finish(f);
 	control_destroy(f->control);
 	assert_int_equal(access(f->path, F_OK), -1);
+	registry_destroy(f->registry);
 	viommu_endpoint_remove(f->endpoint);
 	viommu_destroy(f->v);
 	assert_int_equal(rmdir(f->dir), 0);

@@ -10,6 +10,7 @@
 #include "tests/support/test.h"
 #include "vmm/kvm/kvm.h"
 #include "vmm/layout/layout.h"
+#include "vmm/pci/bus.h"
 #include "vmm/pci/pci.h"
 #include "vmm/util/loop.h"
 
@@ -87,7 +88,7 @@ static int try_add(uint64_t size, bool is64, bool pin)
 		pci_add_bar(dev, 0, size, is64, false);
 	if (pin)
 		pci_add_intx(dev);
-	int err = pci_root_add(root, dev, FIRST_SLOT + count);
+	int err = pci_bus_add(pci_root_bus(root), dev, (FIRST_SLOT + count) << 3);
 
 	if (err)
 		pci_dev_fini(dev);

@@ -11,6 +11,7 @@
 #include "vmm/irqchip/route.h"
 #include "vmm/kvm/kvm.h"
 #include "vmm/layout/layout.h"
+#include "vmm/pci/bus.h"
 #include "vmm/pci/pci.h"
 #include "vmm/util/loop.h"
 
@@ -91,7 +92,7 @@ static int set_up(void **state)
 	assert_int_equal(pci_add_msix(&dev, 0, TABLE, PBA, VECTORS), 0);
 	pci_add_extended_capability(&dev, 0xb, 1, (const uint8_t[12]){0}, 12);
 	pci_add_ats(&dev);
-	assert_int_equal(pci_root_add(root, &dev, SLOT), 0);
+	assert_int_equal(pci_bus_add(pci_root_bus(root), &dev, SLOT << 3), 0);
 	pci_config_write(&dev, PCI_COMMAND, COMMAND, 2);
 	return 0;
 }

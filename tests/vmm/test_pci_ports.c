@@ -8,6 +8,7 @@
 
 #include "tests/support/test.h"
 #include "vmm/layout/layout.h"
+#include "vmm/pci/bus.h"
 #include "vmm/pci/pci.h"
 #include "vmm/util/bus.h"
 
@@ -32,7 +33,7 @@ static int set_up(void **state)
 	assert_int_equal(pci_root_create(&config, &root), 0);
 	dev = (struct pci_dev){0};
 	assert_int_equal(pci_dev_init(&dev, &ops, &ids), 0);
-	assert_int_equal(pci_root_add(root, &dev, SLOT), 0);
+	assert_int_equal(pci_bus_add(pci_root_bus(root), &dev, SLOT << 3), 0);
 	for (unsigned i = 0; i < PCI_CONFIG_SIZE; i++)
 		dev.config[i] = (uint8_t)(i * 7 + 1);
 	memset(&dev.writable[SCRATCH], 0xff, PCI_CONFIG_SIZE - SCRATCH);

@@ -49,9 +49,9 @@ static void add_routes(struct acpi_buffer *aml)
 {
 	aml_name(aml, "_PRT");
 
-	const size_t routes = aml_open_package(aml, LAYOUT_PCI_SLOTS * PINS);
+	const size_t routes = aml_open_package(aml, LAYOUT_BUS_DEVICES * PINS);
 
-	for (unsigned i = 0; i < LAYOUT_PCI_SLOTS * PINS; i++)
+	for (unsigned i = 0; i < LAYOUT_BUS_DEVICES * PINS; i++)
 		add_route(aml, i / PINS, i % PINS);
 	aml_close(aml, routes);
 }

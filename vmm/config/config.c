@@ -136,7 +136,7 @@ static size_t device_keys(enum device_kind kind, struct key *keys)
 	keys[count++] = (struct key){"iommu", KEY_SWITCH, offsetof(struct device_config, iommu), 0, 0, false};
 	keys[count++] = (struct key){"ats", KEY_SWITCH, offsetof(struct device_config, ats), 0, 0, false};
 	keys[count++] = (struct key){"addr",     KEY_NUMBER,           offsetof(struct device_config, slot),
-				     FIRST_SLOT, LAYOUT_PCI_SLOTS - 1, false};
+				     FIRST_SLOT, LAYOUT_BUS_DEVICES - 1, false};
 	return count;
 }
 
@@ -167,8 +167,8 @@ static int take_device(struct run_config *config, const struct option_def *def, 
 	static const uint8_t no_mac[6];
 	struct key keys[KEYS];
 
-	if (config->device_count == LAYOUT_PCI_SLOTS - FIRST_SLOT) {
-		vmm_log("--%s: more devices than PCI slots (%u)", def->name, LAYOUT_PCI_SLOTS - FIRST_SLOT);
+	if (config->device_count == LAYOUT_BUS_DEVICES - FIRST_SLOT) {
+		vmm_log("--%s: more devices than PCI slots (%u)", def->name, LAYOUT_BUS_DEVICES - FIRST_SLOT);
 		return -EINVAL;
 	}
 	struct device_config *device = &config->devices[config->device_count++];

@@ -38,7 +38,7 @@ struct run_config {
 	unsigned cpus;
 	struct ram_config memory;
 	struct iommu_config iommu;
-	struct device_config devices[LAYOUT_PCI_SLOTS];
+	struct device_config devices[LAYOUT_BUS_DEVICES];
 	unsigned device_count;
 	enum serial_kind serial;
 	char *serial_path;

@@ -15,6 +15,7 @@
 #include "vmm/control/internal.h"
 #include "vmm/irqchip/route.h"
 #include "vmm/pci/pci.h"
+#include "vmm/registry/registry.h"
 
 enum { TEXT_MAX = 256 };
 
@@ -41,12 +42,12 @@ static json_t *text(const char *string)
 	return value;
 }
 
-static json_t *slot_name(unsigned slot)
+/* As on the command line: without the segment, and on the root bus without the bus. */
+static json_t *slot_name(const struct registered *device)
 {
-	char name[8];
+	enum { SEGMENT = sizeof("0000:") - 1, ROOT_BUS = sizeof("0000:00:") - 1 };
 
-	snprintf(name, sizeof(name), "%02x.0", slot & (LAYOUT_PCI_SLOTS - 1));
-	return json_string(name);
+	return json_string(device->dev->name + (device->requester >> 8 ? SEGMENT : ROOT_BUS));
 }
 
 static double uptime(const struct control *control)
@@ -61,10 +62,11 @@ static double uptime(const struct control *control)
 	return (double)ms / 1000;
 }
 
-static json_t *describe_device(const struct device_config *device, enum iommu_kind kind)
+static json_t *describe_device(const struct registered *registered, enum iommu_kind kind)
 {
+	const struct device_config *device = registered->config;
 	json_t *described =
-		json_pack("{s:o, s:s, s:o, s:b}", "slot", slot_name(device->slot), "kind",
+		json_pack("{s:o, s:s, s:o, s:b}", "slot", slot_name(registered), "kind",
 			  config_device_name(device->kind), "name", text(device->name), "iommu", device->iommu);
 
 	if (kind == IOMMU_INTEL)
@@ -72,13 +74,24 @@ static json_t *describe_device(const struct device_config *device, enum iommu_ki
 	return described;
 }
 
+/* Those of the command line and of the control socket, not what the machine has on its own account. */
+static struct registered *next_device(const struct control *control, struct registered *device)
+{
+	const struct registry *registry = control->machine.registry;
+
+	do {
+		device = registry ? registry_next(registry, device) : NULL;
+	} while (device && !device->config);
+	return device;
+}
+
 static json_t *answer_info(struct control *control)
 {
 	const struct run_config *config = control->config;
 	json_t *devices = json_array();
 
-	for (unsigned i = 0; i < config->device_count; i++)
-		json_array_append_new(devices, describe_device(&config->devices[i], config->iommu.kind));
+	for (struct registered *device = NULL; (device = next_device(control, device));)
+		json_array_append_new(devices, describe_device(device, config->iommu.kind));
 	json_t *info = json_pack("{s:s, s:i, s:f, s:i, s:i, s:o, s:s}", "version", VIOMMU_VERSION, "pid", (int)getpid(),
 				 "uptime", uptime(control), "boots", (int)control->boots, "cpus", (int)config->cpus,
 				 "memory", number(config->memory.size), "iommu", iommu_config_name(config->iommu.kind));
@@ -128,16 +141,16 @@ static void add_interrupts(json_t *answer, const struct control_machine *machine
 	}
 }
 
-static json_t *device_stats(struct control *control, const struct device_config *device)
+static json_t *device_stats(struct control *control, const struct registered *device)
 {
-	const struct control_machine *machine = &control->machine;
+	const struct pci_ops *ops = device->dev->ops;
 	struct pci_iotlb_stats iotlb;
-	json_t *stats =
-		json_pack("{s:o, s:s, s:o}", "slot", slot_name(device->slot), "kind", config_device_name(device->kind),
-			  "faults", number(fault_history_count(&control->faults, device->slot)));
+	json_t *stats = json_pack("{s:o, s:s, s:o}", "slot", slot_name(device), "kind",
+				  config_device_name(device->config->kind), "faults",
+				  number(fault_history_count(&control->faults, device->requester)));
 
 	/* A device IOTLB of its own: the kernel's, or a back end's. */
-	if (machine->iotlb && machine->iotlb(machine->opaque, device->slot, &iotlb)) {
+	if (ops->iotlb_stats && ops->iotlb_stats(device->dev, &iotlb)) {
 		json_object_set_new(stats, "path", json_string(iotlb.path));
 		json_object_set_new(stats, "misses", number(iotlb.misses));
 		json_object_set_new(stats, "updates", number(iotlb.updates));
@@ -165,8 +178,8 @@ static json_t *answer_stats(struct control *control)
 	if (machine->interrupts)
 		add_interrupts(answer, machine);
 	control_add_vtd_stats(answer, machine, stats.walks);
-	for (unsigned i = 0; i < control->config->device_count; i++)
-		json_array_append_new(devices, device_stats(control, &control->config->devices[i]));
+	for (struct registered *device = NULL; (device = next_device(control, device));)
+		json_array_append_new(devices, device_stats(control, device));
 	json_object_set_new(answer, "devices", devices);
 	return answer;
 }

@@ -14,7 +14,7 @@ struct control;
 struct fault_history;
 struct irq_stats;
 struct loop;
-struct pci_iotlb_stats;
+struct registry;
 struct run_config;
 struct viommu;
 struct viommu_vtd_stats;
@@ -26,9 +26,8 @@ struct control_machine {
 	uint64_t (*exits)(void *opaque);                         /* of all vCPUs so far; may be NULL */
 	void (*interrupts)(void *opaque, struct irq_stats *out); /* may be NULL */
 	bool (*vtd)(void *opaque, struct viommu_vtd_stats *out); /* false: there are no VT-d units; may be NULL */
-	bool (*iotlb)(void *opaque, unsigned slot,
-		      struct pci_iotlb_stats *out); /* as pci_root_iotlb_stats(); may be NULL */
 	void *opaque;
+	const struct registry *registry;
 };
 
 /* Make the socket at config->control and listen. One line is logged on an error. `config` must outlive it. */

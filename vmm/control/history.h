@@ -8,7 +8,6 @@
 
 #include <viommu/fault.h>
 
-#include "vmm/layout/layout.h"
 #include "vmm/util/mutex.h"
 
 enum { FAULT_HISTORY = 64 };
@@ -23,7 +22,12 @@ struct fault_history {
 	/* `total` faults were seen, the last of them are at (total - 1) % FAULT_HISTORY and before. */
 	struct fault_record ring[FAULT_HISTORY] GUARDED_BY(lock);
 	uint64_t total GUARDED_BY(lock);
-	uint64_t by_slot[LAYOUT_PCI_SLOTS] GUARDED_BY(lock); /* bus 0 */
+	/* Of each endpoint that had any. */
+	struct fault_count {
+		uint32_t endpoint;
+		uint64_t count;
+	} *counts GUARDED_BY(lock);
+	unsigned endpoints GUARDED_BY(lock);
 };
 
 void fault_history_init(struct fault_history *history);
@@ -34,6 +38,6 @@ void fault_history_add(struct fault_history *history, const struct viommu_fault 
 
 /* The last ones, oldest first; returns how many. Any thread. */
 unsigned fault_history_get(struct fault_history *history, struct fault_record out[FAULT_HISTORY]);
-uint64_t fault_history_count(struct fault_history *history, unsigned slot);
+uint64_t fault_history_count(struct fault_history *history, uint32_t endpoint);
 
 #endif

@@ -1,41 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Base address registers: memory only. A BAR answers while memory decoding is on and it lies wholly inside one of the
- * two PCI windows and over nothing else; where a guest puts it anywhere else, it just does not answer. A BAR that was
- * refused because another one was in the way is looked at again when its own registers or command register change.
+ * windows of its bus and over nothing else; where a guest puts it anywhere else, it just does not answer. A BAR that
+ * was refused because another one was in the way is looked at again when its own registers or command register change.
  */
 #include <assert.h>
-#include <errno.h>
 #include <linux/pci_regs.h>
 
 #include "vmm/pci/internal.h"
 
-struct window {
-	uint64_t first, last;
-};
-
-static const struct window window32 = {LAYOUT_PCI32, LAYOUT_PCI32 + LAYOUT_PCI32_SIZE - 1};
-
-/*
- * Where BARs of 64 bits are put first, for who cannot address more. The lower half is always left to those that must
- * lie below 4 GiB.
- */
-static const struct window upper32 = {LAYOUT_PCI32 + LAYOUT_PCI32_SIZE / 2, LAYOUT_PCI32 + LAYOUT_PCI32_SIZE - 1};
-
-/* Without such a window nothing is inside of it. */
-static struct window window64(const struct pci_root *root)
-{
-	if (!root->config.bar64_size)
-		return (struct window){1, 0};
-	return (struct window){root->config.bar64, root->config.bar64 + root->config.bar64_size - 1};
-}
-
-static bool inside(const struct window *window, uint64_t first, uint64_t size)
-{
-	return first >= window->first && first <= window->last && size - 1 <= window->last - first;
-}
-
-static unsigned bar_register(const struct pci_bar *bar)
+unsigned pci_bar_register(const struct pci_bar *bar)
 {
 	return PCI_BASE_ADDRESS_0 + 4 * (unsigned)(bar - bar->dev->bars);
 }
@@ -80,7 +54,7 @@ void pci_add_bar(struct pci_dev *dev, unsigned index, uint64_t size, bool is64, 
 		.dev = dev,
 		.range = {.ops = &bar_ops, .opaque = bar},
 	};
-	at = bar_register(bar);
+	at = pci_bar_register(bar);
 	pci_set32(dev->config, at,
 		  (is64 ? PCI_BASE_ADDRESS_MEM_TYPE_64 : 0) | (prefetch ? PCI_BASE_ADDRESS_MEM_PREFETCH : 0));
 	pci_set32(dev->writable, at, (uint32_t)mask);
@@ -90,7 +64,7 @@ void pci_add_bar(struct pci_dev *dev, unsigned index, uint64_t size, bool is64, 
 
 static uint64_t bar_address(const struct pci_bar *bar)
 {
-	unsigned at = bar_register(bar);
+	unsigned at = pci_bar_register(bar);
 	uint64_t address = pci_get32(bar->dev, at) & PCI_BASE_ADDRESS_MEM_MASK & UINT32_MAX;
 
 	return bar->is64 ? address | (uint64_t)pci_get32(bar->dev, at + 4) << 32 : address;
@@ -121,14 +95,9 @@ static void tell_device(struct pci_bar *bar, bool mapped)
 
 static void map_bar(struct pci_bar *bar, uint64_t address)
 {
-	struct pci_root *root = bar->dev->root;
-	struct window high = window64(root);
-
-	if (!inside(&window32, address, bar->size) && !inside(&high, address, bar->size))
-		return;
 	bar->range.first = address;
 	bar->range.last = address + bar->size - 1;
-	if (bus_add(root->config.mmio, &bar->range))
+	if (bus_add(bar->dev->bus->root->config.mmio, &bar->range))
 		return;
 	bar->mapped = true;
 	tell_device(bar, true);
@@ -143,21 +112,21 @@ static void prepare_unmap(struct pci_bar *bar)
 
 void pci_bars_update(struct pci_dev *dev)
 {
-	bool decode = dev->root && (pci_get16(dev, PCI_COMMAND) & PCI_COMMAND_MEMORY);
+	const bool decode = dev->bus && (pci_get16(dev, PCI_COMMAND) & PCI_COMMAND_MEMORY);
 
 	for (struct pci_bar *bar = dev->bars; bar < dev->bars + PCI_BARS; bar++) {
-		uint64_t address;
-
 		if (!bar->size)
 			continue;
-		address = bar_address(bar);
-		if (bar->mapped && decode && bar->range.first == address)
+		const uint64_t address = bar_address(bar);
+		const bool answers = decode && pci_bus_reached(dev->bus, address, bar->size);
+
+		if (bar->mapped && answers && bar->range.first == address)
 			continue;
 		if (bar->mapped) {
 			prepare_unmap(bar);
-			bus_remove(dev->root->config.mmio, &bar->range); /* NOLINT: what is mapped has a root */
+			bus_remove(dev->bus->root->config.mmio, &bar->range); /* NOLINT: what is mapped has a bus */
 		}
-		if (decode)
+		if (answers)
 			map_bar(bar, address);
 	}
 }
@@ -174,71 +143,6 @@ void pci_bars_withdraw(struct pci_dev *dev)
 		mutex_drop(&dev->lock);
 		/* Also where it was taken away by the guest: the handlers of that time may still run. */
 		if (bar->size)
-			bus_remove(dev->root->config.mmio, &bar->range);
+			bus_remove(dev->bus->root->config.mmio, &bar->range);
 	}
-}
-
-/* Where a BAR that is in the way of first..last ends. */
-static bool find_conflict(const struct pci_root *root, const struct pci_dev *dev, uint64_t first, uint64_t last,
-			  uint64_t *end) REQUIRES(root->lock)
-{
-	for (unsigned i = 0; i <= LAYOUT_PCI_SLOTS; i++) {
-		const struct pci_dev *other = i < LAYOUT_PCI_SLOTS ? root->slots[i] : dev;
-
-		for (unsigned b = 0; other && b < PCI_BARS; b++) {
-			const struct pci_bar *bar = &other->bars[b];
-
-			if (!bar->home || bar->home > last || bar->home + bar->size - 1 < first)
-				continue;
-			*end = bar->home + bar->size - 1;
-			return true;
-		}
-	}
-	return false;
-}
-
-static int find_place(const struct pci_root *root, const struct pci_bar *bar, const struct window *window,
-		      uint64_t *out) REQUIRES(root->lock)
-{
-	uint64_t first = window->first, end;
-
-	for (;;) {
-		first = (first + bar->size - 1) & ~(bar->size - 1);
-		if (!inside(window, first, bar->size))
-			return -ENOSPC;
-		if (!find_conflict(root, bar->dev, first, first + bar->size - 1, &end))
-			break;
-		first = end + 1;
-	}
-	*out = first;
-	return 0;
-}
-
-static int place_bar(const struct pci_root *root, struct pci_bar *bar) REQUIRES(root->lock)
-{
-	const struct window high = window64(root);
-	const unsigned at = bar_register(bar);
-	uint64_t first;
-	int err = find_place(root, bar, bar->is64 ? &upper32 : &window32, &first);
-
-	if (err && bar->is64)
-		err = find_place(root, bar, &high, &first);
-	if (err)
-		return err;
-	bar->home = first;
-	pci_set32(bar->dev->config, at, (uint32_t)first | pci_get32(bar->dev, at));
-	if (bar->is64)
-		pci_set32(bar->dev->config, at + 4, (uint32_t)(first >> 32));
-	return 0;
-}
-
-int pci_bars_place(struct pci_root *root, struct pci_dev *dev)
-{
-	for (unsigned b = 0; b < PCI_BARS; b++) {
-		int ret = dev->bars[b].size ? place_bar(root, &dev->bars[b]) : 0;
-
-		if (ret)
-			return ret;
-	}
-	return 0;
 }

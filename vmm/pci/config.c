@@ -65,4 +65,30 @@ void pci_config_write(struct pci_dev *dev, unsigned offset, uint64_t value, unsi
 	perform_effects(dev, offset, size);
 	pci_master_update(dev, master);
 	mutex_drop(&dev->lock);
+	if (touches(offset, size, PCI_COMMAND, PCI_COMMAND + 1) ||
+	    touches(offset, size, PCI_MEMORY_BASE, PCI_PREF_LIMIT_UPPER32 + 3))
+		pci_behind_update(dev, master);
+}
+
+uint64_t pci_root_config_read(struct pci_root *root, unsigned bus, unsigned devfn, unsigned offset, unsigned size)
+{
+	struct pci_dev *dev = pci_root_use(root, bus, devfn);
+
+	if (!dev)
+		return UINT64_MAX;
+	const uint64_t value = pci_config_read(dev, offset, size);
+
+	pci_unuse(root, dev);
+	return value;
+}
+
+void pci_root_config_write(struct pci_root *root, unsigned bus, unsigned devfn, unsigned offset, uint64_t value,
+			   unsigned size)
+{
+	struct pci_dev *dev = pci_root_use(root, bus, devfn);
+
+	if (!dev)
+		return;
+	pci_config_write(dev, offset, value, size);
+	pci_unuse(root, dev);
 }

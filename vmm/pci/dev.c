@@ -68,3 +68,11 @@ void pci_dev_fini(struct pci_dev *dev)
 	pci_msix_fini(dev);
 	mutex_fini(&dev->lock);
 }
+
+/* Section 7.5.3. A device on a link, or the port that the link begins at: 2.5 GT/s, one lane, as slow as it goes. */
+void pci_express_on_link(struct pci_dev *dev)
+{
+	pci_set16(dev->config, dev->express + PCI_EXP_FLAGS, 2 | PCI_EXP_TYPE_ENDPOINT << 4);
+	pci_set32(dev->config, dev->express + PCI_EXP_LNKCAP, PCI_EXP_LNKCAP_SLS_2_5GB | 1 << 4);
+	pci_set16(dev->config, dev->express + PCI_EXP_LNKSTA, PCI_EXP_LNKSTA_CLS_2_5GB | PCI_EXP_LNKSTA_NLW_X1);
+}

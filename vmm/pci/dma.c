@@ -11,10 +11,21 @@
 
 #include "vmm/pci/internal.h"
 
-bool pci_bus_master(const struct pci_dev *dev)
+static bool master_on(const struct pci_dev *dev)
 {
 	/* Partner: the stores in pci_config_write(). */
 	return __atomic_load_n(&dev->config[PCI_COMMAND], __ATOMIC_ACQUIRE) & PCI_COMMAND_MASTER;
+}
+
+/* Bridges on the way have to pass it on. */
+bool pci_bus_master(const struct pci_dev *dev)
+{
+	while (master_on(dev)) {
+		if (!dev->bus || !dev->bus->bridge)
+			return true;
+		dev = dev->bus->bridge;
+	}
+	return false;
 }
 
 int pci_dma_begin(struct pci_dev *dev, struct viommu_section *section)
@@ -35,10 +46,10 @@ int pci_dma_begin(struct pci_dev *dev, struct viommu_section *section)
 
 void pci_master_update(struct pci_dev *dev, bool was_on)
 {
-	if (!was_on || pci_bus_master(dev) || !dev->endpoint || !dev->root || !dev->root->config.master_off)
+	if (!was_on || pci_bus_master(dev) || !dev->endpoint || !dev->bus || !dev->bus->root->config.master_off)
 		return;
 	dev->config[dev->express + PCI_EXP_DEVSTA] |= PCI_EXP_DEVSTA_TRPND;
-	dev->root->config.master_off(dev->root->config.opaque, dev);
+	dev->bus->root->config.master_off(dev->bus->root->config.opaque, dev);
 }
 
 void pci_dma_idle_locked(struct pci_dev *dev)

@@ -2,6 +2,8 @@
 /* Enhanced configuration access (PCI Express base 5.0, section 7.2.2): bus, function and register in the address. */
 #include "vmm/pci/internal.h"
 
+#define ECAM_BUS_SIZE 0x100000ull
+
 static unsigned bus_of(uint64_t offset)
 {
 	return (unsigned)(offset >> 20);
@@ -27,4 +29,20 @@ static void ecam_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
 	pci_root_config_write(opaque, bus_of(offset), devfn_of(offset), register_of(offset), value, size);
 }
 
-const struct bus_ops pci_ecam_ops = {.read = ecam_read, .write = ecam_write};
+static const struct bus_ops ecam_ops = {.read = ecam_read, .write = ecam_write};
+
+int pci_ecam_add(struct pci_root *root)
+{
+	root->ecam = (struct bus_range){
+		.first = LAYOUT_ECAM,
+		.last = LAYOUT_ECAM + (root->config.last_bus + 1) * ECAM_BUS_SIZE - 1,
+		.ops = &ecam_ops,
+		.opaque = root,
+	};
+	return bus_add(root->config.mmio, &root->ecam);
+}
+
+void pci_ecam_remove(struct pci_root *root)
+{
+	bus_remove(root->config.mmio, &root->ecam);
+}

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <linux/pci_regs.h>
 
+#include "vmm/pci/bus.h"
 #include "vmm/pci/internal.h"
 
 enum { WINDOW_MIN_SHIFT = 30 };
@@ -44,12 +45,13 @@ static bool has_bar(const struct pci_dev *dev)
 	return false;
 }
 
-static int enable_memory(struct pci_dev *dev)
+static int enable_memory(struct pci_dev *dev, void *opaque)
 {
 	int err = 0;
 
+	(void)opaque;
 	mutex_take(&dev->lock);
-	if (has_bar(dev)) {
+	if (has_bar(dev) || dev->secondary) {
 		pci_set16(dev->config, PCI_COMMAND, pci_get16(dev, PCI_COMMAND) | PCI_COMMAND_MEMORY);
 		pci_bars_update(dev);
 		err = all_mapped(dev) ? 0 : -ENOMEM;
@@ -58,13 +60,8 @@ static int enable_memory(struct pci_dev *dev)
 	return err;
 }
 
-/* No vCPU runs yet, and the slots do not change. */
-int pci_firmware_setup(struct pci_root *root) NO_OTHER_THREAD
+/* A bridge comes before what is behind it. */
+int pci_firmware_setup(struct pci_root *root)
 {
-	int err = 0;
-
-	for (unsigned slot = 0; slot < LAYOUT_PCI_SLOTS && !err; slot++)
-		if (root->slots[slot])
-			err = enable_memory(root->slots[slot]);
-	return err;
+	return pci_bus_each(root->bus, enable_memory, NULL);
 }

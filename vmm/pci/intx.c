@@ -3,31 +3,43 @@
  * INTx (PCI Express base 5.0, sections 6.1.2 and 7.5.1.1): pin A of each function, wired to one of the IOAPIC's last
  * eight pins (LAYOUT_INTX_GSI). Several functions share a pin, which is up while at least one of them wants it.
  */
+#include <linux/pci.h>
 #include <linux/pci_regs.h>
 
 #include "vmm/pci/internal.h"
 
-enum { PIN_A = 1 };
+enum { PIN_A = 1, PINS = 4 };
 
 void pci_add_intx(struct pci_dev *dev)
 {
 	dev->config[PCI_INTERRUPT_PIN] = PIN_A;
 }
 
-void pci_intx_place(struct pci_dev *dev, unsigned slot)
+/* Each bridge turns the pins of what is behind it by the device's number (section 2.2.8.1, table 2-21). */
+static unsigned gsi_of(const struct pci_dev *dev)
+{
+	unsigned pin = dev->config[PCI_INTERRUPT_PIN] - PIN_A;
+
+	for (; dev->bus->bridge; dev = dev->bus->bridge)
+		pin = (pin + PCI_SLOT(dev->devfn)) % PINS;
+	return LAYOUT_INTX_GSI(PCI_SLOT(dev->devfn), pin);
+}
+
+void pci_intx_place(struct pci_dev *dev)
 {
 	if (dev->config[PCI_INTERRUPT_PIN])
-		dev->config[PCI_INTERRUPT_LINE] = (uint8_t)LAYOUT_INTX_GSI(slot, 0);
+		dev->config[PCI_INTERRUPT_LINE] = (uint8_t)gsi_of(dev);
 }
 
 /* The pin is set under the lock, so that two functions cannot set it in the wrong order. */
-static void drive(struct pci_root *root, unsigned slot, bool level)
+static void drive(const struct pci_dev *dev, bool level)
 {
-	const unsigned gsi = LAYOUT_INTX_GSI(slot, 0);
-	uint32_t *users = &root->intx_users[gsi - LAYOUT_INTX_FIRST];
+	struct pci_root *root = dev->bus->root;
+	const unsigned gsi = gsi_of(dev);
+	unsigned *users = &root->intx_users[gsi - LAYOUT_INTX_FIRST];
 
 	mutex_take(&root->intx_lock);
-	*users = level ? *users | 1u << slot : *users & ~(1u << slot);
+	*users = level ? *users + 1 : *users - 1;
 	irq_set_pin(root->config.irqchip, gsi, *users != 0);
 	mutex_drop(&root->intx_lock);
 }
@@ -42,10 +54,10 @@ void pci_intx_update(struct pci_dev *dev)
 		dev->config[PCI_STATUS] |= PCI_STATUS_INTERRUPT;
 	else
 		dev->config[PCI_STATUS] &= (uint8_t)~PCI_STATUS_INTERRUPT;
-	if (level == dev->intx_level || !dev->root)
+	if (level == dev->intx_level || !dev->bus)
 		return;
 	dev->intx_level = level;
-	drive(dev->root, dev->devfn >> 3, level);
+	drive(dev, level);
 }
 
 void pci_intx_set_locked(struct pci_dev *dev, bool level)

@@ -26,9 +26,9 @@ bool pci_msi_enabled(const struct pci_dev *dev)
 	return dev->msi && pci_get16(dev, dev->msi + PCI_MSI_FLAGS) & PCI_MSI_FLAGS_ENABLE;
 }
 
-int pci_msi_place(struct pci_dev *dev)
+int pci_msi_place(struct pci_dev *dev, struct irqchip *chip, uint16_t requester)
 {
-	return dev->msi ? irq_route_create(irqchip_router(dev->root->config.irqchip), dev->devfn, &dev->msi_route) : 0;
+	return dev->msi ? irq_route_create(irqchip_router(chip), requester, &dev->msi_route) : 0;
 }
 
 static struct msi_message message_of(const struct pci_dev *dev)

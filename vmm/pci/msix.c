@@ -43,13 +43,12 @@ bool pci_msix_enabled(const struct pci_dev *dev)
 	return control(dev) & PCI_MSIX_FLAGS_ENABLE;
 }
 
-int pci_msix_place(struct pci_dev *dev)
+int pci_msix_place(struct pci_dev *dev, struct irqchip *chip, uint16_t requester)
 {
-	struct irqchip *chip = dev->root->config.irqchip;
 	int ret = 0;
 
 	for (unsigned i = 0; i < dev->msix.count && !ret; i++)
-		ret = irq_route_create(irqchip_router(chip), dev->devfn, &dev->msix.entries[i].route);
+		ret = irq_route_create(irqchip_router(chip), requester, &dev->msix.entries[i].route);
 	return ret;
 }
 

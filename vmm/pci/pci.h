@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * PCI functions on bus 0: configuration space, BARs, interrupts. Devices embed struct pci_dev.
+ * PCI functions: configuration space, BARs, interrupts. Devices embed struct pci_dev; where they sit is in bus.h.
  *
  * Locking: `lock` guards config space, BAR state and the MSI-X table; it is held around the callbacks of pci_ops, too
  * (but not around destroy). Order: pci_dev.lock -> device's own locks -> bus, irqchip, KVM's ioctls. Two devices' locks
@@ -19,6 +19,7 @@
 struct irq_route;
 struct loop;
 struct viommu_endpoint;
+struct pci_bus;
 struct pci_dev;
 struct pci_root;
 
@@ -29,7 +30,7 @@ struct pci_bar {
 	bool is64;     /* takes this BAR and the next */
 	bool prefetch;
 	bool mapped;   /* on the bus now, at range.first */
-	uint64_t home; /* where pci_root_add() put it; what other devices' BARs are kept away from */
+	uint64_t home; /* where pci_bus_add() put it; what other devices' BARs are kept away from */
 	struct bus_range range;
 	struct pci_dev *dev;
 };
@@ -40,6 +41,17 @@ struct pci_iotlb_stats {
 		path; /* who has it: "vhost", "vhost-user" (by messages), "vhost-user-shared" (a table that it reads) */
 	uint64_t misses, updates, invalidations;
 	uint64_t connections; /* with a back end; 0 for the kernel */
+};
+
+/* What devices of the host can do for a guest, all of them together. All zeros: anything. */
+enum { PCI_LIMIT_RANGES = 64 };
+
+struct pci_limits {
+	uint64_t page_sizes; /* a bit for each size of pages that they can map; 0: any */
+	struct {
+		uint64_t first, last;
+	} range[PCI_LIMIT_RANGES]; /* that none of them may be given */
+	unsigned count;
 };
 
 struct pci_ops {
@@ -57,6 +69,11 @@ struct pci_ops {
 	 * be NULL.
 	 */
 	void (*ats_enabled)(struct pci_dev *dev, bool enabled);
+	/*
+	 * Narrow the limits by those of the host's device that stands behind it, before there is an IOMMU model. May be
+	 * NULL: it has none.
+	 */
+	void (*narrow)(struct pci_dev *dev, struct pci_limits *limits);
 	/* It is on the bus and has its endpoint; the guest does not run yet. 0, or -errno after a line. May be NULL. */
 	int (*placed)(struct pci_dev *dev);
 	/* Its endpoint was blocked because it held on to memory for too long. I/O thread, no lock held. May be NULL. */
@@ -75,7 +92,7 @@ struct pci_ops {
 struct msix_entry {
 	struct msi_message message;
 	bool masked, pending;
-	struct irq_route *route; /* has the message while it may be sent; NULL before pci_root_add() */
+	struct irq_route *route; /* has the message while it may be sent; NULL before pci_bus_add() */
 };
 
 /* MSI-X: table and pending bits lie at fixed offsets of one BAR; pci_bar_read() and _write() serve them. */
@@ -93,7 +110,9 @@ struct pci_ids {
 };
 
 struct pci_dev {
-	struct pci_root *root;
+	struct pci_bus *bus;       /* where it sits; NULL: nowhere (yet) */
+	struct pci_bus *secondary; /* behind it, where it is a bridge; else NULL */
+	unsigned users;            /* accesses that have looked it up; the root's lock guards it */
 	const struct pci_ops *ops;
 	struct viommu_endpoint *endpoint; /* whose DMA this is; set before the device can run */
 	bool behind;                      /* the guest's IOMMU is between it and memory; set likewise */
@@ -107,7 +126,7 @@ struct pci_dev {
 	struct pci_msix msix;
 	uint8_t express;                       /* offset of the PCI Express capability */
 	uint8_t msi;                           /* offset of the MSI capability; 0: none */
-	struct irq_route *msi_route;           /* has the message while it may be sent; NULL before pci_root_add() */
+	struct irq_route *msi_route;           /* has the message while it may be sent; NULL before pci_bus_add() */
 	bool intx, intx_level;                 /* the device wants its pin up; it is up */
 	uint16_t ats;                          /* offset of the ATS capability; 0: none */
 	bool ats_on;                           /* as the device was told */
@@ -125,27 +144,22 @@ struct pci_root_config {
 	 */
 	void (*master_off)(void *opaque, struct pci_dev *dev);
 	void *opaque;
+	uint8_t last_bus; /* that ECAM has room for; the ports reach all */
 };
 
 /*
- * The root bus with its host bridge at 00.0; ECAM at LAYOUT_ECAM, ports at LAYOUT_PORT_PCI. pci_root_destroy() destroys
- * every device on it.
+ * The root bus, number 0, with its host bridge at 00.0; ECAM at LAYOUT_ECAM, ports at LAYOUT_PORT_PCI.
+ * pci_root_destroy() destroys every device on it, and behind its bridges.
  */
 int pci_root_create(const struct pci_root_config *config, struct pci_root **out);
 void pci_root_destroy(struct pci_root *root);
-
-/* As ops->drain of the device in this slot; 0 where there is none. `name` becomes its name, and may be NULL. */
-unsigned pci_root_drain(struct pci_root *root, unsigned slot, bool cancel, const char **name);
-
-/* As ops->iotlb_stats of the device in this slot. */
-bool pci_root_iotlb_stats(struct pci_root *root, unsigned slot, struct pci_iotlb_stats *out);
 
 /* Prepare an embedded device: header, a PCI Express capability (root complex integrated endpoint), lock. */
 int pci_dev_init(struct pci_dev *dev, const struct pci_ops *ops, const struct pci_ids *ids);
 void pci_dev_fini(struct pci_dev *dev);
 
 /*
- * Before pci_root_add(): capabilities and BARs. @size and @body count from the capability's start; its first two bytes
+ * Before pci_bus_add(): capabilities and BARs. @size and @body count from the capability's start; its first two bytes
  * (id, link) are filled in. Returns its offset; what the guest may write in it is the caller's to set in `writable`.
  */
 uint8_t pci_add_capability(struct pci_dev *dev, uint8_t id, const void *body, uint8_t size);
@@ -157,11 +171,6 @@ void pci_add_intx(struct pci_dev *dev);
 void pci_add_msi(struct pci_dev *dev);
 void pci_add_ats(struct pci_dev *dev);
 int pci_add_msix(struct pci_dev *dev, unsigned bar, uint32_t table, uint32_t pba, unsigned count);
-
-/*
- * Put a device at a slot (function 0) and give its BARs addresses. -EEXIST: slot taken; -ENOSPC: window full; -ENOMEM.
- */
-int pci_root_add(struct pci_root *root, struct pci_dev *dev, unsigned slot);
 
 /*
  * Leave configuration space as firmware does: every BAR is at its address and answers, bus mastering is off. Once, when
@@ -201,7 +210,7 @@ void pci_msix_raise_locked(struct pci_dev *dev, unsigned vector);
 /*
  * An eventfd (non-blocking) whose signals raise the vector, without this process where the message resolves; masked, it
  * keeps them. It stays the device's; again the same one if called again. For back ends in the kernel and in other
- * processes. Loop thread, or when the loop does not run; after pci_root_add(). Errors: -EINVAL (no such vector), those
+ * processes. Loop thread, or when the loop does not run; after pci_bus_add(). Errors: -EINVAL (no such vector), those
  * of irq_route_fd().
  */
 int pci_msix_fd(struct pci_dev *dev, unsigned vector, struct loop *loop);

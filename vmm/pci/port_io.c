@@ -60,16 +60,16 @@ static const struct bus_ops ports_ops = {.read = ports_read, .write = ports_writ
 
 int pci_port_io_add(struct pci_root *root)
 {
-	root->ports = (struct bus_range){
+	root->port_io = (struct bus_range){
 		.first = LAYOUT_PORT_PCI,
 		.last = LAYOUT_PORT_PCI + PORTS - 1,
 		.ops = &ports_ops,
 		.opaque = root,
 	};
-	return bus_add(root->config.pio, &root->ports);
+	return bus_add(root->config.pio, &root->port_io);
 }
 
 void pci_port_io_remove(struct pci_root *root)
 {
-	bus_remove(root->config.pio, &root->ports);
+	bus_remove(root->config.pio, &root->port_io);
 }

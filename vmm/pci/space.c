@@ -30,6 +30,17 @@ uint32_t pci_get32(const struct pci_dev *dev, unsigned offset)
 	return pci_get16(dev, offset) | (uint32_t)pci_get16(dev, offset + 2) << 16;
 }
 
+uint8_t pci_peek8(const struct pci_dev *dev, unsigned offset)
+{
+	/* Partner: the stores in pci_config_write(). */
+	return __atomic_load_n(&dev->config[offset], __ATOMIC_ACQUIRE);
+}
+
+uint16_t pci_peek16(const struct pci_dev *dev, unsigned offset)
+{
+	return (uint16_t)(pci_peek8(dev, offset) | pci_peek8(dev, offset + 1) << 8);
+}
+
 uint8_t pci_add_capability(struct pci_dev *dev, uint8_t id, const void *body, uint8_t size)
 {
 	uint8_t at = dev->next_capability;

@@ -225,7 +225,7 @@ int blk_io_init(struct virtio_blk *blk)
 	 * The kernel's threads for requests that wait are shared by all disks of ours, and few by default: then a disk
 	 * that does not answer would have them all. They are made as they are needed. An older kernel keeps its limit.
 	 */
-	unsigned workers[2] = {LAYOUT_PCI_SLOTS * BLK_REQUESTS, 0};
+	unsigned workers[2] = {LAYOUT_BUS_DEVICES * BLK_REQUESTS, 0};
 	int ret = io_uring_queue_init(2 * BLK_REQUESTS, &blk->ring, 0);
 
 	if (ret)

@@ -65,7 +65,7 @@ void virtio_kick_all(struct virtio_dev *dev);
 
 extern const struct pci_ops virtio_pci_ops;
 
-/* Before pci_root_add(): BAR, MSI-X and the vendor capabilities, section 4.1.4. -ENOMEM. */
+/* Before pci_bus_add(): BAR, MSI-X and the vendor capabilities, section 4.1.4. -ENOMEM. */
 int virtio_pci_setup(struct virtio_dev *dev);
 
 #endif

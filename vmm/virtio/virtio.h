@@ -125,7 +125,7 @@ struct virtio_env {
 };
 
 /*
- * Prepare an embedded device with `queues` virtqueues up to pci_root_add(). virtio_fini() is for the end of
+ * Prepare an embedded device with `queues` virtqueues up to pci_bus_add(). virtio_fini() is for the end of
  * ops->destroy; both are called where loop_add() may be. -errno of eventfd or epoll; -ENOMEM.
  */
 int virtio_init(struct virtio_dev *dev, const struct virtio_ops *ops, uint16_t queues, const struct virtio_env *env);

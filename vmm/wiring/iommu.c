@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
+#include <linux/pci.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,12 +8,12 @@
 #include <viommu/viommu.h>
 
 #include "vmm/kvm/ram.h"
+#include "vmm/pci/bus.h"
 #include "vmm/pci/pci.h"
+#include "vmm/registry/registry.h"
 #include "vmm/util/log.h"
 #include "vmm/util/loop.h"
-#include "vmm/virtio/virtio.h"
-#include "vmm/wiring/iommu.h"
-#include "vmm/wiring/vtd.h"
+#include "vmm/wiring/model.h"
 #include "vmm/wiring/waiting.h"
 
 /* Linux waits for a VT-d command for ten seconds, and longer for everything else. */
@@ -21,25 +22,24 @@ enum { DEADLINE_MS = 5000 };
 /* So long a guest may take to load its driver before the operator is told that its devices wait. */
 enum { DRIVER_MS = 60000 };
 
+static const struct iommu_model_ops *const models[] = {
+	[IOMMU_NONE] = &iommu_none,
+	[IOMMU_VIRTIO] = &iommu_virtio,
+	[IOMMU_INTEL] = &iommu_intel,
+};
+
 struct iommu_wiring {
 	struct viommu *v;
-	struct viommu_virtio *model; /* or NULL */
-	struct vtd_wiring *vtd;      /* or NULL */
-	struct pci_dev *unit;        /* the model's PCI function, or NULL */
+	struct iommu_model *model;
 	struct viommu_inval *inval;
 	void (*fault)(void *opaque, const struct viommu_fault *fault); /* or NULL */
 	void *fault_opaque;
-	struct viommu_endpoint *endpoints[LAYOUT_PCI_SLOTS];
-	unsigned count;
-	struct acpi_endpoint behind[LAYOUT_PCI_SLOTS];
-	size_t behind_count;
-	/* Devices that held on to memory for too long: noted where the library finds out, failed on the I/O thread. */
-	struct pci_dev *devices[LAYOUT_PCI_SLOTS]; /* by slot */
-	_Atomic uint32_t failed;                   /* a bit for each slot */
+	struct registry *registry;
+	struct acpi_endpoint *behind; /* as the tables were told */
 	struct loop *loop;
-	struct loop_work fail_work;
-	bool boot_bypass;        /* nobody waits for a driver */
-	struct waiting *waiting; /* while the guest runs, where somebody does; or NULL */
+	struct loop_work fail_work; /* devices that are noted as failed hear of it on the I/O thread */
+	bool boot_bypass;           /* nobody waits for a driver */
+	struct waiting *waiting;    /* while the guest runs, where somebody does; or NULL */
 };
 
 static void log_line(void *opaque, const char *line)
@@ -59,46 +59,28 @@ static void note_fault(void *opaque, const struct viommu_fault *fault)
 	wiring->fault(wiring->fault_opaque, fault);
 }
 
+/* Noted where the library finds out. The units' own endpoints are no devices. */
 static void endpoint_failed(void *opaque, uint32_t endpoint)
 {
 	struct iommu_wiring *wiring = opaque;
 
-	/* The units' own endpoints are no devices. */
-	if (endpoint >> 3 >= LAYOUT_PCI_SLOTS)
-		return;
-	atomic_fetch_or(&wiring->failed, 1u << (endpoint >> 3));
-	loop_post(wiring->loop, &wiring->fail_work);
+	if (registry_note(wiring->registry, endpoint, REGISTRY_FAILED))
+		loop_post(wiring->loop, &wiring->fail_work);
 }
 
 static void fail_devices(void *opaque)
 {
 	struct iommu_wiring *wiring = opaque;
-	uint32_t failed = atomic_exchange(&wiring->failed, 0);
 
-	for (unsigned slot = 0; slot < LAYOUT_PCI_SLOTS; slot++) {
-		struct pci_dev *dev = wiring->devices[slot];
-
-		if (failed >> slot & 1 && dev && dev->ops->failed)
-			dev->ops->failed(dev);
-	}
+	for (struct registered *entry = NULL; (entry = registry_next(wiring->registry, entry));)
+		if (registry_take_note(entry, REGISTRY_FAILED) && entry->dev->ops->failed)
+			entry->dev->ops->failed(entry->dev);
 }
 
-static void event_ready(void *opaque)
+void iommu_wiring_progress(struct iommu_wiring *wiring)
 {
-	struct iommu_wiring *wiring = opaque;
-
-	if (wiring->unit)
-		virtio_iommu_event(wiring->unit);
-}
-
-void iommu_wiring_hold_released(void *opaque)
-{
-	struct iommu_wiring *wiring = opaque;
-
-	if (wiring->unit)
-		virtio_iommu_progress(wiring->unit);
-	if (wiring->vtd)
-		vtd_wiring_progress(wiring->vtd);
+	if (wiring->model->ops->progress)
+		wiring->model->ops->progress(wiring->model);
 }
 
 static int add_memory(struct viommu *v, const struct ram *ram)
@@ -109,52 +91,6 @@ static int add_memory(struct viommu *v, const struct ram *ram)
 		err = viommu_mem_add(v, (struct viommu_gpa){LAYOUT_HIGH_RAM}, ram->high_size, ram->base + ram->low_size,
 				     ram->fd, ram->low_size);
 	return err;
-}
-
-/* The MSI window, then what the command line reserves; returns how many. */
-static size_t reserved_regions(const struct iommu_config *config, struct viommu_virtio_resv *out)
-{
-	const struct key_range msi = iommu_config_msi(config);
-	size_t count = 0;
-
-	out[count++] = (struct viommu_virtio_resv){msi.first, msi.last, true};
-	for (unsigned i = 0; i < config->resv.count; i++)
-		out[count++] =
-			(struct viommu_virtio_resv){config->resv.range[i].first, config->resv.range[i].last, false};
-	return count;
-}
-
-static int create_virtio(struct iommu_wiring *wiring, const struct iommu_config *config)
-{
-	struct viommu_virtio_resv resv[KEY_RANGES_MAX + 1];
-	const struct viommu_virtio_config model = {
-		.input_bits = config->input_bits,
-		.page_size_mask = config->page_size_mask,
-		.bypass = config->bypass,
-		.legacy_bypass = config->legacy_bypass,
-		.resv = resv,
-		.resv_count = reserved_regions(config, resv),
-		.event_ready = event_ready,
-		.opaque = wiring,
-	};
-
-	return viommu_virtio_create(wiring->v, &model, &wiring->model);
-}
-
-static int create_model(struct iommu_wiring *wiring, const struct iommu_config *config,
-			const struct iommu_machine *machine)
-{
-	const struct vtd_machine vtd = {machine->loop, machine->mmio, machine->irqchip, machine->others};
-
-	switch (config->kind) {
-	case IOMMU_VIRTIO:
-		return create_virtio(wiring, config);
-	case IOMMU_INTEL:
-		return vtd_wiring_create(config, wiring->v, &vtd, &wiring->vtd);
-	case IOMMU_NONE:
-		return 0;
-	}
-	return -EINVAL;
 }
 
 int iommu_wiring_create(const struct iommu_config *config, const struct iommu_machine *machine,
@@ -177,13 +113,14 @@ int iommu_wiring_create(const struct iommu_config *config, const struct iommu_ma
 	wiring->fault = machine->fault;
 	wiring->fault_opaque = machine->opaque;
 	wiring->loop = machine->loop;
+	wiring->registry = machine->registry;
 	wiring->boot_bypass = config->bypass;
 	wiring->fail_work = (struct loop_work){.run = fail_devices, .opaque = wiring};
 	err = viommu_inval_create(wiring->v, &wiring->inval);
 	if (!err)
 		err = add_memory(wiring->v, machine->ram);
 	if (!err)
-		err = create_model(wiring, config, machine);
+		err = models[config->kind]->create(config, machine, wiring->v, &wiring->model);
 	if (err) {
 		iommu_wiring_destroy(wiring);
 		return err;
@@ -194,107 +131,122 @@ int iommu_wiring_create(const struct iommu_config *config, const struct iommu_ma
 
 void iommu_wiring_destroy(struct iommu_wiring *wiring)
 {
-	viommu_virtio_destroy(wiring->model);
-	vtd_wiring_destroy(wiring->vtd);
+	if (wiring->model)
+		wiring->model->ops->destroy(wiring->model);
 	loop_cancel(wiring->loop, &wiring->fail_work);
-	for (unsigned i = 0; i < wiring->count; i++)
-		viommu_detach(wiring->endpoints[i], wiring->inval);
+	for (struct registered *entry = NULL; (entry = registry_next(wiring->registry, entry));)
+		viommu_detach(entry->endpoint, wiring->inval);
 	/* The devices are gone, so nothing is in use; what is all the same, the context keeps and frees. */
 	viommu_inval_destroy(wiring->inval);
-	for (unsigned i = 0; i < wiring->count; i++)
-		viommu_endpoint_remove(wiring->endpoints[i]);
+	for (struct registered *entry = NULL; (entry = registry_next(wiring->registry, entry));)
+		viommu_endpoint_remove(entry->endpoint);
 	viommu_destroy(wiring->v);
+	free(wiring->behind);
 	free(wiring);
 }
 
-static uint32_t requester_id(unsigned slot)
+/* What can be taken back comes first: a model may keep an endpoint. */
+int iommu_wiring_add_device(struct iommu_wiring *wiring, struct pci_bus *bus, unsigned devfn, struct pci_dev *dev,
+			    bool behind, const struct device_config *config)
 {
-	return slot << 3;
-}
-
-static int manage(struct iommu_wiring *wiring, struct viommu_endpoint *endpoint)
-{
-	return wiring->vtd ? vtd_wiring_manage(wiring->vtd, endpoint) : viommu_virtio_manage(wiring->model, endpoint);
-}
-
-static int add_endpoint(struct iommu_wiring *wiring, unsigned slot, bool behind, struct viommu_endpoint **out)
-{
+	struct registered entry = {
+		.dev = dev, .requester = pci_requester_id(bus, devfn), .behind = behind, .config = config};
 	char name[16];
 
-	snprintf(name, sizeof(name), "0000:00:%02x.0", slot & (LAYOUT_PCI_SLOTS - 1));
-	int err = viommu_endpoint_add(wiring->v, requester_id(slot), name, out);
+	snprintf(name, sizeof(name), "0000:%02x:%02x.%x", entry.requester >> 8, PCI_SLOT(devfn), PCI_FUNC(devfn));
+	int err = viommu_endpoint_add(wiring->v, entry.requester, name, &entry.endpoint);
 
 	if (err)
 		return err;
-	err = behind ? manage(wiring, *out) : viommu_bypass(*out, wiring->inval);
-	if (err) {
-		viommu_endpoint_remove(*out);
-		return err;
-	}
-	wiring->endpoints[wiring->count++] = *out;
-	if (behind)
-		wiring->behind[wiring->behind_count++] =
-			(struct acpi_endpoint){(uint16_t)requester_id(slot), requester_id(slot)};
+	dev->endpoint = entry.endpoint;
+	dev->behind = behind;
+	err = registry_add(wiring->registry, &entry);
+	if (err)
+		goto err_endpoint;
+	err = pci_bus_add(bus, dev, devfn);
+	if (err)
+		goto err_entry;
+	err = behind ? wiring->model->ops->manage(wiring->model, entry.endpoint)
+		     : viommu_bypass(entry.endpoint, wiring->inval);
+	if (err)
+		goto err_bus;
+	return 0;
+
+err_bus:
+	pci_bus_remove(dev);
+err_entry:
+	registry_remove(wiring->registry, entry.requester);
+err_endpoint:
+	viommu_endpoint_remove(entry.endpoint);
+	return err;
+}
+
+int iommu_wiring_remove_device(struct iommu_wiring *wiring, struct registered *entry)
+{
+	struct pci_dev *dev = entry->dev;
+
+	if (entry->behind && !wiring->model->ops->release)
+		return -EBUSY;
+	pci_bus_remove(dev);
+	if (entry->quiescing || (dev->ops->drain && dev->ops->drain(dev, true)))
+		return -EAGAIN;
+	dev->ops->destroy(dev);
+	if (entry->behind)
+		wiring->model->ops->release(wiring->model, entry->endpoint, wiring->inval);
+	else
+		viommu_detach(entry->endpoint, wiring->inval);
+	viommu_inval_begin(wiring->inval);
+	viommu_inval_poll(wiring->inval);
+	viommu_endpoint_remove(entry->endpoint);
+	registry_remove(wiring->registry, entry->requester);
 	return 0;
 }
 
-int iommu_wiring_add_device(struct iommu_wiring *wiring, struct pci_root *root, struct pci_dev *dev, unsigned slot,
-			    bool behind)
-{
-	int err = add_endpoint(wiring, slot, behind, &dev->endpoint);
-
-	dev->behind = behind;
-	if (!err)
-		err = pci_root_add(root, dev, slot);
-	if (!err)
-		wiring->devices[slot] = dev;
-	return err;
-}
-
-int iommu_wiring_add_unit(struct iommu_wiring *wiring, const struct virtio_env *env, struct pci_root *root)
+int iommu_wiring_add_unit(struct iommu_wiring *wiring, const struct virtio_env *env, struct pci_bus *bus)
 {
 	struct pci_dev *unit;
-	int err = virtio_iommu_create(env, wiring->model, &unit);
+
+	if (!wiring->model->ops->create_unit)
+		return 0;
+	int err = wiring->model->ops->create_unit(wiring->model, env, &unit);
 
 	if (err)
 		return err;
-	err = iommu_wiring_add_device(wiring, root, unit, IOMMU_SLOT, false);
+	err = iommu_wiring_add_device(wiring, bus, PCI_DEVFN(IOMMU_SLOT, 0), unit, false, NULL);
 	if (err)
 		unit->ops->destroy(unit);
-	else
-		wiring->unit = unit;
 	return err;
 }
 
-static bool unit_taken(const void *opaque)
+static unsigned count_behind(const struct iommu_wiring *wiring)
+{
+	unsigned count = 0;
+
+	for (struct registered *entry = NULL; (entry = registry_next(wiring->registry, entry));)
+		count += entry->behind;
+	return count;
+}
+
+static bool model_taken(const void *opaque)
 {
 	const struct iommu_wiring *wiring = opaque;
 
-	return wiring->vtd ? vtd_wiring_taken(wiring->vtd) : virtio_iommu_taken(wiring->unit);
+	return wiring->model->ops->taken(wiring->model);
 }
 
-#define NO_DRIVER                                                                                                      \
-	" behind the virtio-iommu, which no driver of the guest has taken; where its kernel has the driver as a "      \
-	"module, the initrd needs virtio-iommu"
-#define NOT_TRANSLATED " all memory: the guest has not switched VT-d's translation on (Linux: intel_iommu=on)"
-
-/*
- * Behind VT-d nothing is held up before the guest switches translation on: it is not confined, and that is what is
- * told.
- */
 int iommu_wiring_guest_begins(struct iommu_wiring *wiring)
 {
 	const struct waiting_config config = {
 		.loop = wiring->loop,
 		.after_ms = DRIVER_MS,
-		.taken = unit_taken,
+		.taken = model_taken,
 		.opaque = wiring,
-		.devices = (unsigned)wiring->behind_count,
-		.one = wiring->vtd ? "device with iommu=on reaches" NOT_TRANSLATED : "device waits" NO_DRIVER,
-		.several = wiring->vtd ? "devices with iommu=on reach" NOT_TRANSLATED : "devices wait" NO_DRIVER,
+		.devices = count_behind(wiring),
+		.one = wiring->model->ops->one_waits,
+		.several = wiring->model->ops->several_wait,
 	};
 
-	return wiring->boot_bypass || !wiring->behind_count ? 0 : waiting_create(&config, &wiring->waiting);
+	return wiring->boot_bypass || !config.devices ? 0 : waiting_create(&config, &wiring->waiting);
 }
 
 void iommu_wiring_guest_ends(struct iommu_wiring *wiring)
@@ -312,13 +264,30 @@ struct viommu *iommu_wiring_context(const struct iommu_wiring *wiring)
 
 bool iommu_wiring_vtd_stats(struct iommu_wiring *wiring, struct viommu_vtd_stats *out)
 {
-	if (wiring->vtd)
-		vtd_wiring_stats(wiring->vtd, out);
-	return wiring->vtd;
+	if (wiring->model->ops->stats)
+		wiring->model->ops->stats(wiring->model, out);
+	return wiring->model->ops->stats;
 }
 
-size_t iommu_wiring_endpoints(const struct iommu_wiring *wiring, const struct acpi_endpoint **out)
+int iommu_wiring_acpi(struct iommu_wiring *wiring, struct acpi_config *acpi)
 {
-	*out = wiring->behind;
-	return wiring->behind_count;
+	free(wiring->behind);
+	wiring->behind = calloc(registry_count(wiring->registry) + 1, sizeof(*wiring->behind));
+	if (!wiring->behind)
+		return -ENOMEM;
+	acpi->endpoints = wiring->behind;
+	acpi->endpoint_count = 0;
+	for (struct registered *entry = NULL; (entry = registry_next(wiring->registry, entry));)
+		if (entry->behind)
+			wiring->behind[acpi->endpoint_count++] =
+				(struct acpi_endpoint){entry->requester, entry->requester};
+	acpi->virtio_iommu_bdf = -1;
+	if (wiring->model->ops->acpi)
+		wiring->model->ops->acpi(wiring->model, acpi);
+	return 0;
+}
+
+bool iommu_tells_maps(enum iommu_kind kind)
+{
+	return models[kind]->tells_maps;
 }

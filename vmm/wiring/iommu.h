@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where the library meets the machine: guest memory is told to it, each PCI function gets its endpoint, the
- * virtio-iommu model gets its PCI function, and VT-d units their place (vtd.h). Made before the devices, destroyed
- * after them.
+ * Where the library meets the machine: guest memory is told to it, each PCI function gets its endpoint, and the IOMMU
+ * model (model.h) its place. Made before the devices are on the bus, destroyed after them.
  */
 #ifndef VMM_WIRING_IOMMU_H
 #define VMM_WIRING_IOMMU_H
@@ -12,14 +11,13 @@
 
 #include "vmm/acpi/acpi.h"
 #include "vmm/config/config.h"
+#include "vmm/pci/pci.h"
 
-struct bus;
 struct iommu_wiring;
-struct irqchip;
 struct loop;
-struct pci_dev;
-struct pci_root;
 struct ram;
+struct registered;
+struct registry;
 struct viommu;
 struct viommu_fault;
 struct viommu_vtd_stats;
@@ -33,22 +31,35 @@ struct iommu_machine {
 	struct loop *loop;
 	struct bus *mmio;
 	struct irqchip *irqchip;
+	struct registry *registry;
 	/* Told of every fault, on any thread; may be NULL. */
 	void (*fault)(void *opaque, const struct viommu_fault *fault);
 	void *opaque;
-	bool others; /* there will be a device that is not behind the IOMMU */
+	bool others;              /* there will be a device that is not behind the IOMMU */
+	struct pci_limits limits; /* of what is to stand behind the IOMMU */
 };
 
 int iommu_wiring_create(const struct iommu_config *config, const struct iommu_machine *machine,
 			struct iommu_wiring **out);
+
+/* The devices are destroyed; what the registry has of them is not. */
 void iommu_wiring_destroy(struct iommu_wiring *wiring);
 
-/* The virtio-iommu's PCI function at IOMMU_SLOT. Only for IOMMU_VIRTIO, once, before the guest runs. */
-int iommu_wiring_add_unit(struct iommu_wiring *wiring, const struct virtio_env *env, struct pci_root *root);
+/* Where the model has a PCI function of its own: put it on the root bus, at IOMMU_SLOT. Once, before the guest runs. */
+int iommu_wiring_add_unit(struct iommu_wiring *wiring, const struct virtio_env *env, struct pci_bus *bus);
 
-/* Put a device on the bus, behind the IOMMU or past it. The device is the caller's again on an error. */
-int iommu_wiring_add_device(struct iommu_wiring *wiring, struct pci_root *root, struct pci_dev *dev, unsigned slot,
-			    bool behind);
+/*
+ * Give a device its endpoint, behind the IOMMU or past it, put it on a bus and register it. The device is the caller's
+ * again on an error.
+ */
+int iommu_wiring_add_device(struct iommu_wiring *wiring, struct pci_bus *bus, unsigned devfn, struct pci_dev *dev,
+			    bool behind, const struct device_config *config);
+
+/*
+ * The reverse, and destroy the device. Loop thread, outside of sections and of the device's callbacks. -EAGAIN: its DMA
+ * is not over, call again soon (it is off the bus already); -EBUSY: the model keeps its endpoint, nothing changed.
+ */
+int iommu_wiring_remove_device(struct iommu_wiring *wiring, struct registered *entry);
 
 /*
  * The guest runs between these two: where devices are behind the IOMMU and no driver of the guest takes it, the
@@ -57,8 +68,14 @@ int iommu_wiring_add_device(struct iommu_wiring *wiring, struct pci_root *root, 
 int iommu_wiring_guest_begins(struct iommu_wiring *wiring);
 void iommu_wiring_guest_ends(struct iommu_wiring *wiring);
 
-/* What stands behind the IOMMU, for the VIOT and DMAR tables; returns how many. */
-size_t iommu_wiring_endpoints(const struct iommu_wiring *wiring, const struct acpi_endpoint **out);
+/*
+ * What the tables say of the model and of what stands behind it; the endpoints are the wiring's, until the next call.
+ * -ENOMEM.
+ */
+int iommu_wiring_acpi(struct iommu_wiring *wiring, struct acpi_config *acpi);
+
+/* Does this model's driver tell of each map? */
+bool iommu_tells_maps(enum iommu_kind kind);
 
 /* The library's context, to ask for its counters. */
 struct viommu *iommu_wiring_context(const struct iommu_wiring *wiring);
@@ -66,7 +83,7 @@ struct viommu *iommu_wiring_context(const struct iommu_wiring *wiring);
 /* Counters of the VT-d units. false: there are none. */
 bool iommu_wiring_vtd_stats(struct iommu_wiring *wiring, struct viommu_vtd_stats *out);
 
-/* For struct virtio_env: a hold was released. */
-void iommu_wiring_hold_released(void *opaque);
+/* Something that an invalidation may wait for is over: a hold was released. Loop thread. */
+void iommu_wiring_progress(struct iommu_wiring *wiring);
 
 #endif

@@ -10,8 +10,9 @@
 
 #include <viommu/viommu.h>
 
-#include "vmm/layout/layout.h"
+#include "vmm/pci/bus.h"
 #include "vmm/pci/pci.h"
+#include "vmm/registry/registry.h"
 #include "vmm/util/loop.h"
 
 /* How often to look whether DMA is over, and whether a device that failed has let go. */
@@ -23,12 +24,11 @@ struct quiesce {
 	struct loop_work work;
 	int timer_fd;
 	struct loop_watch timer;
-	struct pci_dev *_Atomic devices[LAYOUT_PCI_SLOTS]; /* by slot; set before their bit in `asked` */
-	/* A bit for each slot. Set with the device's lock held, so that it cannot be told of an earlier end. */
-	_Atomic uint32_t asked;
+	/* Its entries: REGISTRY_MASTER_OFF of the devices asked for, `quiescing` of those that `inval` waits for. */
+	struct registry *registry;
 	/* I/O thread only. */
-	uint32_t waited_for; /* by `inval` */
-	bool later;          /* some of those in `asked` cannot be waited for now */
+	bool waits; /* `inval` waits for some device */
+	bool later; /* some of those asked for cannot be waited for now */
 };
 
 static void arm(struct quiesce *quiesce, long ns)
@@ -38,65 +38,73 @@ static void arm(struct quiesce *quiesce, long ns)
 	timerfd_settime(quiesce->timer_fd, 0, &time, NULL);
 }
 
+/* With the device's lock held, so that it cannot be told of an earlier end. */
 void quiesce_master_off(struct quiesce *quiesce, struct pci_dev *dev)
 {
-	const unsigned slot = dev->devfn >> 3;
+	if (registry_note(quiesce->registry, pci_requester_id(dev->bus, dev->devfn), REGISTRY_MASTER_OFF))
+		loop_post(quiesce->loop, &quiesce->work);
+}
 
-	atomic_store_explicit(&quiesce->devices[slot], dev, memory_order_relaxed);
-	/* Release: partner of the acquire in begin(); the device, and that it must not go on, come before. */
-	atomic_fetch_or_explicit(&quiesce->asked, 1u << slot, memory_order_release);
-	loop_post(quiesce->loop, &quiesce->work);
+static bool asked(const struct registered *entry)
+{
+	return atomic_load_explicit(&entry->notes, memory_order_relaxed) & REGISTRY_MASTER_OFF;
+}
+
+static bool any_asked(const struct quiesce *quiesce)
+{
+	for (struct registered *entry = NULL; (entry = registry_next(quiesce->registry, entry));)
+		if (asked(entry))
+			return true;
+	return false;
+}
+
+static void ask_again(struct quiesce *quiesce, struct registered *entry)
+{
+	registry_note(quiesce->registry, entry->requester, REGISTRY_MASTER_OFF);
+	quiesce->later = true;
 }
 
 /* Ask for all that were noted. A device that failed, or for which there is no memory, is asked for again later. */
 static void begin(struct quiesce *quiesce)
 {
-	const uint32_t asked = atomic_exchange_explicit(&quiesce->asked, 0, memory_order_acquire);
-	uint32_t refused = 0;
-
-	for (unsigned slot = 0; slot < LAYOUT_PCI_SLOTS; slot++) {
-		const uint32_t bit = 1u << slot;
-
-		if (!(asked & bit))
+	quiesce->later = false;
+	for (struct registered *entry = NULL; (entry = registry_next(quiesce->registry, entry));) {
+		if (!registry_take_note(entry, REGISTRY_MASTER_OFF))
 			continue;
-		if (viommu_quiesce(quiesce->devices[slot]->endpoint, quiesce->inval))
-			refused |= bit;
+		if (viommu_quiesce(entry->dev->endpoint, quiesce->inval))
+			ask_again(quiesce, entry);
 		else
-			quiesce->waited_for |= bit;
+			quiesce->waits = entry->quiescing = true;
 	}
-	quiesce->later = refused;
-	atomic_fetch_or_explicit(&quiesce->asked, refused, memory_order_release);
 	viommu_inval_begin(quiesce->inval);
 }
 
-/* Their DMA is over; but who was asked for again meanwhile has to wait again. */
-static void tell(struct quiesce *quiesce)
+/* Its DMA is over; but who was asked for again meanwhile has to wait again. */
+static void tell(struct registered *entry)
 {
-	for (unsigned slot = 0; slot < LAYOUT_PCI_SLOTS; slot++) {
-		struct pci_dev *dev = quiesce->devices[slot];
-
-		if (!(quiesce->waited_for >> slot & 1))
-			continue;
-		mutex_take(&dev->lock);
-		if (!(atomic_load_explicit(&quiesce->asked, memory_order_relaxed) >> slot & 1))
-			pci_dma_idle_locked(dev);
-		mutex_drop(&dev->lock);
-	}
-	quiesce->waited_for = 0;
+	mutex_take(&entry->dev->lock);
+	if (!asked(entry))
+		pci_dma_idle_locked(entry->dev);
+	mutex_drop(&entry->dev->lock);
 }
 
 /* Nothing is told to devices that passed their deadline before they have let go: they are asked for again. */
 static int advance(struct quiesce *quiesce)
 {
-	int ret = viommu_inval_poll(quiesce->inval);
+	const int ret = viommu_inval_poll(quiesce->inval);
 
-	if (!ret) {
-		tell(quiesce);
-	} else if (ret == -ETIMEDOUT) {
-		atomic_fetch_or_explicit(&quiesce->asked, quiesce->waited_for, memory_order_release);
-		quiesce->waited_for = 0;
-		quiesce->later = true;
+	if (ret && ret != -ETIMEDOUT)
+		return ret;
+	for (struct registered *entry = NULL; (entry = registry_next(quiesce->registry, entry));) {
+		if (!entry->quiescing)
+			continue;
+		entry->quiescing = false;
+		if (ret)
+			ask_again(quiesce, entry);
+		else
+			tell(entry);
 	}
+	quiesce->waits = false;
 	return ret;
 }
 
@@ -104,11 +112,11 @@ static void run(void *opaque)
 {
 	struct quiesce *quiesce = opaque;
 
-	if (!quiesce->waited_for)
+	if (!quiesce->waits)
 		begin(quiesce);
 	if (advance(quiesce) == -EAGAIN)
 		arm(quiesce, POLL_NS);
-	else if (atomic_load_explicit(&quiesce->asked, memory_order_relaxed))
+	else if (any_asked(quiesce))
 		arm(quiesce, quiesce->later ? FAILED_POLL_NS : 1);
 }
 
@@ -146,7 +154,7 @@ err_close:
 	return err;
 }
 
-int quiesce_create(struct viommu *v, struct loop *loop, struct quiesce **out)
+int quiesce_create(struct viommu *v, struct loop *loop, struct registry *registry, struct quiesce **out)
 {
 	struct quiesce *quiesce = calloc(1, sizeof(*quiesce));
 	int err;
@@ -154,6 +162,7 @@ int quiesce_create(struct viommu *v, struct loop *loop, struct quiesce **out)
 	if (!quiesce)
 		return -ENOMEM;
 	quiesce->loop = loop;
+	quiesce->registry = registry;
 	err = init(quiesce, v);
 	if (err)
 		free(quiesce);

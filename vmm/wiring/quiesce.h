@@ -6,15 +6,16 @@
 struct loop;
 struct pci_dev;
 struct quiesce;
+struct registry;
 struct viommu;
 
 /* -ENOMEM, or -errno of timerfd and epoll. */
-int quiesce_create(struct viommu *v, struct loop *loop, struct quiesce **out);
+int quiesce_create(struct viommu *v, struct loop *loop, struct registry *registry, struct quiesce **out);
 
 /* The devices are gone, the loop does not run any more. NULL is allowed. */
 void quiesce_destroy(struct quiesce *quiesce);
 
-/* For struct pci_root_config: any thread, dev->lock held. */
+/* For struct pci_root_config: any thread, dev->lock held. The device is registered. */
 void quiesce_master_off(struct quiesce *quiesce, struct pci_dev *dev);
 
 #endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a write to a bridge's registers means for the functions behind it. */
+#include <linux/pci_regs.h>
+
+#include "vmm/pci/bus.h"
+#include "vmm/pci/internal.h"
+
+/* `opaque`: did the bridge pass DMA on before? */
+static int look_again(struct pci_dev *dev, void *opaque)
+{
+	const bool *passed = opaque;
+
+	mutex_take(&dev->lock);
+	pci_bars_update(dev);
+	pci_msix_update(dev);
+	pci_msi_update(dev);
+	if (dev->ops->config_access)
+		dev->ops->config_access(dev, PCI_COMMAND, 2, true); /* what waits for bus mastering is to look again */
+	pci_master_update(dev, *passed && pci_get16(dev, PCI_COMMAND) & PCI_COMMAND_MASTER);
+	mutex_drop(&dev->lock);
+	return 0;
+}
+
+void pci_behind_update(struct pci_dev *bridge, bool passed)
+{
+	if (bridge->secondary)
+		pci_bus_each(bridge->secondary, look_again, &passed);
+}

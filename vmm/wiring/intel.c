@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * VT-d units in the machine: registers on the memory bus, interrupts, remapping of all messages. One unit serves the
+ * devices that stand behind the IOMMU, and where all do, everything. Where a device does not, interrupt remapping needs
+ * a second one that remaps no DMA: it has the interrupts of everything else, the IOAPIC's too.
+ *
+ * That one's CAP.SAGAW is 0, which tells the guest that it cannot translate: a unit that could would have its devices
+ * translated by every guest that uses it, whatever the command line says of them. Not all systems put up with it, so it
+ * is there only where it must be.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <viommu/viommu.h>
+
+#include "vmm/irqchip/route.h"
+#include "vmm/layout/layout.h"
+#include "vmm/util/bus.h"
+#include "vmm/util/loop.h"
+#include "vmm/wiring/model.h"
+
+/* The global command register, and its bit that switches translation on (11.4.4). */
+enum { GCMD = 0x18, GCMD_TE_SHIFT = 31 };
+
+/* While something is pending: sections end within microseconds, disks may take their time. */
+enum { RETRY_FIRST_NS = 20000, RETRY_LAST_NS = 5000000 };
+
+enum { REQUESTERS = 1 << 16 };
+
+struct vtd_unit {
+	struct intel_model *intel;
+	struct viommu_vtd *model;
+	struct bus_range range;
+};
+
+struct intel_model {
+	struct iommu_model base;
+	struct iommu_machine machine;
+	struct acpi_dmar dmar;
+	struct vtd_unit units[LAYOUT_VTD_UNITS];
+	unsigned count;
+	/*
+	 * A bit for each requester id: its interrupts are the first unit's, too. All others are the last one's. Devices
+	 * come while others send.
+	 */
+	_Atomic uint64_t behind[REQUESTERS / 64];
+	_Atomic bool taken; /* the guest has switched translation on */
+	struct irq_remapper remapper;
+	struct loop_work poll_work;
+	int retry_fd;
+	struct loop_watch retry;
+	long retry_ns;
+};
+
+static void interrupt(void *opaque, struct viommu_irq_message message)
+{
+	const struct vtd_unit *unit = opaque;
+
+	irq_send(unit->intel->machine.irqchip, (struct msi_message){message.address, message.data});
+}
+
+static void irq_invalidate(void *opaque, uint32_t first, uint32_t last)
+{
+	const struct vtd_unit *unit = opaque;
+
+	irqchip_remap_invalidate(unit->intel->machine.irqchip, first, last);
+}
+
+static void irq_commit(void *opaque)
+{
+	const struct vtd_unit *unit = opaque;
+
+	irqchip_remap_commit(unit->intel->machine.irqchip);
+}
+
+static void pending(void *opaque)
+{
+	const struct vtd_unit *unit = opaque;
+
+	loop_post(unit->intel->machine.loop, &unit->intel->poll_work);
+}
+
+static void arm_retry(struct intel_model *intel)
+{
+	struct itimerspec time = {.it_value.tv_nsec = intel->retry_ns};
+
+	timerfd_settime(intel->retry_fd, 0, &time, NULL);
+	if (intel->retry_ns < RETRY_LAST_NS)
+		intel->retry_ns *= 2;
+}
+
+/* Runs when no section of this thread is open. */
+static void intel_model_progress(struct iommu_model *base)
+{
+	struct intel_model *intel = (struct intel_model *)base;
+	bool more = false;
+
+	for (unsigned i = 0; i < intel->count; i++)
+		more |= viommu_vtd_poll(intel->units[i].model) == -EAGAIN;
+	if (more)
+		arm_retry(intel);
+}
+
+static void poll_cb(void *opaque)
+{
+	struct intel_model *intel = opaque;
+
+	intel->retry_ns = RETRY_FIRST_NS;
+	intel_model_progress(&intel->base);
+}
+
+static void retry_cb(void *opaque, uint32_t events)
+{
+	struct intel_model *intel = opaque;
+	uint64_t count;
+
+	(void)events;
+	if (read(intel->retry_fd, &count, sizeof(count)) == sizeof(count))
+		intel_model_progress(&intel->base);
+}
+
+static bool is_behind(const struct intel_model *intel, uint16_t requester)
+{
+	/* Partner: set_behind(). */
+	return atomic_load_explicit(&intel->behind[requester / 64], memory_order_relaxed) >> requester % 64 & 1;
+}
+
+/* Before the device sends anything. */
+static void set_behind(struct intel_model *intel, uint32_t requester, bool behind)
+{
+	_Atomic uint64_t *word = &intel->behind[requester / 64];
+	const uint64_t bit = 1ull << requester % 64;
+
+	if (behind)
+		atomic_fetch_or_explicit(word, bit, memory_order_relaxed);
+	else
+		atomic_fetch_and_explicit(word, ~bit, memory_order_relaxed);
+}
+
+static const struct vtd_unit *unit_of(const struct intel_model *intel, uint16_t requester)
+{
+	return &intel->units[is_behind(intel, requester) ? 0 : intel->count - 1];
+}
+
+static int remap(void *opaque, uint16_t requester, const struct msi_message *in, struct msi_message *out,
+		 uint32_t *index, bool report)
+{
+	const struct viommu_irq_message request = {in->address, in->data};
+	struct viommu_irq_message message;
+	int err = viommu_vtd_remap(unit_of(opaque, requester)->model, requester, &request, &message, index, report);
+
+	if (err)
+		return -EACCES;
+	*out = (struct msi_message){message.address, message.data};
+	return 0;
+}
+
+static const struct irq_remapper_ops remapper_ops = {.remap = remap};
+
+static uint64_t registers_read(void *opaque, uint64_t offset, unsigned size)
+{
+	const struct vtd_unit *unit = opaque;
+
+	return viommu_vtd_read(unit->model, offset, size);
+}
+
+static void registers_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
+{
+	const struct vtd_unit *unit = opaque;
+
+	if (offset == GCMD && value >> GCMD_TE_SHIFT & 1 && unit == unit->intel->units)
+		atomic_store_explicit(&unit->intel->taken, true, memory_order_relaxed); /* nothing else depends on it */
+	viommu_vtd_write(unit->model, offset, value, size);
+}
+
+static const struct bus_ops registers_ops = {.read = registers_read, .write = registers_write};
+
+static int add_unit(struct intel_model *intel, const struct iommu_config *config, struct viommu *v, bool irq_only)
+{
+	struct vtd_unit *unit = &intel->units[intel->count];
+	const uint64_t base = LAYOUT_VTD + intel->count * VIOMMU_VTD_SIZE;
+	const struct viommu_vtd_config model = {
+		.aw_bits = config->intel.aw_bits,
+		.input_bits = config->input_bits,
+		.host_bits = LAYOUT_HOST_BITS,
+		.irq_only = irq_only,
+		.intremap = config->intremap,
+		.eim = config->eim,
+		.caching_mode = config->intel.caching_mode && !irq_only,
+		.device_iotlb = config->intel.device_iotlb && !irq_only,
+		.scalable = config->intel.scalable && !irq_only,
+		.interrupt = interrupt,
+		.irq_invalidate = irq_invalidate,
+		.irq_commit = irq_commit,
+		.pending = pending,
+		.opaque = unit,
+	};
+	int err = viommu_vtd_create(v, &model, &unit->model);
+
+	if (err)
+		return err;
+	unit->intel = intel;
+	unit->range = (struct bus_range){base, base + VIOMMU_VTD_SIZE - 1, &registers_ops, unit, 0};
+	err = bus_add(intel->machine.mmio, &unit->range);
+	if (err)
+		viommu_vtd_destroy(unit->model);
+	else
+		intel->count++;
+	return err;
+}
+
+static int init_retry(struct intel_model *intel)
+{
+	intel->poll_work = (struct loop_work){.run = poll_cb, .opaque = intel};
+	intel->retry_ns = RETRY_FIRST_NS;
+	intel->retry_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (intel->retry_fd < 0)
+		return -errno;
+	intel->retry = (struct loop_watch){.fd = intel->retry_fd, .ready = retry_cb, .opaque = intel};
+	int err = loop_add(intel->machine.loop, &intel->retry, EPOLLIN);
+
+	if (err)
+		close(intel->retry_fd);
+	return err;
+}
+
+static void intel_model_destroy(struct iommu_model *base)
+{
+	struct intel_model *intel = (struct intel_model *)base;
+
+	loop_cancel(intel->machine.loop, &intel->poll_work);
+	loop_remove(intel->machine.loop, &intel->retry);
+	close(intel->retry_fd);
+	while (intel->count) {
+		struct vtd_unit *unit = &intel->units[--intel->count];
+
+		bus_remove(intel->machine.mmio, &unit->range);
+		viommu_vtd_destroy(unit->model);
+	}
+	free(intel);
+}
+
+static int intel_model_create(const struct iommu_config *config, const struct iommu_machine *machine, struct viommu *v,
+			      struct iommu_model **out)
+{
+	struct intel_model *intel = calloc(1, sizeof(*intel));
+
+	if (!intel)
+		return -ENOMEM;
+	intel->base.ops = &iommu_intel;
+	intel->machine = *machine;
+	intel->dmar =
+		(struct acpi_dmar){true, config->intremap, config->eim, config->intel.device_iotlb, machine->others};
+	int err = init_retry(intel);
+
+	if (err) {
+		free(intel);
+		return err;
+	}
+	err = add_unit(intel, config, v, false);
+	if (!err && config->intremap && machine->others)
+		err = add_unit(intel, config, v, true);
+	if (err) {
+		intel_model_destroy(&intel->base);
+		return err;
+	}
+	intel->remapper = (struct irq_remapper){&remapper_ops, intel, LAYOUT_IOAPIC_RID};
+	if (config->intremap)
+		irqchip_set_remapper(machine->irqchip, &intel->remapper);
+	*out = &intel->base;
+	return 0;
+}
+
+static int intel_model_manage(struct iommu_model *base, struct viommu_endpoint *endpoint)
+{
+	struct intel_model *intel = (struct intel_model *)base;
+	int err = viommu_vtd_manage(intel->units[0].model, endpoint);
+
+	if (!err)
+		set_behind(intel, viommu_endpoint_id(endpoint), true);
+	return err;
+}
+
+/* Has the guest ever switched translation on? */
+static bool intel_model_taken(const struct iommu_model *base)
+{
+	return atomic_load_explicit(&((const struct intel_model *)base)->taken, memory_order_relaxed);
+}
+
+/* Of all units together. */
+static void intel_model_stats(struct iommu_model *base, struct viommu_vtd_stats *out)
+{
+	const struct intel_model *intel = (const struct intel_model *)base;
+
+	*out = (struct viommu_vtd_stats){0};
+	for (unsigned i = 0; i < intel->count; i++) {
+		struct viommu_vtd_stats stats;
+
+		viommu_vtd_stats_get(intel->units[i].model, &stats);
+		out->context_invalidations += stats.context_invalidations;
+		out->iotlb_invalidations += stats.iotlb_invalidations;
+		out->device_tlb_invalidations += stats.device_tlb_invalidations;
+		out->irq_invalidations += stats.irq_invalidations;
+		out->waits += stats.waits;
+		out->timeouts += stats.timeouts;
+		out->faults_recorded += stats.faults_recorded;
+		out->faults_lost += stats.faults_lost;
+	}
+}
+
+static void intel_model_acpi(const struct iommu_model *base, struct acpi_config *acpi)
+{
+	acpi->dmar = ((const struct intel_model *)base)->dmar;
+}
+
+/* Nothing is held up before the guest switches translation on: its devices are not confined, and that is told. */
+#define NOT_TRANSLATED " all memory: the guest has not switched VT-d's translation on (Linux: intel_iommu=on)"
+
+const struct iommu_model_ops iommu_intel = {
+	.one_waits = "device with iommu=on reaches" NOT_TRANSLATED,
+	.several_wait = "devices with iommu=on reach" NOT_TRANSLATED,
+	.create = intel_model_create,
+	.destroy = intel_model_destroy,
+	.manage = intel_model_manage,
+	.progress = intel_model_progress,
+	.taken = intel_model_taken,
+	.stats = intel_model_stats,
+	.acpi = intel_model_acpi,
+};
