@@ -39,6 +39,8 @@ enum { NATIVE_RATIO = 10, INTERPRETER_RATIO = 300, MEASUREMENTS_TO_REFUSE = 2, M
 
 struct guest {
 	int sys, vm, vcpu;
+	struct kvm_slots slots;
+	struct kvm_slot slot;
 	size_t run_size;
 	struct kvm_run *run;
 	struct ram ram;
@@ -84,7 +86,6 @@ static int guest_round(struct guest *guest, uint64_t *took)
 
 static int make_memory(struct guest *guest, struct vcpu_entry *entry)
 {
-	struct kvm kvm = {.sys = guest->sys, .vm = guest->vm};
 	int error = ram_init(&guest->ram, GUEST_MEMORY);
 
 	if (error)
@@ -94,7 +95,8 @@ static int make_memory(struct guest *guest, struct vcpu_entry *entry)
 		return error;
 	memcpy(ram_at(&guest->ram, GUEST_CODE, sizeof(guest_code)), guest_code, sizeof(guest_code));
 	entry->rip = GUEST_CODE;
-	return kvm_add_ram(&kvm, &guest->ram);
+	guest->slot = (struct kvm_slot){.size = GUEST_MEMORY, .host = guest->ram.base};
+	return kvm_slot_add(&guest->slots, &guest->slot);
 }
 
 /* What it made before an error is for guest_fini(). */
@@ -106,6 +108,7 @@ static int guest_init(struct guest *guest)
 	guest->vm = kvm_create_vm(guest->sys);
 	if (guest->vm < 0)
 		return guest->vm;
+	kvm_slots_init(&guest->slots, guest->vm, 1);
 	error = make_memory(guest, &entry);
 	if (error)
 		return error;
@@ -134,8 +137,10 @@ static void guest_fini(struct guest *guest)
 		munmap(guest->run, guest->run_size);
 	if (guest->vcpu >= 0)
 		close(guest->vcpu);
-	if (guest->vm >= 0)
+	if (guest->vm >= 0) {
+		kvm_slots_fini(&guest->slots);
 		close(guest->vm);
+	}
 	ram_fini(&guest->ram);
 }
 

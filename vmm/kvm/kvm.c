@@ -70,9 +70,20 @@ static int enable_split_irqchip(struct kvm *kvm)
 	return 0;
 }
 
+void kvm_fini(struct kvm *kvm)
+{
+	if (kvm->vm >= 0) {
+		kvm_slots_fini(&kvm->slots);
+		close(kvm->vm);
+	}
+	if (kvm->sys >= 0)
+		close(kvm->sys);
+	kvm->vm = kvm->sys = -1;
+}
+
 int kvm_init(struct kvm *kvm)
 {
-	int error;
+	int error, slots;
 
 	*kvm = (struct kvm){.vm = -1};
 	kvm->sys = kvm_open();
@@ -86,56 +97,39 @@ int kvm_init(struct kvm *kvm)
 		vmm_log("KVM makes no virtual machine: %s", strerror(-error));
 		goto err_sys;
 	}
+	/* KVMs that do not say have 32. */
+	slots = ioctl(kvm->sys, KVM_CHECK_EXTENSION, KVM_CAP_NR_MEMSLOTS);
+	kvm_slots_init(&kvm->slots, kvm->vm, slots > 0 ? (unsigned)slots : 32);
 	error = check_capabilities(kvm->vm);
 	if (!error)
 		error = enable_split_irqchip(kvm);
 	if (error)
-		goto err_vm;
-	return 0;
+		kvm_fini(kvm);
+	return error;
 
-err_vm:
-	close(kvm->vm);
 err_sys:
 	close(kvm->sys);
 	kvm->vm = kvm->sys = -1;
 	return error;
 }
 
-void kvm_fini(struct kvm *kvm)
-{
-	if (kvm->vm >= 0)
-		close(kvm->vm);
-	if (kvm->sys >= 0)
-		close(kvm->sys);
-	kvm->vm = kvm->sys = -1;
-}
-
-static int add_slot(struct kvm *kvm, uint64_t gpa, uint64_t size, const void *host)
-{
-	struct kvm_userspace_memory_region region = {
-		.slot = kvm->slots,
-		.guest_phys_addr = gpa,
-		.memory_size = size,
-		.userspace_addr = (uintptr_t)host,
-	};
-
-	if (ioctl(kvm->vm, KVM_SET_USER_MEMORY_REGION, &region)) {
-		const int error = errno;
-
-		vmm_log("KVM refuses memory at 0x%llx: %s", (unsigned long long)gpa, strerror(error));
-		return -error;
-	}
-	kvm->slots++;
-	return 0;
-}
-
 int kvm_add_ram(struct kvm *kvm, const struct ram *ram)
 {
-	const int error = add_slot(kvm, 0, ram->low_size, ram->base);
+	const struct kvm_slot parts[] = {
+		{.gpa = 0, .size = ram->low_size, .host = ram->base},
+		{.gpa = LAYOUT_HIGH_RAM, .size = ram->high_size, .host = ram->base + ram->low_size},
+	};
 
-	if (error || !ram->high_size)
+	for (unsigned i = 0; i < 2 && parts[i].size; i++) {
+		kvm->ram[i] = parts[i];
+		const int error = kvm_slot_add(&kvm->slots, &kvm->ram[i]);
+
+		if (!error)
+			continue;
+		vmm_log("KVM refuses memory at 0x%llx: %s", (unsigned long long)parts[i].gpa, strerror(-error));
 		return error;
-	return add_slot(kvm, LAYOUT_HIGH_RAM, ram->high_size, ram->base + ram->low_size);
+	}
+	return 0;
 }
 
 int kvm_ioeventfd(struct kvm *kvm, uint64_t address, unsigned len, int fd, bool add)

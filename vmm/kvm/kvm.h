@@ -6,22 +6,25 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/kvm/slots.h"
+
 struct ram;
 struct bus;
 
 struct kvm {
 	int sys; /* /dev/kvm */
 	int vm;
-	unsigned slots;    /* memory slots in use */
-	bool wide_ids;     /* messages may have destinations of 32 bits: more CPUs than LAYOUT_XAPIC_VCPUS */
-	bool directed_eoi; /* KVM tells of no EOI that the guest keeps from the IOAPIC (SPIV bit 12) */
+	struct kvm_slots slots;
+	struct kvm_slot ram[2]; /* low and high */
+	bool wide_ids;          /* messages may have destinations of 32 bits: more CPUs than LAYOUT_XAPIC_VCPUS */
+	bool directed_eoi;      /* KVM tells of no EOI that the guest keeps from the IOAPIC (SPIV bit 12) */
 };
 
 /* Open /dev/kvm, check what is needed, make a VM with split irqchip. One line is logged on an error. */
 int kvm_init(struct kvm *kvm);
 void kvm_fini(struct kvm *kvm);
 
-/* Make RAM visible to the guest. */
+/* Make RAM visible to the guest. Once. One line is logged on an error. */
 int kvm_add_ram(struct kvm *kvm, const struct ram *ram);
 
 /* A write of `len` bytes to this address signals fd instead of leaving the kernel to us; len 0: of any size. */
