@@ -207,12 +207,93 @@ static void test_a_blocked_pin_is_reported_and_tried_again(void **state)
 	assert_true(kvm.routed[PIN]);
 }
 
+struct holder {
+	struct irq_end_hook hook;
+	unsigned ended;
+	bool lets_go;
+};
+
+static void ended(void *opaque, unsigned gsi)
+{
+	struct holder *holder = opaque;
+
+	assert_int_equal(gsi, PIN);
+	holder->ended++;
+	if (holder->lets_go)
+		irq_set_pin(chip, gsi, false);
+}
+
+static struct holder holder_of(struct holder *holder, unsigned gsi)
+{
+	return (struct holder){.hook = {.gsi = gsi, .ended = ended, .opaque = holder}};
+}
+
+/* Several on one pin, and one on another; the line goes down before it would fire once more. */
+static void check_hooks(void (*end)(void))
+{
+	struct holder first, second, other;
+
+	first = holder_of(&first, PIN);
+	second = holder_of(&second, PIN);
+	other = holder_of(&other, PIN + 1);
+	assert_int_equal(irq_end_hook_add(chip, &first.hook), 0);
+	assert_int_equal(irq_end_hook_add(chip, &second.hook), 0);
+	assert_int_equal(irq_end_hook_add(chip, &other.hook), 0);
+	write_entry(0, VECTOR | LEVEL);
+	irq_set_pin(chip, PIN, true);
+	assert_int_equal(first.ended, 0);
+	end();
+	assert_int_equal(first.ended, 1);
+	assert_int_equal(second.ended, 1);
+	assert_int_equal(kvm.sent, 2); /* nobody has let go */
+
+	second.lets_go = true;
+	irq_end_hook_remove(chip, &first.hook);
+	end();
+	assert_int_equal(first.ended, 1);
+	assert_int_equal(second.ended, 2);
+	assert_int_equal(other.ended, 0);
+	assert_int_equal(kvm.sent, 2);
+	end(); /* of nothing */
+	assert_int_equal(second.ended, 2);
+	irq_end_hook_remove(chip, &second.hook);
+	irq_end_hook_remove(chip, &other.hook);
+}
+
+static void test_hooks_hear_of_the_processors_end(void **state)
+{
+	(void)state;
+	check_hooks(end_by_processor);
+}
+
+static void end_vector_by_register(void)
+{
+	bus_write(mmio, LAYOUT_IOAPIC + EOI, VECTOR, 4);
+}
+
+static void test_hooks_hear_of_the_registers_end(void **state)
+{
+	(void)state;
+	check_hooks(end_vector_by_register);
+}
+
+static void test_a_hook_needs_a_pin(void **state)
+{
+	struct holder holder = holder_of(&holder, LAYOUT_IOAPIC_PINS);
+
+	(void)state;
+	assert_int_equal(irq_end_hook_add(chip, &holder.hook), -EINVAL);
+}
+
 #define TEST(function, begin) cmocka_unit_test_setup_teardown(function, begin, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_an_edge_goes_where_the_entry_says, set_up),
+		TEST(test_hooks_hear_of_the_processors_end, set_up),
+		TEST(test_hooks_hear_of_the_registers_end, set_up),
+		TEST(test_a_hook_needs_a_pin, set_up),
 		TEST(test_a_level_interrupt_ends_at_the_processor, set_up),
 		TEST(test_a_level_interrupt_that_passes_ends_at_the_processor, set_up_remapping),
 		TEST(test_a_remapped_level_interrupt_ends_by_the_register, set_up_remapping),

@@ -144,14 +144,13 @@ uint32_t ioapic_read(const struct ioapic *ioapic, uint64_t offset)
 	return offset == OFFSET_WINDOW ? read_register(ioapic) : 0;
 }
 
-void ioapic_write(struct ioapic *ioapic, uint64_t offset, uint32_t value)
+uint32_t ioapic_write(struct ioapic *ioapic, uint64_t offset, uint32_t value)
 {
 	if (offset == OFFSET_SELECT)
 		ioapic->select = (uint8_t)value;
 	else if (offset == OFFSET_WINDOW)
 		write_register(ioapic, value);
-	else if (offset == OFFSET_EOI)
-		ioapic_eoi(ioapic, (uint8_t)value);
+	return offset == OFFSET_EOI ? ioapic_eoi(ioapic, (uint8_t)value) : 0;
 }
 
 void ioapic_set_line(struct ioapic *ioapic, unsigned pin, bool level)
@@ -165,14 +164,24 @@ void ioapic_set_line(struct ioapic *ioapic, unsigned pin, bool level)
 		fire(ioapic, pin);
 }
 
-void ioapic_eoi(struct ioapic *ioapic, uint8_t vector)
+uint32_t ioapic_eoi(struct ioapic *ioapic, uint8_t vector)
 {
+	uint32_t ended = 0;
+
 	for (unsigned pin = 0; pin < LAYOUT_IOAPIC_PINS; pin++) {
 		uint64_t *entry = &ioapic->entries[pin];
 
 		if (!(*entry & ENTRY_REMOTE_IRR) || (*entry & ENTRY_VECTOR) != vector)
 			continue;
 		*entry &= ~ENTRY_REMOTE_IRR;
-		fire_level(ioapic, pin);
+		ended |= 1u << pin;
 	}
+	return ended;
+}
+
+void ioapic_fire_again(struct ioapic *ioapic, uint32_t pins)
+{
+	for (unsigned pin = 0; pin < LAYOUT_IOAPIC_PINS; pin++)
+		if (pins >> pin & 1)
+			fire_level(ioapic, pin);
 }

@@ -33,17 +33,19 @@ void ioapic_init(struct ioapic *ioapic, const struct ioapic_ops *ops, void *opaq
 /* Entries get the bits of the remappable format (VT-d 5.1.5.1), too. */
 void ioapic_make_remappable(struct ioapic *ioapic);
 
-/* Its page: offset from LAYOUT_IOAPIC. */
+/* Its page: offset from LAYOUT_IOAPIC. A write may end interrupts: returns their pins, as ioapic_eoi(). */
 uint32_t ioapic_read(const struct ioapic *ioapic, uint64_t offset);
-void ioapic_write(struct ioapic *ioapic, uint64_t offset, uint32_t value);
+uint32_t ioapic_write(struct ioapic *ioapic, uint64_t offset, uint32_t value);
 
 void ioapic_set_line(struct ioapic *ioapic, unsigned pin, bool level);
 
 /*
- * The end of interrupts with this vector, by the EOI register or by a local APIC's message: pins whose entry has it
- * fire again if their line is still up. Where the message is remapped, software sees to it that the vectors agree (VT-d
- * 5.1.5.1).
+ * The end of interrupts with this vector, by the EOI register or by a local APIC's message: returns a bit for each pin
+ * whose interrupt it was. Where the message is remapped, software sees to it that the vectors agree (VT-d 5.1.5.1).
  */
-void ioapic_eoi(struct ioapic *ioapic, uint8_t vector);
+uint32_t ioapic_eoi(struct ioapic *ioapic, uint8_t vector);
+
+/* And then, once those have heard of it who may let the lines go: these pins fire again if their line is still up. */
+void ioapic_fire_again(struct ioapic *ioapic, uint32_t pins);
 
 #endif

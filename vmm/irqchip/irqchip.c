@@ -3,6 +3,7 @@
 #include "vmm/irqchip/irqchip.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "vmm/irqchip/ioapic.h"
@@ -13,7 +14,7 @@
 #include "vmm/util/bus.h"
 #include "vmm/util/mutex.h"
 
-/* Lock order: irqchip.lock -> irq_router.lock -> irq_route.lock -> routes.lock. */
+/* Lock order: irqchip.hook_lock -> irqchip.lock -> irq_router.lock -> irq_route.lock -> routes.lock. */
 struct irqchip {
 	struct bus *mmio;
 	struct bus_range range;
@@ -21,6 +22,9 @@ struct irqchip {
 	struct irq_route *pins[LAYOUT_IOAPIC_PINS];
 	struct mutex lock;
 	struct ioapic ioapic GUARDED_BY(lock);
+	struct mutex hook_lock; /* held while hooks run */
+	struct irq_end_hook *hooks GUARDED_BY(hook_lock);
+	_Atomic uint32_t hooked; /* a bit for each pin: it has, or had, a hook */
 };
 
 static bool deliver_cb(void *opaque, unsigned pin)
@@ -53,14 +57,39 @@ static uint64_t chip_read(void *opaque, uint64_t offset, unsigned size)
 	return value;
 }
 
+/* Most pins have none, and their interrupts end without this lock. */
+static void run_hooks(struct irqchip *chip, uint32_t ended)
+{
+	if (!(atomic_load(&chip->hooked) & ended)) /* partner: irq_end_hook_add() */
+		return;
+	mutex_take(&chip->hook_lock);
+	for (const struct irq_end_hook *hook = chip->hooks; hook; hook = hook->next)
+		if (ended >> hook->gsi & 1)
+			hook->ended(hook->opaque, hook->gsi);
+	mutex_drop(&chip->hook_lock);
+}
+
+/* Whoever holds the line up may let it go first: else the interrupt would come once more for nothing. */
+static void end_interrupts(struct irqchip *chip, uint32_t ended)
+{
+	if (!ended)
+		return;
+	run_hooks(chip, ended);
+	mutex_take(&chip->lock);
+	ioapic_fire_again(&chip->ioapic, ended);
+	mutex_drop(&chip->lock);
+}
+
 static void chip_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
 	struct irqchip *chip = opaque;
 
 	(void)size;
 	mutex_take(&chip->lock);
-	ioapic_write(&chip->ioapic, offset, (uint32_t)value);
+	const uint32_t ended = ioapic_write(&chip->ioapic, offset, (uint32_t)value);
+
 	mutex_drop(&chip->lock);
+	end_interrupts(chip, ended);
 }
 
 static const struct bus_ops chip_bus_ops = {.read = chip_read, .write = chip_write};
@@ -107,6 +136,7 @@ int irqchip_create(struct kvm *kvm, struct bus *mmio, struct irqchip **out)
 	chip->mmio = mmio;
 	init_range(chip);
 	mutex_init(&chip->lock);
+	mutex_init(&chip->hook_lock);
 	ioapic_init(&chip->ioapic, &ioapic_ops, chip);
 	error = irq_router_init(&chip->router, kvm->vm);
 	if (error)
@@ -125,6 +155,7 @@ err_pins:
 err_router:
 	irq_router_fini(&chip->router);
 err_chip:
+	mutex_fini(&chip->hook_lock);
 	mutex_fini(&chip->lock);
 	free(chip);
 	return error;
@@ -135,6 +166,7 @@ void irqchip_destroy(struct irqchip *chip)
 	bus_remove(chip->mmio, &chip->range);
 	destroy_pins(chip);
 	irq_router_fini(&chip->router);
+	mutex_fini(&chip->hook_lock);
 	mutex_fini(&chip->lock);
 	free(chip);
 }
@@ -185,6 +217,32 @@ void irq_set_pin(struct irqchip *chip, unsigned gsi, bool level)
 void irq_eoi(struct irqchip *chip, uint8_t vector)
 {
 	mutex_take(&chip->lock);
-	ioapic_eoi(&chip->ioapic, vector);
+	const uint32_t ended = ioapic_eoi(&chip->ioapic, vector);
+
 	mutex_drop(&chip->lock);
+	end_interrupts(chip, ended);
+}
+
+int irq_end_hook_add(struct irqchip *chip, struct irq_end_hook *hook)
+{
+	if (hook->gsi >= LAYOUT_IOAPIC_PINS)
+		return -EINVAL;
+	mutex_take(&chip->hook_lock);
+	hook->next = chip->hooks;
+	chip->hooks = hook;
+	atomic_fetch_or(&chip->hooked, 1u << hook->gsi); /* partner: run_hooks() */
+	mutex_drop(&chip->hook_lock);
+	return 0;
+}
+
+void irq_end_hook_remove(struct irqchip *chip, struct irq_end_hook *hook)
+{
+	mutex_take(&chip->hook_lock);
+	for (struct irq_end_hook **at = &chip->hooks; *at; at = &(*at)->next) {
+		if (*at != hook)
+			continue;
+		*at = hook->next;
+		break;
+	}
+	mutex_drop(&chip->hook_lock);
 }

@@ -4,7 +4,8 @@
  * GSIs 0-23 of KVM's routing table mirror the IOAPIC's pins, so that KVM reports the end of level interrupts; GSIs from
  * 24 on are routes that irqfds use (vmm/irqchip/route.h).
  *
- * Lock order: device or IOAPIC -> list of routes -> a route -> KVM's table, or the remapper's own locks.
+ * Lock order: hooks at the end of interrupts -> device or IOAPIC -> list of routes -> a route -> KVM's table, or the
+ * remapper's own locks.
  */
 #ifndef VMM_IRQCHIP_H
 #define VMM_IRQCHIP_H
@@ -49,5 +50,24 @@ void irq_set_pin(struct irqchip *chip, unsigned gsi, bool level);
 
 /* KVM saw the end of a level interrupt with this vector. */
 void irq_eoi(struct irqchip *chip, uint8_t vector);
+
+/*
+ * Somebody who wants to hear of the end of a pin's level interrupts, such as one that holds the pin up for a device of
+ * the host: `ended` runs before the pin fires again, so it may set the pin. The owner keeps the memory while it is
+ * added.
+ */
+struct irq_end_hook {
+	unsigned gsi;
+	/* The guest is done with the interrupt. Any thread; may call all of this but the two below. */
+	void (*ended)(void *opaque, unsigned gsi);
+	void *opaque;
+	struct irq_end_hook *next;
+};
+
+/* Several may have the same pin. -EINVAL: there is no such pin. */
+int irq_end_hook_add(struct irqchip *chip, struct irq_end_hook *hook);
+
+/* On return it does not run any more. The caller holds no lock that `ended` takes. */
+void irq_end_hook_remove(struct irqchip *chip, struct irq_end_hook *hook);
 
 #endif
