@@ -37,7 +37,7 @@ struct use {
 	char place[PATH_MAX]; /* then where it would be, without links; "": nowhere */
 };
 
-enum { USES_MAX = 4 + BOOT_INITRDS_MAX + LAYOUT_BUS_DEVICES };
+enum { USES_MAX = 4 + BOOT_INITRDS_MAX + RUN_DEVICES_MAX };
 
 struct uses {
 	struct use use[USES_MAX];

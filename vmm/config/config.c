@@ -10,7 +10,7 @@
 #include "vmm/util/number.h"
 #include "vmm/util/options.h"
 
-enum { FIRST_SLOT = 2, DEFAULT_MEMORY = 512 << 20, MEMORY_ALIGN = 4096, KEYS = 12, MAX_QUEUE_PAIRS = 8 };
+enum { DEFAULT_MEMORY = 512 << 20, MEMORY_ALIGN = 4096, KEYS = 12, MAX_QUEUE_PAIRS = 8 };
 
 /*
  * Queues of a disk: what it can have, and what it has where nothing else is asked for and there are as many processors.
@@ -135,8 +135,9 @@ static size_t device_keys(enum device_kind kind, struct key *keys)
 	}
 	keys[count++] = (struct key){"iommu", KEY_SWITCH, offsetof(struct device_config, iommu), 0, 0, false};
 	keys[count++] = (struct key){"ats", KEY_SWITCH, offsetof(struct device_config, ats), 0, 0, false};
-	keys[count++] = (struct key){"addr",     KEY_NUMBER,           offsetof(struct device_config, slot),
-				     FIRST_SLOT, LAYOUT_BUS_DEVICES - 1, false};
+	keys[count++] = (struct key){
+		"addr", KEY_NUMBER, offsetof(struct device_config, slot), RUN_FIRST_SLOT, LAYOUT_BUS_DEVICES - 1,
+		false};
 	return count;
 }
 
@@ -167,8 +168,8 @@ static int take_device(struct run_config *config, const struct option_def *def, 
 	static const uint8_t no_mac[6];
 	struct key keys[KEYS];
 
-	if (config->device_count == LAYOUT_BUS_DEVICES - FIRST_SLOT) {
-		vmm_log("--%s: more devices than PCI slots (%u)", def->name, LAYOUT_BUS_DEVICES - FIRST_SLOT);
+	if (config->device_count == RUN_DEVICES_MAX) {
+		vmm_log("--%s: more devices than PCI slots (%u)", def->name, RUN_DEVICES_MAX);
 		return -EINVAL;
 	}
 	struct device_config *device = &config->devices[config->device_count++];
@@ -276,7 +277,7 @@ static bool slot_taken(const struct run_config *config, unsigned slot, const str
 /* Devices without addr= take the slots that are left, in order. */
 static int settle_slots(struct run_config *config)
 {
-	unsigned next = FIRST_SLOT;
+	unsigned next = RUN_FIRST_SLOT;
 
 	for (unsigned i = 0; i < config->device_count; i++) {
 		struct device_config *device = &config->devices[i];

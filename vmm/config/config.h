@@ -29,6 +29,9 @@ struct device_config {
 	bool ats;        /* with the ATS capability */
 };
 
+/* Each has a device number of the root bus, whose first two are the machine's. */
+enum { RUN_FIRST_SLOT = 2, RUN_DEVICES_MAX = LAYOUT_BUS_DEVICES - RUN_FIRST_SLOT };
+
 enum serial_kind { SERIAL_STDIO, SERIAL_FILE, SERIAL_NONE };
 
 struct run_config {
@@ -38,7 +41,7 @@ struct run_config {
 	unsigned cpus;
 	struct ram_config memory;
 	struct iommu_config iommu;
-	struct device_config devices[LAYOUT_BUS_DEVICES];
+	struct device_config devices[RUN_DEVICES_MAX];
 	unsigned device_count;
 	enum serial_kind serial;
 	char *serial_path;

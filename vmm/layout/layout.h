@@ -63,6 +63,6 @@
 #define LAYOUT_XAPIC_VCPUS 255u   /* so many have APIC ids of 8 bits; 255 is all of them */
 #define LAYOUT_IOAPIC_RID 0xf0f8u /* its requester id, on a bus that has nothing else */
 #define LAYOUT_IOAPIC_ID 0u       /* what its register reads after reset; CPUs' ids are another space */
-#define LAYOUT_BUS_DEVICES 32u /* that a PCI bus has numbers for */
+#define LAYOUT_BUS_DEVICES 32u    /* that a PCI bus has numbers for */
 
 #endif

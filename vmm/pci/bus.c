@@ -75,10 +75,11 @@ static struct pci_bus *find_bus(struct pci_root *root, unsigned number) REQUIRES
 	return bus;
 }
 
-static struct pci_dev *use_locked(struct pci_bus *bus, unsigned devfn) REQUIRES(bus->root->lock)
+static struct pci_dev *use_locked(struct pci_root *root, struct pci_bus *bus, unsigned devfn) REQUIRES(root->lock)
 {
-	struct pci_dev *dev = bus && devfn < PCI_FUNCTIONS ? bus->functions[devfn] : NULL;
+	struct pci_dev *dev = devfn < PCI_FUNCTIONS ? bus->functions[devfn] : NULL;
 
+	(void)root;
 	if (dev)
 		dev->users++;
 	return dev;
@@ -88,7 +89,7 @@ struct pci_dev *pci_root_use(struct pci_root *root, unsigned number, unsigned de
 {
 	mutex_take(&root->lock);
 	struct pci_bus *bus = find_bus(root, number);
-	struct pci_dev *dev = bus ? use_locked(bus, devfn) : NULL;
+	struct pci_dev *dev = bus ? use_locked(root, bus, devfn) : NULL;
 
 	mutex_drop(&root->lock);
 	return dev;
@@ -96,10 +97,12 @@ struct pci_dev *pci_root_use(struct pci_root *root, unsigned number, unsigned de
 
 struct pci_dev *pci_bus_use(struct pci_bus *bus, unsigned devfn)
 {
-	mutex_take(&bus->root->lock);
-	struct pci_dev *dev = use_locked(bus, devfn);
+	struct pci_root *root = bus->root;
 
-	mutex_drop(&bus->root->lock);
+	mutex_take(&root->lock);
+	struct pci_dev *dev = use_locked(root, bus, devfn);
+
+	mutex_drop(&root->lock);
 	return dev;
 }
 

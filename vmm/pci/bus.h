@@ -16,7 +16,7 @@ struct pci_bus;
 struct pci_dev;
 struct pci_root;
 
-enum { PCI_BUS_DEVICES = 32, PCI_FUNCTIONS = 256 };
+enum { PCI_FUNCTIONS = 256 }; /* that a bus has numbers for */
 
 struct pci_bus *pci_root_bus(struct pci_root *root);
 

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Devices made from their configuration, and taken away again; and what the IOMMU model is told of the host's. */
+#include <dirent.h>
+#include <errno.h>
+#include <linux/pci_regs.h>
+#include <linux/virtio_pci.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <viommu/viommu.h>
+
+#include "tests/support/kvm_record.h"
+#include "tests/support/test.h"
+#include "vmm/devices.h"
+#include "vmm/kvm/kvm.h"
+#include "vmm/kvm/ram.h"
+#include "vmm/layout/layout.h"
+#include "vmm/pci/bus.h"
+#include "vmm/registry/registry.h"
+#include "vmm/wiring/iommu.h"
+
+enum { SLOT = 5, RAM_SIZE = 1 << 20, SIZES_FROM_64K = 1 << 16 };
+
+static struct ram ram;
+static struct loop *loop;
+static struct bus *mmio, *pio;
+static struct irqchip *chip;
+static struct pci_root *root;
+static struct registry *registry;
+static struct iommu_wiring *wiring;
+static struct device_factory factory;
+
+static int create(const struct iommu_config *config, const struct pci_limits *limits)
+{
+	struct kvm none = {.vm = -1};
+
+	kvm_record_reset();
+	assert_int_equal(ram_init(&ram, RAM_SIZE), 0);
+	assert_int_equal(loop_create(&loop), 0);
+	assert_int_equal(bus_create(&mmio), 0);
+	assert_int_equal(bus_create(&pio), 0);
+	assert_int_equal(irqchip_create(&none, mmio, &chip), 0);
+	assert_int_equal(registry_create(&registry), 0);
+	const struct pci_root_config pci = {.mmio = mmio, .pio = pio, .irqchip = chip};
+	const struct iommu_machine machine = {
+		.ram = &ram, .loop = loop, .mmio = mmio, .irqchip = chip, .registry = registry, .limits = *limits};
+
+	assert_int_equal(pci_root_create(&pci, &root), 0);
+	assert_int_equal(iommu_wiring_create(config, &machine, &wiring), 0);
+	factory = (struct device_factory){.env = {.loop = loop},
+					  .iommu = config->kind,
+					  .wiring = wiring,
+					  .registry = registry,
+					  .bus = pci_root_bus(root)};
+	assert_int_equal(iommu_wiring_add_unit(wiring, &factory.env, factory.bus), 0);
+	return 0;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	return create(&(struct iommu_config){.kind = IOMMU_NONE}, &(struct pci_limits){0});
+}
+
+static int set_up_virtio(void **state)
+{
+	const struct pci_limits limits = {.page_sizes = SIZES_FROM_64K | 1 << 21};
+
+	(void)state;
+	return create(&(struct iommu_config){.kind = IOMMU_VIRTIO}, &limits);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	pci_root_destroy(root);
+	iommu_wiring_destroy(wiring);
+	registry_destroy(registry);
+	irqchip_destroy(chip);
+	bus_destroy(pio);
+	bus_destroy(mmio);
+	loop_destroy(loop);
+	ram_fini(&ram);
+	return 0;
+}
+
+static unsigned open_files(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned count = 0;
+
+	while (readdir(dir))
+		count++;
+	closedir(dir);
+	return count;
+}
+
+static uint16_t vendor(unsigned slot)
+{
+	return (uint16_t)pci_root_config_read(root, 0, slot << 3, PCI_VENDOR_ID, 2);
+}
+
+/* Again and again, with nothing left behind. */
+static void test_a_device_comes_and_goes(void **state)
+{
+	static char edu[] = "edu";
+	struct device_config config[] = {{.kind = DEVICE_EDU, .name = edu, .slot = SLOT},
+					 {.kind = DEVICE_RNG, .slot = SLOT}};
+	const unsigned before = open_files();
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(device_add(&factory, &config[i % 2]), 0);
+		assert_int_equal(registry_count(registry), 1);
+		struct registered *entry = registry_find(registry, SLOT << 3);
+
+		assert_non_null(entry);
+		assert_ptr_equal(entry->config, &config[i % 2]);
+		assert_string_equal(entry->dev->name, "0000:00:05.0");
+		assert_int_equal(vendor(SLOT), i % 2 ? 0x1af4 : 0x1234);
+		assert_non_null(viommu_endpoint_find(iommu_wiring_context(wiring), SLOT << 3));
+
+		assert_int_equal(device_remove(&factory, entry), 0);
+		assert_int_equal(registry_count(registry), 0);
+		assert_int_equal(vendor(SLOT), 0xffff);
+		assert_null(viommu_endpoint_find(iommu_wiring_context(wiring), SLOT << 3));
+	}
+	assert_int_equal(open_files(), before);
+}
+
+static void test_a_place_is_taken_once(void **state)
+{
+	struct device_config config = {.kind = DEVICE_RNG, .slot = SLOT};
+	const unsigned before = open_files();
+
+	(void)state;
+	assert_int_equal(device_add(&factory, &config), 0);
+	const unsigned with_one = open_files();
+
+	assert_int_equal(device_add(&factory, &config), -EEXIST);
+	assert_int_equal(open_files(), with_one);
+	assert_int_equal(registry_count(registry), 1);
+	assert_int_equal(device_remove(&factory, registry_find(registry, SLOT << 3)), 0);
+	assert_int_equal(open_files(), before);
+}
+
+/* Bytes of the device's own configuration, through the capability that says where they are. */
+static uint64_t device_config(struct pci_dev *dev, unsigned offset)
+{
+	unsigned at = dev->config[PCI_CAPABILITY_LIST];
+
+	while (dev->config[at] != PCI_CAP_ID_VNDR || dev->config[at + 3] != VIRTIO_PCI_CAP_DEVICE_CFG)
+		at = dev->config[at + 1];
+	const uint64_t base = pci_config_read(dev, at + VIRTIO_PCI_CAP_OFFSET, 4);
+
+	mutex_take(&dev->lock);
+	const uint64_t value = pci_bar_read(dev, dev->config[at + VIRTIO_PCI_CAP_BAR], base + offset, 4);
+
+	mutex_drop(&dev->lock);
+	return value;
+}
+
+static void test_the_model_offers_pages_that_the_host_can_map(void **state)
+{
+	const struct registered *unit = registry_find(registry, IOMMU_SLOT << 3);
+
+	(void)state;
+	assert_non_null(unit);
+	assert_int_equal(device_config(unit->dev, 0), -(uint32_t)SIZES_FROM_64K);
+}
+
+/* A note reaches the device that it is about, and nobody else. */
+static void test_notes_go_by_requester(void **state)
+{
+	struct device_config config[] = {{.kind = DEVICE_RNG, .slot = SLOT}, {.kind = DEVICE_RNG, .slot = SLOT + 1}};
+
+	(void)state;
+	assert_int_equal(device_add(&factory, &config[0]), 0);
+	assert_int_equal(device_add(&factory, &config[1]), 0);
+	struct registered *first = registry_next(registry, NULL), *second = registry_next(registry, first);
+
+	assert_null(registry_next(registry, second));
+	assert_true(registry_note(registry, (SLOT + 1) << 3, REGISTRY_FAILED));
+	assert_false(registry_note(registry, (SLOT + 2) << 3, REGISTRY_FAILED));
+	assert_false(registry_note(registry, 1 << 16 | SLOT << 3, REGISTRY_FAILED));
+	assert_false(registry_take_note(first, REGISTRY_FAILED));
+	assert_false(registry_take_note(second, REGISTRY_MASTER_OFF));
+	assert_true(registry_take_note(second, REGISTRY_FAILED));
+	assert_false(registry_take_note(second, REGISTRY_FAILED));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_a_device_comes_and_goes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_place_is_taken_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_the_model_offers_pages_that_the_host_can_map, set_up_virtio,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_notes_go_by_requester, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
