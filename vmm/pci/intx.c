@@ -15,7 +15,7 @@ void pci_add_intx(struct pci_dev *dev)
 	dev->config[PCI_INTERRUPT_PIN] = PIN_A;
 }
 
-/* Each bridge turns the pins of what is behind it by the device's number (section 2.2.8.1, table 2-21). */
+/* Each bridge turns the pins of what is behind it by the device's number (section 2.2.8.1). */
 static unsigned gsi_of(const struct pci_dev *dev)
 {
 	unsigned pin = dev->config[PCI_INTERRUPT_PIN] - PIN_A;
