@@ -71,6 +71,12 @@ static int set_up_virtio(void **state)
 	return create(&(struct iommu_config){.kind = IOMMU_VIRTIO}, &limits);
 }
 
+static int set_up_intel(void **state)
+{
+	(void)state;
+	return create(&(struct iommu_config){.kind = IOMMU_INTEL}, &(struct pci_limits){0});
+}
+
 static int tear_down(void **state)
 {
 	(void)state;
@@ -127,6 +133,22 @@ static void test_a_device_comes_and_goes(void **state)
 		assert_null(viommu_endpoint_find(iommu_wiring_context(wiring), SLOT << 3));
 	}
 	assert_int_equal(open_files(), before);
+}
+
+/* The model gives the endpoint back. */
+static void test_a_device_behind_the_iommu_goes(void **state)
+{
+	struct device_config config = {.kind = DEVICE_RNG, .slot = SLOT, .iommu = true};
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(device_add(&factory, &config), 0);
+		struct registered *entry = registry_find(registry, SLOT << 3);
+
+		assert_true(entry->behind);
+		assert_int_equal(device_remove(&factory, entry), 0);
+		assert_null(viommu_endpoint_find(iommu_wiring_context(wiring), SLOT << 3));
+	}
 }
 
 static void test_a_place_is_taken_once(void **state)
@@ -194,6 +216,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_a_device_comes_and_goes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_device_behind_the_iommu_goes, set_up_virtio, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_device_behind_the_iommu_goes, set_up_intel, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_place_is_taken_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_the_model_offers_pages_that_the_host_can_map, set_up_virtio,
 						tear_down),

@@ -286,6 +286,16 @@ static int intel_model_manage(struct iommu_model *base, struct viommu_endpoint *
 	return err;
 }
 
+static int intel_model_release(struct iommu_model *base, struct viommu_endpoint *endpoint, struct viommu_inval *inval)
+{
+	struct intel_model *intel = (struct intel_model *)base;
+	int err = viommu_vtd_release(intel->units[0].model, endpoint, inval);
+
+	if (!err)
+		set_behind(intel, viommu_endpoint_id(endpoint), false);
+	return err;
+}
+
 /* Has the guest ever switched translation on? */
 static bool intel_model_taken(const struct iommu_model *base)
 {
@@ -327,6 +337,7 @@ const struct iommu_model_ops iommu_intel = {
 	.create = intel_model_create,
 	.destroy = intel_model_destroy,
 	.manage = intel_model_manage,
+	.release = intel_model_release,
 	.progress = intel_model_progress,
 	.taken = intel_model_taken,
 	.stats = intel_model_stats,

@@ -185,21 +185,20 @@ int iommu_wiring_remove_device(struct iommu_wiring *wiring, struct registered *e
 {
 	struct pci_dev *dev = entry->dev;
 
-	if (entry->behind && !wiring->model->ops->release)
-		return -EBUSY;
 	pci_bus_remove(dev);
 	if (entry->quiescing || (dev->ops->drain && dev->ops->drain(dev, true)))
 		return -EAGAIN;
 	dev->ops->destroy(dev);
-	if (entry->behind)
-		wiring->model->ops->release(wiring->model, entry->endpoint, wiring->inval);
-	else
-		viommu_detach(entry->endpoint, wiring->inval);
+	int err = entry->behind ? wiring->model->ops->release(wiring->model, entry->endpoint, wiring->inval)
+				: viommu_detach(entry->endpoint, wiring->inval);
+
 	viommu_inval_begin(wiring->inval);
 	viommu_inval_poll(wiring->inval);
+	/* The device is gone, so nothing is in use; what is all the same keeps its requester id until the machine ends.
+	 */
 	viommu_endpoint_remove(entry->endpoint);
 	registry_remove(wiring->registry, entry->requester);
-	return 0;
+	return err;
 }
 
 int iommu_wiring_add_unit(struct iommu_wiring *wiring, const struct virtio_env *env, struct pci_bus *bus)

@@ -57,7 +57,7 @@ int iommu_wiring_add_device(struct iommu_wiring *wiring, struct pci_bus *bus, un
 
 /*
  * The reverse, and destroy the device. Loop thread, outside of sections and of the device's callbacks. -EAGAIN: its DMA
- * is not over, call again soon (it is off the bus already); -EBUSY: the model keeps its endpoint, nothing changed.
+ * is not over, call again soon (it is off the bus already); or as the model's release says.
  */
 int iommu_wiring_remove_device(struct iommu_wiring *wiring, struct registered *entry);
 

@@ -22,10 +22,7 @@ struct iommu_model_ops {
 	void (*destroy)(struct iommu_model *model);
 	/* Its own PCI function, which the machine puts on the root bus and destroys. May be NULL: it has none. */
 	int (*create_unit)(struct iommu_model *model, const struct virtio_env *env, struct pci_dev **out);
-	/*
-	 * Put a blocked endpoint behind it; and take it back: it is blocked once @inval is complete. The second may be
-	 * NULL: the model keeps its endpoints until it is destroyed.
-	 */
+	/* Put a blocked endpoint behind it; and take it back: it is blocked once @inval is complete. */
 	int (*manage)(struct iommu_model *model, struct viommu_endpoint *endpoint);
 	int (*release)(struct iommu_model *model, struct viommu_endpoint *endpoint, struct viommu_inval *inval);
 	/* Something that an invalidation may wait for is over. Loop thread. May be NULL. */

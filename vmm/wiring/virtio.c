@@ -100,6 +100,11 @@ static int virtio_model_manage(struct iommu_model *base, struct viommu_endpoint 
 	return viommu_virtio_manage(((struct virtio_model *)base)->model, endpoint);
 }
 
+static int virtio_model_release(struct iommu_model *base, struct viommu_endpoint *endpoint, struct viommu_inval *inval)
+{
+	return viommu_virtio_release(((struct virtio_model *)base)->model, endpoint, inval);
+}
+
 static void virtio_model_progress(struct iommu_model *base)
 {
 	struct virtio_model *virtio = (struct virtio_model *)base;
@@ -132,6 +137,7 @@ const struct iommu_model_ops iommu_virtio = {
 	.destroy = virtio_model_destroy,
 	.create_unit = virtio_model_create_unit,
 	.manage = virtio_model_manage,
+	.release = virtio_model_release,
 	.progress = virtio_model_progress,
 	.taken = virtio_model_taken,
 	.acpi = virtio_model_acpi,
