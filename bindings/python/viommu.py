@@ -55,12 +55,14 @@ class Fault(ctypes.Structure):
 LogFunction = CFUNCTYPE(None, c_void_p, c_char_p)
 FaultFunction = CFUNCTYPE(None, c_void_p, POINTER(Fault))
 FailedFunction = CFUNCTYPE(None, c_void_p, c_uint32)
+ProgressFunction = CFUNCTYPE(None, c_void_p)
 
 
 class Config(ctypes.Structure):
     """struct viommu_config"""
     _fields_ = [('domain_table_bytes', c_uint64), ('log', LogFunction), ('fault', FaultFunction),
-                ('deadline_ms', c_uint), ('endpoint_failed', FailedFunction), ('opaque', c_void_p)]
+                ('deadline_ms', c_uint), ('endpoint_failed', FailedFunction),
+                ('progress', ProgressFunction), ('opaque', c_void_p)]
 
 
 class Stats(ctypes.Structure):
@@ -74,7 +76,7 @@ class SectionHead(ctypes.Structure):
     """struct viommu_section"""
     _fields_ = [('near_iova', c_uint64), ('near_len', c_uint64), ('near_host', c_void_p), ('near_shift', c_uint64),
                 ('near_access', c_uint), ('quiet', c_bool), ('endpoint', c_void_p), ('domain', c_void_p),
-                ('memory', c_void_p), ('region', c_void_p), ('slot', c_void_p), ('written', c_void_p),
+                ('memory', c_void_p), ('region', c_void_p), ('slot', c_void_p), ('dirty', c_void_p),
                 ('reserved', c_void_p * 4)]
 
 

@@ -148,8 +148,8 @@ struct viommu_extent {
 };
 
 /*
- * viommu_dma_extent - find the extent around an address, for code that hands translations on: as far as it goes, or half a
- * thousand pages (of the guest's tables, or of the domain's) either way.
+ * viommu_dma_extent - find the extent around an address, for code that hands translations on: as far as it goes, or
+ * half a thousand pages (of the guest's tables, or of the domain's) either way.
  *
  * @access: what the extent must allow; 0: anything that is mapped
  * @report: it counts as an access, with a fault (fault.h) where it is not allowed

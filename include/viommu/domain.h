@@ -97,7 +97,8 @@ VIOMMU_PUBLIC int viommu_map(struct viommu_domain *domain, struct viommu_iova fi
  * @inval is (inval.h). Where a mirror refuses it in the end, the mapping is taken away again before that.
  *
  * Errors:
- *   as viommu_map(), and what a mirror refuses with at once: nothing changed
+ *   as viommu_map()
+ *   others  what a mirror refuses with at once; nothing changed
  */
 VIOMMU_PUBLIC int viommu_map_pending(struct viommu_domain *domain, struct viommu_iova first, struct viommu_iova last,
 				     struct viommu_gpa gpa, unsigned access, struct viommu_inval *inval);

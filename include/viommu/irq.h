@@ -20,9 +20,9 @@ struct viommu_irq_message {
 };
 
 /*
- * viommu_irq_is_request - true when a device's write of @len bytes to this address is an interrupt request
- * (VT-d 5.1.2): four bytes, aligned, to 0xfee00000-0xfeefffff. Such a write never reaches memory, whatever is mapped
- * there. Any thread.
+ * viommu_irq_is_request - true when a device's write of @len bytes to this address is an interrupt request (VT-d
+ * 5.1.2): four bytes, aligned, to 0xfee00000-0xfeefffff. Such a write never reaches memory, whatever is mapped there.
+ * Any thread.
  */
 VIOMMU_PUBLIC bool viommu_irq_is_request(uint64_t address, size_t len);
 

@@ -67,17 +67,23 @@ struct viommu_mirror_ops {
 
 /*
  * viommu_mirror_register - from now on mirror what this endpoint may reach; what it can reach already is told at once.
- * An endpoint may have several mirrors. viommu_client_unregister() ends it: nothing is unmapped then.
- * Any thread but from a callback. A model that manages the endpoint attaches it as before, and an attach may fail.
- * Errors: -EINVAL (a callback is missing, unknown size), -EOPNOTSUPP (VT-d without caching mode), -ENOMEM, or what the
- * mirror refuses with.
+ * An endpoint may have several mirrors. viommu_client_unregister() ends it: nothing is unmapped then. Any thread but
+ * from a callback. A model that manages the endpoint attaches it as before, and an attach may fail.
+ *
+ * Errors:
+ *   -EINVAL      a callback is missing, or the size
+ *   -EOPNOTSUPP  VT-d without caching mode
+ *   -ENOMEM
+ *   others       what the mirror refuses with
  */
 VIOMMU_PUBLIC int viommu_mirror_register(struct viommu_endpoint *endpoint, const struct viommu_mirror_ops *ops,
 					 void *opaque, struct viommu_client **out);
 
 /*
  * viommu_client_refuse - the map with this ticket, which is in progress, cannot be made; nothing of it is reachable.
- * Counts as viommu_client_ack(@ticket), too. @err: a negative errno. Any thread.
+ * Counts as viommu_client_ack(@ticket), too. Any thread.
+ *
+ * @err: a negative errno
  */
 VIOMMU_PUBLIC void viommu_client_refuse(struct viommu_client *client, uint64_t ticket, int err);
 

@@ -71,8 +71,8 @@ VIOMMU_PUBLIC int viommu_shared_enter(const struct viommu_shared_view *view, uns
 				      struct viommu_shared_reader *reader);
 
 /*
- * viommu_shared_find - find the extent around an address. Takes no lock, and a bounded number of steps. What it does not
- * find, or not with that right, the front end is asked for by a message.
+ * viommu_shared_find - find the extent around an address. Takes no lock, and a bounded number of steps. What it does
+ * not find, or not with that right, the front end is asked for by a message.
  *
  * @access: what it is needed for
  *

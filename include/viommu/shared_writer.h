@@ -89,8 +89,8 @@ VIOMMU_PUBLIC void viommu_shared_files_get(const struct viommu_shared *shared, s
 VIOMMU_PUBLIC int viommu_shared_poll(struct viommu_shared *shared);
 
 /*
- * viommu_shared_miss - the other side asks for an address that it does not find: put the whole extent around it into the
- * table. Any thread, outside of sections.
+ * viommu_shared_miss - the other side asks for an address that it does not find: put the whole extent around it into
+ * the table. Any thread, outside of sections.
  *
  * @access: what it is needed for: VIOMMU_READ or VIOMMU_WRITE or both
  *

@@ -67,8 +67,8 @@ VIOMMU_PUBLIC int viommu_vhost_create(struct viommu_endpoint *endpoint, const st
 VIOMMU_PUBLIC void viommu_vhost_destroy(struct viommu_vhost *vhost);
 
 /*
- * viommu_vhost_serve - the file is readable: answer misses, each with the whole extent around it; so many that it takes a
- * bounded time, the file stays readable where there are more.
+ * viommu_vhost_serve - the file is readable: answer misses, each with the whole extent around it; so many that it takes
+ * a bounded time, the file stays readable where there are more.
  *
  * @access: filled in: what the misses were for, together; 0: there were none
  * @refused: filled in: a miss was a fault, which is reported (fault.h); its queue stands still until the device is

@@ -69,12 +69,12 @@ VIOMMU_PUBLIC int viommu_virtio_create(struct viommu *v, const struct viommu_vir
 VIOMMU_PUBLIC void viommu_virtio_destroy(struct viommu_virtio *dev);
 
 /*
- * viommu_virtio_manage - put a blocked endpoint behind this device, also while the guest runs. It starts unattached.
- * On an error nothing has changed.
+ * viommu_virtio_manage - put a blocked endpoint behind this device, also while the guest runs. It starts unattached. On
+ * an error nothing has changed.
  *
  * Errors:
- *   -EBUSY   a model manages it already, or it is not blocked
- *   -EIO     it is to bypass, but has failed and still holds on to memory (inval.h)
+ *   -EBUSY  a model manages it already, or it is not blocked
+ *   -EIO    it is to bypass, but has failed and still holds on to memory (inval.h)
  *   -ENOMEM
  */
 VIOMMU_PUBLIC int viommu_virtio_manage(struct viommu_virtio *dev, struct viommu_endpoint *endpoint);
