@@ -101,17 +101,24 @@ static void serve_back(struct pair *p)
 
 static void make_back(struct pair *p, int fd, bool shared)
 {
-	static const struct viommu_backend_ops ops = {.start = on_start, .stop = on_stop, .retry = nothing};
-	const struct viommu_backend_config config = {
-		.ops = &ops, .opaque = p, .features = FEATURES | 1ull << PLATFORM, .queues = 1, .shared_table = shared};
+	static const struct viommu_backend_ops ops = {
+		.size = sizeof(struct viommu_backend_ops), .start = on_start, .stop = on_stop, .retry = nothing};
+	const struct viommu_backend_config config = {.size = sizeof(struct viommu_backend_config),
+						     .ops = &ops,
+						     .opaque = p,
+						     .features = FEATURES | 1ull << PLATFORM,
+						     .queues = 1,
+						     .shared_table = shared};
 
 	bench_must(viommu_backend_create(fd, &config, &p->back));
 }
 
 static void make_front(struct pair *p, int fd, bool shared)
 {
-	static const struct viommu_vhu_ops ops = {.ready = nothing, .stopped = on_stopped, .lost = on_lost};
-	const struct viommu_vhu_config config = {.endpoint = p->guest.endpoint,
+	static const struct viommu_vhu_ops ops = {
+		.size = sizeof(struct viommu_vhu_ops), .ready = nothing, .stopped = on_stopped, .lost = on_lost};
+	const struct viommu_vhu_config config = {.size = sizeof(struct viommu_vhu_config),
+						 .endpoint = p->guest.endpoint,
 						 .iommu = true,
 						 .features = FEATURES,
 						 .queues = 1,
@@ -273,7 +280,7 @@ static double learn_all(struct pair *p)
 /* Only a miss has filled the table: had the front end said it by messages, this would be the other case. */
 static void must_use_table(struct pair *p)
 {
-	struct viommu_vhu_stats stats;
+	struct viommu_vhu_stats stats = {.size = sizeof(struct viommu_vhu_stats)};
 
 	viommu_vhu_stats_get(p->front, &stats);
 	bench_must(stats.tables == 1 && stats.misses && !stats.updates ? 0 : -EPROTO);

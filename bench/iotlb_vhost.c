@@ -164,7 +164,7 @@ static bool make(struct vhost_bench *b)
 	b->call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (b->kick < 0 || b->call < 0 || ioctl(b->fd, VHOST_SET_OWNER, NULL))
 		bench_fail(-errno);
-	config = (struct viommu_vhost_config){.fd = b->fd};
+	config = (struct viommu_vhost_config){.size = sizeof(struct viommu_vhost_config), .fd = b->fd};
 	if (!b->plain)
 		bench_must(viommu_vhost_create(b->guest.endpoint, &config, &b->vhost));
 	start_queue(b);

@@ -122,7 +122,7 @@ static void batch_among_holds(void)
 static void bytes_per_mapping(void)
 {
 	struct bench *bench = bench_setup(DENSE);
-	struct viommu_stats stats;
+	struct viommu_stats stats = {.size = sizeof(struct viommu_stats)};
 
 	viommu_stats_get(bench->v, &stats);
 	bench_report("map", "bytes-per-mapping", (double)stats.table_bytes / DENSE, "bytes", BENCH_AT_MOST(24));

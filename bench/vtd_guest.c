@@ -95,7 +95,10 @@ static void make_tables(struct vtd_guest *u)
 void vtd_guest_make(struct vtd_guest *u, struct viommu *v, struct viommu_endpoint *endpoint, uint8_t *memory,
 		    uint64_t free)
 {
-	const struct viommu_vtd_config config = {.pending = ignore, .irq_commit = ignore, .interrupt = ignore_message};
+	const struct viommu_vtd_config config = {.size = sizeof(struct viommu_vtd_config),
+						 .pending = ignore,
+						 .irq_commit = ignore,
+						 .interrupt = ignore_message};
 
 	*u = (struct vtd_guest){.memory = memory, .next = free};
 	bench_must(viommu_vtd_create(v, &config, &u->unit));

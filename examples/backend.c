@@ -111,12 +111,14 @@ static void stop(void *opaque, unsigned queue)
 	viommu_backend_stopped(rng->back, queue, rng->next);
 }
 
-static const struct viommu_backend_ops ops = {.start = start, .stop = stop, .retry = burst};
+static const struct viommu_backend_ops ops = {
+	.size = sizeof(struct viommu_backend_ops), .start = start, .stop = stop, .retry = burst};
 
 static int serve(int fd)
 {
 	struct rng rng = {.running = false};
 	const struct viommu_backend_config config = {
+		.size = sizeof(struct viommu_backend_config),
 		.ops = &ops,
 		.opaque = &rng,
 		.features = 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_ACCESS_PLATFORM,

@@ -114,7 +114,8 @@ static void loop(struct viommu_virtio *iommu, struct viommu_hold *hold, struct v
 
 int main(void)
 {
-	const struct viommu_virtio_config config = {.event_ready = event_ready};
+	const struct viommu_virtio_config config = {.size = sizeof(struct viommu_virtio_config),
+						    .event_ready = event_ready};
 	uint8_t *ram = aligned_alloc(PAGE, RAM_SIZE);
 	struct viommu_hold hold = {.cancel = NULL};
 	struct viommu_endpoint *device;

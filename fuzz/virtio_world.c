@@ -12,6 +12,7 @@ void world_create(struct world *w, uint8_t kind)
 {
 	static const struct viommu_virtio_resv resv[] = {{0xfee00000, 0xfeefffff, true}, {0x9000, 0xafff, false}};
 	const struct viommu_virtio_config config = {
+		.size = sizeof(struct viommu_virtio_config),
 		.input_bits = kind & 1 ? 48 : 64,
 		.domain_last = REF_DOMAINS - 1,
 		.resv = resv,

@@ -28,6 +28,7 @@ static void ignore_range(void *opaque, uint32_t first, uint32_t last)
 void world_create(struct vtd_world *w, bool scalable)
 {
 	const struct viommu_vtd_config config = {
+		.size = sizeof(struct viommu_vtd_config),
 		.intremap = true,
 		.eim = true,
 		.device_iotlb = true,

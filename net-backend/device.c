@@ -204,6 +204,7 @@ static void device_log_line(void *opaque, const char *line)
 }
 
 static const struct viommu_backend_ops backend_ops = {
+	.size = sizeof(struct viommu_backend_ops),
 	.start = device_start,
 	.stop = device_stop,
 	.retry = device_retry,
@@ -358,6 +359,7 @@ static void device_serve(void *opaque, uint32_t events)
 int net_backend_connect(struct net_backend *device, int fd)
 {
 	const struct viommu_backend_config config = {
+		.size = sizeof(struct viommu_backend_config),
 		.ops = &backend_ops,
 		.opaque = device,
 		.features = features_of(&device->card),

@@ -60,14 +60,14 @@ ProgressFunction = CFUNCTYPE(None, c_void_p)
 
 class Config(ctypes.Structure):
     """struct viommu_config"""
-    _fields_ = [('domain_table_bytes', c_uint64), ('log', LogFunction), ('fault', FaultFunction),
+    _fields_ = [('size', c_size_t), ('domain_table_bytes', c_uint64), ('log', LogFunction), ('fault', FaultFunction),
                 ('deadline_ms', c_uint), ('endpoint_failed', FailedFunction),
                 ('progress', ProgressFunction), ('opaque', c_void_p)]
 
 
 class Stats(ctypes.Structure):
     """struct viommu_stats"""
-    _fields_ = [(name, c_uint64) for name in (
+    _fields_ = [('size', c_size_t)] + [(name, c_uint64) for name in (
         'maps', 'unmaps', 'walks', 'invalidations', 'waited', 'faults', 'faults_unlogged', 'events_dropped',
         'table_bytes', 'quarantined')]
 
@@ -114,7 +114,7 @@ _mem_add = _function('viommu_mem_add', c_int, c_void_p, Gpa, c_uint64, c_void_p,
 _mem_remove = _function('viommu_mem_remove', c_int, c_void_p, Gpa, c_void_p)
 _endpoint_add = _function('viommu_endpoint_add', c_int, c_void_p, c_uint32, c_char_p, POINTER(c_void_p))
 _endpoint_remove = _function('viommu_endpoint_remove', c_int, c_void_p)
-_stats_get = _function('viommu_stats_get', None, c_void_p, POINTER(Stats))
+_stats_get = _function('viommu_stats_get', c_int, c_void_p, POINTER(Stats))
 _domain_create = _function('viommu_domain_create', c_int, c_void_p, c_uint32, POINTER(c_void_p))
 _domain_destroy = _function('viommu_domain_destroy', None, c_void_p)
 _attach = _function('viommu_attach', c_int, c_void_p, c_void_p, c_void_p)
@@ -261,8 +261,7 @@ class Context:
         self._memory: dict[int, object] = {}
         self._log = LogFunction(lambda opaque, line: log(line.decode())) if log else LogFunction()
         config = Config(log=self._log, deadline_ms=deadline_ms)
-        if hasattr(config, 'size'):
-            config.size = ctypes.sizeof(config)
+        config.size = ctypes.sizeof(config)
         self.handle = c_void_p()
         _create(byref(config), byref(self.handle))
         self._inval = Invalidation(self)
@@ -316,8 +315,6 @@ class Context:
             yield fault
 
     def stats(self) -> Stats:
-        stats = Stats()
-        if hasattr(stats, 'size'):
-            stats.size = ctypes.sizeof(stats)
+        stats = Stats(size=ctypes.sizeof(Stats))
         _stats_get(self.handle, byref(stats))
         return stats

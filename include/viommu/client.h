@@ -19,6 +19,7 @@ extern "C" {
 struct viommu_client;
 
 struct viommu_client_ops {
+	size_t size; /* sizeof(struct viommu_client_ops): types.h */
 	/*
 	 * Forget first..last, stop using what you had of it, then viommu_client_ack(@ticket): here or later, from any
 	 * thread. Runs inside viommu_inval_begin(); may call nothing of the library but viommu_client_ack().
@@ -38,6 +39,8 @@ struct viommu_client_ops {
  * viommu_client_register - from now on tell this client of the endpoint's invalidations. Any thread.
  *
  * Errors:
+ *   -EINVAL  @ops has no size
+ *   -E2BIG   @ops wants what this library does not know (types.h)
  *   -ENOMEM
  */
 VIOMMU_PUBLIC int viommu_client_register(struct viommu_endpoint *endpoint, const struct viommu_client_ops *ops,

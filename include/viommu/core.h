@@ -15,8 +15,9 @@
 extern "C" {
 #endif
 
-/* What an embedder chooses. A zeroed structure gives the defaults. */
+/* What an embedder chooses. A structure that is 0 but for its size gives the defaults. */
 struct viommu_config {
+	size_t size; /* sizeof(struct viommu_config): types.h */
 	/*
 	 * Bytes of translation tables that one domain may use. Each 4 KiB mapping takes 8 bytes where mappings
 	 * lie densely and up to 4 KiB and more where they are strewn; at the bound viommu_map() gives -ENOSPC.
@@ -61,6 +62,8 @@ struct viommu_config {
  * viommu_create - make an IOMMU context without memory, domains or endpoints.
  *
  * Errors:
+ *   -EINVAL  @config has no size
+ *   -E2BIG   @config wants what this library does not know (types.h)
  *   -ENOMEM
  */
 VIOMMU_PUBLIC int viommu_create(const struct viommu_config *config, struct viommu **out);
@@ -152,6 +155,7 @@ VIOMMU_PUBLIC void viommu_endpoint_set_ats(struct viommu_endpoint *endpoint, boo
 
 /* Counters of a context since it was made. They only grow. */
 struct viommu_stats {
+	size_t size;              /* sizeof(struct viommu_stats): types.h */
 	uint64_t maps;            /* mappings made */
 	uint64_t unmaps;          /* mappings removed */
 	uint64_t walks;           /* misses that read the guest's tables */
@@ -164,8 +168,13 @@ struct viommu_stats {
 	uint64_t quarantined;     /* invalidations past their deadline, or destroyed, that still wait (goes down too) */
 };
 
-/* viommu_stats_get - read the counters; each is exact, together they are a moment's picture. */
-VIOMMU_PUBLIC void viommu_stats_get(struct viommu *v, struct viommu_stats *out);
+/*
+ * viommu_stats_get - read the counters; each is exact, together they are a moment's picture.
+ *
+ * Errors:
+ *   -EINVAL  the size in @out is none
+ */
+VIOMMU_PUBLIC int viommu_stats_get(struct viommu *v, struct viommu_stats *out);
 
 #ifdef __cplusplus
 }

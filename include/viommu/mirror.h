@@ -71,6 +71,7 @@ struct viommu_mirror_ops {
  * from a callback. A model that manages the endpoint attaches it as before, and an attach may fail.
  *
  * Errors:
+ *   -E2BIG       @ops wants what this library does not know (types.h)
  *   -EINVAL      a callback is missing, or the size
  *   -EOPNOTSUPP  VT-d without caching mode
  *   -ENOMEM

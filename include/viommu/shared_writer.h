@@ -21,8 +21,9 @@ extern "C" {
 
 struct viommu_shared;
 
-/* A zeroed structure gives the defaults. */
+/* A structure that is 0 but for its size gives the defaults. */
 struct viommu_shared_config {
+	size_t size; /* sizeof(struct viommu_shared_config): types.h */
 	/* Size of the table: a multiple of 4096, 256 KiB..1 GiB. 4 KiB hold 512 pages that lie densely. 0: 16 MiB. */
 	uint64_t table_bytes;
 	/* How many can be inside at a time, one in each slot: 1..1024. 0: 16. */
@@ -49,6 +50,7 @@ struct viommu_shared_config {
 
 /* Counters since it was made. */
 struct viommu_shared_stats {
+	size_t size;            /* sizeof(struct viommu_shared_stats): types.h */
 	uint64_t puts;          /* stretches of equal rights that were put into the table */
 	uint64_t full;          /* and that found no room */
 	uint64_t misses;        /* calls of viommu_shared_miss() */
@@ -62,6 +64,7 @@ struct viommu_shared_stats {
  * thread.
  *
  * Errors:
+ *   -E2BIG   @config wants what this library does not know (types.h)
  *   -EINVAL  size, number of slots
  *   -ENOMEM
  *   -errno   of memfd_create() and mmap()
@@ -110,8 +113,13 @@ VIOMMU_PUBLIC int viommu_shared_miss(struct viommu_shared *shared, struct viommu
  */
 VIOMMU_PUBLIC void viommu_shared_refill(struct viommu_shared *shared);
 
-/* viommu_shared_stats_get - read the counters. Any thread. */
-VIOMMU_PUBLIC void viommu_shared_stats_get(struct viommu_shared *shared, struct viommu_shared_stats *out);
+/*
+ * viommu_shared_stats_get - read the counters. Any thread.
+ *
+ * Errors:
+ *   -EINVAL  the size in @out is none
+ */
+VIOMMU_PUBLIC int viommu_shared_stats_get(struct viommu_shared *shared, struct viommu_shared_stats *out);
 
 #ifdef __cplusplus
 }

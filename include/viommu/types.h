@@ -12,6 +12,13 @@
  *
  * All ranges are closed: first..last, both included, so that 2^64-1 can be a last address.
  * All functions that can fail return 0 or a negative errno.
+ *
+ * Structures with a `size` are filled in or received by callers that may have been built with older or newer headers
+ * than the library: set it to the size of the structure, and everything that is not needed to 0. What lies beyond the
+ * caller's size is taken as 0, and never written. What lies beyond the library's must be 0 (-E2BIG), and is set to 0
+ * where the library fills it in. A size of 0 is refused (-EINVAL). Such structures grow at their end only.
+ *
+ * Callbacks get what their owner has given as `opaque` first.
  */
 #ifndef VIOMMU_TYPES_H
 #define VIOMMU_TYPES_H

@@ -26,6 +26,7 @@ extern "C" {
 struct viommu_vhost;
 
 struct viommu_vhost_config {
+	size_t size; /* sizeof(struct viommu_vhost_config): types.h */
 	/* Vhost's, non-blocking, with an owner. It stays the caller's, and is closed after viommu_vhost_destroy(). */
 	int fd;
 	/*
@@ -44,6 +45,7 @@ struct viommu_vhost_config {
 };
 
 struct viommu_vhost_stats {
+	size_t size;            /* sizeof(struct viommu_vhost_stats): types.h */
 	uint64_t misses;        /* asked for by the kernel */
 	uint64_t refused;       /* of those: a fault of the endpoint */
 	uint64_t updates;       /* translations that the kernel was given */
@@ -54,6 +56,8 @@ struct viommu_vhost_stats {
  * viommu_vhost_create - become the client of an endpoint that carries its translations into the kernel.
  *
  * Errors:
+ *   -EINVAL   @config has no size
+ *   -E2BIG    @config wants what this library does not know (types.h)
  *   -ENOTSUP  no device IOTLB in this kernel
  *   -errno    of the ioctls
  *   -ENOMEM
@@ -99,8 +103,13 @@ VIOMMU_PUBLIC int viommu_vhost_push(struct viommu_vhost *vhost, struct viommu_io
  */
 VIOMMU_PUBLIC void viommu_vhost_restart(struct viommu_vhost *vhost);
 
-/* viommu_vhost_stats_get - counters since it was made. */
-VIOMMU_PUBLIC void viommu_vhost_stats_get(const struct viommu_vhost *vhost, struct viommu_vhost_stats *out);
+/*
+ * viommu_vhost_stats_get - counters since it was made.
+ *
+ * Errors:
+ *   -EINVAL  the size in @out is none
+ */
+VIOMMU_PUBLIC int viommu_vhost_stats_get(const struct viommu_vhost *vhost, struct viommu_vhost_stats *out);
 
 #ifdef __cplusplus
 }

@@ -48,6 +48,7 @@ struct viommu_backend_ring {
 
 /* All of them get viommu_backend_config.opaque. */
 struct viommu_backend_ops {
+	size_t size; /* sizeof(struct viommu_backend_ops): types.h */
 	/* Begin to use a queue. -errno: it stays stopped until the front end changes something of it. */
 	int (*start)(void *opaque, unsigned queue, const struct viommu_backend_ring *ring);
 	/* Stop using a queue, then viommu_backend_stopped(): at once, or later. */
@@ -74,6 +75,7 @@ struct viommu_backend_ops {
 };
 
 struct viommu_backend_config {
+	size_t size; /* sizeof(struct viommu_backend_config): types.h */
 	const struct viommu_backend_ops *ops;
 	void *opaque;
 	uint64_t features; /* of the device, its rings and VIRTIO_F_ACCESS_PLATFORM; the protocol's bit 30 is added */
@@ -103,6 +105,7 @@ struct viommu_backend_config {
 
 /* Counters since the connection began. They only grow. */
 struct viommu_backend_stats {
+	size_t size;          /* sizeof(struct viommu_backend_stats): types.h */
 	uint64_t misses;      /* asked of the front end */
 	uint64_t updates;     /* taken */
 	uint64_t invalidates; /* completed */
@@ -135,6 +138,7 @@ VIOMMU_PUBLIC bool viommu_backend_peer_crowded(const struct viommu_backend_peer 
  * @fd: a connected Unix stream socket; the back end's from here on, also where this fails
  *
  * Errors:
+ *   -E2BIG         @config wants what this library does not know (types.h)
  *   -EINVAL        config
  *   -ENOMEM
  *   -EMFILE        and the like
@@ -215,8 +219,13 @@ VIOMMU_PUBLIC void viommu_backend_interrupt(struct viommu_backend *backend, unsi
 /* viommu_backend_error - tell the front end that a queue cannot go on. Any thread. */
 VIOMMU_PUBLIC void viommu_backend_error(struct viommu_backend *backend, unsigned queue);
 
-/* viommu_backend_stats_get - read the counters. Any thread. */
-VIOMMU_PUBLIC void viommu_backend_stats_get(struct viommu_backend *backend, struct viommu_backend_stats *out);
+/*
+ * viommu_backend_stats_get - read the counters. Any thread.
+ *
+ * Errors:
+ *   -EINVAL  the size in @out is none
+ */
+VIOMMU_PUBLIC int viommu_backend_stats_get(struct viommu_backend *backend, struct viommu_backend_stats *out);
 
 #ifdef __cplusplus
 }

@@ -58,6 +58,7 @@ struct viommu_vhu_ring {
 };
 
 struct viommu_vhu_ops {
+	size_t size; /* sizeof(struct viommu_vhu_ops): types.h */
 	/*
 	 * Negotiated: features, queues and configuration are known. What viommu_vhu_start() asked for follows by
 	 * itself.
@@ -82,6 +83,7 @@ struct viommu_vhu_ops {
 };
 
 struct viommu_vhu_config {
+	size_t size; /* sizeof(struct viommu_vhu_config): types.h */
 	/*
 	 * The endpoint that does the device's DMA. The back end maps its context's memory regions that have a
 	 * descriptor. NULL: `regions`.
@@ -144,6 +146,7 @@ struct viommu_vhu_config {
 };
 
 struct viommu_vhu_stats {
+	size_t size;            /* sizeof(struct viommu_vhu_stats): types.h */
 	uint64_t connections;   /* negotiated */
 	uint64_t misses;        /* asked by the back end */
 	uint64_t updates;       /* translations sent */
@@ -157,6 +160,7 @@ struct viommu_vhu_stats {
  * viommu_vhu_create - make a front end, not connected. Its endpoint must be there until viommu_vhu_destroy().
  *
  * Errors:
+ *   -E2BIG   @config wants what this library does not know (types.h)
  *   -EINVAL  configuration
  *   -ENOMEM
  *   -EMFILE
@@ -274,8 +278,13 @@ VIOMMU_PUBLIC int viommu_vhu_config_write(struct viommu_vhu *vhu, unsigned offse
  */
 VIOMMU_PUBLIC void viommu_vhu_flush(struct viommu_vhu *vhu);
 
-/* viommu_vhu_stats_get - counters since creation; they only grow. Any thread. */
-VIOMMU_PUBLIC void viommu_vhu_stats_get(struct viommu_vhu *vhu, struct viommu_vhu_stats *out);
+/*
+ * viommu_vhu_stats_get - counters since creation; they only grow. Any thread.
+ *
+ * Errors:
+ *   -EINVAL  the size in @out is none
+ */
+VIOMMU_PUBLIC int viommu_vhu_stats_get(struct viommu_vhu *vhu, struct viommu_vhu_stats *out);
 
 #ifdef __cplusplus
 }

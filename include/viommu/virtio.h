@@ -36,6 +36,7 @@ struct viommu_virtio_resv {
 };
 
 struct viommu_virtio_config {
+	size_t size;                        /* sizeof(struct viommu_virtio_config): types.h */
 	unsigned input_bits;                /* input range 0..2^N-1, 32..64; 0: 64 */
 	uint64_t page_size_mask;            /* the lowest bit is the granule, from 4 KiB; 0: every power of two */
 	uint32_t domain_first, domain_last; /* both 0: 0..2^32-1 */
@@ -56,6 +57,7 @@ struct viommu_virtio_config {
  * viommu_virtio_create - make the device.
  *
  * Errors:
+ *   -E2BIG   @config wants what this library does not know (types.h)
  *   -EINVAL  config out of range; regions overlap, wrap, or are not multiples of the granule
  *   -ENOMEM
  */

@@ -24,6 +24,7 @@ struct viommu_vtd;
 enum { VIOMMU_VTD_SIZE = 4096 };
 
 struct viommu_vtd_config {
+	size_t size;         /* sizeof(struct viommu_vtd_config): types.h */
 	unsigned aw_bits;    /* 39, 48 or 57: the widest page tables (CAP.SAGAW has this and what is narrower); 0: 48 */
 	unsigned input_bits; /* CAP.MGAW, up to aw_bits; 0: aw_bits */
 	unsigned host_bits;  /* guest-physical width: address bits from here on are reserved in table entries; 0: 46 */
@@ -61,6 +62,7 @@ struct viommu_vtd_config {
  * viommu_vtd_create - make a unit, with all registers as after a reset.
  *
  * Errors:
+ *   -E2BIG   @config wants what this library does not know (types.h)
  *   -EINVAL  widths, eim without intremap
  *   -ENOSPC  no endpoint is left for the unit itself
  *   -ENOMEM
@@ -138,14 +140,20 @@ VIOMMU_PUBLIC int viommu_vtd_remap(struct viommu_vtd *unit, uint16_t source, con
 
 /* Counters since the unit was made. */
 struct viommu_vtd_stats {
+	size_t size; /* sizeof(struct viommu_vtd_stats): types.h */
 	uint64_t context_invalidations, iotlb_invalidations, device_tlb_invalidations, irq_invalidations;
 	uint64_t waits;    /* wait descriptors completed */
 	uint64_t timeouts; /* invalidations that ended with ITE */
 	uint64_t faults_recorded, faults_lost;
 };
 
-/* viommu_vtd_stats_get - read the counters. Any thread. */
-VIOMMU_PUBLIC void viommu_vtd_stats_get(struct viommu_vtd *unit, struct viommu_vtd_stats *out);
+/*
+ * viommu_vtd_stats_get - read the counters. Any thread.
+ *
+ * Errors:
+ *   -EINVAL  the size in @out is none
+ */
+VIOMMU_PUBLIC int viommu_vtd_stats_get(struct viommu_vtd *unit, struct viommu_vtd_stats *out);
 
 #ifdef __cplusplus
 }

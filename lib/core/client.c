@@ -6,6 +6,7 @@
 #include "lib/core/inval.h"
 #include "lib/core/mirror.h"
 #include "lib/core/wake.h"
+#include "lib/util/sized.h"
 
 static int grow(struct work *work, size_t room)
 {
@@ -49,12 +50,20 @@ int client_add(struct viommu_endpoint *endpoint, const struct viommu_client_ops 
 	if (!client)
 		return -ENOMEM;
 	client->endpoint = endpoint;
-	client->ops = ops;
-	client->mirror = mirror;
+	int err = ops ? sized_take(&client->own_ops, sizeof(client->own_ops), ops) : 0;
+
+	if (!err && mirror)
+		err = sized_take(&client->own_mirror, sizeof(client->own_mirror), mirror);
+	if (err) {
+		free(client);
+		return err;
+	}
+	client->ops = ops ? &client->own_ops : NULL;
+	client->mirror = mirror ? &client->own_mirror : NULL;
 	client->opaque = opaque;
 	lock_init(&client->lock);
 	lock_take(&endpoint->v->lock);
-	int err = register_locked(endpoint->v, client);
+	err = register_locked(endpoint->v, client);
 
 	/* Before the first callback, which acknowledges. */
 	if (!err)

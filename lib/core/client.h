@@ -25,6 +25,8 @@ struct viommu_client {
 	struct viommu_endpoint *endpoint;
 	const struct viommu_client_ops *ops;
 	const struct viommu_mirror_ops *mirror;
+	struct viommu_client_ops own_ops; /* where the two point to */
+	struct viommu_mirror_ops own_mirror;
 	void *opaque;
 	/* The last ticket that it was given. Written under viommu.lock; a mirror's under the lock of its domain. */
 	_Atomic uint64_t asked;

@@ -6,6 +6,7 @@
 #include "lib/core/inval.h"
 #include "lib/core/quarantine.h"
 #include "lib/core/wake.h"
+#include "lib/util/sized.h"
 
 enum { DEFAULT_TABLE_BYTES = 64 << 20, DEFAULT_DEADLINE_MS = 2000 };
 
@@ -44,8 +45,12 @@ int viommu_create(const struct viommu_config *config, struct viommu **out)
 
 	if (!v)
 		return -ENOMEM;
-	if (config)
-		v->config = *config;
+	const int err = config ? sized_take(&v->config, sizeof(v->config), config) : 0;
+
+	if (err) {
+		free(v);
+		return err;
+	}
 	if (!v->config.domain_table_bytes)
 		v->config.domain_table_bytes = DEFAULT_TABLE_BYTES;
 	if (!v->config.deadline_ms)
@@ -72,11 +77,12 @@ void viommu_destroy(struct viommu *v)
 	free_parts(v);
 }
 
-void viommu_stats_get(struct viommu *v, struct viommu_stats *out)
+int viommu_stats_get(struct viommu *v, struct viommu_stats *out)
 {
+	struct viommu_stats now;
 	quarantine_poll(v);
 	lock_take(&v->lock);
-	*out = (struct viommu_stats){
+	now = (struct viommu_stats){
 		.maps = v->gone_maps,
 		.unmaps = v->gone_unmaps,
 		.walks = v->gone_walks,
@@ -86,22 +92,23 @@ void viommu_stats_get(struct viommu *v, struct viommu_stats *out)
 		.quarantined = atomic_load_explicit(&v->quarantined, memory_order_relaxed),
 	};
 	for (const struct viommu_inval *inval = v->invals; inval; inval = inval->next) {
-		out->invalidations += atomic_load_explicit(&inval->completed, memory_order_relaxed);
-		out->waited += atomic_load_explicit(&inval->waited, memory_order_relaxed);
+		now.invalidations += atomic_load_explicit(&inval->completed, memory_order_relaxed);
+		now.waited += atomic_load_explicit(&inval->waited, memory_order_relaxed);
 	}
 	for (struct viommu_domain *domain = v->domains; domain; domain = domain->next) {
 		spin_take(&domain->lock);
-		out->maps += domain->maps;
-		out->unmaps += domain->unmaps;
-		out->walks += domain->walks;
-		out->table_bytes += domain->table.bytes;
+		now.maps += domain->maps;
+		now.unmaps += domain->unmaps;
+		now.walks += domain->walks;
+		now.table_bytes += domain->table.bytes;
 		spin_drop(&domain->lock);
 	}
 	lock_drop(&v->lock);
 	lock_take(&v->faults.lock);
-	out->faults = v->faults.total;
-	out->faults_unlogged = v->faults.unlogged;
+	now.faults = v->faults.total;
+	now.faults_unlogged = v->faults.unlogged;
 	lock_drop(&v->faults.lock);
+	return sized_give(out, &now, sizeof(now));
 }
 
 void viommu__count_dropped_events(struct viommu *v, unsigned count)

@@ -8,6 +8,7 @@
 
 #include "lib/core/inval.h"
 #include "lib/core/mirror.h"
+#include "lib/util/sized.h"
 
 enum { PAGE_LAST = (1 << TABLE_PAGE_SHIFT) - 1 };
 
@@ -355,7 +356,10 @@ void mirror_forget(struct viommu_client *mirror)
 
 static int check_ops(const struct viommu_mirror_ops *ops)
 {
-	return ops->size == sizeof(*ops) && ops->map && ops->unmap ? 0 : -EINVAL;
+	struct viommu_mirror_ops own;
+	int err = sized_take(&own, sizeof(own), ops);
+
+	return err ? err : own.map && own.unmap ? 0 : -EINVAL;
 }
 
 static int join(struct viommu_client *mirror, struct viommu_endpoint *endpoint)

@@ -21,6 +21,7 @@
 
 #include "lib/core/internal.h"
 #include "lib/util/lock.h"
+#include "lib/util/sized.h"
 
 /* Bits of VHOST_GET_BACKEND_FEATURES; newer headers have the name, older ones a mask of the same name. */
 enum { BACKEND_F_MSG_V2 = 1 };
@@ -233,7 +234,8 @@ static void map(void *opaque, struct viommu_iova first, struct viommu_iova last)
 		provide(vhost, first, 0, false, &extent);
 }
 
-static const struct viommu_client_ops client_ops = {.invalidate = invalidate, .map = map};
+static const struct viommu_client_ops client_ops = {
+	.size = sizeof(struct viommu_client_ops), .invalidate = invalidate, .map = map};
 
 /* Ask for the format of messages that is the same for all programs. */
 static int agree_on_messages(struct viommu_vhost *vhost)
@@ -258,13 +260,14 @@ int viommu_vhost_create(struct viommu_endpoint *endpoint, const struct viommu_vh
 
 	if (!vhost)
 		return -ENOMEM;
-	vhost->config = *config;
 	vhost->endpoint = endpoint;
-	table_init(&vhost->given, GIVEN_BYTES);
-	int err = lock_init(&vhost->lock);
+	int err = sized_take(&vhost->config, sizeof(vhost->config), config);
 
+	if (!err)
+		err = lock_init(&vhost->lock);
 	if (err)
 		goto err_alloc;
+	table_init(&vhost->given, GIVEN_BYTES);
 	err = agree_on_messages(vhost);
 	if (!err)
 		err = viommu_client_register(endpoint, &client_ops, vhost, &vhost->client);
@@ -397,12 +400,14 @@ void viommu_vhost_restart(struct viommu_vhost *vhost)
 	lock_drop(&vhost->lock);
 }
 
-void viommu_vhost_stats_get(const struct viommu_vhost *vhost, struct viommu_vhost_stats *out)
+int viommu_vhost_stats_get(const struct viommu_vhost *vhost, struct viommu_vhost_stats *out)
 {
-	*out = (struct viommu_vhost_stats){
+	struct viommu_vhost_stats now;
+	now = (struct viommu_vhost_stats){
 		.misses = atomic_load_explicit(&vhost->misses, memory_order_relaxed),
 		.refused = atomic_load_explicit(&vhost->refused, memory_order_relaxed),
 		.updates = atomic_load_explicit(&vhost->updates, memory_order_relaxed),
 		.invalidations = atomic_load_explicit(&vhost->invalidations, memory_order_relaxed),
 	};
+	return sized_give(out, &now, sizeof(now));
 }

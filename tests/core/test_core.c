@@ -48,7 +48,7 @@ static void complete(struct fixture *f)
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct viommu_config config = {.log = log_line, .opaque = f};
+	struct viommu_config config = {.size = sizeof(struct viommu_config), .log = log_line, .opaque = f};
 
 	f->ram = aligned_alloc(4096, RAM_SIZE);
 	f->high = aligned_alloc(4096, RAM_SIZE);
@@ -291,7 +291,7 @@ static void test_removed_memory_is_unreachable(void **state)
 static void test_fault_lines_are_limited_and_counted(void **state)
 {
 	struct fixture *f = *state;
-	struct viommu_stats stats;
+	struct viommu_stats stats = {.size = sizeof(struct viommu_stats)};
 	struct viommu_fault fault;
 	unsigned queued = 0;
 	uint8_t byte;
@@ -311,7 +311,7 @@ static void test_counters_outlive_their_domain(void **state)
 {
 	struct fixture *f = *state;
 	struct viommu_domain *other;
-	struct viommu_stats stats;
+	struct viommu_stats stats = {.size = sizeof(struct viommu_stats)};
 
 	assert_int_equal(viommu_domain_create(f->v, 2, &other), 0);
 	assert_int_equal(viommu_map(other, iova(0), iova(0xfff), gpa(0), VIOMMU_READ), 0);

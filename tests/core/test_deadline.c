@@ -41,7 +41,7 @@ static void on_invalidate(void *opaque, struct viommu_iova first, struct viommu_
 		viommu_client_ack(f->client, ticket);
 }
 
-static const struct viommu_client_ops client_ops = {on_invalidate};
+static const struct viommu_client_ops client_ops = {.size = sizeof(struct viommu_client_ops), on_invalidate};
 
 static void on_failed(void *opaque, uint32_t endpoint)
 {
@@ -76,7 +76,10 @@ static void unmap(struct fixture *f, struct viommu_domain *domain, uint64_t at)
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	const struct viommu_config config = {.deadline_ms = DEADLINE_MS, .endpoint_failed = on_failed, .opaque = f};
+	const struct viommu_config config = {.size = sizeof(struct viommu_config),
+					     .deadline_ms = DEADLINE_MS,
+					     .endpoint_failed = on_failed,
+					     .opaque = f};
 
 	f->ram = aligned_alloc(4096, RAM_SIZE);
 	memset(f->ram, 0, RAM_SIZE);
@@ -197,7 +200,7 @@ static void test_an_acknowledgement_counts_for_all_before_it(void **state)
 static void test_a_silent_client_is_failed_and_others_go_on(void **state)
 {
 	struct fixture *f = *state;
-	struct viommu_stats stats;
+	struct viommu_stats stats = {.size = sizeof(struct viommu_stats)};
 
 	f->obedient = false;
 	unmap(f, f->domain, 0x1000);
@@ -408,7 +411,7 @@ static void test_the_quarantine_is_bounded(void **state)
 {
 	struct fixture *f = *state;
 	struct slow_io stuck = {0};
-	struct viommu_stats stats;
+	struct viommu_stats stats = {.size = sizeof(struct viommu_stats)};
 	unsigned given_up = 0;
 
 	start_io(f->other, &stuck);

@@ -25,7 +25,7 @@ struct world {
 
 static void open_world(struct world *w)
 {
-	const struct viommu_config config = {.deadline_ms = DEADLINE_MS};
+	const struct viommu_config config = {.size = sizeof(struct viommu_config), .deadline_ms = DEADLINE_MS};
 
 	alarm(HANG_S);
 	w->ram = aligned_alloc(PAGE, PAGE);
@@ -47,7 +47,7 @@ static void close_world(struct world *w)
 
 static uint64_t quarantined(const struct world *w)
 {
-	struct viommu_stats stats;
+	struct viommu_stats stats = {.size = sizeof(struct viommu_stats)};
 
 	viommu_stats_get(w->v, &stats);
 	return stats.quarantined;
@@ -135,7 +135,7 @@ static void ignore(void *opaque, struct viommu_iova first, struct viommu_iova la
 
 static void test_client_that_never_answers_holds_no_destruction_up(void **state)
 {
-	static const struct viommu_client_ops ops = {.invalidate = ignore};
+	static const struct viommu_client_ops ops = {.size = sizeof(struct viommu_client_ops), .invalidate = ignore};
 	struct viommu_client *client;
 	struct world w;
 
@@ -170,7 +170,7 @@ static void test_context_frees_what_never_let_go(void **state)
 
 static void test_virtio_model_is_destroyed_in_bounded_time(void **state)
 {
-	const struct viommu_virtio_config config = {.bypass = true};
+	const struct viommu_virtio_config config = {.size = sizeof(struct viommu_virtio_config), .bypass = true};
 	struct viommu_section section, stuck;
 	struct viommu_virtio *model;
 	struct world w;
@@ -192,7 +192,7 @@ static void test_virtio_model_is_destroyed_in_bounded_time(void **state)
 
 static void test_vtd_unit_is_destroyed_in_bounded_time(void **state)
 {
-	const struct viommu_vtd_config config = {0};
+	const struct viommu_vtd_config config = {.size = sizeof(struct viommu_vtd_config)};
 	struct viommu_section section, stuck;
 	struct viommu_vtd *unit;
 	struct world w;

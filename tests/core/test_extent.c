@@ -233,7 +233,8 @@ static void note_map(void *opaque, struct viommu_iova first, struct viommu_iova 
 
 static void test_client_hears_of_maps_of_its_domain(void **state)
 {
-	static const struct viommu_client_ops ops = {.invalidate = note_invalidate, .map = note_map};
+	static const struct viommu_client_ops ops = {
+		.size = sizeof(struct viommu_client_ops), .invalidate = note_invalidate, .map = note_map};
 	struct fixture *f = *state;
 
 	assert_int_equal(viommu_client_register(f->endpoint, &ops, f, &f->client), 0);

@@ -45,7 +45,8 @@ static void read_one(struct viommu_endpoint *endpoint, uint64_t address, int exp
 static void test_every_fault_is_told_though_few_are_logged(void **state)
 {
 	struct seen seen = {0};
-	const struct viommu_config config = {.log = note_line, .fault = note_fault, .opaque = &seen};
+	const struct viommu_config config = {
+		.size = sizeof(struct viommu_config), .log = note_line, .fault = note_fault, .opaque = &seen};
 	struct viommu *v;
 	struct viommu_endpoint *endpoint;
 
@@ -66,7 +67,8 @@ static void test_every_fault_is_told_though_few_are_logged(void **state)
 static void test_a_fault_says_whether_it_was_in_a_domain(void **state)
 {
 	struct seen seen = {0};
-	const struct viommu_config config = {.fault = note_fault, .opaque = &seen};
+	const struct viommu_config config = {
+		.size = sizeof(struct viommu_config), .fault = note_fault, .opaque = &seen};
 	struct viommu *v;
 	struct viommu_endpoint *endpoint;
 	struct viommu_domain *domain;
@@ -107,7 +109,8 @@ static void test_a_fault_says_whether_it_was_in_a_domain(void **state)
 static void test_a_quiet_section_reports_nothing(void **state)
 {
 	struct seen seen = {0};
-	const struct viommu_config config = {.log = note_line, .fault = note_fault, .opaque = &seen};
+	const struct viommu_config config = {
+		.size = sizeof(struct viommu_config), .log = note_line, .fault = note_fault, .opaque = &seen};
 	struct viommu *v;
 	struct viommu_endpoint *endpoint;
 	struct viommu_section section;

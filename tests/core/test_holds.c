@@ -153,7 +153,7 @@ static void release_all_in_any_order(struct fixture *f)
 static void test_an_invalidation_waits_for_exactly_the_holds_in_its_way(void **state)
 {
 	struct fixture f = {.ram = aligned_alloc(PAGE, PAGES * PAGE)};
-	const struct viommu_config config = {.deadline_ms = 600000};
+	const struct viommu_config config = {.size = sizeof(struct viommu_config), .deadline_ms = 600000};
 
 	(void)state;
 	srand(1);

@@ -101,7 +101,7 @@ static void test_an_unmap_waits_for_an_open_section(void **state)
 {
 	struct fixture *f = *state;
 	struct viommu_section section;
-	struct viommu_stats stats;
+	struct viommu_stats stats = {.size = sizeof(struct viommu_stats)};
 	struct viommu_span span;
 
 	use(f->endpoint, 0x1000, &section, &span, NULL);
@@ -354,7 +354,7 @@ static void test_sections_run_out_politely(void **state)
 
 static uint64_t table_bytes(struct fixture *f)
 {
-	struct viommu_stats stats;
+	struct viommu_stats stats = {.size = sizeof(struct viommu_stats)};
 
 	viommu_stats_get(f->v, &stats);
 	return stats.table_bytes;

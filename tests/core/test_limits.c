@@ -40,8 +40,11 @@ static void count_failed(void *opaque, uint32_t endpoint)
 static int set_up(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	const struct viommu_config config = {
-		.deadline_ms = DEADLINE_MS, .log = keep_line, .endpoint_failed = count_failed, .opaque = f};
+	const struct viommu_config config = {.size = sizeof(struct viommu_config),
+					     .deadline_ms = DEADLINE_MS,
+					     .log = keep_line,
+					     .endpoint_failed = count_failed,
+					     .opaque = f};
 
 	f->ram = aligned_alloc(4096, RAM);
 	assert_int_equal(viommu_create(&config, &f->v), 0);
@@ -234,7 +237,7 @@ static int poll_to_the_end(struct viommu_inval *inval)
 
 static uint64_t quarantined(struct fixture *f)
 {
-	struct viommu_stats stats;
+	struct viommu_stats stats = {.size = sizeof(struct viommu_stats)};
 
 	viommu_stats_get(f->v, &stats);
 	return stats.quarantined;
@@ -298,7 +301,8 @@ static void test_an_endpoint_stays_while_it_is_inside(void **state)
 	struct viommu_endpoint *endpoint;
 	struct viommu_section section;
 
-	assert_int_equal(viommu_create(&(struct viommu_config){.deadline_ms = 1}, &v), 0);
+	assert_int_equal(
+		viommu_create(&(struct viommu_config){.size = sizeof(struct viommu_config), .deadline_ms = 1}, &v), 0);
 	assert_int_equal(viommu_mem_add(v, (struct viommu_gpa){0}, RAM, f->ram, -1, 0), 0);
 	assert_int_equal(viommu_inval_create(v, &inval), 0);
 	assert_int_equal(viommu_endpoint_add(v, 1, "endpoint", &endpoint), 0);

@@ -204,7 +204,7 @@ static void test_faults_of_others_are_reported_like_ours(void **state)
 	struct viommu_domain *domain;
 	struct viommu_inval *inval;
 	struct viommu_fault fault;
-	struct viommu_stats stats;
+	struct viommu_stats stats = {.size = sizeof(struct viommu_stats)};
 	struct viommu *v;
 
 	(void)state;

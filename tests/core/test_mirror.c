@@ -330,7 +330,7 @@ static void test_an_unregistered_mirror_is_waited_for_no_more(void **state)
 static void test_ops_are_checked(void **state)
 {
 	struct fixture *f = *state;
-	struct viommu_mirror_ops ops = {0};
+	struct viommu_mirror_ops ops = {.map = NULL};
 	struct viommu_client *client;
 
 	assert_int_equal(viommu_mirror_register(f->endpoint, &ops, NULL, &client), -EINVAL);

@@ -201,7 +201,10 @@ static void test_mirrors_hold_what_the_domain_maps_after_a_race(void **state)
 	w->ram = aligned_alloc(PAGE, RAM_PAGES * PAGE);
 	w->quick = calloc(1, sizeof(*w->quick));
 	pthread_mutex_init(&w->slow.lock, NULL);
-	assert_int_equal(viommu_create(&(struct viommu_config){.deadline_ms = 60000}, &w->v), 0);
+	assert_int_equal(
+		viommu_create(&(struct viommu_config){.size = sizeof(struct viommu_config), .deadline_ms = 60000},
+			      &w->v),
+		0);
 	assert_int_equal(viommu_mem_add(w->v, (struct viommu_gpa){0}, (uint64_t)RAM_PAGES / 2 * PAGE, w->ram, -1, 0),
 			 0);
 	assert_int_equal(viommu_domain_create(w->v, 1, &w->domain), 0);

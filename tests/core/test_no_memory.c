@@ -111,7 +111,7 @@ static void look(const struct scene *s, struct picture *picture)
 	static const uint64_t places[PLACES] = {0,          0x1000,     0x2000,     0x8000,
 						0x9000,     0xf000,     0x200000,   0x201000,
 						0x40000000, 1ull << 40, 1ull << 52, UINT64_MAX - 0xfff};
-	struct viommu_stats stats;
+	struct viommu_stats stats = {.size = sizeof(struct viommu_stats)};
 
 	memset(picture, 0, sizeof(*picture));
 	for (unsigned e = 0; e < s->endpoint_count; e++) {
@@ -178,7 +178,7 @@ static void add_endpoints(struct scene *s, unsigned count)
 
 static void create(struct scene *s, unsigned endpoints, unsigned deadline_ms)
 {
-	const struct viommu_config config = {.deadline_ms = deadline_ms};
+	const struct viommu_config config = {.size = sizeof(struct viommu_config), .deadline_ms = deadline_ms};
 
 	TRY(s, viommu_create(&config, &s->v));
 	TRY(s, viommu_mem_add(s->v, (struct viommu_gpa){0}, RAM / 2, ram, -1, 0));
@@ -190,7 +190,7 @@ static void create(struct scene *s, unsigned endpoints, unsigned deadline_ms)
 /* What was mapped is gone with its domains. */
 static void destroy(struct scene *s)
 {
-	struct viommu_stats stats;
+	struct viommu_stats stats = {.size = sizeof(struct viommu_stats)};
 
 	viommu_stats_get(s->v, &stats);
 	assert_int_equal(stats.maps, stats.unmaps);
@@ -320,7 +320,8 @@ static void note_ticket(void *opaque, struct viommu_iova first, struct viommu_io
 	((struct scene *)opaque)->told = ticket;
 }
 
-static const struct viommu_client_ops client_ops = {.invalidate = note_ticket};
+static const struct viommu_client_ops client_ops = {.size = sizeof(struct viommu_client_ops),
+						    .invalidate = note_ticket};
 
 /* Invalidations made before the clients and after them have room for all of them. */
 static void run_clients(struct scene *s)
@@ -355,7 +356,8 @@ static void run_clients(struct scene *s)
 /* A table that is shared is made, filled, and goes. */
 static void run_shared(struct scene *s)
 {
-	const struct viommu_shared_config config = {.table_bytes = 256 << 10, .slots = 1};
+	const struct viommu_shared_config config = {
+		.size = sizeof(struct viommu_shared_config), .table_bytes = 256 << 10, .slots = 1};
 	struct viommu_shared_files files;
 	struct viommu_shared_view *view;
 	struct viommu_shared *shared;
@@ -467,7 +469,8 @@ static void virtio_detach(struct scene *s, uint32_t domain, unsigned endpoint)
 static void virtio_create(struct scene *s, unsigned endpoints)
 {
 	static const struct viommu_virtio_resv resv[] = {{MSI_FIRST, MSI_LAST, true}};
-	const struct viommu_virtio_config config = {.resv = resv, .resv_count = 1};
+	const struct viommu_virtio_config config = {
+		.size = sizeof(struct viommu_virtio_config), .resv = resv, .resv_count = 1};
 
 	create(s, endpoints, 0);
 	TRY(s, viommu_virtio_create(s->v, &config, &s->dev));

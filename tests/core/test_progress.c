@@ -79,7 +79,10 @@ static void map(struct world *w)
 
 static void open_world(struct world *w)
 {
-	const struct viommu_config config = {.deadline_ms = DEADLINE_MS, .progress = on_progress, .opaque = &w->event};
+	const struct viommu_config config = {.size = sizeof(struct viommu_config),
+					     .deadline_ms = DEADLINE_MS,
+					     .progress = on_progress,
+					     .opaque = &w->event};
 
 	*w = (struct world){.event = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0}};
 	w->ram = aligned_alloc(PAGE, PAGE);
@@ -182,7 +185,7 @@ static void note(void *opaque, struct viommu_iova first, struct viommu_iova last
 	cache->asked = ticket;
 }
 
-static const struct viommu_client_ops note_ops = {.invalidate = note};
+static const struct viommu_client_ops note_ops = {.size = sizeof(struct viommu_client_ops), .invalidate = note};
 
 static void test_acknowledgement_is_progress(void **state)
 {

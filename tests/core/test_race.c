@@ -248,7 +248,7 @@ static bool enough(const struct race *race)
 static void test_nobody_uses_what_was_taken_away(void **state)
 {
 	struct race race = {.goal = getenv("FULL") ? FULL_OPERATIONS : OPERATIONS};
-	const struct viommu_config config = {.deadline_ms = 60000};
+	const struct viommu_config config = {.size = sizeof(struct viommu_config), .deadline_ms = 60000};
 
 	(void)state;
 	assert_int_equal(viommu_create(&config, &race.v), 0);

@@ -106,7 +106,7 @@ static int peek(struct fixture *f, uint64_t page)
 static void test_a_miss_walks_once(void **state)
 {
 	struct fixture *f = *state;
-	struct viommu_stats stats;
+	struct viommu_stats stats = {.size = sizeof(struct viommu_stats)};
 
 	f->entries[3] = 7 * PAGE | VIOMMU_READ;
 	assert_int_equal(peek(f, 3), 7);
@@ -223,7 +223,7 @@ static void test_a_fault_carries_the_models_words(void **state)
 
 static void test_a_full_table_still_translates(void **state)
 {
-	struct viommu_config config = {.domain_table_bytes = 16384};
+	struct viommu_config config = {.size = sizeof(struct viommu_config), .domain_table_bytes = 16384};
 	struct fixture f = {0};
 	struct fixture *outer = *state;
 
@@ -293,7 +293,8 @@ static void hear(void *opaque, struct viommu_iova first, struct viommu_iova last
 
 static void test_ats_has_invalidations_of_its_own(void **state)
 {
-	static const struct viommu_client_ops client_ops = {.invalidate = hear};
+	static const struct viommu_client_ops client_ops = {.size = sizeof(struct viommu_client_ops),
+							    .invalidate = hear};
 	struct fixture *f = *state;
 	struct told told = {0};
 

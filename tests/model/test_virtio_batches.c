@@ -335,7 +335,7 @@ static void test_events_tell_endpoint_address_and_direction(void **state)
 
 static uint64_t dropped(struct driver *d)
 {
-	struct viommu_stats stats;
+	struct viommu_stats stats = {.size = sizeof(struct viommu_stats)};
 
 	viommu_stats_get(d->v, &stats);
 	return stats.events_dropped;
@@ -383,20 +383,23 @@ static void test_bad_configurations_are_refused(void **state)
 	static const struct viommu_virtio_resv overlap[] = {{0, 0x1fff, true}, {0x1000, 0x1fff, false}};
 	static const struct viommu_virtio_resv odd[] = {{0x800, 0xfff, false}};
 	const struct viommu_virtio_config bad[] = {
-		{.input_bits = 31},
-		{.input_bits = 65},
-		{.page_size_mask = 1},
-		{.domain_first = 2, .domain_last = 1},
-		{.resv = two_msi, .resv_count = 2},
-		{.resv = overlap, .resv_count = 2},
-		{.resv = odd, .resv_count = 1},
+		{.size = sizeof(struct viommu_virtio_config), .input_bits = 31},
+		{.size = sizeof(struct viommu_virtio_config), .input_bits = 65},
+		{.size = sizeof(struct viommu_virtio_config), .page_size_mask = 1},
+		{.size = sizeof(struct viommu_virtio_config), .domain_first = 2, .domain_last = 1},
+		{.size = sizeof(struct viommu_virtio_config), .resv = two_msi, .resv_count = 2},
+		{.size = sizeof(struct viommu_virtio_config), .resv = overlap, .resv_count = 2},
+		{.size = sizeof(struct viommu_virtio_config), .resv = odd, .resv_count = 1},
 	};
 	struct driver *d = *state;
 	struct viommu_virtio *dev;
 
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(viommu_virtio_create(d->v, &bad[i], &dev), -EINVAL);
-	assert_int_equal(viommu_virtio_create(d->v, &(struct viommu_virtio_config){0}, &dev), 0);
+	assert_int_equal(
+		viommu_virtio_create(d->v, &(struct viommu_virtio_config){.size = sizeof(struct viommu_virtio_config)},
+				     &dev),
+		0);
 	assert_int_equal(viommu_virtio_manage(dev, d->a), -EBUSY); /* the other device's */
 	viommu_virtio_destroy(dev);
 }

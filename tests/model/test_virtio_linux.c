@@ -14,7 +14,8 @@ static const struct viommu_virtio_resv msi = {MSI_FIRST, MSI_LAST, true};
 
 static int linux_setup(void **state)
 {
-	const struct viommu_virtio_config config = {.resv = &msi, .resv_count = 1};
+	const struct viommu_virtio_config config = {
+		.size = sizeof(struct viommu_virtio_config), .resv = &msi, .resv_count = 1};
 
 	*state = driver_create(&config);
 	return 0;

@@ -18,7 +18,8 @@ static void accept_features(struct driver *d, uint64_t features)
 
 static struct driver *legacy_driver(void)
 {
-	return driver_create(&(struct viommu_virtio_config){.legacy_bypass = true});
+	return driver_create(
+		&(struct viommu_virtio_config){.size = sizeof(struct viommu_virtio_config), .legacy_bypass = true});
 }
 
 static void test_legacy_bypass_is_offered_alone(void **state)
@@ -30,7 +31,11 @@ static void test_legacy_bypass_is_offered_alone(void **state)
 	assert_true(viommu_virtio_features(d->dev) & 1 << VIO_F_BYPASS);
 	assert_false(viommu_virtio_features(d->dev) & 1 << VIO_F_BYPASS_CONFIG);
 	assert_int_equal(
-		viommu_virtio_create(d->v, &(struct viommu_virtio_config){.bypass = true, .legacy_bypass = true}, &dev),
+		viommu_virtio_create(d->v,
+				     &(struct viommu_virtio_config){.size = sizeof(struct viommu_virtio_config),
+								    .bypass = true,
+								    .legacy_bypass = true},
+				     &dev),
 		-EINVAL);
 	driver_destroy(d);
 }
@@ -123,7 +128,8 @@ static void test_reserved_regions_as_many_as_there_may_be(void **state)
 
 	(void)state;
 	make_regions(resv, COUNT + 1);
-	d = driver_create(&(struct viommu_virtio_config){.resv = resv + 1, .resv_count = COUNT});
+	d = driver_create(&(struct viommu_virtio_config){
+		.size = sizeof(struct viommu_virtio_config), .resv = resv + 1, .resv_count = COUNT});
 	packet_probe(&packet, ENDPOINT_B, COUNT * VIO_RESV_SIZE);
 	assert_int_equal(driver_send(d, &packet), VIO_S_OK);
 	for (unsigned i = 0; i < COUNT; i++) {
@@ -134,7 +140,11 @@ static void test_reserved_regions_as_many_as_there_may_be(void **state)
 		assert_int_equal(property[VIO_RESV_SUBTYPE], i == COUNT - 1 ? VIO_RESV_T_MSI : VIO_RESV_T_RESERVED);
 	}
 	assert_int_equal(
-		viommu_virtio_create(d->v, &(struct viommu_virtio_config){.resv = resv, .resv_count = COUNT + 1}, &dev),
+		viommu_virtio_create(d->v,
+				     &(struct viommu_virtio_config){.size = sizeof(struct viommu_virtio_config),
+								    .resv = resv,
+								    .resv_count = COUNT + 1},
+				     &dev),
 		-EINVAL);
 	driver_destroy(d);
 }
@@ -142,7 +152,8 @@ static void test_reserved_regions_as_many_as_there_may_be(void **state)
 static void test_map_into_a_reserved_region_is_inval(void **state)
 {
 	static const struct viommu_virtio_resv resv[] = {{0x100000, 0x101fff, false}, {0, 0xfff, false}};
-	struct driver *d = driver_create(&(struct viommu_virtio_config){.resv = resv, .resv_count = 2});
+	struct driver *d = driver_create(&(struct viommu_virtio_config){
+		.size = sizeof(struct viommu_virtio_config), .resv = resv, .resv_count = 2});
 
 	(void)state;
 	assert_int_equal(driver_attach(d, 1, ENDPOINT_A), VIO_S_OK);
@@ -164,7 +175,8 @@ static void test_map_into_a_reserved_region_is_inval(void **state)
 
 static struct driver *driver_with_granule(uint64_t mask)
 {
-	return driver_create(&(struct viommu_virtio_config){.page_size_mask = mask});
+	return driver_create(
+		&(struct viommu_virtio_config){.size = sizeof(struct viommu_virtio_config), .page_size_mask = mask});
 }
 
 static void test_page_size_mask_is_what_was_asked_for(void **state)
@@ -225,10 +237,13 @@ static void test_configurations_that_do_not_fit_the_granule_are_refused(void **s
 	static const struct viommu_virtio_resv small[] = {{0x1000, 0x1fff, false}};
 	static const struct viommu_virtio_resv fits[] = {{0x10000, 0x1ffff, false}};
 	const struct viommu_virtio_config bad[] = {
-		{.page_size_mask = 0x800},
-		{.page_size_mask = ~0x7ffull},
-		{.page_size_mask = ~0xffffull, .resv = small, .resv_count = 1},
-		{.page_size_mask = 1ull << 33, .input_bits = 32},
+		{.size = sizeof(struct viommu_virtio_config), .page_size_mask = 0x800},
+		{.size = sizeof(struct viommu_virtio_config), .page_size_mask = ~0x7ffull},
+		{.size = sizeof(struct viommu_virtio_config),
+		 .page_size_mask = ~0xffffull,
+		 .resv = small,
+		 .resv_count = 1},
+		{.size = sizeof(struct viommu_virtio_config), .page_size_mask = 1ull << 33, .input_bits = 32},
 	};
 	struct driver *d = driver_with_granule(0);
 	struct viommu_virtio *dev;
@@ -236,11 +251,14 @@ static void test_configurations_that_do_not_fit_the_granule_are_refused(void **s
 	(void)state;
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(viommu_virtio_create(d->v, &bad[i], &dev), -EINVAL);
-	assert_int_equal(viommu_virtio_create(d->v,
-					      &(struct viommu_virtio_config){
-						      .page_size_mask = ~0xffffull, .resv = fits, .resv_count = 1},
-					      &dev),
-			 0);
+	assert_int_equal(
+		viommu_virtio_create(d->v,
+				     &(struct viommu_virtio_config){.size = sizeof(struct viommu_virtio_config),
+								    .page_size_mask = ~0xffffull,
+								    .resv = fits,
+								    .resv_count = 1},
+				     &dev),
+		0);
 	viommu_virtio_destroy(dev);
 	driver_destroy(d);
 }

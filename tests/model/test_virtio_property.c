@@ -467,7 +467,8 @@ static void make_device(struct run *run)
 	const unsigned input_bits = bits[below(run, 4)], shift = granules[below(run, 4)];
 	struct viommu_virtio_resv resv[REF_RESV];
 	struct reference *ref = &run->ref;
-	struct viommu_virtio_config config = {.input_bits = input_bits, .resv = resv};
+	struct viommu_virtio_config config = {
+		.size = sizeof(struct viommu_virtio_config), .input_bits = input_bits, .resv = resv};
 
 	ref->granule = 1ull << shift;
 	ref->input_last = UINT64_MAX >> (64 - input_bits);

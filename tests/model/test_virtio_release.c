@@ -104,7 +104,7 @@ static void test_its_faults_are_the_models_while_it_manages_it(void **state)
 /* What another model makes of it is not this one's any more. */
 static void test_a_released_endpoint_can_go_to_another_model(void **state)
 {
-	const struct viommu_virtio_config bypass = {.bypass = true};
+	const struct viommu_virtio_config bypass = {.size = sizeof(struct viommu_virtio_config), .bypass = true};
 	struct driver *d = *state;
 	struct viommu_virtio *other;
 

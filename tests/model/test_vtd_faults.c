@@ -78,7 +78,7 @@ static void test_records_go_round_and_overflow(void **state)
 static void test_a_device_takes_one_record(void **state)
 {
 	struct guest *guest = *state;
-	struct viommu_vtd_stats stats;
+	struct viommu_vtd_stats stats = {.size = sizeof(struct viommu_vtd_stats)};
 
 	for (unsigned i = 0; i < 100; i++)
 		fault(guest, 0x18, i << 12, true);

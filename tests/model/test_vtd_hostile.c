@@ -128,7 +128,9 @@ static void prepare(struct hostile *h, bool scalable)
 	h->seed = seed ? strtoull(seed, NULL, 0) : (uint64_t)time(NULL) | 1;
 	printf("SEED=%llu\n", (unsigned long long)h->seed);
 	state = h->seed;
-	h->d = vtd_driver_create_patient(&(struct viommu_vtd_config){.scalable = scalable, .device_iotlb = true},
+	h->d = vtd_driver_create_patient(&(struct viommu_vtd_config){.size = sizeof(struct viommu_vtd_config),
+								     .scalable = scalable,
+								     .device_iotlb = true},
 					 60000);
 	h->tables = vtd_page(h->d);
 	for (unsigned i = 1; i < TABLES; i++)

@@ -225,7 +225,7 @@ static void check_additions(bool caching_mode)
 {
 	struct fixture f;
 
-	start(&f, &(struct viommu_vtd_config){.caching_mode = caching_mode});
+	start(&f, &(struct viommu_vtd_config){.size = sizeof(struct viommu_vtd_config), .caching_mode = caching_mode});
 	vtd_start(f.d, VTD_TTM_IS_LEGACY);
 	vtd_expect_fault(f.d, VTD_A, 0, VIOMMU_READ, VTD_FAULT_ROOT_NOT_PRESENT);
 	vtd_set_context(f.d, VTD_A, f.a.top | VTD_ENTRY_P, DID_A << 8 | AW_48);
@@ -260,7 +260,7 @@ static void set_pasids(struct fixture *f)
 
 static void start_stale_scalable(struct fixture *f)
 {
-	start(f, &(struct viommu_vtd_config){.scalable = true});
+	start(f, &(struct viommu_vtd_config){.size = sizeof(struct viommu_vtd_config), .scalable = true});
 	set_pasids(f);
 	vtd_start(f->d, VTD_TTM_IS_SCALABLE);
 	assert_int_equal(new_pages(f, VTD_A) | new_pages(f, VTD_B), 0);

@@ -61,7 +61,8 @@ static void check_levels(unsigned aw_bits)
 	static const unsigned widths[] = {39, 48, 57};
 
 	for (unsigned levels = 3; levels <= 5 && widths[levels - 3] <= aw_bits; levels++) {
-		struct vtd_driver *d = start(&(struct viommu_vtd_config){.aw_bits = aw_bits});
+		struct vtd_driver *d = start(
+			&(struct viommu_vtd_config){.size = sizeof(struct viommu_vtd_config), .aw_bits = aw_bits});
 		struct vtd_tables t = attach(d, levels);
 		uint64_t last = (1ull << widths[levels - 3]) - VTD_PAGE_SIZE;
 
@@ -85,7 +86,8 @@ static void test_every_level_count_translates(void **state)
 
 static void test_the_input_width_limits_the_address(void **state)
 {
-	struct vtd_driver *d = start(&(struct viommu_vtd_config){.aw_bits = 48, .input_bits = 40});
+	struct vtd_driver *d = start(
+		&(struct viommu_vtd_config){.size = sizeof(struct viommu_vtd_config), .aw_bits = 48, .input_bits = 40});
 	struct vtd_tables t = attach(d, 4);
 	uint64_t last = (1ull << 40) - VTD_PAGE_SIZE;
 
@@ -199,7 +201,8 @@ static void test_context_faults(void **state)
 
 static void test_tt_all_with_device_tlbs(void **state)
 {
-	struct vtd_driver *d = start(&(struct viommu_vtd_config){.device_iotlb = true});
+	struct vtd_driver *d =
+		start(&(struct viommu_vtd_config){.size = sizeof(struct viommu_vtd_config), .device_iotlb = true});
 	struct vtd_tables t = vtd_second_stage(d, 4);
 
 	(void)state;
@@ -264,7 +267,7 @@ static void test_fpd_hides_qualified_faults_only(void **state)
 	struct vtd_driver *d = start(NULL);
 	struct vtd_tables t = attach(d, 4);
 	uint64_t good = t.top | VTD_ENTRY_FPD;
-	struct viommu_stats stats;
+	struct viommu_stats stats = {.size = sizeof(struct viommu_stats)};
 
 	(void)state;
 	vtd_set_context(d, VTD_A, good, HIGH(AW_48));

@@ -130,7 +130,8 @@ static void test_start_up(void **state)
 
 static void test_start_up_without_scalable_mode_and_without_x2apic(void **state)
 {
-	struct guest *guest = guest_create(&(struct viommu_vtd_config){.aw_bits = 48, .intremap = true});
+	struct guest *guest = guest_create(
+		&(struct viommu_vtd_config){.size = sizeof(struct viommu_vtd_config), .aw_bits = 48, .intremap = true});
 
 	(void)state;
 	start_up(guest);

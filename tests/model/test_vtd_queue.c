@@ -134,7 +134,8 @@ static void test_unknown_types_and_granularities(void **state)
 
 static void test_what_the_unit_does_not_have_is_refused(void **state)
 {
-	struct guest *guest = guest_create(&(struct viommu_vtd_config){.aw_bits = 48});
+	struct guest *guest =
+		guest_create(&(struct viommu_vtd_config){.size = sizeof(struct viommu_vtd_config), .aw_bits = 48});
 
 	(void)state;
 	guest_queue_on(guest, false);
@@ -283,7 +284,7 @@ static void test_a_device_that_does_not_answer(void **state)
 {
 	struct guest *guest = *state;
 	struct viommu_section section;
-	struct viommu_vtd_stats stats;
+	struct viommu_vtd_stats stats = {.size = sizeof(struct viommu_vtd_stats)};
 
 	translate(guest);
 	guest_queue_on(guest, false);

@@ -273,7 +273,9 @@ static void run(bool scalable)
 			   {.take = turn_page, .give = leave_page}},
 	};
 
-	race.d = vtd_driver_create_patient(&(struct viommu_vtd_config){.scalable = scalable}, DEADLINE_MS);
+	race.d = vtd_driver_create_patient(
+		&(struct viommu_vtd_config){.size = sizeof(struct viommu_vtd_config), .scalable = scalable},
+		DEADLINE_MS);
 	for (unsigned i = 0; i < ACTORS; i++)
 		prepare(&race, i);
 	vtd_start(race.d, scalable ? VTD_TTM_IS_SCALABLE : VTD_TTM_IS_LEGACY);
@@ -327,7 +329,9 @@ static void *reset_main(void *opaque)
 /* A reset goes through the list of the unit's devices: ThreadSanitizer sees whether that changes meanwhile. */
 static void test_devices_come_while_another_thread_resets_the_unit(void **state)
 {
-	struct race race = {.d = vtd_driver_create_patient(&(struct viommu_vtd_config){0}, DEADLINE_MS)};
+	struct race race = {
+		.d = vtd_driver_create_patient(&(struct viommu_vtd_config){.size = sizeof(struct viommu_vtd_config)},
+					       DEADLINE_MS)};
 	struct viommu_endpoint *devices[ARRIVALS];
 	pthread_t resets;
 

@@ -76,7 +76,8 @@ static void test_reset_values_and_write_masks(void **state)
 
 static void test_write_masks_of_a_small_unit(void **state)
 {
-	struct guest *guest = guest_create(&(struct viommu_vtd_config){.aw_bits = 48, .intremap = true});
+	struct guest *guest = guest_create(
+		&(struct viommu_vtd_config){.size = sizeof(struct viommu_vtd_config), .aw_bits = 48, .intremap = true});
 
 	(void)state;
 	check_masks(guest, true);
@@ -107,7 +108,8 @@ static void test_capabilities(void **state)
 
 static void test_capabilities_follow_the_configuration(void **state)
 {
-	const struct viommu_vtd_config config = {.aw_bits = 39, .input_bits = 36, .caching_mode = true};
+	const struct viommu_vtd_config config = {
+		.size = sizeof(struct viommu_vtd_config), .aw_bits = 39, .input_bits = 36, .caching_mode = true};
 	struct guest *guest = guest_create(&config);
 	uint64_t cap = guest_get(guest, VTD_CAP, 8), ecap = guest_get(guest, VTD_ECAP, 8);
 
@@ -128,11 +130,11 @@ static void test_bad_configurations(void **state)
 {
 	struct guest *guest = *state;
 	const struct viommu_vtd_config bad[] = {
-		{.aw_bits = 40},
-		{.aw_bits = 39, .input_bits = 48},
-		{.aw_bits = 48, .input_bits = 20},
-		{.host_bits = 60},
-		{.eim = true},
+		{.size = sizeof(struct viommu_vtd_config), .aw_bits = 40},
+		{.size = sizeof(struct viommu_vtd_config), .aw_bits = 39, .input_bits = 48},
+		{.size = sizeof(struct viommu_vtd_config), .aw_bits = 48, .input_bits = 20},
+		{.size = sizeof(struct viommu_vtd_config), .host_bits = 60},
+		{.size = sizeof(struct viommu_vtd_config), .eim = true},
 	};
 	struct viommu_vtd *unit;
 
@@ -142,7 +144,8 @@ static void test_bad_configurations(void **state)
 
 static void test_an_interrupt_only_unit_takes_no_devices(void **state)
 {
-	struct guest *guest = guest_create(&(struct viommu_vtd_config){.irq_only = true, .intremap = true});
+	struct guest *guest = guest_create(&(struct viommu_vtd_config){
+		.size = sizeof(struct viommu_vtd_config), .irq_only = true, .intremap = true});
 	struct viommu_endpoint *endpoint;
 
 	(void)state;

@@ -44,7 +44,8 @@ static void map_device(struct vtd_driver *d, uint16_t source)
 
 static struct vtd_driver *create(unsigned deadline_ms)
 {
-	struct vtd_driver *d = vtd_driver_create_patient(&(struct viommu_vtd_config){0}, deadline_ms);
+	struct vtd_driver *d = vtd_driver_create_patient(
+		&(struct viommu_vtd_config){.size = sizeof(struct viommu_vtd_config)}, deadline_ms);
 
 	map_device(d, VTD_A);
 	map_device(d, LATE);

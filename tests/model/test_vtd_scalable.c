@@ -25,7 +25,7 @@ static struct vtd_driver *start_with(const struct viommu_vtd_config *config)
 
 static struct vtd_driver *start(void)
 {
-	return start_with(&(struct viommu_vtd_config){.scalable = true});
+	return start_with(&(struct viommu_vtd_config){.size = sizeof(struct viommu_vtd_config), .scalable = true});
 }
 
 static void set_pasid(struct vtd_driver *d, uint16_t source, uint64_t word0, uint64_t word2)
@@ -84,7 +84,8 @@ static void test_second_stage(void **state)
 
 static void check_first_stage(unsigned levels, uint64_t beyond)
 {
-	struct vtd_driver *d = start_with(&(struct viommu_vtd_config){.scalable = true, .aw_bits = 57});
+	struct vtd_driver *d = start_with(
+		&(struct viommu_vtd_config){.size = sizeof(struct viommu_vtd_config), .scalable = true, .aw_bits = 57});
 	struct vtd_tables t = attach_first_stage(d, VTD_A, levels);
 	uint64_t negative = 0 - beyond; /* the other half of the canonical addresses */
 
@@ -132,8 +133,8 @@ static void test_first_stage_marks_what_is_used(void **state)
 
 static void test_pass_through(void **state)
 {
-	struct vtd_driver *d =
-		start_with(&(struct viommu_vtd_config){.scalable = true, .aw_bits = 39, .input_bits = 36});
+	struct vtd_driver *d = start_with(&(struct viommu_vtd_config){
+		.size = sizeof(struct viommu_vtd_config), .scalable = true, .aw_bits = 39, .input_bits = 36});
 
 	(void)state;
 	set_pasid(d, VTD_A, AW(AW_48) | PGTT(VTD_PGTT_PASS_THROUGH), 1); /* SRE, as Linux before 6.1 */
@@ -180,7 +181,8 @@ static void test_bad_root_addresses(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct vtd_driver *d = vtd_driver_create(&(struct viommu_vtd_config){.scalable = true});
+		struct vtd_driver *d = vtd_driver_create(
+			&(struct viommu_vtd_config){.size = sizeof(struct viommu_vtd_config), .scalable = true});
 
 		d->root = cases[i].root;
 		vtd_start(d, cases[i].ttm);
@@ -255,7 +257,8 @@ static void test_pasid_faults(void **state)
 
 static void test_first_stage_needs_four_levels(void **state)
 {
-	struct vtd_driver *d = start_with(&(struct viommu_vtd_config){.scalable = true, .aw_bits = 39});
+	struct vtd_driver *d = start_with(
+		&(struct viommu_vtd_config){.size = sizeof(struct viommu_vtd_config), .scalable = true, .aw_bits = 39});
 
 	(void)state;
 	attach_first_stage(d, VTD_A, 4);
@@ -323,7 +326,8 @@ static void test_fpd(void **state)
 
 static void test_dte_with_device_tlbs(void **state)
 {
-	struct vtd_driver *d = start_with(&(struct viommu_vtd_config){.scalable = true, .device_iotlb = true});
+	struct vtd_driver *d = start_with(&(struct viommu_vtd_config){
+		.size = sizeof(struct viommu_vtd_config), .scalable = true, .device_iotlb = true});
 	struct vtd_tables t = attach_second_stage(d, VTD_A);
 	uint64_t context = vtd_s_context_at(d, VTD_A);
 
@@ -336,7 +340,8 @@ static void test_dte_with_device_tlbs(void **state)
 
 static void test_legacy_tables_under_a_scalable_unit(void **state)
 {
-	struct vtd_driver *d = vtd_driver_create(&(struct viommu_vtd_config){.scalable = true});
+	struct vtd_driver *d = vtd_driver_create(
+		&(struct viommu_vtd_config){.size = sizeof(struct viommu_vtd_config), .scalable = true});
 	struct vtd_tables t = vtd_second_stage(d, 4);
 
 	(void)state;

@@ -40,8 +40,9 @@ static void close_table(struct fixture *f)
 
 static void start(struct fixture *f, bool caching_mode)
 {
-	*f = (struct fixture){.d = vtd_driver_create(
-				      &(struct viommu_vtd_config){.caching_mode = caching_mode, .device_iotlb = true})};
+	*f = (struct fixture){
+		.d = vtd_driver_create(&(struct viommu_vtd_config){
+			.size = sizeof(struct viommu_vtd_config), .caching_mode = caching_mode, .device_iotlb = true})};
 	f->tables = vtd_second_stage(f->d, 4);
 	vtd_set_context(f->d, VTD_A, f->tables.top | VTD_ENTRY_P, DID << 8 | AW_48);
 	vtd_start(f->d, VTD_TTM_IS_LEGACY);

@@ -27,7 +27,8 @@ static int setup(void **state)
 {
 	static struct fixture f;
 
-	f = (struct fixture){.d = vtd_driver_create(&(struct viommu_vtd_config){.device_iotlb = true})};
+	f = (struct fixture){.d = vtd_driver_create(&(struct viommu_vtd_config){
+				     .size = sizeof(struct viommu_vtd_config), .device_iotlb = true})};
 	f.t = vtd_second_stage(f.d, 4);
 	vtd_set_context(f.d, VTD_A, f.t.top | VTD_TT_ALL << 2 | VTD_ENTRY_P, DID << 8 | AW_48);
 	vtd_map(f.d, &f.t, 0, VTD_DATA | RW);
@@ -190,7 +191,7 @@ static void hear(void *opaque, struct viommu_iova first, struct viommu_iova last
 
 static void add_client(struct fixture *f)
 {
-	static const struct viommu_client_ops ops = {.invalidate = hear};
+	static const struct viommu_client_ops ops = {.size = sizeof(struct viommu_client_ops), .invalidate = hear};
 
 	assert_int_equal(viommu_client_register(vtd_device(f->d, VTD_A), &ops, &f->told, &f->told.client), 0);
 	assert_int_equal(vtd_peek(f->d, VTD_A, 0), VTD_DATA);

@@ -76,6 +76,7 @@ static void take_line(void *opaque, const char *line)
 }
 
 static const struct viommu_backend_ops ops = {
+	.size = sizeof(struct viommu_backend_ops),
 	.start = start,
 	.stop = stop,
 	.retry = retry,
@@ -113,6 +114,7 @@ void front_disconnect(struct front *front)
 int front_create(struct front *front, int fd, struct viommu_backend_peer *peer)
 {
 	struct viommu_backend_config config = {
+		.size = sizeof(struct viommu_backend_config),
 		.ops = &ops,
 		.opaque = front,
 		.features = 1ull << 33 | 1ull << 32,

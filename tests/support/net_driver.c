@@ -82,7 +82,7 @@ static void note_fault(void *opaque, const struct viommu_fault *fault)
 int net_setup(void **state)
 {
 	struct net_fixture *f = calloc(1, sizeof(*f));
-	const struct viommu_config config = {.fault = note_fault, .opaque = f};
+	const struct viommu_config config = {.size = sizeof(struct viommu_config), .fault = note_fault, .opaque = f};
 
 	fake_tap = (struct fake_tap){.mtu = 1500};
 	f->ram = aligned_alloc(4096, RAM_SIZE);

@@ -39,7 +39,7 @@ static void begin(struct ring *ring)
 
 static void create_context(struct ring *ring)
 {
-	const struct viommu_config config = {0};
+	const struct viommu_config config = {.size = sizeof(struct viommu_config)};
 
 	assert_int_equal(viommu_create(&config, &ring->v), 0);
 	assert_int_equal(viommu_mem_add(ring->v, (struct viommu_gpa){0}, RING_PAGES * RING_PAGE, ring->memory, -1, 0),

@@ -22,8 +22,9 @@ static bool may_dma(void *opaque)
 
 void world_open(struct world *w, uint64_t table_bytes)
 {
-	const struct viommu_config config = {.deadline_ms = 600000};
-	const struct viommu_shared_config shared = {.table_bytes = table_bytes,
+	const struct viommu_config config = {.size = sizeof(struct viommu_config), .deadline_ms = 600000};
+	const struct viommu_shared_config shared = {.size = sizeof(struct viommu_shared_config),
+						    .table_bytes = table_bytes,
 						    .slots = 4,
 						    .may_dma = may_dma,
 						    .pending = on_pending,
@@ -107,7 +108,7 @@ int64_t world_look_page(const struct world *w, uint64_t page)
 
 struct viommu_shared_stats world_stats(struct world *w)
 {
-	struct viommu_shared_stats out;
+	struct viommu_shared_stats out = {.size = sizeof(struct viommu_shared_stats)};
 
 	viommu_shared_stats_get(w->shared, &out);
 	return out;

@@ -57,6 +57,7 @@ static void on_log(void *opaque, const char *line)
 }
 
 static const struct viommu_vhu_ops ops = {
+	.size = sizeof(struct viommu_vhu_ops),
 	.ready = on_ready,
 	.started = on_started,
 	.stopped = on_stopped,
@@ -78,7 +79,7 @@ static void make_endpoint(struct front *f)
 int front_setup(void **state)
 {
 	struct front *f = calloc(1, sizeof(*f));
-	const struct viommu_config config = {.deadline_ms = 60000};
+	const struct viommu_config config = {.size = sizeof(struct viommu_config), .deadline_ms = 60000};
 
 	f->ram_fd = memfd_create("ram", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(f->ram_fd, VHU_RAM), 0);
@@ -90,6 +91,7 @@ int front_setup(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		f->fds[i] = eventfd(0, EFD_CLOEXEC);
 	f->config = (struct viommu_vhu_config){
+		.size = sizeof(struct viommu_vhu_config),
 		.endpoint = f->endpoint,
 		.iommu = true,
 		.features = UINT64_MAX,

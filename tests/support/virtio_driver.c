@@ -20,7 +20,9 @@ struct driver *driver_create(const struct viommu_virtio_config *config)
 	driver->ram = aligned_alloc(4096, DRIVER_RAM);
 	for (unsigned i = 0; i < DRIVER_RAM; i++)
 		driver->ram[i] = (uint8_t)(i >> 12);
-	assert_int_equal(viommu_create(&(struct viommu_config){.deadline_ms = 60}, &driver->v), 0);
+	assert_int_equal(viommu_create(&(struct viommu_config){.size = sizeof(struct viommu_config), .deadline_ms = 60},
+				       &driver->v),
+			 0);
 	assert_int_equal(viommu_mem_add(driver->v, (struct viommu_gpa){0}, DRIVER_RAM, driver->ram, -1, 0), 0);
 	assert_int_equal(viommu_endpoint_add(driver->v, ENDPOINT_A, "0000:00:03.0", &driver->a), 0);
 	assert_int_equal(viommu_endpoint_add(driver->v, ENDPOINT_B, "0000:00:04.0", &driver->b), 0);
@@ -44,8 +46,12 @@ void driver_destroy(struct driver *driver)
 int driver_setup(void **state)
 {
 	static const struct viommu_virtio_resv resv[] = {{MSI_FIRST, MSI_LAST, true}, {0x40000000, 0x4000ffff, false}};
-	const struct viommu_virtio_config config = {
-		.input_bits = 48, .domain_first = 1, .domain_last = 100, .resv = resv, .resv_count = 2};
+	const struct viommu_virtio_config config = {.size = sizeof(struct viommu_virtio_config),
+						    .input_bits = 48,
+						    .domain_first = 1,
+						    .domain_last = 100,
+						    .resv = resv,
+						    .resv_count = 2};
 
 	*state = driver_create(&config);
 	return 0;

@@ -43,12 +43,12 @@ static void fill_ram(struct vtd_driver *d)
 
 struct vtd_driver *vtd_driver_create_patient(const struct viommu_vtd_config *config, unsigned deadline_ms)
 {
-	const struct viommu_config core = {.deadline_ms = deadline_ms};
+	const struct viommu_config core = {.size = sizeof(struct viommu_config), .deadline_ms = deadline_ms};
 	struct vtd_driver *d = calloc(1, sizeof(*d));
 
 	fill_ram(d);
 	d->next_page = VTD_PAGE_SIZE;
-	d->config = config ? *config : (struct viommu_vtd_config){0};
+	d->config = config ? *config : (struct viommu_vtd_config){.size = sizeof(struct viommu_vtd_config)};
 	d->config.pending = ask_for_poll;
 	d->config.interrupt = drop_interrupt;
 	d->config.irq_invalidate = drop_irq_invalidate;

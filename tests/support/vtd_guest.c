@@ -43,13 +43,14 @@ struct guest *guest_create(const struct viommu_vtd_config *config)
 {
 	struct viommu_vtd_config with = config ? *config
 					       : (struct viommu_vtd_config){
+							 .size = sizeof(struct viommu_vtd_config),
 							 .aw_bits = 57,
 							 .intremap = true,
 							 .eim = true,
 							 .device_iotlb = true,
 							 .scalable = true,
 						 };
-	const struct viommu_config core = {.deadline_ms = 50};
+	const struct viommu_config core = {.size = sizeof(struct viommu_config), .deadline_ms = 50};
 	struct guest *guest = calloc(1, sizeof(*guest));
 
 	guest->ram = aligned_alloc(4096, GUEST_RAM);

@@ -46,8 +46,8 @@ static int complete(void)
 
 static int make(void)
 {
-	const struct viommu_config config = {.deadline_ms = DEADLINE_MS};
-	const struct viommu_shared_config shared_config = {.slots = SLOTS};
+	const struct viommu_config config = {.size = sizeof(struct viommu_config), .deadline_ms = DEADLINE_MS};
+	const struct viommu_shared_config shared_config = {.size = sizeof(struct viommu_shared_config), .slots = SLOTS};
 	void *memory = mmap(NULL, OWNER_MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int err = memory == MAP_FAILED ? -errno : viommu_create(&config, &v);
 

@@ -116,7 +116,7 @@ static void test_senseless_messages_are_refused(void **state)
 	const struct vhu_vring_state on = {0, 2};
 	const struct vhu_log log = {UINT64_MAX, UINT64_MAX};
 	uint64_t index = FRONT_QUEUES, all = UINT64_MAX, strange = 1ull << 20 | VHU_VRING_NO_FD;
-	struct viommu_backend_stats stats;
+	struct viommu_backend_stats stats = {.size = sizeof(struct viommu_backend_stats)};
 
 	(void)state;
 	for (unsigned i = 0; i < 5; i++)
@@ -313,7 +313,7 @@ static void test_lines_are_bounded(void **state)
 /* Who reads nothing is asked a bounded number of times, and nobody waits for him. */
 static void test_back_channel_that_is_not_read(void **state)
 {
-	struct viommu_backend_stats stats;
+	struct viommu_backend_stats stats = {.size = sizeof(struct viommu_backend_stats)};
 	struct vhu_iotlb iotlb;
 	int small = 1;
 	unsigned asked = 0;

@@ -500,10 +500,10 @@ static void test_two_processes(void **state)
 static void test_a_configuration_that_cannot_be(void **state)
 {
 	static const struct viommu_shared_config bad[] = {
-		{.table_bytes = PAGE},
-		{.table_bytes = (1 << 20) + 1},
-		{.table_bytes = 1ull << 31},
-		{.slots = 1025},
+		{.size = sizeof(struct viommu_shared_config), .table_bytes = PAGE},
+		{.size = sizeof(struct viommu_shared_config), .table_bytes = (1 << 20) + 1},
+		{.size = sizeof(struct viommu_shared_config), .table_bytes = 1ull << 31},
+		{.size = sizeof(struct viommu_shared_config), .slots = 1025},
 	};
 	struct viommu_shared *shared;
 	struct world w;

@@ -151,7 +151,7 @@ static void *reader_main(void *opaque)
 
 static void open_race(struct race *race)
 {
-	const struct viommu_config config = {.deadline_ms = 60000};
+	const struct viommu_config config = {.size = sizeof(struct viommu_config), .deadline_ms = 60000};
 
 	race->memory = aligned_alloc(PAGE, SIZE);
 	memset(race->memory, USABLE, SIZE);

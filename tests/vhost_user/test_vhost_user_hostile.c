@@ -361,7 +361,7 @@ static void test_closed_channel(void **state)
 static void test_unknown_requests(void **state)
 {
 	struct front *f = *state;
-	struct viommu_vhu_stats stats;
+	struct viommu_vhu_stats stats = {.size = sizeof(struct viommu_vhu_stats)};
 	uint64_t status = 0;
 
 	start(f);
@@ -399,7 +399,7 @@ static void test_answers_that_are_not_read(void **state)
 static void test_flood_is_served_in_portions(void **state)
 {
 	struct front *f = *state;
-	struct viommu_vhu_stats stats;
+	struct viommu_vhu_stats stats = {.size = sizeof(struct viommu_vhu_stats)};
 	unsigned before = 0;
 
 	start(f);

@@ -85,7 +85,7 @@ static void expect_no_fault(struct front *f)
 static void test_miss_is_answered(void **state)
 {
 	struct front *f = *state;
-	struct viommu_vhu_stats stats;
+	struct viommu_vhu_stats stats = {.size = sizeof(struct viommu_vhu_stats)};
 
 	run(f);
 	front_map(f, 0x200000, 0x1000, 0x40000, VIOMMU_READ);
@@ -427,7 +427,7 @@ static void test_access_fail_is_a_fault(void **state)
 static void test_faults_are_bounded(void **state)
 {
 	struct front *f = *state;
-	struct viommu_stats stats;
+	struct viommu_stats stats = {.size = sizeof(struct viommu_stats)};
 
 	run(f);
 	for (unsigned i = 0; i < 2000; i++) {

@@ -148,10 +148,15 @@ static void make_guest(struct pair *p)
 
 static void connect_both(struct pair *p, bool shared)
 {
-	static const struct viommu_vhu_ops front_ops = {
-		.ready = on_ready, .started = on_started, .stopped = on_stopped, .lost = on_lost};
-	static const struct viommu_backend_ops back_ops = {.start = on_start, .stop = on_stop, .retry = on_retry};
+	static const struct viommu_vhu_ops front_ops = {.size = sizeof(struct viommu_vhu_ops),
+							.ready = on_ready,
+							.started = on_started,
+							.stopped = on_stopped,
+							.lost = on_lost};
+	static const struct viommu_backend_ops back_ops = {
+		.size = sizeof(struct viommu_backend_ops), .start = on_start, .stop = on_stop, .retry = on_retry};
 	const struct viommu_vhu_config front = {
+		.size = sizeof(struct viommu_vhu_config),
 		.endpoint = p->endpoint,
 		.iommu = true,
 		.features = 1ull << VERSION_1,
@@ -163,6 +168,7 @@ static void connect_both(struct pair *p, bool shared)
 		.opaque = p,
 	};
 	const struct viommu_backend_config back = {
+		.size = sizeof(struct viommu_backend_config),
 		.ops = &back_ops,
 		.opaque = p,
 		.features = 1ull << VERSION_1 | 1ull << PLATFORM,
@@ -269,7 +275,7 @@ static int access_in_time(struct pair *p, uint64_t iova, unsigned access, uint8_
 static void test_shared_table_needs_no_message(void **state)
 {
 	struct pair *p = *state;
-	struct viommu_vhu_stats stats;
+	struct viommu_vhu_stats stats = {.size = sizeof(struct viommu_vhu_stats)};
 	uint8_t byte;
 
 	for (unsigned i = 0; i < ROUNDS; i++) {

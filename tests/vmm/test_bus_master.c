@@ -75,7 +75,7 @@ static void *run_loop(void *opaque)
 
 static void create_library(struct fixture *f, unsigned deadline_ms)
 {
-	const struct viommu_config config = {.deadline_ms = deadline_ms};
+	const struct viommu_config config = {.size = sizeof(struct viommu_config), .deadline_ms = deadline_ms};
 
 	f->ram = aligned_alloc(PAGE, RAM_SIZE);
 	memset(f->ram, 0, RAM_SIZE);
@@ -237,7 +237,7 @@ static void test_pending_beyond_the_deadline(void **state)
 	struct fixture *f = *state;
 	struct viommu_hold hold;
 	struct viommu_span span;
-	struct viommu_stats stats;
+	struct viommu_stats stats = {.size = sizeof(struct viommu_stats)};
 
 	set_master(f, true);
 	hold_page(f, &span, &hold);

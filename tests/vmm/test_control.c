@@ -58,7 +58,7 @@ static bool vtd(void *opaque, struct viommu_vtd_stats *out)
 {
 	const struct fixture *f = opaque;
 
-	*out = (struct viommu_vtd_stats){1, 2, 3, 4, 5, 6, 7, 8};
+	*out = (struct viommu_vtd_stats){.size = sizeof(struct viommu_vtd_stats), 1, 2, 3, 4, 5, 6, 7, 8};
 	return f->config.iommu.kind == IOMMU_INTEL;
 }
 
@@ -111,7 +111,8 @@ static int set_up(void **state)
 		(struct device_config){.kind = DEVICE_DISK, .name = odd_name, .iommu = true, .slot = FIRST_DEVICE};
 	assert_int_equal(control_create(&f->config, &f->control), 0);
 
-	const struct viommu_config core = {.fault = note_fault, .opaque = control_faults(f->control)};
+	const struct viommu_config core = {
+		.size = sizeof(struct viommu_config), .fault = note_fault, .opaque = control_faults(f->control)};
 
 	assert_int_equal(viommu_create(&core, &f->v), 0);
 	assert_int_equal(viommu_endpoint_add(f->v, FIRST_DEVICE << 3, "disk", &f->endpoint), 0);

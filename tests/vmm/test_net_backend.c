@@ -342,7 +342,7 @@ static void take_away(void)
 static void test_frames_arrive_once_whole_and_in_order(void **state)
 {
 	const unsigned goal = getenv("FULL") ? FULL_FRAMES : FRAMES;
-	struct viommu_backend_stats stats;
+	struct viommu_backend_stats stats = {.size = sizeof(struct viommu_backend_stats)};
 
 	(void)state;
 	for (unsigned slot = 0; slot < BUFFERS; slot++)

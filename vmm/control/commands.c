@@ -164,7 +164,7 @@ static json_t *answer_stats(struct control *control)
 {
 	const struct control_machine *machine = &control->machine;
 	json_t *answer = json_object(), *devices = json_array();
-	struct viommu_stats stats;
+	struct viommu_stats stats = {.size = sizeof(struct viommu_stats)};
 
 	viommu_stats_get(machine->v, &stats);
 	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {

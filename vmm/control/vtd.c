@@ -42,7 +42,7 @@ static const struct {
 
 void control_add_vtd_stats(json_t *answer, const struct control_machine *machine, uint64_t walks)
 {
-	struct viommu_vtd_stats stats;
+	struct viommu_vtd_stats stats = {.size = sizeof(struct viommu_vtd_stats)};
 
 	if (!machine->vtd || !machine->vtd(machine->opaque, &stats))
 		return;

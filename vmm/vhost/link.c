@@ -94,7 +94,8 @@ static int open_error(struct vhost_link *link, unsigned direction)
 
 static int open_iotlb(struct vhost_link *link, bool push_maps)
 {
-	const struct viommu_vhost_config config = {.fd = link->fd,
+	const struct viommu_vhost_config config = {.size = sizeof(struct viommu_vhost_config),
+						   .fd = link->fd,
 						   .may_dma = link_may_dma,
 						   .wants = link_miss_is_fault,
 						   .opaque = link,

@@ -130,7 +130,7 @@ static bool net_iotlb_stats(struct virtio_dev *dev, struct pci_iotlb_stats *out)
 	*out = (struct pci_iotlb_stats){.path = "vhost"};
 	/* Before the driver has started it for the first time there is none. */
 	for (unsigned i = 0; i < net->link_count && net->links[i].iotlb; i++) {
-		struct viommu_vhost_stats stats;
+		struct viommu_vhost_stats stats = {.size = sizeof(struct viommu_vhost_stats)};
 
 		viommu_vhost_stats_get(net->links[i].iotlb, &stats);
 		out->misses += stats.misses;

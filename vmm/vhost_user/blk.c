@@ -163,6 +163,7 @@ int vhost_user_blk_create(const struct virtio_env *env, const struct vhost_user_
 	blk->write_work = (struct loop_work){.run = write_wce, .opaque = blk};
 	blk->device.session.what = "disk";
 	blk->device.config = (struct viommu_vhu_config){
+		.size = sizeof(struct viommu_vhu_config),
 		.features = passed_on | BIT(MQ) | 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_RING_F_INDIRECT_DESC |
 			    1ull << VIRTIO_RING_F_EVENT_IDX,
 		.queues = config->queues,

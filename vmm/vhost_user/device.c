@@ -338,7 +338,7 @@ unsigned vhost_user_device_drain(struct virtio_dev *dev, bool cancel)
 bool vhost_user_device_iotlb_stats(struct virtio_dev *dev, struct pci_iotlb_stats *out)
 {
 	const struct vhost_user_device *device = vhost_user_device_of(dev);
-	struct viommu_vhu_stats stats;
+	struct viommu_vhu_stats stats = {.size = sizeof(struct viommu_vhu_stats)};
 
 	if (!device->connected || !device->config.iommu)
 		return false;

@@ -141,6 +141,7 @@ int vhost_user_net_create(const struct virtio_env *env, const struct vhost_user_
 	net_control_init(&net->control, &net->device.dev, net->pairs, net_perform);
 	net->device.session.what = "net";
 	net->device.config = (struct viommu_vhu_config){
+		.size = sizeof(struct viommu_vhu_config),
 		.features = passed_on | 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_RING_F_INDIRECT_DESC |
 			    1ull << VIRTIO_RING_F_EVENT_IDX,
 		.queues = 2 * config->queues,

@@ -155,6 +155,7 @@ static void session_on_log(void *opaque, const char *line)
 }
 
 static const struct viommu_vhu_ops front_ops = {
+	.size = sizeof(struct viommu_vhu_ops),
 	.ready = session_on_ready,
 	.started = session_on_started,
 	.stopped = session_on_stopped,

@@ -185,6 +185,7 @@ static int add_unit(struct intel_model *intel, const struct iommu_config *config
 	struct vtd_unit *unit = &intel->units[intel->count];
 	const uint64_t base = LAYOUT_VTD + intel->count * VIOMMU_VTD_SIZE;
 	const struct viommu_vtd_config model = {
+		.size = sizeof(struct viommu_vtd_config),
 		.aw_bits = config->intel.aw_bits,
 		.input_bits = config->input_bits,
 		.host_bits = LAYOUT_HOST_BITS,
@@ -307,9 +308,9 @@ static void intel_model_stats(struct iommu_model *base, struct viommu_vtd_stats 
 {
 	const struct intel_model *intel = (const struct intel_model *)base;
 
-	*out = (struct viommu_vtd_stats){0};
+	*out = (struct viommu_vtd_stats){.size = sizeof(struct viommu_vtd_stats)};
 	for (unsigned i = 0; i < intel->count; i++) {
-		struct viommu_vtd_stats stats;
+		struct viommu_vtd_stats stats = {.size = sizeof(struct viommu_vtd_stats)};
 
 		viommu_vtd_stats_get(intel->units[i].model, &stats);
 		out->context_invalidations += stats.context_invalidations;

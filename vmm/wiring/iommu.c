@@ -98,6 +98,7 @@ int iommu_wiring_create(const struct iommu_config *config, const struct iommu_ma
 {
 	struct iommu_wiring *wiring = calloc(1, sizeof(*wiring));
 	const struct viommu_config core = {
+		.size = sizeof(struct viommu_config),
 		.log = log_line,
 		.fault = machine->fault ? note_fault : NULL,
 		.deadline_ms = DEADLINE_MS,

@@ -57,6 +57,7 @@ static int virtio_model_create(const struct iommu_config *config, const struct i
 	struct viommu_virtio_resv resv[RESV_MAX];
 	struct virtio_model *virtio = calloc(1, sizeof(*virtio));
 	const struct viommu_virtio_config model = {
+		.size = sizeof(struct viommu_virtio_config),
 		.input_bits = config->input_bits,
 		.page_size_mask = page_sizes(config, &machine->limits),
 		.bypass = config->bypass,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/model/virtio_iommu/model.h"
+#include "lib/util/sized.h"
 
 enum { GRANULE_MIN = 4096, INPUT_BITS_MIN = 32, INPUT_BITS_MAX = 64 };
 
@@ -103,10 +104,14 @@ static int create_batches(struct viommu_virtio *dev) NO_OTHER_THREAD
 	return 0;
 }
 
-int viommu_virtio_create(struct viommu *v, const struct viommu_virtio_config *config, struct viommu_virtio **out)
+int viommu_virtio_create(struct viommu *v, const struct viommu_virtio_config *given, struct viommu_virtio **out)
 {
-	if (!config_valid(config))
-		return -EINVAL;
+	struct viommu_virtio_config own;
+	const struct viommu_virtio_config *config = &own;
+	int err = sized_take(&own, sizeof(own), given);
+
+	if (err || !config_valid(config))
+		return err ? err : -EINVAL;
 	struct viommu_virtio *dev = calloc(1, sizeof(*dev));
 
 	if (!dev)
@@ -115,8 +120,7 @@ int viommu_virtio_create(struct viommu *v, const struct viommu_virtio_config *co
 	lock_init(&dev->lock);
 	lock_init(&dev->events.lock);
 	take_config(dev, config);
-	int err = copy_resv(dev, config);
-
+	err = copy_resv(dev, config);
 	if (!err)
 		err = create_batches(dev);
 	if (!err)

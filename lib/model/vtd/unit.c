@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The unit: made, given endpoints, destroyed. */
 #include "lib/model/vtd/unit.h"
+#include "lib/util/sized.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -132,9 +133,10 @@ int viommu_vtd_create(struct viommu *v, const struct viommu_vtd_config *config, 
 	if (!unit)
 		return -ENOMEM;
 	unit->v = v;
-	unit->config = *config;
-	int err = settle_config(&unit->config);
+	int err = sized_take(&unit->config, sizeof(unit->config), config);
 
+	if (!err)
+		err = settle_config(&unit->config);
 	if (err) {
 		free(unit);
 		return err;
@@ -263,13 +265,15 @@ int viommu_vtd_release(struct viommu_vtd *unit, struct viommu_endpoint *endpoint
 	return err;
 }
 
-void viommu_vtd_stats_get(struct viommu_vtd *unit, struct viommu_vtd_stats *out)
+int viommu_vtd_stats_get(struct viommu_vtd *unit, struct viommu_vtd_stats *out)
 {
+	struct viommu_vtd_stats now;
 	lock_take(&unit->lock);
-	*out = unit->stats;
+	now = unit->stats;
 	lock_drop(&unit->lock);
 	lock_take(&unit->event_lock);
-	out->faults_recorded = unit->recorded;
-	out->faults_lost = unit->lost;
+	now.faults_recorded = unit->recorded;
+	now.faults_lost = unit->lost;
 	lock_drop(&unit->event_lock);
+	return sized_give(out, &now, sizeof(now));
 }

@@ -8,6 +8,7 @@
 #include <viommu/event.h>
 
 #include "lib/util/clock.h"
+#include "lib/util/sized.h"
 #include "lib/vhost_user/wire/reaper.h"
 
 enum { DEFAULT_QUEUE_SIZE = 1024, QUEUE_SIZE_MAX = 32768, DEFAULT_MISS_MS = 60000 };
@@ -31,6 +32,7 @@ static void drop_core(struct viommu_backend *backend)
 static int make_core(struct viommu_backend *backend)
 {
 	const struct viommu_config config = {
+		.size = sizeof(struct viommu_config),
 		.domain_table_bytes = backend->config.table_bytes,
 		.deadline_ms = backend->config.deadline_ms,
 		.log = core_log,
@@ -55,13 +57,15 @@ static bool acceptable(const struct viommu_backend_config *config)
 {
 	unsigned size = config->queue_size;
 
-	return config->ops && config->ops->start && config->ops->stop && config->ops->retry && config->queues &&
+	return config->ops->start && config->ops->stop && config->ops->retry && config->queues &&
 	       config->queues <= VIOMMU_BACKEND_QUEUES && size <= QUEUE_SIZE_MAX && !(size & (size - 1));
 }
 
 static void set_config(struct viommu_backend *backend, const struct viommu_backend_config *config)
 {
 	backend->config = *config;
+	backend->ops = *config->ops;
+	backend->config.ops = &backend->ops;
 	if (!config->queue_size)
 		backend->config.queue_size = DEFAULT_QUEUE_SIZE;
 	if (!config->queue_number)
@@ -152,11 +156,28 @@ err_connection:
 	return err;
 }
 
-int viommu_backend_create(int fd, const struct viommu_backend_config *config, struct viommu_backend **out)
+/* Our own copies of what the caller has given. */
+static int take_config(struct viommu_backend_config *config, struct viommu_backend_ops *ops,
+		       const struct viommu_backend_config *given)
+{
+	int err = sized_take(config, sizeof(*config), given);
+
+	if (!err)
+		err = config->ops ? sized_take(ops, sizeof(*ops), config->ops) : -EINVAL;
+	config->ops = ops;
+	return err;
+}
+
+int viommu_backend_create(int fd, const struct viommu_backend_config *given, struct viommu_backend **out)
 {
 	struct viommu_backend *backend = NULL;
-	int err = acceptable(config) ? 0 : -EINVAL;
+	struct viommu_backend_config own;
+	struct viommu_backend_ops ops;
+	const struct viommu_backend_config *config = &own;
+	int err = take_config(&own, &ops, given);
 
+	if (!err && !acceptable(config))
+		err = -EINVAL;
 	if (!err && config->peer && viommu_backend_peer_crowded(config->peer))
 		err = -ETOOMANYREFS;
 	if (!err) {

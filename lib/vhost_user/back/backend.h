@@ -23,6 +23,7 @@
 
 struct viommu_backend {
 	struct viommu_backend_config config;
+	struct viommu_backend_ops ops; /* where the configuration's point to */
 	struct viommu_backend_peer *peer;
 	struct vbe_log log;
 	struct vbe_connection connection;

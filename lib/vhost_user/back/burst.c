@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the device does, on any thread: bursts of work, and what it tells the driver. */
+#include "lib/util/sized.h"
 #include "lib/vhost_user/back/backend.h"
 
 struct viommu_endpoint *viommu_backend_endpoint(struct viommu_backend *backend)
@@ -51,15 +52,17 @@ void viommu_backend_error(struct viommu_backend *backend, unsigned queue)
 	vbe_queue_error(&backend->queues, queue);
 }
 
-void viommu_backend_stats_get(struct viommu_backend *backend, struct viommu_backend_stats *out)
+int viommu_backend_stats_get(struct viommu_backend *backend, struct viommu_backend_stats *out)
 {
+	struct viommu_backend_stats now = {0};
 	struct vbe_asking *asking = &backend->iotlb.asking;
 
-	out->invalidates = atomic_load_explicit(&backend->tasks.invalidates, memory_order_relaxed);
-	out->refused = atomic_load_explicit(&backend->refused, memory_order_relaxed);
+	now.invalidates = atomic_load_explicit(&backend->tasks.invalidates, memory_order_relaxed);
+	now.refused = atomic_load_explicit(&backend->refused, memory_order_relaxed);
 	lock_take(&asking->lock);
-	out->misses = asking->misses;
-	out->faults = asking->faults;
-	out->updates = asking->updates;
+	now.misses = asking->misses;
+	now.faults = asking->faults;
+	now.updates = asking->updates;
 	lock_drop(&asking->lock);
+	return sized_give(out, &now, sizeof(now));
 }

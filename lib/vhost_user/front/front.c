@@ -7,6 +7,7 @@
 
 #include <viommu/event.h>
 
+#include "lib/util/sized.h"
 #include "lib/vhost_user/front/front.h"
 #include "lib/vhost_user/wire/reaper.h"
 
@@ -38,14 +39,14 @@ static void on_map(void *opaque, struct viommu_iova first, struct viommu_iova la
 		front_push(&vhu->iotlb, range);
 }
 
-static const struct viommu_client_ops client_ops = {.invalidate = on_invalidate, .map = on_map};
+static const struct viommu_client_ops client_ops = {
+	.size = sizeof(struct viommu_client_ops), .invalidate = on_invalidate, .map = on_map};
 
 static bool front_usable(const struct viommu_vhu_config *config)
 {
 	struct range gpa;
 
-	if (!config->queues || config->queues > VIOMMU_VHU_RINGS || config->config_size > VIOMMU_VHU_CONFIG ||
-	    !config->ops)
+	if (!config->queues || config->queues > VIOMMU_VHU_RINGS || config->config_size > VIOMMU_VHU_CONFIG)
 		return false;
 	if (config->endpoint)
 		return true;
@@ -63,6 +64,8 @@ static bool front_usable(const struct viommu_vhu_config *config)
 static void front_copy_config(struct viommu_vhu *vhu, const struct viommu_vhu_config *config)
 {
 	vhu->config = *config;
+	vhu->ops = *config->ops;
+	vhu->config.ops = &vhu->ops;
 	if (!config->endpoint)
 		memcpy(vhu->regions, config->regions, config->region_count * sizeof(vhu->regions[0]));
 	vhu->config.regions = vhu->regions;
@@ -76,10 +79,27 @@ static void front_copy_config(struct viommu_vhu *vhu, const struct viommu_vhu_co
 		vhu->config.setup_ms = SETUP_MS;
 }
 
-int viommu_vhu_create(const struct viommu_vhu_config *config, struct viommu_vhu **out)
+/* Our own copies of what the caller has given. */
+static int front_take_config(struct viommu_vhu_config *config, struct viommu_vhu_ops *ops,
+			     const struct viommu_vhu_config *given)
 {
-	if (!front_usable(config))
-		return -EINVAL;
+	int err = sized_take(config, sizeof(*config), given);
+
+	if (!err)
+		err = config->ops ? sized_take(ops, sizeof(*ops), config->ops) : -EINVAL;
+	config->ops = ops;
+	return err;
+}
+
+int viommu_vhu_create(const struct viommu_vhu_config *given, struct viommu_vhu **out)
+{
+	struct viommu_vhu_config own;
+	struct viommu_vhu_ops ops;
+	const struct viommu_vhu_config *config = &own;
+	int err = front_take_config(&own, &ops, given);
+
+	if (err || !front_usable(config))
+		return err ? err : -EINVAL;
 	struct viommu_vhu *vhu = calloc(1, sizeof(*vhu));
 
 	if (!vhu)
@@ -89,8 +109,7 @@ int viommu_vhu_create(const struct viommu_vhu_config *config, struct viommu_vhu 
 	vhu->agenda = (struct front_agenda){.vhu = vhu, .link = &vhu->link, .next = front_next_script};
 	vhu->space.link = &vhu->link;
 	vhu->requests = (struct front_requests){.link = &vhu->link, .iotlb = &vhu->iotlb, .space = &vhu->space};
-	int err = viommu_event_setup();
-
+	err = viommu_event_setup();
 	if (err)
 		goto err_free;
 	err = front_link_init(&vhu->link, &vhu->config);
@@ -254,11 +273,10 @@ void viommu_vhu_flush(struct viommu_vhu *vhu)
 	front_iotlb_flush(&vhu->iotlb);
 }
 
-void viommu_vhu_stats_get(struct viommu_vhu *vhu, struct viommu_vhu_stats *out)
+int viommu_vhu_stats_get(struct viommu_vhu *vhu, struct viommu_vhu_stats *out)
 {
 	const struct front_stats *stats = &vhu->link.stats;
-
-	*out = (struct viommu_vhu_stats){
+	const struct viommu_vhu_stats now = {
 		.connections = stats->connections,
 		.misses = stats->misses,
 		.updates = stats->updates,
@@ -267,4 +285,5 @@ void viommu_vhu_stats_get(struct viommu_vhu *vhu, struct viommu_vhu_stats *out)
 		.tables = stats->tables,
 		.refused = stats->refused,
 	};
+	return sized_give(out, &now, sizeof(now));
 }

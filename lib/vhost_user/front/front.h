@@ -18,6 +18,7 @@ enum { FRONT_F_ACCESS_PLATFORM = 33, FRONT_F_RING_PACKED = 34 };
 
 struct viommu_vhu {
 	struct viommu_vhu_config config;
+	struct viommu_vhu_ops ops; /* where the configuration's point to */
 	struct viommu_vhu_region regions[VIOMMU_VHU_REGIONS];
 
 	struct front_link link;         /* the connection, and the answers that are to come */

@@ -31,6 +31,7 @@ static void table_look_soon(void *opaque)
 int front_table_fill(struct front_iotlb *iotlb, struct channel_message *message)
 {
 	const struct viommu_shared_config config = {
+		.size = sizeof(struct viommu_shared_config),
 		.slots = READERS,
 		.may_dma = table_may_dma,
 		.pending = table_look_soon,

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "lib/core/internal.h"
+#include "lib/util/sized.h"
 
 enum { DEFAULT_BYTES = 16 << 20, DEFAULT_SLOTS = 16, MISS_TRIES = 16 };
 
@@ -94,7 +95,8 @@ static void on_map(void *opaque, struct viommu_iova first, struct viommu_iova la
 	shared_fill(opaque, (struct range){first.value, last.value});
 }
 
-static const struct viommu_client_ops ops = {.invalidate = on_invalidate, .map = on_map};
+static const struct viommu_client_ops ops = {
+	.size = sizeof(struct viommu_client_ops), .invalidate = on_invalidate, .map = on_map};
 
 int viommu_shared_poll(struct viommu_shared *shared)
 {
@@ -222,8 +224,10 @@ static int set_config(struct viommu_shared *shared, const struct viommu_shared_c
 {
 	struct viommu_shared_config *own = &shared->config;
 
-	if (config)
-		*own = *config;
+	const int err = config ? sized_take(own, sizeof(*own), config) : 0;
+
+	if (err)
+		return err;
 	if (!own->table_bytes)
 		own->table_bytes = DEFAULT_BYTES;
 	if (!own->slots)
@@ -306,10 +310,12 @@ void viommu_shared_files_get(const struct viommu_shared *shared, struct viommu_s
 	};
 }
 
-void viommu_shared_stats_get(struct viommu_shared *shared, struct viommu_shared_stats *out)
+int viommu_shared_stats_get(struct viommu_shared *shared, struct viommu_shared_stats *out)
 {
+	struct viommu_shared_stats now;
 	lock_take(&shared->lock);
-	*out = shared->stats;
-	out->bytes = (uint64_t)(shared->tree.count - shared->tree.spared) * SHARED_NODE;
+	now = shared->stats;
+	now.bytes = (uint64_t)(shared->tree.count - shared->tree.spared) * SHARED_NODE;
 	lock_drop(&shared->lock);
+	return sized_give(out, &now, sizeof(now));
 }

@@ -59,7 +59,8 @@ static void lost(void *opaque, const char *why)
 	front->lost = true;
 }
 
-static const struct viommu_vhu_ops ops = {.ready = nothing, .started = started, .stopped = stopped, .lost = lost};
+static const struct viommu_vhu_ops ops = {
+	.size = sizeof(struct viommu_vhu_ops), .ready = nothing, .started = started, .stopped = stopped, .lost = lost};
 
 static uint16_t used_index(const struct front *front)
 {
@@ -172,8 +173,12 @@ int main(int argc, char **argv)
 		.enabled = true,
 	};
 	struct front front = {.started = false};
-	struct viommu_vhu_config config = {
-		.iommu = true, .features = 1ull << VIRTIO_F_VERSION_1, .queues = 1, .ops = &ops, .opaque = &front};
+	struct viommu_vhu_config config = {.size = sizeof(struct viommu_vhu_config),
+					   .iommu = true,
+					   .features = 1ull << VIRTIO_F_VERSION_1,
+					   .queues = 1,
+					   .ops = &ops,
+					   .opaque = &front};
 	struct viommu_fault fault;
 	struct viommu *v;
 	eventfd_t calls;
