@@ -18,7 +18,8 @@
  * caller's size is taken as 0, and never written. What lies beyond the library's must be 0 (-E2BIG), and is set to 0
  * where the library fills it in. A size of 0 is refused (-EINVAL). Such structures grow at their end only.
  *
- * Callbacks get what their owner has given as `opaque` first.
+ * Callbacks get what their owner has given as `opaque` first; the `cancel` of a hold gets the hold itself, which the
+ * caller has in a structure of its own.
  */
 #ifndef VIOMMU_TYPES_H
 #define VIOMMU_TYPES_H
