@@ -601,7 +601,7 @@ static bool cut_while_translating(void *opaque)
 static void test_a_push_ends_with_its_connection(void **state)
 {
 	struct front *f = *state;
-	struct viommu_vhu_stats before, after;
+	struct viommu_vhu_stats before = {.size = sizeof(before)}, after = {.size = sizeof(after)};
 
 	f->config.push_maps = true;
 	f->config.may_dma = cut_while_translating;
