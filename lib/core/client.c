@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "lib/core/inval.h"
-#include "lib/core/mirror.h"
 #include "lib/core/wake.h"
 #include "lib/util/sized.h"
 
@@ -76,12 +75,6 @@ int client_add(struct viommu_endpoint *endpoint, const struct viommu_client_ops 
 	return err;
 }
 
-int viommu_client_register(struct viommu_endpoint *endpoint, const struct viommu_client_ops *ops, void *opaque,
-			   struct viommu_client **out)
-{
-	return client_add(endpoint, ops, NULL, opaque, out);
-}
-
 static void forget(struct work *work, const struct viommu_client *client)
 {
 	for (size_t i = 0; i < work->client_count; i++)
@@ -89,14 +82,10 @@ static void forget(struct work *work, const struct viommu_client *client)
 			work->clients[i].client = NULL;
 }
 
-void viommu_client_unregister(struct viommu_client *client)
+void client_remove(struct viommu_client *client)
 {
-	if (!client)
-		return;
 	struct viommu *v = client->endpoint->v;
 
-	if (client->mirror)
-		mirror_forget(client);
 	lock_take(&v->lock);
 	for (struct viommu_inval *inval = v->invals; inval; inval = inval->next)
 		forget(inval->work, client);

@@ -51,6 +51,9 @@ struct client_wait {
 int client_add(struct viommu_endpoint *endpoint, const struct viommu_client_ops *ops,
 	       const struct viommu_mirror_ops *mirror, void *opaque, struct viommu_client **out);
 
+/* It counts as having acknowledged everything. */
+void client_remove(struct viommu_client *client);
+
 static inline bool client_wait_over(const struct client_wait *wait)
 {
 	/* Acquire: partner of the release in viommu_client_ack(). */

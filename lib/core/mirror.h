@@ -102,6 +102,9 @@ int mirrors_memory_added(struct viommu *v, const struct memory *old, const struc
 void mirrors_memory_removed(struct viommu *v, const struct memory *memory, const struct memory_region *region)
 	REQUIRES(v->lock);
 
+/* Registering: it enters the space of its endpoint. 0, or what it refuses with. */
+int mirror_join(struct viommu_client *mirror);
+
 /* Unregistering: its domain and its endpoint forget the mirror, which is told nothing. */
 void mirror_forget(struct viommu_client *mirror);
 

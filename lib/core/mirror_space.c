@@ -8,7 +8,6 @@
 
 #include "lib/core/inval.h"
 #include "lib/core/mirror.h"
-#include "lib/util/sized.h"
 
 enum { PAGE_LAST = (1 << TABLE_PAGE_SHIFT) - 1 };
 
@@ -354,16 +353,10 @@ void mirror_forget(struct viommu_client *mirror)
 	lock_drop(&endpoint->move_lock);
 }
 
-static int check_ops(const struct viommu_mirror_ops *ops)
+int mirror_join(struct viommu_client *mirror)
 {
-	struct viommu_mirror_ops own;
-	int err = sized_take(&own, sizeof(own), ops);
+	struct viommu_endpoint *endpoint = mirror->endpoint;
 
-	return err ? err : own.map && own.unmap ? 0 : -EINVAL;
-}
-
-static int join(struct viommu_client *mirror, struct viommu_endpoint *endpoint)
-{
 	lock_take(&endpoint->move_lock);
 	struct viommu_domain *domain = current_space(endpoint);
 
@@ -374,21 +367,5 @@ static int join(struct viommu_client *mirror, struct viommu_endpoint *endpoint)
 	if (!err)
 		err = enter_space(mirror, domain, false);
 	lock_drop(&endpoint->move_lock);
-	return err;
-}
-
-int viommu_mirror_register(struct viommu_endpoint *endpoint, const struct viommu_mirror_ops *ops, void *opaque,
-			   struct viommu_client **out)
-{
-	int err = check_ops(ops);
-
-	if (err)
-		return err;
-	err = client_add(endpoint, NULL, ops, opaque, out);
-	if (err)
-		return err;
-	err = join(*out, endpoint);
-	if (err)
-		viommu_client_unregister(*out);
 	return err;
 }
