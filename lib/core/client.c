@@ -41,6 +41,13 @@ static int register_locked(struct viommu *v, struct viommu_client *client) REQUI
 	return 0;
 }
 
+static void client_free(struct viommu_client *client) NO_OTHER_THREAD
+{
+	lock_fini(&client->lock);
+	free(client->pending);
+	free(client);
+}
+
 int client_add(struct viommu_endpoint *endpoint, const struct viommu_client_ops *ops,
 	       const struct viommu_mirror_ops *mirror, void *opaque, struct viommu_client **out)
 {
@@ -68,10 +75,8 @@ int client_add(struct viommu_endpoint *endpoint, const struct viommu_client_ops 
 	if (!err)
 		*out = client;
 	lock_drop(&endpoint->v->lock);
-	if (err) {
-		lock_fini(&client->lock);
-		free(client);
-	}
+	if (err)
+		client_free(client);
 	return err;
 }
 
@@ -99,9 +104,7 @@ void client_remove(struct viommu_client *client)
 		v->clients = client->next;
 	atomic_fetch_sub_explicit(&v->client_count, 1, memory_order_relaxed);
 	lock_drop(&v->lock);
-	lock_fini(&client->lock);
-	free(client->pending);
-	free(client);
+	client_free(client);
 	wake_let_go(v);
 }
 

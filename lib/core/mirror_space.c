@@ -224,6 +224,7 @@ static int add_mapping(void *opaque, const struct mapping *mapping)
 	const struct memory_change *change = opaque;
 	int ret = 0;
 
+	lock_is_held(&change->domain->mirror_lock);
 	for (struct viommu_client *mirror = change->domain->mirrors; mirror && !ret; mirror = mirror->next_in_domain)
 		ret = mirror_map(mirror, change->region, 1, mapping, false);
 	return ret;
@@ -238,6 +239,7 @@ static int remove_mapping(void *opaque, const struct mapping *mapping)
 
 	if (!range_overlaps(gpa, region))
 		return 0;
+	lock_is_held(&change->domain->mirror_lock);
 	iova.first += region.first > gpa.first ? region.first - gpa.first : 0;
 	iova.last -= region.last < gpa.last ? gpa.last - region.last : 0;
 	for (struct viommu_client *mirror = change->domain->mirrors; mirror; mirror = mirror->next_in_domain)

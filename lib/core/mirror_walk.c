@@ -16,7 +16,6 @@
 enum { REFRESH_LEAVES = 1 << 20, REFRESH_HOLES = 1 << 16 };
 
 struct refresh {
-	struct viommu_domain *domain;
 	struct range rest;
 	unsigned leaves, holes; /* so many more */
 	bool may_wait;
@@ -45,9 +44,8 @@ static void report(const struct viommu_domain *domain, const struct mapping *map
  * Take the leaves of a range out of the shadow and the mirrors. A leaf that lies in it partly goes as a whole, so what
  * was outside is looked at again.
  */
-static void drop(struct refresh *refresh, struct range iova) REQUIRES(refresh->domain->mirror_lock)
+static void drop(struct viommu_domain *domain, struct refresh *refresh, struct range iova) REQUIRES(domain->mirror_lock)
 {
-	struct viommu_domain *domain = refresh->domain;
 	struct range pages = pages_of(iova);
 	struct table_retired retired = {NULL};
 
@@ -71,9 +69,9 @@ static bool known(const struct viommu_domain *domain, const struct mapping *leaf
 	       held.pages.last == pages.last && held.gpa == leaf->gpa && held.access == leaf->access;
 }
 
-static void add(struct refresh *refresh, const struct mapping *leaf) REQUIRES(refresh->domain->mirror_lock)
+static void add(struct viommu_domain *domain, struct refresh *refresh, const struct mapping *leaf)
+	REQUIRES(domain->mirror_lock)
 {
-	struct viommu_domain *domain = refresh->domain;
 	int err = refresh->refused ? -ENOSPC : mirrors_map(domain, leaf, refresh->may_wait);
 
 	if (err >= 0) {
@@ -87,9 +85,8 @@ static void add(struct refresh *refresh, const struct mapping *leaf) REQUIRES(re
 }
 
 /* What the guest's tables say of the first address of the rest. False: nothing more can be told. */
-static bool step(struct refresh *refresh) REQUIRES(refresh->domain->mirror_lock)
+static bool step(struct viommu_domain *domain, struct refresh *refresh) REQUIRES(domain->mirror_lock)
 {
-	struct viommu_domain *domain = refresh->domain;
 	const uint64_t at = refresh->rest.first, page_last = at | table_last_byte(0);
 	struct walk_result result;
 	struct range done = {at, page_last};
@@ -100,7 +97,7 @@ static bool step(struct refresh *refresh) REQUIRES(refresh->domain->mirror_lock)
 			done.last = refresh->rest.last;
 		if (!refresh->holes--)
 			return false;
-		drop(refresh, done);
+		drop(domain, refresh, done);
 	} else {
 		const struct mapping leaf = {.iova = result.iova, .gpa = result.gpa, .access = result.access};
 
@@ -108,8 +105,8 @@ static bool step(struct refresh *refresh) REQUIRES(refresh->domain->mirror_lock)
 			return false;
 		done = leaf.iova;
 		if (!known(domain, &leaf)) {
-			drop(refresh, leaf.iova);
-			add(refresh, &leaf);
+			drop(domain, refresh, leaf.iova);
+			add(domain, refresh, &leaf);
 		}
 	}
 	if (refresh->rest.first < at)
@@ -123,15 +120,14 @@ static bool step(struct refresh *refresh) REQUIRES(refresh->domain->mirror_lock)
 
 void mirrors_refresh(struct viommu_domain *domain, struct range iova, bool may_wait)
 {
-	struct refresh refresh = {
-		.domain = domain, .rest = iova, .may_wait = may_wait, .leaves = REFRESH_LEAVES, .holes = REFRESH_HOLES};
+	struct refresh refresh = {.rest = iova, .may_wait = may_wait, .leaves = REFRESH_LEAVES, .holes = REFRESH_HOLES};
 
 	while (refresh.rest.first <= refresh.rest.last) {
-		if (step(&refresh))
+		if (step(domain, &refresh))
 			continue;
 		const struct mapping beyond = {.iova = refresh.rest, .access = VIOMMU_READ};
 
-		drop(&refresh, refresh.rest);
+		drop(domain, &refresh, refresh.rest);
 		report(domain, &beyond);
 		return;
 	}
@@ -139,14 +135,14 @@ void mirrors_refresh(struct viommu_domain *domain, struct range iova, bool may_w
 
 bool mirrors_refused_leaves(struct viommu_domain *domain, struct range iova)
 {
-	struct refresh none = {.rest = {1, 0}, .domain = domain};
+	struct refresh none = {.rest = {1, 0}};
 	bool any = false;
 
 	for (struct viommu_client *mirror = domain->mirrors; mirror; mirror = mirror->next_in_domain) {
 		struct mapping leaf = {.access = VIOMMU_READ | VIOMMU_WRITE};
 
 		while (mirror_refusal(mirror, iova, &leaf.iova)) {
-			drop(&none, leaf.iova);
+			drop(domain, &none, leaf.iova);
 			report(domain, &leaf);
 			any = true;
 		}
