@@ -139,7 +139,7 @@ int viommu_fault_report(struct viommu_endpoint *endpoint, struct viommu_iova iov
 {
 	struct viommu_section section;
 
-	if (reason < VIOMMU_FAULT_BLOCKED || reason > VIOMMU_FAULT_NO_MEMORY ||
+	if (reason < VIOMMU_FAULT_BLOCKED || reason > VIOMMU_FAULT_NO_ROOM ||
 	    access & ~(unsigned)(VIOMMU_READ | VIOMMU_WRITE))
 		return -EINVAL;
 	/* It keeps the domain. */

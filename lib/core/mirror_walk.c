@@ -30,6 +30,9 @@ static struct range pages_of(struct range bytes)
 /* Whoever cannot be served hears of it as of a blocked DMA. */
 static void report(const struct viommu_domain *domain, const struct mapping *mapping) REQUIRES(domain->mirror_lock)
 {
+	const struct walk_ops *ops = domain->walk;
+	const uint32_t detail = ops->refusal ? ops->refusal(domain->walk_opaque, mapping->access) : 0;
+
 	for (const struct viommu_client *mirror = domain->mirrors; mirror; mirror = mirror->next_in_domain)
 		viommu__fault(mirror->endpoint, domain,
 			      &(struct viommu_fault){
@@ -37,6 +40,7 @@ static void report(const struct viommu_domain *domain, const struct mapping *map
 				      .iova = {mapping->iova.first},
 				      .access = mapping->access & (VIOMMU_READ | VIOMMU_WRITE),
 				      .reason = VIOMMU_FAULT_NO_ROOM,
+				      .detail = detail,
 			      });
 }
 

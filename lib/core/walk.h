@@ -43,7 +43,9 @@ struct walk_ops {
 	int (*walk)(void *opaque, const struct memory *memory, uint64_t iova, unsigned access,
 		    struct walk_result *result);
 	void (*gone)(void *opaque); /* the domain is freed, so no walk uses `opaque` any more; may be NULL */
-	bool told;                  /* the guest invalidates what it adds, too */
+	/* The model's own word for a leaf that a mirror has refused; 0: it has none. May be NULL. */
+	uint32_t (*refusal)(void *opaque, unsigned access);
+	bool told; /* the guest invalidates what it adds, too */
 };
 
 /* A walked domain; ops live longer, opaque until ops->gone(). -ENOSPC, -ENOMEM: then gone() is not called. */

@@ -225,7 +225,8 @@ static void test_faults_of_others_are_reported_like_ours(void **state)
 	viommu_stats_get(v, &stats);
 	assert_int_equal(stats.faults, 1);
 	assert_int_equal(viommu_fault_report(endpoint, (struct viommu_iova){0}, VIOMMU_READ, 0), -EINVAL);
-	assert_int_equal(viommu_fault_report(endpoint, (struct viommu_iova){0}, VIOMMU_READ, 5), -EINVAL);
+	assert_int_equal(viommu_fault_report(endpoint, (struct viommu_iova){0}, VIOMMU_READ, VIOMMU_FAULT_NO_ROOM + 1),
+			 -EINVAL);
 	assert_int_equal(viommu_fault_report(endpoint, (struct viommu_iova){0}, 8, VIOMMU_FAULT_NOT_MAPPED), -EINVAL);
 	assert_int_equal(viommu_fault_next(v, &fault), -EAGAIN);
 	assert_int_equal(viommu_detach(endpoint, inval), 0);

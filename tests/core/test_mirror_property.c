@@ -97,7 +97,7 @@ static void check_mirror(const struct world *w, unsigned m)
 	const struct test_mirror *mirror = w->mirrors[m];
 	const unsigned space = w->space[owner(m)];
 
-	for (uint64_t page = 0; page < MIRROR_PAGES; page = page == PAGES - 1 ? LARGE : page + 1) {
+	for (uint64_t page = 0; page < 2 * LARGE; page = page == PAGES - 1 ? LARGE : page + 1) {
 		const struct model_page want = expected(w, space, page);
 		const struct test_mirror_page *held = &mirror->pages[page];
 

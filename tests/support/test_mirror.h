@@ -11,7 +11,7 @@
 
 #include <viommu/viommu.h>
 
-enum { MIRROR_PAGE = 4096, MIRROR_PAGES = 1024, MIRROR_PENDING = 1 << 16 };
+enum { MIRROR_PAGE = 4096, MIRROR_PAGES = 2048, MIRROR_PENDING = 1 << 16 };
 
 struct test_mirror_page {
 	uint64_t gpa;    /* of the page */

@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "lib/model/vtd/unit.h"
+#include "lib/spec/vtd_fault.h"
 
 /* The unit collects no more, so a guest that never waits for its invalidations cannot fill our memory. */
 enum { CHANGES_MAX = 1024 };
@@ -163,6 +164,17 @@ int vtd_invalidate_all(struct viommu_vtd *unit, struct viommu_inval *inval)
 	return invalidate_drop(unit, inval, &(struct scope){0});
 }
 
+/* Mirrors do not let the endpoint go where the guest has sent it: the operator hears of it, and so does the guest. */
+static void tell_refusal(struct viommu_vtd *unit, const struct vtd_endpoint *endpoint) REQUIRES(unit->lock)
+{
+	const bool scalable = vtd_field(unit->regs[REG_RTADDR], 11, 10) == VTD_TTM_SCALABLE;
+
+	viommu_fault_report(endpoint->endpoint, (struct viommu_iova){0}, VIOMMU_READ | VIOMMU_WRITE,
+			    VIOMMU_FAULT_NO_ROOM);
+	vtd_fault_record(unit, &(struct vtd_fault){.source = endpoint->source,
+						   .reason = scalable ? VTD_FAULT_SS_PERMISSION : VTD_FAULT_NO_WRITE});
+}
+
 /*
  * What was kept from an earlier time with translation goes first. An endpoint that has failed (-EIO), or whose mirrors
  * refuse what the guest has set up, stays blocked, and what it still does is waited for; a later invalidation brings it
@@ -179,6 +191,8 @@ int vtd_set_translation(struct viommu_vtd *unit, struct viommu_inval *inval, boo
 		endpoint->translating = on;
 		err = on ? viommu_attach(endpoint->endpoint, endpoint->space, inval)
 			 : viommu_bypass(endpoint->endpoint, inval);
+		if (err && err != -EIO && err != -ENOMEM)
+			tell_refusal(unit, endpoint);
 		if (err)
 			err = viommu_detach(endpoint->endpoint, inval);
 	}

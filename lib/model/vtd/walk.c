@@ -286,5 +286,22 @@ static int walk_leaf(void *opaque, const struct memory *memory, uint64_t iova, u
 	return -EFAULT;
 }
 
+/*
+ * The device cannot have a mapping that the guest has made, because who mirrors it has no room: for the guest it is as
+ * if the mapping were not there.
+ */
+static uint32_t walk_refusal(void *opaque, unsigned access)
+{
+	struct vtd_endpoint *endpoint = opaque;
+
+	spin_take(&endpoint->lock);
+	const struct vtd_context context = endpoint->context;
+
+	spin_drop(&endpoint->lock);
+	if (!context.scalable)
+		return access & VIOMMU_WRITE ? VTD_FAULT_NO_WRITE : VTD_FAULT_NO_READ;
+	return context.kind == VTD_FIRST_STAGE ? VTD_FAULT_FS_NOT_PRESENT : VTD_FAULT_SS_PERMISSION;
+}
+
 const struct walk_ops vtd_walk_ops = {.walk = walk_leaf, .gone = free};
-const struct walk_ops vtd_walk_told_ops = {.walk = walk_leaf, .gone = free, .told = true};
+const struct walk_ops vtd_walk_told_ops = {.walk = walk_leaf, .gone = free, .refusal = walk_refusal, .told = true};
