@@ -22,7 +22,8 @@ struct viommu_client_ops {
 	size_t size; /* sizeof(struct viommu_client_ops): types.h */
 	/*
 	 * Forget first..last, stop using what you had of it, then viommu_client_ack(@ticket): here or later, from any
-	 * thread. Runs inside viommu_inval_begin(); may call nothing of the library but viommu_client_ack().
+	 * thread. Runs inside viommu_inval_begin(), and not while viommu_publish() hands something on; may call nothing
+	 * of the library but viommu_client_ack().
 	 */
 	void (*invalidate)(void *opaque, struct viommu_iova first, struct viommu_iova last, uint64_t ticket);
 	/*
@@ -30,7 +31,7 @@ struct viommu_client_ops {
 	 * Called after a MAP of a domain and after its endpoint has moved to another one, always after the invalidation
 	 * that belongs to it, and where the guest invalidates what it adds (VT-d: caching mode) after that. The
 	 * caller's thread, with locks of the context held: may call viommu_dma_begin(), _extent() without report,
-	 * _end() and viommu_client_ack(), nothing else of the library. May be NULL.
+	 * _end(), viommu_publish() without report and viommu_client_ack(), nothing else of the library. May be NULL.
 	 */
 	void (*map)(void *opaque, struct viommu_iova first, struct viommu_iova last);
 };
@@ -51,6 +52,35 @@ VIOMMU_PUBLIC int viommu_client_register(struct viommu_endpoint *endpoint, const
  * thread but from a callback. NULL is allowed.
  */
 VIOMMU_PUBLIC void viommu_client_unregister(struct viommu_client *client);
+
+struct viommu_extent;
+
+/* Hands a translation on; see viommu_publish(). */
+typedef int (*viommu_hand_on)(void *opaque, const struct viommu_extent *extent);
+
+/*
+ * viommu_publish - translate an address for a client and hand the translation on, unless it is invalidated meanwhile:
+ * so it comes before the `invalidate` that makes it stale, or not at all. Any thread, outside of sections.
+ *
+ * @access: what the extent around the address (dma.h) must allow; 0: anything that is mapped
+ * @report: it counts as an access, with a fault (fault.h) where it is not allowed
+ * @hand_on: is given the extent, whose `host` may be handed on but not used. No `invalidate` runs meanwhile. It may call nothing of
+ *     the library; what it returns is returned.
+ *
+ * Errors:
+ *   -EFAULT  no such translation
+ *   -EACCES  not with that right
+ *   -EAGAIN  too many sections are open, or invalidations keep coming: later
+ *   others   what @hand_on returns
+ */
+VIOMMU_PUBLIC int viommu_publish(struct viommu_client *client, struct viommu_iova iova, unsigned access, bool report,
+				 viommu_hand_on hand_on, void *opaque);
+
+/*
+ * viommu_publish_cut - what other threads are translating now is not handed on, but translated again: for a client that
+ * begins anew, or hears of other invalidations than before. Any thread but from a callback.
+ */
+VIOMMU_PUBLIC void viommu_publish_cut(struct viommu_client *client);
 
 /* viommu_client_ack - everything up to this ticket is forgotten and no longer used. Any thread. */
 VIOMMU_PUBLIC void viommu_client_ack(struct viommu_client *client, uint64_t ticket);

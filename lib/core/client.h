@@ -32,7 +32,8 @@ struct viommu_client {
 	_Atomic uint64_t asked;
 	_Atomic uint64_t acked; /* everything up to this one is acknowledged */
 	struct viommu_client *prev, *next;
-	struct lock lock;
+	struct lock lock;            /* a cache's: of what is handed on (publish.c) */
+	_Atomic uint64_t generation; /* of translations; written with the lock held */
 	/* Mirrors: */
 	struct pending_map *pending GUARDED_BY(lock);
 	size_t pending_count GUARDED_BY(lock), pending_room GUARDED_BY(lock);
@@ -53,6 +54,13 @@ int client_add(struct viommu_endpoint *endpoint, const struct viommu_client_ops 
 
 /* It counts as having acknowledged everything. */
 void client_remove(struct viommu_client *client);
+
+/* What is being translated now is not handed on. */
+static inline void publish_cut_locked(struct viommu_client *client) REQUIRES(client->lock)
+{
+	/* Release: partner of the acquire in viommu_publish(). */
+	atomic_fetch_add_explicit(&client->generation, 1, memory_order_release);
+}
 
 static inline bool client_wait_over(const struct client_wait *wait)
 {

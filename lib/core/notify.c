@@ -48,13 +48,15 @@ bool notify_concerns(const struct viommu_client *client, const struct change *ch
 
 static void tell(struct viommu_client *client, const struct change *change)
 {
-	struct range range = change->kind == CHANGE_UNMAP ? change->range : everything;
-
+	const struct range range = change->kind == CHANGE_UNMAP ? change->range : everything;
 	const uint64_t ticket = atomic_load_explicit(&client->asked, memory_order_relaxed) + 1;
 
 	atomic_store_explicit(&client->asked, ticket, memory_order_relaxed);
+	lock_take(&client->lock);
+	publish_cut_locked(client);
 	client->ops->invalidate(client->opaque, (struct viommu_iova){range.first}, (struct viommu_iova){range.last},
 				ticket);
+	lock_drop(&client->lock);
 }
 
 static void tell_map(const struct viommu_client *client, struct range range)

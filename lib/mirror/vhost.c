@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Why no stale translation gets into the kernel: who answers a miss notes the generation, translates in a section, and
- * then writes the update under the lock only if the generation is still the same. An invalidation makes its change
- * first and then, under the lock, raises the generation and writes its message. So an update of the old translation
- * comes before that message, or not at all.
- *
- * Lock order: viommu.lock, which callbacks run under, before viommu_vhost.lock; nothing of the core is called under the
- * latter.
+ * The kernel's device IOTLB. Lock order: viommu.lock, which callbacks run under, and the client's before
+ * viommu_vhost.lock; nothing of the core is called under the latter.
  */
 #include <assert.h>
 #include <errno.h>
@@ -36,13 +31,15 @@ enum { GIVEN_BYTES = 1 << 20 };
  */
 enum { STALE_MAX = 64, MISSES_PER_ROUND = 64 };
 
+/* Rounds of viommu_publish() before the device is given up: sections are short, so it has never come to that. */
+enum { TRIES = 1000 };
+
 struct viommu_vhost {
 	struct viommu_vhost_config config;
 	struct viommu_endpoint *endpoint;
 	struct viommu_client *client;
 	bool v2;
 	struct lock lock;                           /* writing messages, and: */
-	_Atomic uint64_t generation;                /* of translations; written under the lock */
 	struct table given GUARDED_BY(lock);        /* pages that the kernel was given, and perhaps gave up since */
 	uint64_t stale[STALE_MAX] GUARDED_BY(lock); /* addresses that it asked for and was not told of since */
 	unsigned stale_count GUARDED_BY(lock);
@@ -97,7 +94,6 @@ static void invalidate(void *opaque, struct viommu_iova first, struct viommu_iov
 	struct viommu_vhost *vhost = opaque;
 
 	lock_take(&vhost->lock);
-	atomic_fetch_add_explicit(&vhost->generation, 1, memory_order_release);
 	int err = take_back(vhost, first.value, last.value);
 
 	lock_drop(&vhost->lock);
@@ -174,64 +170,53 @@ static int give_locked(struct viommu_vhost *vhost, const struct viommu_extent *e
 	return err;
 }
 
-/* 0 (given), -EAGAIN (translate again), -errno. */
-static int give(struct viommu_vhost *vhost, const struct viommu_extent *extent, uint64_t generation)
-{
-	int err = -EAGAIN;
-
-	lock_take(&vhost->lock);
-	if (generation == atomic_load_explicit(&vhost->generation, memory_order_relaxed))
-		err = give_locked(vhost, extent);
-	lock_drop(&vhost->lock);
-	return err;
-}
-
 static bool may_dma(const struct viommu_vhost *vhost)
 {
 	return !vhost->config.may_dma || vhost->config.may_dma(vhost->config.opaque);
 }
 
-/* 0, -ECANCELED (no DMA now), or as viommu_dma_extent(). */
-static int find_extent(struct viommu_vhost *vhost, struct viommu_iova iova, unsigned access, bool report,
-		       struct viommu_extent *extent)
-{
-	struct viommu_section section;
-	int err = viommu_dma_begin(vhost->endpoint, &section);
+/* What is handed to the kernel, and up to where. */
+struct gift {
+	struct viommu_vhost *vhost;
+	uint64_t last;
+};
 
-	if (err)
-		return err == -EAGAIN ? -EBUSY : err;
-	err = may_dma(vhost) ? viommu_dma_extent(&section, iova, access, report, extent) : -ECANCELED;
-	viommu_dma_end(&section);
+static int give(void *opaque, const struct viommu_extent *extent)
+{
+	struct gift *gift = opaque;
+	struct viommu_vhost *vhost = gift->vhost;
+
+	/* Again: an invalidation of everything follows where it says no from now on. */
+	if (!may_dma(vhost))
+		return -ECANCELED;
+	lock_take(&vhost->lock);
+	int err = give_locked(vhost, extent);
+
+	lock_drop(&vhost->lock);
+	gift->last = extent->last.value;
 	return err;
 }
 
-/* Translate and give, until nothing has come between. */
-static int provide(struct viommu_vhost *vhost, struct viommu_iova iova, unsigned access, bool report,
-		   struct viommu_extent *extent)
+/* 0, -ECANCELED (no DMA now), -EBUSY (nothing could be translated for long), or as viommu_publish(). */
+static int provide(struct viommu_vhost *vhost, struct viommu_iova iova, unsigned access, bool report, uint64_t *last)
 {
-	int err;
+	struct gift gift = {.vhost = vhost};
+	int err = may_dma(vhost) ? -EAGAIN : -ECANCELED;
 
-	do {
-		/*
-		 * Acquire: partner of the release in invalidate(); what we translate is what came before it, or newer.
-		 */
-		uint64_t generation = atomic_load_explicit(&vhost->generation, memory_order_acquire);
-
-		err = find_extent(vhost, iova, access, report, extent);
-		if (!err)
-			err = give(vhost, extent, generation);
-	} while (err == -EAGAIN);
-	return err;
+	for (unsigned i = 0; i < TRIES && err == -EAGAIN; i++)
+		err = viommu_publish(vhost->client, iova, access, report, give, &gift);
+	*last = gift.last;
+	return err == -EAGAIN ? -EBUSY : err;
 }
 
 static void map(void *opaque, struct viommu_iova first, struct viommu_iova last)
 {
 	struct viommu_vhost *vhost = opaque;
-	struct viommu_extent extent;
+	uint64_t given;
 
 	/* An attach tells of everything: there the kernel asks for what it needs. */
 	if (vhost->config.push_maps && !(first.value == 0 && last.value == UINT64_MAX))
-		provide(vhost, first, 0, false, &extent);
+		provide(vhost, first, 0, false, &given);
 }
 
 static const struct viommu_client_ops client_ops = {
@@ -319,18 +304,18 @@ static bool is_fault(struct viommu_vhost *vhost, struct viommu_iova iova, unsign
 
 static int answer(struct viommu_vhost *vhost, const struct vhost_iotlb_msg *miss, bool *refused)
 {
-	struct viommu_extent extent;
+	uint64_t last;
 	unsigned access = miss->perm & (VIOMMU_READ | VIOMMU_WRITE);
 	int err;
 
 	if (miss->type != VHOST_IOTLB_MISS)
 		return 0;
 	count(&vhost->misses);
-	err = provide(vhost, (struct viommu_iova){miss->iova}, access, false, &extent);
+	err = provide(vhost, (struct viommu_iova){miss->iova}, access, false, &last);
 	if (err == -EFAULT || err == -EACCES) {
 		if (!is_fault(vhost, (struct viommu_iova){miss->iova}, access))
 			return 0;
-		err = provide(vhost, (struct viommu_iova){miss->iova}, access, true, &extent);
+		err = provide(vhost, (struct viommu_iova){miss->iova}, access, true, &last);
 	}
 	if (err == -EFAULT || err == -EACCES) {
 		count(&vhost->refused);
@@ -373,7 +358,6 @@ static bool given(struct viommu_vhost *vhost, uint64_t iova, unsigned access, ui
 int viommu_vhost_push(struct viommu_vhost *vhost, struct viommu_iova iova, uint64_t len, unsigned access, bool report)
 {
 	uint64_t at = iova.value, end;
-	struct viommu_extent extent;
 
 	if (!len || __builtin_add_overflow(at, len - 1, &end))
 		return -EINVAL;
@@ -381,11 +365,10 @@ int viommu_vhost_push(struct viommu_vhost *vhost, struct viommu_iova iova, uint6
 		uint64_t last;
 
 		if (!given(vhost, at, access, &last)) {
-			int err = provide(vhost, (struct viommu_iova){at}, access, report, &extent);
+			int err = provide(vhost, (struct viommu_iova){at}, access, report, &last);
 
 			if (err)
 				return err;
-			last = extent.last.value;
 		}
 		if (last >= end)
 			return 0;

@@ -2,10 +2,8 @@
 /*
  * The back end's device IOTLB: what it is sent, and what it has answered.
  *
- * An update must not pass the invalidation that made it stale. Each invalidation counts `generation` up and goes into
- * the socket under one lock; an update goes into it under the same lock, and only if no invalidation has come since
- * before its translation began. The translation itself runs without the lock, which an invalidation takes with the
- * context's held.
+ * An update must not pass the invalidation that made it stale: viommu_publish() sees to it that it is sent before that,
+ * or not at all (lib/core/publish.c).
  *
  * A miss is answered with the whole run around the address. There are back ends (DPDK's) that take an entry for known
  * when they have one with the same first address, though it be shorter, or allow less, and ask again and again. So
@@ -50,13 +48,14 @@ uint64_t front_iotlb_reset(struct front_iotlb *iotlb)
 	lock_take(&iotlb->lock);
 	const uint64_t asked = iotlb->asked;
 
-	/* What is being translated on another thread is not for the next connection. */
-	atomic_fetch_add_explicit(&iotlb->generation, 1, memory_order_release);
 	iotlb->on = iotlb->updated = iotlb->runs = false;
 	iotlb->owed_ns = 0;
 	iotlb->updates = iotlb->invals = iotlb->untold = 0;
 	memset(iotlb->starts, 0, sizeof(iotlb->starts));
 	lock_drop(&iotlb->lock);
+	/* What is being translated on another thread is not for the next connection. */
+	if (iotlb->client)
+		viommu_publish_cut(iotlb->client);
 	return asked;
 }
 
@@ -140,8 +139,6 @@ static void iotlb_forget_locked(struct front_iotlb *iotlb, struct range range, u
 void front_iotlb_invalidate(struct front_iotlb *iotlb, struct range range, uint64_t ticket)
 {
 	lock_take(&iotlb->lock);
-	/* Release: partner of the acquire in front_provide(). */
-	atomic_fetch_add_explicit(&iotlb->generation, 1, memory_order_release);
 	iotlb->asked = ticket;
 	/* A back end that was sent no update has nothing to forget: its table, if it reads one, waits for it alone. */
 	if (iotlb->on && iotlb->updated)
@@ -153,8 +150,9 @@ void front_iotlb_invalidate(struct front_iotlb *iotlb, struct range range, uint6
 
 void front_iotlb_flush(struct front_iotlb *iotlb)
 {
+	if (iotlb->client)
+		viommu_publish_cut(iotlb->client);
 	lock_take(&iotlb->lock);
-	atomic_fetch_add_explicit(&iotlb->generation, 1, memory_order_release);
 	iotlb->refill = iotlb->table;
 	if (iotlb->refill)
 		front_wake(iotlb->link);
@@ -186,27 +184,21 @@ int front_iotlb_answer(struct front_iotlb *iotlb, const struct front_awaited *aw
 	return 0;
 }
 
-int front_iotlb_publish(struct front_iotlb *iotlb, const struct front_ask *ask, struct viommu_extent *run,
-			uint64_t before)
+int front_iotlb_tell(struct front_iotlb *iotlb, const struct front_ask *ask, struct viommu_extent *found)
 {
-	const uint64_t page = ask->iova >> PAGE_SHIFT, start = run->first.value >> PAGE_SHIFT;
-	int err = 0;
+	const uint64_t page = ask->iova >> PAGE_SHIFT, start = found->first.value >> PAGE_SHIFT;
 
 	lock_take(&iotlb->lock);
-	if (!iotlb->on || (!ask->needed && !iotlb->runs))
-		err = -ENOTCONN;
-	else if (atomic_load_explicit(&iotlb->generation, memory_order_relaxed) != before)
-		err = -EAGAIN;
-	if (err) {
+	if (!iotlb->on || (!ask->needed && !iotlb->runs)) {
 		lock_drop(&iotlb->lock);
-		return err;
+		return -ENOTCONN;
 	}
 	if (iotlb_note_start_locked(iotlb, start)) {
 		bool known = page == start || iotlb_note_start_locked(iotlb, page);
 
 		if (page != start) {
-			run->gpa.value += (page << PAGE_SHIFT) - run->first.value;
-			run->first.value = page << PAGE_SHIFT;
+			found->gpa.value += (page << PAGE_SHIFT) - found->first.value;
+			found->first.value = page << PAGE_SHIFT;
 		}
 		if (known)
 			iotlb_invalidate_locked(iotlb, (struct range){page << PAGE_SHIFT, ask->iova | PAGE_LAST}, 0, 0);
@@ -216,10 +208,10 @@ int front_iotlb_publish(struct front_iotlb *iotlb, const struct front_ask *ask, 
 	iotlb->updates++;
 	iotlb->link->stats.updates++;
 	iotlb_send_locked(iotlb,
-			  &(struct vhu_iotlb){.iova = run->first.value,
-					      .size = run->last.value - run->first.value + 1,
-					      .user_address = run->gpa.value,
-					      .access = (uint8_t)run->access,
+			  &(struct vhu_iotlb){.iova = found->first.value,
+					      .size = found->last.value - found->first.value + 1,
+					      .user_address = found->gpa.value,
+					      .access = (uint8_t)found->access,
 					      .type = VHU_IOTLB_UPDATE},
 			  &(struct front_awaited){.request = VHU_IOTLB_MSG, .purpose = FRONT_FOR_UPDATE});
 	lock_drop(&iotlb->lock);

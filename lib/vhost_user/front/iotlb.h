@@ -25,8 +25,7 @@ struct front_iotlb {
 
 	struct lock lock;
 	bool on; /* the back end may have translations; as front_link.open: written by the thread that serves */
-	_Atomic uint64_t generation;     /* counts invalidations; written with the lock held */
-	uint64_t asked GUARDED_BY(lock); /* the last one's ticket */
+	uint64_t asked GUARDED_BY(lock);                            /* the last one's ticket */
 	unsigned updates GUARDED_BY(lock), invals GUARDED_BY(lock); /* that are not answered */
 	bool updated GUARDED_BY(lock);                              /* an update was sent at this connection */
 	/* An invalidation of everything, for `asked`, is to be sent, and awaited since then; 0: there is none. */
@@ -70,12 +69,8 @@ void front_iotlb_invalidate(struct front_iotlb *iotlb, struct range range, uint6
 /* Forget everything; nobody waits for it. Any thread. */
 void front_iotlb_flush(struct front_iotlb *iotlb);
 int front_iotlb_answer(struct front_iotlb *iotlb, const struct front_awaited *awaited, uint64_t status);
-/*
- * Send what was found, unless an invalidation has come since generation `before` (-EAGAIN), or the connection has ended
- * (-ENOTCONN).
- */
-int front_iotlb_publish(struct front_iotlb *iotlb, const struct front_ask *ask, struct viommu_extent *run,
-			uint64_t before);
+/* Send what was found; -ENOTCONN: the connection has ended. */
+int front_iotlb_tell(struct front_iotlb *iotlb, const struct front_ask *ask, struct viommu_extent *found);
 /* True: there is room for the answer to another miss. */
 bool front_iotlb_room(struct front_iotlb *iotlb);
 /* Something of this range is not known to the back end any more: what rings lie there they are told of again. */

@@ -9,101 +9,106 @@
 #include "lib/vhost_user/front/iotlb.h"
 #include "lib/vhost_user/table/writer.h"
 
-enum {
-	TRIES = 8,    /* translations of one miss at a time, when invalidations keep coming */
-	FAULTS = 256, /* a second, that the back end's requests may cause, and looks at rings whether they are needed */
+/* A second, that the back end's requests may cause, and looks at rings whether they are needed. */
+enum { FAULTS = 256 };
+
+static bool provide_may_dma(const struct front_iotlb *iotlb)
+{
+	return !iotlb->config->may_dma || iotlb->config->may_dma(iotlb->config->opaque);
+}
+
+/* What viommu_publish() is to hand on, and what the back end was told. */
+struct offer {
+	struct front_iotlb *iotlb;
+	const struct front_ask *ask;
+	struct viommu_extent *told;
 };
 
-/*
- * An access that is not allowed. The guest sees the fault, as of any device: `err`, or -EAGAIN where it is allowed by
- * now; but what was a miss may be over (-ENOENT). Both are bounded, for a back end can ask as often as it likes.
- */
-static int provide_refuse(struct front_iotlb *iotlb, struct viommu_section *section, const struct front_ask *ask,
-			  bool miss, int err)
+static int provide_offer(void *opaque, const struct viommu_extent *extent)
 {
-	const struct viommu_vhu_config *config = iotlb->config;
-	const struct viommu_iova iova = {ask->iova};
+	const struct offer *offer = opaque;
+	const struct front_ask *ask = offer->ask;
+	struct viommu_extent *told = offer->told;
+
+	/* An invalidation of everything follows where it says no from now on. */
+	if (!provide_may_dma(offer->iotlb))
+		return -ECANCELED;
+	*told = *extent;
+	if (told->fd < 0 && ask->needed)
+		front_log(offer->iotlb->link, "0x%" PRIx64 " is memory without a descriptor", ask->iova);
+	if (told->fd < 0 || !told->access)
+		return -EBADF; /* no fault: the back end cannot be told of it */
+	if (ask->read_too && told->access & VIOMMU_WRITE)
+		told->access |= VIOMMU_READ;
+	/* The limit overlaps the extent. */
+	if (told->first.value < ask->limit.first) {
+		told->gpa.value += ask->limit.first - told->first.value;
+		told->first.value = ask->limit.first;
+	}
+	if (told->last.value > ask->limit.last)
+		told->last.value = ask->limit.last;
+	return front_iotlb_tell(offer->iotlb, ask, told);
+}
+
+/* An access that is not allowed: the guest sees the fault, as of any device. `err`, or -EAGAIN: it is allowed by now.
+ */
+static int provide_report(struct front_iotlb *iotlb, const struct front_ask *ask, int err)
+{
+	struct viommu_section section;
 	struct viommu_span span;
+
+	if (viommu_dma_begin(iotlb->config->endpoint, &section))
+		return -EAGAIN;
+	if (!provide_may_dma(iotlb))
+		err = -ECANCELED;
+	else if (!viommu_dma_translate(&section, (struct viommu_iova){ask->iova}, 1, ask->needed, &span))
+		err = -EAGAIN;
+	viommu_dma_end(&section);
+	return err;
+}
+
+/* A back end can ask as often as it likes: so many questions a second make faults, and looks at rings. */
+static bool provide_count(struct front_iotlb *iotlb)
+{
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 	if (now.tv_sec != iotlb->fault_second)
 		iotlb->faults = 0;
 	iotlb->fault_second = now.tv_sec;
-	if (miss && config->wants && iotlb->faults < FAULTS) {
-		iotlb->faults++;
-		if (!config->wants(config->opaque, iova, ask->needed))
-			return -ENOENT;
-	}
-	if (iotlb->faults >= FAULTS)
-		return err;
-	iotlb->faults++;
-	return viommu_dma_translate(section, iova, 1, ask->needed, &span) ? err : -EAGAIN;
+	return iotlb->faults++ < FAULTS;
 }
 
-static int provide_translate(struct front_iotlb *iotlb, const struct front_ask *ask, bool miss,
-			     struct viommu_extent *run)
+/* What was a miss may be over (-ENOENT); else as provide_report(). */
+static int provide_refuse(struct front_iotlb *iotlb, const struct front_ask *ask, int err)
 {
 	const struct viommu_vhu_config *config = iotlb->config;
-	struct viommu_section section;
-	int err = viommu_dma_begin(config->endpoint, &section);
 
-	if (err)
-		return err;
-	if (config->may_dma && !config->may_dma(config->opaque))
-		err = -ECANCELED;
-	else
-		err = viommu_dma_extent(&section, (struct viommu_iova){ask->iova}, ask->needed, false, run);
-	if ((err == -EFAULT || err == -EACCES) && ask->needed)
-		err = provide_refuse(iotlb, &section, ask, miss, err);
-	viommu_dma_end(&section);
-	if (err)
-		return err;
-	if (run->fd < 0 && ask->needed)
-		front_log(iotlb->link, "0x%" PRIx64 " is memory without a descriptor", ask->iova);
-	if (run->fd < 0 || !run->access)
-		return -EFAULT;
-	if (ask->read_too && run->access & VIOMMU_WRITE)
-		run->access |= VIOMMU_READ;
-	/* The limit overlaps the run. */
-	if (run->first.value < ask->limit.first) {
-		run->gpa.value += ask->limit.first - run->first.value;
-		run->first.value = ask->limit.first;
-	}
-	if (run->last.value > ask->limit.last)
-		run->last.value = ask->limit.last;
-	return 0;
+	if (config->wants && provide_count(iotlb) &&
+	    !config->wants(config->opaque, (struct viommu_iova){ask->iova}, ask->needed))
+		return -ENOENT;
+	return provide_count(iotlb) ? provide_report(iotlb, ask, err) : err;
 }
 
-int front_provide(struct front_iotlb *iotlb, const struct front_ask *ask, struct viommu_extent *run)
+int front_provide(struct front_iotlb *iotlb, const struct front_ask *ask, struct viommu_extent *told)
 {
-	int err = -EAGAIN;
+	const struct viommu_iova iova = {ask->iova};
+	struct offer offer = {iotlb, ask, told};
+	int err = -ENOSPC;
 
-	for (unsigned i = 0; i < TRIES && err == -EAGAIN; i++) {
-		/*
-		 * Acquire: partner of the release in front_iotlb_invalidate(); what is translated is what came before
-		 * it, or newer.
-		 */
-		const uint64_t before = atomic_load_explicit(&iotlb->generation, memory_order_acquire);
-
-		err = provide_translate(iotlb, ask, true, run);
-		if (err)
-			continue;
-		err = -ENOSPC;
-		if (ask->needed && iotlb->shared)
-			err = shared_miss(iotlb->shared, (struct viommu_iova){ask->iova}, ask->needed, false);
-		if (err == -EFAULT || err == -EACCES) {
-			err = -EAGAIN; /* it was there a moment ago */
-		} else if (err == -ENOSPC) {
-			err = front_iotlb_publish(iotlb, ask, run, before);
-		}
-	}
-	return err;
+	if (!provide_may_dma(iotlb))
+		return -ECANCELED;
+	if (ask->needed && iotlb->shared)
+		err = shared_miss(iotlb->shared, iova, ask->needed, false);
+	if (err == -ENOSPC)
+		err = viommu_publish(iotlb->client, iova, ask->needed, false, provide_offer, &offer);
+	if ((err == -EFAULT || err == -EACCES) && ask->needed)
+		err = provide_refuse(iotlb, ask, err);
+	return err == -EBADF ? -EFAULT : err;
 }
 
 void front_blocked(struct front_iotlb *iotlb, const struct front_ask *ask)
 {
-	struct viommu_extent run;
-
-	provide_translate(iotlb, ask, false, &run);
+	if (provide_may_dma(iotlb) && provide_count(iotlb))
+		provide_report(iotlb, ask, 0);
 }

@@ -11,7 +11,7 @@
 #include "lib/core/internal.h"
 #include "lib/util/sized.h"
 
-enum { DEFAULT_BYTES = 16 << 20, DEFAULT_SLOTS = 16, MISS_TRIES = 16 };
+enum { DEFAULT_BYTES = 16 << 20, DEFAULT_SLOTS = 16 };
 
 /*
  * The generation that everybody who is inside has seen; 0: the other side has written what it cannot have read. Its
@@ -62,7 +62,6 @@ static void take_out_locked(struct viommu_shared *shared, struct range iova, uin
 
 	shared->stats.invalidations++;
 	shared->generation = ticket + 1;
-	shared->changes++;
 	tree_clear(&shared->tree, pages, shared->generation);
 	/* Release: partner of the acquire in viommu_shared_enter(). */
 	atomic_store_explicit(&shared->tree.table->generation, shared->generation, memory_order_release);
@@ -118,33 +117,15 @@ uint64_t shared_acked(struct viommu_shared *shared)
 	return acked;
 }
 
-static uint64_t changes(struct viommu_shared *shared)
+static int put(void *opaque, const struct viommu_extent *extent)
 {
+	struct viommu_shared *shared = opaque;
+
+	/* An invalidation of everything follows where it says no from now on. */
+	if (!shared_may_dma(shared))
+		return -ECANCELED;
 	lock_take(&shared->lock);
-	uint64_t now = shared->changes;
-
-	lock_drop(&shared->lock);
-	return now;
-}
-
-static int translate(struct viommu_shared *shared, struct viommu_iova iova, unsigned access, bool report,
-		     struct viommu_extent *extent)
-{
-	struct viommu_section section;
-	int err = viommu_dma_begin(shared->endpoint, &section);
-
-	if (err)
-		return err;
-	err = shared_may_dma(shared) ? viommu_dma_extent(&section, iova, access, report, extent) : -ECANCELED;
-	viommu_dma_end(&section);
-	return err;
-}
-
-/* An invalidation that came after `before` was read may have been about this extent. */
-static int keep(struct viommu_shared *shared, const struct viommu_extent *extent, uint64_t before)
-{
-	lock_take(&shared->lock);
-	int err = shared->changes == before ? shared_put_locked(shared, extent) : -EAGAIN;
+	int err = shared_put_locked(shared, extent);
 
 	lock_drop(&shared->lock);
 	return err;
@@ -152,21 +133,10 @@ static int keep(struct viommu_shared *shared, const struct viommu_extent *extent
 
 int shared_miss(struct viommu_shared *shared, struct viommu_iova iova, unsigned access, bool report)
 {
-	struct viommu_extent extent;
-	int err = -EAGAIN;
-
 	lock_take(&shared->lock);
 	shared->stats.misses++;
 	lock_drop(&shared->lock);
-	for (unsigned i = 0; i < MISS_TRIES && err == -EAGAIN; i++) {
-		uint64_t before = changes(shared);
-
-		err = translate(shared, iova, access, report, &extent);
-		if (err)
-			return err;
-		err = keep(shared, &extent, before);
-	}
-	return err;
+	return shared_may_dma(shared) ? viommu_publish(shared->client, iova, access, report, put, shared) : -ECANCELED;
 }
 
 int viommu_shared_miss(struct viommu_shared *shared, struct viommu_iova iova, unsigned access)
@@ -244,7 +214,6 @@ static void refill(void *opaque)
 	struct viommu_shared *shared = opaque;
 
 	lock_take(&shared->lock);
-	shared->changes++;
 	/* Readers inside may walk what is taken out until the next invalidation is over. */
 	tree_clear(&shared->tree, (struct range){0, UINT64_MAX >> SHARED_PAGE_SHIFT}, shared->generation + 1);
 	lock_drop(&shared->lock);

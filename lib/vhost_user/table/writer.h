@@ -29,7 +29,6 @@ struct viommu_shared {
 	 * came in with generation g has seen all up to ticket g - 1.
 	 */
 	uint64_t generation GUARDED_BY(lock);
-	uint64_t changes GUARDED_BY(lock); /* counts what makes a translation that began before it worthless */
 	uint64_t acked GUARDED_BY(lock);
 	bool failed GUARDED_BY(lock);
 	struct viommu_shared_stats stats GUARDED_BY(lock);
