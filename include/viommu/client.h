@@ -64,8 +64,8 @@ typedef int (*viommu_hand_on)(void *opaque, const struct viommu_extent *extent);
  *
  * @access: what the extent around the address (dma.h) must allow; 0: anything that is mapped
  * @report: it counts as an access, with a fault (fault.h) where it is not allowed
- * @hand_on: is given the extent, whose `host` may be handed on but not used. No `invalidate` runs meanwhile. It may call nothing of
- *     the library; what it returns is returned.
+ * @hand_on: is given the extent, whose `host` may be handed on but not used. No `invalidate` runs meanwhile. It may
+ *     call nothing of the library; what it returns is returned.
  *
  * Errors:
  *   -EFAULT  no such translation

@@ -111,7 +111,9 @@ struct viommu_region {
 
 /*
  * viommu_mem_next - the region that holds an address, or else the first one behind it.
- * Errors: -ENOENT (there is none).
+ *
+ * Errors:
+ *   -ENOENT  there is none
  */
 VIOMMU_PUBLIC int viommu_mem_next(struct viommu *v, struct viommu_gpa gpa, struct viommu_region *out);
 

@@ -127,7 +127,10 @@ struct viommu_mapping {
 /*
  * viommu_domain_next - the mapping that holds an address, or else the first one behind it. To list all: begin with 0,
  * go on with last + 1, which is 0 again where the space ends.
- * Errors: -ENOENT (there is none), -EINVAL (no domain of viommu_domain_create()).
+ *
+ * Errors:
+ *   -ENOENT  there is none
+ *   -EINVAL  no domain of viommu_domain_create()
  */
 VIOMMU_PUBLIC int viommu_domain_next(struct viommu_domain *domain, struct viommu_iova iova, struct viommu_mapping *out);
 

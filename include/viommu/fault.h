@@ -44,8 +44,12 @@ VIOMMU_PUBLIC int viommu_fault_next(struct viommu *v, struct viommu_fault *out);
 /*
  * viommu_fault_report - a DMA of the endpoint was blocked by somebody else (another process, hardware): count it, log
  * it and hand it on like those that the library finds. Any thread.
+ *
  * @access: VIOMMU_READ and/or VIOMMU_WRITE
- * Errors: -EINVAL (unknown access or reason), -EAGAIN (as viommu_dma_begin(); nothing is reported).
+ *
+ * Errors:
+ *   -EINVAL  unknown access or reason
+ *   -EAGAIN  as viommu_dma_begin(); nothing is reported
  */
 VIOMMU_PUBLIC int viommu_fault_report(struct viommu_endpoint *endpoint, struct viommu_iova iova, unsigned access,
 				      enum viommu_fault_reason reason);

@@ -209,8 +209,8 @@ VIOMMU_PUBLIC bool viommu_vhu_stuck(const struct viommu_vhu *vhu);
 
 /*
  * viommu_vhu_crowded - true while too many descriptors that earlier back ends sent are still open; viommu_vhu_connect()
- * then returns -ETOOMANYREFS. Call this before you connect a socket: otherwise the back end sees connections that end at
- * once.
+ * then returns -ETOOMANYREFS. Call this before you connect a socket: otherwise the back end sees connections that end
+ * at once.
  */
 VIOMMU_PUBLIC bool viommu_vhu_crowded(const struct viommu_vhu *vhu);
 
