@@ -70,8 +70,9 @@ typedef int (*viommu_hand_on)(void *opaque, const struct viommu_extent *extent);
  * Errors:
  *   -EFAULT  no such translation
  *   -EACCES  not with that right
- *   -EAGAIN  too many sections are open, or invalidations keep coming: later
- *   others   what @hand_on returns
+ *   -ECANCELED  the endpoint is paused
+ *   -EAGAIN     too many sections are open, or invalidations keep coming: later
+ *   others      what @hand_on returns
  */
 VIOMMU_PUBLIC int viommu_publish(struct viommu_client *client, struct viommu_iova iova, unsigned access, bool report,
 				 viommu_hand_on hand_on, void *opaque);

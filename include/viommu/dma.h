@@ -70,7 +70,8 @@ struct viommu_hold {
  * viommu_dma_begin - open a section for an endpoint's accesses. Always followed by viommu_dma_end().
  *
  * Errors:
- *   -EAGAIN  1024 sections are open in this context: this one is not, do not end it
+ *   -ECANCELED  the endpoint is paused (viommu_endpoint_pause())
+ *   -EAGAIN     1024 sections are open in this context: this one is not, do not end it
  */
 VIOMMU_PUBLIC int viommu_dma_begin(struct viommu_endpoint *endpoint, struct viommu_section *section);
 

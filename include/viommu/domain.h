@@ -65,9 +65,20 @@ VIOMMU_PUBLIC int viommu_detach(struct viommu_endpoint *endpoint, struct viommu_
 VIOMMU_PUBLIC int viommu_bypass(struct viommu_endpoint *endpoint, struct viommu_inval *inval);
 
 /*
+ * viommu_endpoint_pause - the device may do no DMA for now (PCI: bus mastering is off). From now on viommu_dma_begin()
+ * and viommu_publish() give -ECANCELED, and nothing is a fault. The endpoint stays where it is attached, and can be
+ * moved. viommu_quiesce() waits for what it does already, and takes back what clients have. Mirrors keep what they
+ * hold: whoever stops their DMA does so by other means. Any thread.
+ */
+VIOMMU_PUBLIC void viommu_endpoint_pause(struct viommu_endpoint *endpoint);
+
+/* viommu_endpoint_resume - it may again; caches are told by their `map` (client.h). Any thread but from a callback. */
+VIOMMU_PUBLIC void viommu_endpoint_resume(struct viommu_endpoint *endpoint);
+
+/*
  * viommu_quiesce - change nothing, but let the invalidation wait for what the endpoint is doing: for a device that was
- * told to stop (PCI: bus mastering off). Sections that begin later are not waited for: the caller's devices look,
- * inside a section, whether they may go on, and it has told them so before viommu_inval_begin().
+ * told to stop. Sections that begin later are not waited for: viommu_endpoint_pause() lets none begin, or the caller's
+ * devices look, inside a section, whether they may go on, and were told so before viommu_inval_begin().
  *
  * Errors:
  *   -ENOMEM

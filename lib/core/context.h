@@ -64,6 +64,8 @@ struct viommu_endpoint {
 	char name[32];
 	/* Published: (index << 16) | index of its domain; domain 0: blocked. viommu.lock to write. */
 	_Atomic uint32_t tag;
+	_Atomic bool paused;     /* viommu.lock to write: section.c says in which order with the tag */
+	bool failed;             /* viommu.lock: blocked since a deadline, until it is moved */
 	_Atomic bool ats;        /* its device has ATS switched on */
 	unsigned changes;        /* viommu.lock: unfinished changes that name it */
 	struct work *quarantine; /* viommu.lock: it has failed, and this still waits for it */

@@ -194,17 +194,21 @@ static void note_entry_locked(struct viommu_endpoint *endpoint, struct viommu_in
 		(struct change){.kind = CHANGE_ENTER, .tag = inval->tag, .domain = domain, .endpoint = endpoint};
 }
 
-static uint32_t tag_of(const struct viommu_endpoint *endpoint, const struct viommu_domain *domain)
+static void set_tag_locked(struct viommu_endpoint *endpoint, const struct viommu_domain *domain)
+	REQUIRES(endpoint->v->lock)
 {
-	return (uint32_t)endpoint->index << 16 | (domain ? domain->index : 0);
+	const bool reaches = domain && !atomic_load_explicit(&endpoint->paused, memory_order_relaxed);
+
+	/* Release: what the domain maps is there. Partner: the second look in viommu_dma_begin(). */
+	atomic_store_explicit(&endpoint->tag, (uint32_t)endpoint->index << 16 | (reaches ? domain->index : 0),
+			      memory_order_release);
 }
 
 /* One that has failed is blocked while `domain` is still the one that it failed in. */
 static bool is_there_locked(const struct viommu_endpoint *endpoint, const struct viommu_domain *to)
 	REQUIRES(endpoint->v->lock)
 {
-	return endpoint->domain == to &&
-	       atomic_load_explicit(&endpoint->tag, memory_order_relaxed) == tag_of(endpoint, to);
+	return endpoint->domain == to && !endpoint->failed;
 }
 
 /* Move to a domain, or to none. What the endpoint leaves is recorded; leaving nothing needs no wait. */
@@ -216,7 +220,8 @@ static int move_locked(struct viommu_endpoint *endpoint, struct viommu_domain *t
 	if (endpoint->quarantine && to)
 		return -EIO;
 	/* Partner: the second look in viommu_dma_begin(), ordered by the fence in viommu_inval_begin(). */
-	atomic_store_explicit(&endpoint->tag, tag_of(endpoint, to), memory_order_release);
+	set_tag_locked(endpoint, to);
+	endpoint->failed = false;
 	if (from && from != to)
 		leave_locked(endpoint, inval);
 	if (to && from != to)
@@ -301,6 +306,30 @@ int viommu_detach(struct viommu_endpoint *endpoint, struct viommu_inval *inval)
 int viommu_bypass(struct viommu_endpoint *endpoint, struct viommu_inval *inval)
 {
 	return move(endpoint, endpoint->v->bypass, inval);
+}
+
+void viommu_endpoint_pause(struct viommu_endpoint *endpoint)
+{
+	lock_take(&endpoint->v->lock);
+	atomic_store_explicit(&endpoint->paused, true, memory_order_relaxed);
+	set_tag_locked(endpoint, NULL);
+	lock_drop(&endpoint->v->lock);
+}
+
+void viommu_endpoint_resume(struct viommu_endpoint *endpoint)
+{
+	lock_take(&endpoint->v->lock);
+	if (atomic_load_explicit(&endpoint->paused, memory_order_relaxed)) {
+		const struct viommu_domain *domain = endpoint->failed ? NULL : endpoint->domain;
+
+		if (domain)
+			atomic_store_explicit(&endpoint->tag, (uint32_t)endpoint->index << 16 | domain->index,
+					      memory_order_release);
+		/* Release: partner of the acquire in viommu_dma_begin(). */
+		atomic_store_explicit(&endpoint->paused, false, memory_order_release);
+		notify_moved_locked(endpoint);
+	}
+	lock_drop(&endpoint->v->lock);
 }
 
 /* Record that what the endpoint does in any domain is to be waited for. */

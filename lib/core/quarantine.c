@@ -44,6 +44,7 @@ static void fail_locked(struct viommu *v, struct viommu_endpoint *endpoint, stru
 	if (endpoint->quarantine)
 		return;
 	endpoint->quarantine = work;
+	endpoint->failed = true;
 	atomic_store_explicit(&endpoint->tag, (uint32_t)endpoint->index << 16, memory_order_release);
 	if (v->config.endpoint_failed)
 		v->config.endpoint_failed(v->config.opaque, endpoint->id);

@@ -61,6 +61,34 @@ static uint32_t settle(struct section_slot *slot, struct viommu_endpoint *endpoi
 	}
 }
 
+static inline void section_leave(struct section_slot *slot)
+{
+	/* Release: partner of the acquires in inval.c; our accesses are over before the slot is free. */
+	atomic_store_explicit(&slot->word, 0, memory_order_release);
+	/* Partner: the membarrier in wake.c, which makes this order of the program one of the processor. */
+	atomic_signal_fence(memory_order_seq_cst);
+	if (__builtin_expect(atomic_load_explicit(&slot->flags, memory_order_relaxed) != 0, 0))
+		wake_section_left(slot);
+}
+
+/*
+ * There is no domain. True: because the endpoint is paused. If it has been resumed meanwhile, *tag is what it has now:
+ * viommu_endpoint_pause() sets `paused` before the tag, viommu_endpoint_resume() clears it after the tag.
+ */
+static __attribute__((noinline)) bool is_paused(struct section_slot *slot, struct viommu_endpoint *endpoint,
+						uint32_t *tag)
+{
+	bool paused;
+
+	do {
+		/* Acquire: partner of the release in viommu_endpoint_resume(). */
+		paused = atomic_load_explicit(&endpoint->paused, memory_order_acquire);
+		if (!paused)
+			*tag = settle(slot, endpoint, *tag);
+	} while (!paused && !section_domain(*tag) && atomic_load(&endpoint->paused));
+	return paused;
+}
+
 int viommu_dma_begin(struct viommu_endpoint *endpoint, struct viommu_section *section)
 {
 	struct viommu *v = endpoint->v;
@@ -70,6 +98,10 @@ int viommu_dma_begin(struct viommu_endpoint *endpoint, struct viommu_section *se
 	if (!slot)
 		return -EAGAIN;
 	tag = settle(slot, endpoint, tag);
+	if (__builtin_expect(!section_domain(tag), 0) && is_paused(slot, endpoint, &tag)) {
+		section_leave(slot);
+		return -ECANCELED;
+	}
 /* On x86-64 a read-modify-write is a full fence for everything; elsewhere only for what is atomic like it. */
 #ifndef __x86_64__
 	atomic_thread_fence(memory_order_seq_cst);
@@ -88,14 +120,7 @@ int viommu_dma_begin(struct viommu_endpoint *endpoint, struct viommu_section *se
 
 void viommu_dma_end(struct viommu_section *section)
 {
-	struct section_slot *slot = section->slot;
-
-	/* Release: partner of the acquires in inval.c; our accesses are over before the slot is free. */
-	atomic_store_explicit(&slot->word, 0, memory_order_release);
-	/* Partner: the membarrier in wake.c, which makes this order of the program one of the processor. */
-	atomic_signal_fence(memory_order_seq_cst);
-	if (__builtin_expect(atomic_load_explicit(&slot->flags, memory_order_relaxed) != 0, 0))
-		wake_section_left(slot);
+	section_leave(section->slot);
 }
 
 unsigned viommu__section_number(const struct viommu_section *section)
