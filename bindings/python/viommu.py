@@ -34,6 +34,7 @@ class Reason(enum.IntEnum):
     NOT_MAPPED = 2
     PERMISSION = 3
     NO_MEMORY = 4
+    NO_ROOM = 5
 
 
 class Iova(ctypes.Structure):

@@ -40,7 +40,7 @@ struct viommu_client_ops {
  * viommu_client_register - from now on tell this client of the endpoint's invalidations. Any thread.
  *
  * Errors:
- *   -EINVAL  @ops has no size
+ *   -EINVAL  @ops is NULL, has no size, or no `invalidate`
  *   -E2BIG   @ops wants what this library does not know (types.h)
  *   -ENOMEM
  */

@@ -105,7 +105,8 @@ VIOMMU_PUBLIC int viommu_map(struct viommu_domain *domain, struct viommu_iova fi
 
 /*
  * viommu_map_pending - as viommu_map(), but the domain's mirrors (mirror.h) may take their time: it is complete when
- * @inval is (inval.h). Where a mirror refuses it in the end, the mapping is taken away again before that.
+ * @inval is (inval.h). Where a mirror refuses it in the end, the mapping is taken away again before that, and
+ * viommu_inval_refusal() says so.
  *
  * Errors:
  *   as viommu_map()

@@ -58,6 +58,15 @@ VIOMMU_PUBLIC void viommu_inval_begin(struct viommu_inval *inval);
  */
 VIOMMU_PUBLIC int viommu_inval_poll(struct viommu_inval *inval);
 
+/*
+ * viommu_inval_refusal - what a mirror has refused a map or an attach of this invalidation with, after
+ * viommu_inval_poll() said 0: that map is taken away again, that endpoint is blocked. 0: nothing was refused. The next
+ * viommu_inval_begin() forgets it.
+ *
+ * Returns: 0 or a negative errno
+ */
+VIOMMU_PUBLIC int viommu_inval_refusal(const struct viommu_inval *inval);
+
 #ifdef __cplusplus
 }
 #endif

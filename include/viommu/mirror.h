@@ -39,8 +39,9 @@ struct viommu_mirror_ops {
 	size_t size; /* sizeof(struct viommu_mirror_ops) */
 
 	/*
-	 * The endpoint is about to be attached: 0, or a negative errno that refuses it. What the old space maps is
-	 * unmapped after it, and then the new space mapped. May be NULL: everything is accepted.
+	 * The endpoint is about to be attached: 0, or a negative errno that refuses it; VIOMMU_SPACE_BLOCKED cannot be
+	 * refused. What the old space maps is unmapped after it, and then the new space mapped. May be NULL: everything
+	 * is accepted.
 	 */
 	int (*attach)(void *opaque, enum viommu_space space);
 

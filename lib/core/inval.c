@@ -115,6 +115,7 @@ void viommu_inval_begin(struct viommu_inval *inval)
 	if (work->state != WORK_COLLECTING)
 		return;
 	work->since_ns = work->cancelled_ns = 0;
+	inval->refused = 0;
 	work_begin(inval->v, work);
 }
 
@@ -156,6 +157,11 @@ static int wait_on(struct viommu_inval *inval)
 	}
 	work_cancel_holds(v, work);
 	return -EAGAIN;
+}
+
+int viommu_inval_refusal(const struct viommu_inval *inval)
+{
+	return inval->refused;
 }
 
 int viommu_inval_poll(struct viommu_inval *inval)

@@ -12,6 +12,7 @@ struct viommu_inval {
 	struct viommu *v;
 	struct viommu_inval *prev, *next; /* viommu.lock: all of the context */
 	struct work *work;
+	int refused;  /* what a mirror has refused something of it with, since it began */
 	unsigned tag; /* of the changes that are recorded next */
 	/*
 	 * A reference to a domain that the last changes named, or NULL: the next ones need take and drop none. Written

@@ -134,7 +134,9 @@ static int ask_space(const struct viommu_client *mirror, const struct viommu_dom
 
 	if (domain && domain->walk && !domain->walk->told)
 		return -EOPNOTSUPP;
-	return mirror->mirror->attach ? mirror->mirror->attach(mirror->opaque, space) : 0;
+	const int err = mirror->mirror->attach ? mirror->mirror->attach(mirror->opaque, space) : 0;
+
+	return domain ? err : 0;
 }
 
 /* One mirror. On an error it is back; *lost: it is nowhere. Whoever goes back has to answer at once. */

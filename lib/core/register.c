@@ -8,7 +8,7 @@
 int viommu_client_register(struct viommu_endpoint *endpoint, const struct viommu_client_ops *ops, void *opaque,
 			   struct viommu_client **out)
 {
-	return client_add(endpoint, ops, NULL, opaque, out);
+	return ops && ops->invalidate ? client_add(endpoint, ops, NULL, opaque, out) : -EINVAL;
 }
 
 static int check_ops(const struct viommu_mirror_ops *ops)

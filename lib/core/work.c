@@ -88,6 +88,8 @@ static bool refusals(struct work *work, struct viommu_inval *owner)
 		if (!err)
 			continue;
 		refused = true;
+		if (owner)
+			owner->refused = err;
 		if (owner && owner->failed)
 			owner->failed(owner->opaque, change->tag, err);
 	}

@@ -11,7 +11,7 @@
 #include <string.h>
 
 /*
- * Take what a caller has given: what it does not know is 0. Our copy is all 0 on errors: -EINVAL (no size), -E2BIG (it
+ * Take what a caller has given: what it does not know is 0. Our copy is all 0 on errors: -EINVAL (nothing, or no size), -E2BIG (it
  * wants something that we do not know).
  */
 static inline int sized_take(void *own, size_t own_size, const void *theirs)
@@ -20,6 +20,8 @@ static inline int sized_take(void *own, size_t own_size, const void *theirs)
 	size_t size;
 
 	memset(own, 0, own_size);
+	if (!theirs)
+		return -EINVAL;
 	memcpy(&size, theirs, sizeof(size));
 	if (size < sizeof(size))
 		return -EINVAL;

@@ -275,6 +275,7 @@ static void test_a_map_that_is_refused_late_is_taken_away(void **state)
 	assert_int_equal(viommu_inval_poll(f->inval), -EAGAIN);
 	assert_int_equal(f->failed, -ENOSPC);
 	assert_int_equal(complete(f), 0);
+	assert_int_equal(viommu_inval_refusal(f->inval), -ENOSPC);
 	assert_false(reaches(f, 4));
 	assert_true(reaches(f, 6));
 	assert_int_equal(f->second->pages[4].access, 0);
@@ -294,6 +295,21 @@ static void test_an_attach_that_is_refused_late_blocks(void **state)
 	assert_int_equal(viommu_inval_poll(f->inval), -EAGAIN);
 	assert_int_equal(f->failed, -ENOMEM);
 	assert_int_equal(complete(f), 0);
+	assert_int_equal(viommu_inval_refusal(f->inval), -ENOMEM);
+	assert_false(reaches(f, 4));
+}
+
+/* A device can always be cut off. */
+static void test_blocked_is_never_refused(void **state)
+{
+	struct fixture *f = *state;
+
+	attach(f);
+	assert_int_equal(map(f, 4, 1, 10), 0);
+	f->mirror->refuse_attach = -EPERM;
+	assert_int_equal(viommu_detach(f->endpoint, f->inval), 0);
+	assert_int_equal(complete(f), 0);
+	assert_int_equal(f->mirror->pages[4].access, 0);
 	assert_false(reaches(f, 4));
 }
 
@@ -336,6 +352,9 @@ static void test_ops_are_checked(void **state)
 	assert_int_equal(viommu_mirror_register(f->endpoint, &ops, NULL, &client), -EINVAL);
 	ops.size = sizeof(ops);
 	assert_int_equal(viommu_mirror_register(f->endpoint, &ops, NULL, &client), -EINVAL);
+	assert_int_equal(viommu_client_register(f->endpoint, NULL, NULL, &client), -EINVAL);
+	assert_int_equal(viommu_client_register(f->endpoint, &(struct viommu_client_ops){.size = 32}, NULL, &client),
+			 -EINVAL);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -354,6 +373,7 @@ int main(void)
 		TEST(test_a_slow_mirror_keeps_a_map_pending),
 		TEST(test_a_map_that_is_refused_late_is_taken_away),
 		TEST(test_an_attach_that_is_refused_late_blocks),
+		TEST(test_blocked_is_never_refused),
 		TEST(test_an_unmap_waits_for_a_slow_mirror),
 		TEST(test_an_unregistered_mirror_is_waited_for_no_more),
 		TEST(test_ops_are_checked),
