@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Clients: whoever keeps translations outside of this library (a kernel's vhost, another process, hardware). A client
- * carries one endpoint's translations; it is told of each invalidation that concerns them, and the invalidation
- * completes only when the client has acknowledged it, or has been unregistered because its access is provably cut.
+ * A client is code of the embedder that hands one endpoint's translations to a party outside of this library (a
+ * kernel's vhost, another process, hardware), which keeps them. A client is told of each invalidation that concerns the
+ * endpoint, and the invalidation completes only when the client has acknowledged it or was unregistered. Unregister a
+ * client only when the other party cannot reach guest memory any more.
  *
- * What a client translates it translates in sections, like a device; what it hands on must be registered before it is
- * translated.
+ * A client translates in sections, like a device (viommu_dma_extent()). It must be registered before it translates what
+ * it hands on: otherwise an invalidation that comes between is not told to it.
+ *
+ * A party that cannot ask for what it lacks needs a mirror (mirror.h).
  */
 #ifndef VIOMMU_CLIENT_H
 #define VIOMMU_CLIENT_H

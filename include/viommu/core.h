@@ -41,18 +41,20 @@ struct viommu_config {
 	 */
 	unsigned deadline_ms;
 	/*
-	 * An endpoint was blocked because it did not let go of memory in time. It can be attached again when it has.
-	 * Called from viommu_inval_poll(); must not call back into the library. May be NULL.
+	 * Called from viommu_inval_poll() when an endpoint was blocked because it still used memory at the deadline.
+	 * It can be attached again once its sections, holds and clients have ended that use; until then viommu_attach()
+	 * gives -EIO. It must not call back into the library. May be NULL.
 	 */
 	void (*endpoint_failed)(void *opaque, uint32_t endpoint);
 	/*
-	 * Somebody let go of what an invalidation waits for: poll again those that were pending. Called once after a
-	 * poll that gave -EAGAIN, or more often; by whoever let go, which is any thread inside viommu_dma_end(),
-	 * viommu_dma_release(), viommu_client_ack() or viommu_client_unregister(), or a call that does one of these,
-	 * perhaps with locks of the library held. So it only wakes somebody (viommu_event_signal()): it must not call
-	 * back into the library, nor take a lock that is held around calls of it. An invalidation that is pending must
-	 * be polled every half deadline all the same, or nobody is asked to end and nobody fails. NULL: nobody is told,
-	 * and the caller polls from time to time.
+	 * Called when a section, hold or client has ended that an invalidation waited for: each invalidation whose last
+	 * poll gave -EAGAIN is to be polled again. It is called at least once after such a poll, on the thread that is
+	 * inside viommu_dma_end(), viommu_dma_release(), viommu_client_ack(), viommu_client_refuse() or
+	 * viommu_client_unregister(), or inside a call that does one of these, perhaps with locks of the library held.
+	 * So it must not call back into the library (but for viommu_event_signal(), to wake the thread that polls), and
+	 * must not take a lock that the embedder holds around calls of the library. A pending invalidation must be
+	 * polled every half deadline all the same: cancelling holds and failing endpoints happens inside the poll.
+	 * NULL: the embedder polls from time to time.
 	 */
 	void (*progress)(void *opaque);
 	void *opaque;
@@ -61,8 +63,10 @@ struct viommu_config {
 /*
  * viommu_create - make an IOMMU context without memory, domains or endpoints.
  *
+ * @config: what the embedder chooses; NULL: the defaults
+ *
  * Errors:
- *   -EINVAL  @config has no size
+ *   -EINVAL  the size in @config is 0
  *   -E2BIG   @config wants what this library does not know (types.h)
  *   -ENOMEM
  */
@@ -78,7 +82,7 @@ VIOMMU_PUBLIC void viommu_destroy(struct viommu *v);
  * viommu_mem_add - tell where guest memory lies in this process.
  *
  * @gpa, @size: the region in guest-physical space, both multiples of 4096, size > 0, no wrap beyond 2^64-1
- * @host: where it is mapped here; stays mapped until viommu_mem_remove() has completed
+ * @host: where it is mapped here; stays mapped until the invalidation of viommu_mem_remove() is complete
  * @fd, @fd_offset: the file that backs it, for clients that map it elsewhere; -1 where there is none
  *
  * Errors:
@@ -91,11 +95,12 @@ VIOMMU_PUBLIC int viommu_mem_add(struct viommu *v, struct viommu_gpa gpa, uint64
 				 uint64_t fd_offset);
 
 /*
- * viommu_mem_remove - take a region away. Nobody uses it any more once @inval has completed (inval.h).
+ * viommu_mem_remove - take a region away. When @inval is complete (inval.h) no access to it is under way or can begin.
  *
  * @gpa: where the region starts, as given to viommu_mem_add()
  *
  * Errors:
+ *   -EBUSY   @inval has begun already
  *   -ENOENT  no region starts there
  *   -ENOMEM  nothing changed
  */
@@ -104,8 +109,8 @@ VIOMMU_PUBLIC int viommu_mem_remove(struct viommu *v, struct viommu_gpa gpa, str
 /* A region of guest memory, as viommu_mem_add() was told. */
 struct viommu_region {
 	struct viommu_gpa first, last;
-	void *host; /* stays mapped as long as the region is there, no longer */
-	int fd;
+	void *host; /* use it only while no other thread can remove the region */
+	int fd;     /* -1: none */
 	uint64_t fd_offset;
 };
 
@@ -131,11 +136,11 @@ VIOMMU_PUBLIC int viommu_mem_next(struct viommu *v, struct viommu_gpa gpa, struc
 VIOMMU_PUBLIC int viommu_endpoint_add(struct viommu *v, uint32_t id, const char *name, struct viommu_endpoint **out);
 
 /*
- * viommu_endpoint_remove - free an endpoint. No section of it may be open; it must be blocked, with that invalidation
- * complete, and no model may manage it.
+ * viommu_endpoint_remove - free an endpoint. No section of it may be open. It must be blocked, the invalidation of the
+ * viommu_detach() that blocked it must be complete, and no model may manage it.
  *
  * Errors:
- *   -EBUSY
+ *   -EBUSY  one of these is not so
  */
 VIOMMU_PUBLIC int viommu_endpoint_remove(struct viommu_endpoint *endpoint);
 
@@ -150,8 +155,8 @@ VIOMMU_PUBLIC uint32_t viommu_endpoint_id(const struct viommu_endpoint *endpoint
 
 /*
  * viommu_endpoint_set_ats - the driver has switched the device's Address Translation Services on or off (PCI Express
- * base 5.0, section 10.5.1.3). On: its clients hear of device-TLB invalidations, not of the IOTLB's. At first: off. Any
- * thread.
+ * base 5.0, section 10.5.1.3). While it is on, the endpoint's clients are told of device-TLB invalidations in place of
+ * invalidations of the IOTLB. It is off at first. Any thread.
  */
 VIOMMU_PUBLIC void viommu_endpoint_set_ats(struct viommu_endpoint *endpoint, bool on);
 
@@ -165,16 +170,17 @@ struct viommu_stats {
 	uint64_t waited;          /* of those: had to wait for a section or a hold */
 	uint64_t faults;          /* DMA blocked */
 	uint64_t faults_unlogged; /* of those: not logged, because of the rate limit */
-	uint64_t events_dropped;  /* fault events of models that no driver took: no room, or no driver */
+	uint64_t events_dropped;  /* fault events that no driver has taken: no room, or there was no driver */
 	uint64_t table_bytes;     /* memory of translation tables now in use (goes down too) */
 	uint64_t quarantined;     /* invalidations past their deadline, or destroyed, that still wait (goes down too) */
 };
 
 /*
- * viommu_stats_get - read the counters; each is exact, together they are a moment's picture.
+ * viommu_stats_get - read the counters. Each is exact; they are read one after the other, so two of them may be of
+ * different moments. Any thread.
  *
  * Errors:
- *   -EINVAL  the size in @out is none
+ *   -EINVAL  the size in @out is 0
  */
 VIOMMU_PUBLIC int viommu_stats_get(struct viommu *v, struct viommu_stats *out);
 

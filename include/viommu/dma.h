@@ -5,7 +5,8 @@
  *   - inside a section, which is short (one burst of work: no sleeping, no waiting for others), or
  *   - under a hold, for asynchronous I/O: taken inside a section, released when the I/O is over.
  *
- * An invalidation waits for the sections and holds that may use what it takes away, and for nobody else.
+ * An invalidation waits for the sections and holds that may use what it takes away, and for the acknowledgements of
+ * clients (client.h) and mirrors (mirror.h); for no other section or hold.
  *
  * Thread rules: any thread, none needs to register. A section belongs to the thread that began it; a hold may be
  * released by another. Sections may nest and several may be open at a time.
@@ -22,9 +23,7 @@ extern "C" {
 /*
  * An open section; visible so that it can lie on the stack. The fields are the library's own, but for `quiet`.
  *
- * The head, up to `quiet`, is read by code that is compiled into the caller (viommu_dma_translate()), so it is part of
- * the binary interface: a library that lays it out otherwise gives viommu_dma_begin() another symbol version, and
- * leaves near_len 0 for callers of the old one.
+ * The members up to `quiet` are read by viommu_section_near(), which is compiled into the caller.
  */
 struct viommu_section {
 	/* The piece that was translated last, so that the next access nearby finds it at once. */
@@ -32,12 +31,12 @@ struct viommu_section {
 	uint8_t *near_host;
 	uint64_t near_shift; /* from host addresses to guest-physical ones */
 	unsigned near_access;
-	bool quiet; /* may be set after viommu_dma_begin(): who only looks ahead reports no fault to the guest */
+	bool quiet; /* the caller may set it after viommu_dma_begin(): then this section reports no faults */
 	struct viommu_endpoint *endpoint;
 	struct viommu_domain *domain;
 	const void *memory, *region;
 	void *slot;
-	void *dirty; /* takes note of what may be written; or NULL */
+	void *dirty; /* a back end's note of what may be written (vhost_user_back.h, dirty_log), or NULL */
 	void *reserved[4];
 };
 
@@ -59,8 +58,9 @@ struct viommu_hold {
 	uint64_t ticket;
 	bool cancelled;
 	/*
-	 * The caller's, set before viommu_dma_hold(), or NULL: an invalidation has waited for half its deadline, end
-	 * the I/O soon and release. Called at most once, from viommu_inval_poll(); must not call back into the library.
+	 * The caller sets it before viommu_dma_hold(); it may be NULL. It is called when an invalidation has waited for
+	 * this hold for half its deadline: the I/O is to be ended soon and the hold released. It is called at most
+	 * once, from viommu_inval_poll(), and must not call back into the library.
 	 */
 	void (*cancel)(struct viommu_hold *hold);
 	void *reserved[4];
@@ -96,8 +96,8 @@ VIOMMU_PUBLIC int viommu_dma_translate(struct viommu_section *section, struct vi
 				       unsigned access, struct viommu_span *out);
 
 /*
- * viommu_dma_translate_far - what viommu_dma_translate() calls where the section's head does not have the answer. No
- * need to call it by name.
+ * viommu_dma_translate_far - what viommu_dma_translate() calls where viommu_section_near() is false. An embedder does
+ * not call it by name.
  *
  * Errors:
  *   as viommu_dma_translate()
@@ -106,8 +106,9 @@ VIOMMU_PUBLIC int viommu_dma_translate_far(struct viommu_section *section, struc
 					   unsigned access, struct viommu_span *out);
 
 /*
- * True: the piece that was translated last answers. It stays valid until the section ends, because invalidations wait
- * for that. A length of 0 wraps around and is far.
+ * True where the span that the section translated last has all of the answer, which is then in *out. That span stays
+ * valid until the section ends, because invalidations wait for that. For a length of 0 the answer is false: len - 1 is
+ * then larger than any span.
  */
 extern inline __attribute__((gnu_inline, always_inline)) bool viommu_section_near(const struct viommu_section *section,
 										  struct viommu_iova iova, uint64_t len,
@@ -149,8 +150,8 @@ struct viommu_extent {
 };
 
 /*
- * viommu_dma_extent - find the extent around an address, for code that hands translations on: as far as it goes, or
- * half a thousand pages (of the guest's tables, or of the domain's) either way.
+ * viommu_dma_extent - find the extent around an address, for code that hands translations on (client.h). Of an extent
+ * that goes further, the part is given that 512 leaves of the page tables make before and behind the address.
  *
  * @access: what the extent must allow; 0: anything that is mapped
  * @report: it counts as an access, with a fault (fault.h) where it is not allowed
@@ -164,7 +165,7 @@ VIOMMU_PUBLIC int viommu_dma_extent(struct viommu_section *section, struct viomm
 /*
  * viommu_dma_hold - keep spans of this section usable after its end.
  *
- * Cannot fail. Invalidations that concern a span wait for the release.
+ * This function cannot fail. Invalidations that concern one of the spans wait for viommu_dma_release().
  *
  * @spans: what viommu_dma_translate() gave in this section; the array stays the hold's until release
  * @hold: cleared but for `cancel`

@@ -3,7 +3,8 @@
  * Domains: I/O address spaces, who uses them, and what they map.
  *
  * An endpoint is always in exactly one of three states: attached to a domain, bypassing (IOVA = GPA, everything
- * allowed), or blocked (nothing allowed; how it starts).
+ * allowed), or blocked (nothing allowed; how it starts). An endpoint whose domain was destroyed, or that has failed
+ * (inval.h), is blocked, but what it had begun before that may go on: viommu_detach() and its invalidation wait for it.
  *
  * Thread rules: any thread; writers of one domain are serialised inside. Calls that take an invalidation only
  * make the change: it is complete when the invalidation is (inval.h).
@@ -29,17 +30,20 @@ extern "C" {
 VIOMMU_PUBLIC int viommu_domain_create(struct viommu *v, uint32_t id, struct viommu_domain **out);
 
 /*
- * viommu_domain_destroy - give a domain up. Endpoints that are still in it are blocked: what they begin from now on is
- * a fault. What they do already is waited for by the invalidation that moves them elsewhere (viommu_detach(),
- * viommu_attach(), viommu_bypass()), and must be before the memory that was mapped is used otherwise. The domain is
- * freed when the last endpoint has been moved and the last invalidation that names it has completed. NULL is allowed.
+ * viommu_domain_destroy - give a domain up. Endpoints that are still in it are blocked: each DMA that begins from now
+ * on is a fault. DMA that has begun already goes on. Before the memory that was mapped is used for anything else, move
+ * each such endpoint (viommu_detach(), viommu_attach() or viommu_bypass()) and wait for the invalidation of that. The
+ * domain is freed when the last endpoint has been moved and the last invalidation that names it has completed. NULL is
+ * allowed.
  */
 VIOMMU_PUBLIC void viommu_domain_destroy(struct viommu_domain *domain);
 
 /*
- * viommu_attach - move an endpoint into a domain, from whatever state it is in.
+ * viommu_attach - move an endpoint into a domain, from whatever state it is in. Where a mirror of the endpoint refuses
+ * only before @inval is complete (-EINPROGRESS in mirror.h), the endpoint is blocked then, and no call says so.
  *
  * Errors:
+ *   -EBUSY   @inval has begun already: nothing changed
  *   -ENOMEM  nothing changed
  *   -EIO     the endpoint has failed and still holds on to memory: inval.h
  *   others   what a mirror of the endpoint refuses with (mirror.h): it is where it was or, if it could not be brought
@@ -52,7 +56,9 @@ VIOMMU_PUBLIC int viommu_attach(struct viommu_endpoint *endpoint, struct viommu_
  * viommu_detach - block an endpoint.
  *
  * Errors:
+ *   -EBUSY   @inval has begun already: nothing changed
  *   -ENOMEM  nothing changed
+ *   others   what a mirror of the endpoint refuses the space VIOMMU_SPACE_BLOCKED with, which it must not do (mirror.h)
  */
 VIOMMU_PUBLIC int viommu_detach(struct viommu_endpoint *endpoint, struct viommu_inval *inval);
 
@@ -97,8 +103,9 @@ VIOMMU_PUBLIC int viommu_quiesce(struct viommu_endpoint *endpoint, struct viommu
  * Errors:
  *   -EINVAL  alignment, order, wrap, unknown flag
  *   -EEXIST  overlaps a mapping; nothing changed
- *   -ENOSPC  the domain's table limit is reached
+ *   -ENOSPC  the domain's table limit is reached (viommu_config.domain_table_bytes)
  *   -ENOMEM
+ *   others   what a mirror refuses with (mirror.h)
  */
 VIOMMU_PUBLIC int viommu_map(struct viommu_domain *domain, struct viommu_iova first, struct viommu_iova last,
 			     struct viommu_gpa gpa, unsigned access);
@@ -122,7 +129,8 @@ VIOMMU_PUBLIC int viommu_map_pending(struct viommu_domain *domain, struct viommu
  * @removed: how many mappings went; may be NULL
  *
  * Errors:
- *   -EINVAL  order, identity domain
+ *   -EBUSY   @inval has begun already: nothing changed
+ *   -EINVAL  order; viommu_domain_create() has not made @domain
  *   -ERANGE  a mapping lies partly outside: nothing changed
  *   -ENOMEM
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Eventfds that an untrusted peer has, too: a vhost-user back end, or a front end. A descriptor that
+ * Functions for eventfds that an untrusted peer has as well: a vhost-user back end, or a front end. A descriptor that
  * was sent over a socket shares its flags with the one that was kept: the other side may make it blocking at any time,
  * empty its counter just before a read() that then waits for ever, or fill it before a write(). Taking and signalling
  * by these functions does not wait, whatever the other side does.
@@ -15,9 +15,9 @@ extern "C" {
 #endif
 
 /*
- * viommu_event_setup - get ready to signal: the kernel's asynchronous I/O does it, because a write() can be made to
- * wait. What can connect to a peer does this when it is made (viommu_vhu_create(), viommu_backend_create()); a child
- * after fork() has to do it again. Any thread.
+ * viommu_event_setup - prepare this process for viommu_event_signal(), which signals by the kernel's asynchronous I/O,
+ * because a peer can make a write() wait. viommu_vhu_create() and viommu_backend_create() call it; others call it
+ * themselves. A child has to call it again after fork(). Any thread.
  *
  * Errors:
  *   -EAGAIN  others have taken all of aio-max-nr, proc_sys_fs(5)
@@ -30,7 +30,7 @@ VIOMMU_PUBLIC int viommu_event_setup(void);
  *
  * Errors:
  *   -EAGAIN  it was not signalled
- *   -errno   of preadv2(): no eventfd
+ *   -errno   of preadv2(): @fd is no eventfd, or the kernel is too old
  */
 VIOMMU_PUBLIC int viommu_event_take(int fd);
 

@@ -27,7 +27,7 @@ struct viommu_fault {
 	unsigned access;         /* VIOMMU_READ and/or VIOMMU_WRITE */
 	enum viommu_fault_reason reason;
 	uint32_t detail; /* the model's own word for the reason, or 0 (VT-d: the fault reason field) */
-	bool silent;     /* the guest asked not to be told of such (VT-d: FPD) */
+	bool silent;     /* the guest does not want faults of this endpoint reported (VT-d: Fault Processing Disable) */
 	bool in_domain;  /* the endpoint was attached to a domain: neither blocked nor bypassing */
 };
 

@@ -2,8 +2,8 @@
 /*
  * Invalidations. A change that takes rights away (unmap, attach, detach, removal of memory) has two halves:
  *
- *   1. the change itself: no new translation can use the old state; recorded in an invalidation object,
- *   2. the wait until those who use it already have finished.
+ *   1. the change itself, which is recorded in an invalidation: no new translation can use the old state;
+ *   2. the wait until the *users* of the old state are done: sections that were open, holds, clients and mirrors.
  *
  * No function here blocks. One object may collect many changes and then waits for all of them at once:
  *
@@ -14,7 +14,8 @@
  *		do_something_else(); // or sleep until viommu_config.progress, at most half a deadline
  *	// now no access through the old translations is possible
  *
- * After completion the object is empty and can be used again. It belongs to one thread at a time.
+ * After completion the object is empty and can be used again; between viommu_inval_begin() and completion it takes no
+ * change (-EBUSY). It belongs to one thread at a time.
  */
 #ifndef VIOMMU_INVAL_H
 #define VIOMMU_INVAL_H
@@ -34,26 +35,28 @@ extern "C" {
 VIOMMU_PUBLIC int viommu_inval_create(struct viommu *v, struct viommu_inval **out);
 
 /*
- * viommu_inval_destroy - free it. What is not complete goes on: what its changes took away stays out of use until those
- * in the way have let go (viommu_stats.quarantined), and nobody is told. NULL is allowed.
+ * viommu_inval_destroy - free it. If it is not complete the library goes on waiting, without telling the embedder: what
+ * the changes took away is not used again before its users are done (viommu_stats.quarantined). NULL is allowed.
  */
 VIOMMU_PUBLIC void viommu_inval_destroy(struct viommu_inval *inval);
 
 /*
- * viommu_inval_begin - close the collection and look who still uses what it takes away. Allocates nothing and cannot
- * fail. Must not be called inside a section of the same thread.
+ * viommu_inval_begin - close the collection and note the users of what it takes away. It allocates nothing and cannot
+ * fail. It must not be called inside a section of the same thread.
  */
 VIOMMU_PUBLIC void viommu_inval_begin(struct viommu_inval *inval);
 
 /*
- * viommu_inval_poll - look whether everybody has finished. 0: complete, and the object is empty again.
+ * viommu_inval_poll - look whether all users are done. 0: the invalidation is complete, and the object is empty again.
+ * What a mirror has refused meanwhile was removed before that (viommu_map_pending(), viommu_attach()).
  *
- * When the deadline has passed, the endpoints that still used what was taken away are blocked and failed, and what they
- * may still reach is kept out of use until they let go; the guest must be told that its request failed. Where 32 such
- * invalidations wait already there is no deadline.
+ * When the deadline (viommu_config.deadline_ms) has passed, the endpoints whose users are not done are blocked and
+ * *failed*: they cannot be attached before their users are done. What these may still reach is not used again before
+ * that. The guest must be told that its request failed. While 32 invalidations wait beyond their deadlines, no further
+ * one has a deadline.
  *
  * Errors:
- *   -EAGAIN     somebody has not finished
+ *   -EAGAIN     a user is not done
  *   -ETIMEDOUT  the deadline has passed; the object is empty again
  */
 VIOMMU_PUBLIC int viommu_inval_poll(struct viommu_inval *inval);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Interrupts as messages: what devices send, and what a unit with interrupt remapping makes of it. */
+/* Message-signalled interrupts: the form in which devices send them, and a unit with remapping (vtd.h) returns them. */
 #ifndef VIOMMU_IRQ_H
 #define VIOMMU_IRQ_H
 

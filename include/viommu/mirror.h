@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Mirrors: clients (client.h) that must hold all that their endpoint may reach, because whoever uses it cannot ask: an
- * IOMMU of the host, a window in another VM. A mirror may refuse a mapping: then the guest is told so, and nothing has
- * changed.
+ * A mirror is a client (client.h) that is told of all that its endpoint may reach, before the device can use it,
+ * because the other party cannot ask: an IOMMU of the host (VFIO), a window in another VM. A mirror may refuse a
+ * mapping: then the guest is told so, and the mapping is not made.
  *
- * A mirror is told of *extents*: the parts of mappings that are guest memory and carry a right. What is mapped to no
- * memory is told when viommu_mem_add() adds it. An endpoint that bypasses has one extent for each region of memory, one
- * that is blocked none.
+ * A mirror is told of *extents*: the parts of mappings that are guest memory and carry a right. Where a mapping points
+ * to no memory yet, its extent is told when viommu_mem_add() adds that memory. An endpoint that bypasses has one extent
+ * for each region of memory, an endpoint that is blocked has none.
  *
  * Order: the calls of one mirror come one at a time, in the order of the changes; what is unmapped is told before
  * anything is mapped in its place. Extents of one mirror do not overlap, and an unmap never cuts one.
@@ -54,22 +54,24 @@ struct viommu_mirror_ops {
 	int (*map)(void *opaque, const struct viommu_extent *extent, uint64_t ticket);
 
 	/*
-	 * Make what was mapped in first..last unreachable, perhaps nothing, then viommu_client_ack(@ticket), here or
-	 * later. @ticket 0: all of it belongs to a change that did not come about; it is unreachable on return.
+	 * Make all that was mapped in first..last unreachable (there may be nothing), then viommu_client_ack(@ticket),
+	 * in this callback or later. @ticket 0: the change that had mapped it has failed, so no device has used it; it
+	 * must be unreachable on return, and there is nothing to acknowledge.
 	 */
 	void (*unmap)(void *opaque, struct viommu_iova first, struct viommu_iova last, uint64_t ticket);
 
 	/*
-	 * There is no more to come for now: whoever gathers maps and unmaps, to make fewer of them, performs them. May
-	 * be NULL.
+	 * The end of a batch of calls of `map` and `unmap`. A mirror that gathers them, to make fewer requests of the
+	 * other party, makes its requests now. May be NULL.
 	 */
 	void (*batch_end)(void *opaque);
 };
 
 /*
  * viommu_mirror_register - from now on mirror what this endpoint may reach; what it can reach already is told at once.
- * An endpoint may have several mirrors. viommu_client_unregister() ends it: nothing is unmapped then. Any thread but
- * from a callback. A model that manages the endpoint attaches it as before, and an attach may fail.
+ * An endpoint may have several mirrors. viommu_client_unregister() ends it, and calls `unmap` no more: the caller cuts
+ * the other party's access first. A model that manages the endpoint needs no change: it tells its guest where a mirror
+ * has refused. Any thread but from a callback.
  *
  * Errors:
  *   -E2BIG       @ops wants what this library does not know (types.h)

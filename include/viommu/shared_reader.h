@@ -2,8 +2,8 @@
 /*
  * The reader of a translation table that another process shares (docs/SHARED-TABLE.md; for vhost-user:
  * VHU_SET_SHARED_TABLE). It needs no context, and nothing else of the library: programs that have no other use for it
- * link libviommu-shared-reader (pkg-config: viommu-shared-reader). What it finds is as good as the writer
- * (shared_writer.h): a guest-physical address that the reader checks against the memory that it was given.
+ * link libviommu-shared-reader (pkg-config: viommu-shared-reader). What it finds is a guest-physical address that the
+ * writer (shared_writer.h) has written: the caller must check it against the memory that it was given.
  *
  * Neither side trusts the other: whatever is in the file that the other one writes, nobody crashes, blocks or hangs.
  */
@@ -25,14 +25,14 @@ struct viommu_shared_files {
 	unsigned slots;
 };
 
-/* A stretch of I/O address space with equal rights that lies in one piece of guest-physical space. */
+/* An extent (types.h) without a host address: the reader has none. */
 struct viommu_shared_extent {
 	struct viommu_iova first, last;
 	struct viommu_gpa gpa; /* of the first byte; first..last does not wrap there */
 	unsigned access;       /* VIOMMU_READ, VIOMMU_WRITE */
 };
 
-/* Who is inside. The fields are the library's own; the structure is visible so that it can lie on the stack. */
+/* A reader that is inside. Its fields are the library's own; it is visible so that it can lie on the stack. */
 struct viommu_shared_reader {
 	const struct viommu_shared_view *view;
 	unsigned slot;
@@ -51,7 +51,7 @@ struct viommu_shared_reader {
  */
 VIOMMU_PUBLIC int viommu_shared_view_open(const struct viommu_shared_files *files, struct viommu_shared_view **out);
 
-/* viommu_shared_view_close - nobody is inside any more, nor comes. NULL is allowed. */
+/* viommu_shared_view_close - unmap the table. No reader may be inside, or go inside meanwhile. NULL is allowed. */
 VIOMMU_PUBLIC void viommu_shared_view_close(struct viommu_shared_view *view);
 
 /* viommu_shared_view_slots - how many slots there are. */
@@ -79,7 +79,7 @@ VIOMMU_PUBLIC int viommu_shared_enter(const struct viommu_shared_view *view, uns
  * Errors:
  *   -ENOENT  no such address in the table
  *   -EACCES  without that right
- *   -EPROTO  the table is no such table: its writer has failed
+ *   -EPROTO  what lies in the table is not well-formed: its writer has failed
  */
 VIOMMU_PUBLIC int viommu_shared_find(struct viommu_shared_reader *reader, struct viommu_iova iova, unsigned access,
 				     struct viommu_shared_extent *out);

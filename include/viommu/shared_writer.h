@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A translation table that is shared with another process, so that it finds translations, and loses them, without a
- * message (docs/SHARED-TABLE.md; for vhost-user: VHU_SET_SHARED_TABLE).
+ * A translation table that is shared with another process, so that the other one finds translations, and loses them,
+ * without a message (docs/SHARED-TABLE.md; for vhost-user: VHU_SET_SHARED_TABLE).
  *
  * The writer is the front end's: the client of one endpoint, whose translations it puts into the *table*, a file that
  * the other side can only read. The reader (shared_reader.h) publishes in a second file, the *epochs*, since when it is
@@ -26,7 +26,7 @@ struct viommu_shared_config {
 	size_t size; /* sizeof(struct viommu_shared_config): types.h */
 	/* Size of the table: a multiple of 4096, 256 KiB..1 GiB. 4 KiB hold 512 pages that lie densely. 0: 16 MiB. */
 	uint64_t table_bytes;
-	/* How many can be inside at a time, one in each slot: 1..1024. 0: 16. */
+	/* The number of slots: so many readers can be inside at a time, one in each. 1..1024. 0: 16. */
 	unsigned slots;
 	/*
 	 * True: the device may do DMA now. Called inside a section. While it may not, nothing is put into the table:
@@ -35,9 +35,10 @@ struct viommu_shared_config {
 	 */
 	bool (*may_dma)(void *opaque);
 	/*
-	 * An invalidation waits for somebody who is inside: call viommu_shared_poll() soon, and until it returns
-	 * something else than -EAGAIN. Any thread, with locks of the context held: wake somebody, call nothing of the
-	 * library. May be NULL where the embedder polls all the time.
+	 * Called when an invalidation waits for a reader that is inside: viommu_shared_poll() is to be called soon, and
+	 * again until it returns something else than -EAGAIN. Called on any thread, with locks of the context held: it
+	 * wakes the thread that polls, and calls nothing of the library. May be NULL where the embedder polls all the
+	 * time.
 	 */
 	void (*pending)(void *opaque);
 	/*
@@ -51,17 +52,19 @@ struct viommu_shared_config {
 /* Counters since it was made. */
 struct viommu_shared_stats {
 	size_t size;            /* sizeof(struct viommu_shared_stats): types.h */
-	uint64_t puts;          /* stretches of equal rights that were put into the table */
-	uint64_t full;          /* and that found no room */
+	uint64_t puts;          /* extents that were put into the table */
+	uint64_t full;          /* extents for which it had no room */
 	uint64_t misses;        /* calls of viommu_shared_miss() */
-	uint64_t invalidations; /* that it was told of */
-	uint64_t waited;        /* of those: somebody was inside */
+	uint64_t invalidations; /* invalidations that it was told of */
+	uint64_t waited;        /* invalidations that had to wait for a reader */
 	uint64_t bytes;         /* of the table in use (goes down too) */
 };
 
 /*
  * viommu_shared_create - make a table for an endpoint, with what its domain maps already, and become its client. Any
  * thread.
+ *
+ * @config: NULL: the defaults
  *
  * Errors:
  *   -E2BIG   @config wants what this library does not know (types.h)

@@ -4,22 +4,36 @@
  *
  *   GPA         guest-physical address: where guest memory lies
  *   IOVA        the address that a device puts on the bus
- *   domain      an I/O address space: IOVA -> GPA and permission
+ *   context     an IOMMU: memory, domains and endpoints that belong together (struct viommu)
+ *   region      a piece of guest memory that is contiguous in GPA and in this process
+ *   domain      an I/O address space: IOVA -> GPA and rights
+ *   mapping     what one viommu_map() has put into a domain
  *   endpoint    a device as the IOMMU sees it, named by its requester id
- *   section     a short stretch of code in which host addresses are valid
- *   hold        a longer use of host addresses (asynchronous I/O)
- *   invalidation  what makes old translations unusable, and knows when they are
+ *   model       an IOMMU that a guest programs (virtio.h, vtd.h); it moves the endpoints that it manages
+ *   section     the code between viommu_dma_begin() and viommu_dma_end(), in which host addresses are valid
+ *   span        the part of a region that one translation has found
+ *   extent      IOVAs side by side that lie side by side in one region and have the same rights
+ *   hold        a use of host addresses beyond the section (asynchronous I/O)
+ *   fault       a DMA that was blocked
+ *   invalidation  a collection of changes that take rights away; it completes when nobody uses these rights any more
+ *   client      code that keeps translations outside of the library and gives them back on request (client.h)
+ *   mirror      a client that must be told all that an endpoint can reach, because it cannot ask (mirror.h)
+ *   front end, back end  of vhost-user: the program with the guest, the program with the device
  *
  * All ranges are closed: first..last, both included, so that 2^64-1 can be a last address.
  * All functions that can fail return 0 or a negative errno.
  *
- * Structures with a `size` are filled in or received by callers that may have been built with older or newer headers
- * than the library: set it to the size of the structure, and everything that is not needed to 0. What lies beyond the
- * caller's size is taken as 0, and never written. What lies beyond the library's must be 0 (-E2BIG), and is set to 0
- * where the library fills it in. A size of 0 is refused (-EINVAL). Such structures grow at their end only.
+ * Structures with a `size` may grow, at their end only, so that program and library need not be of one version. The
+ * caller sets `size` to the sizeof of the structure that it was built with, and members that it does not need to 0.
+ * Members that only the library knows are taken as 0, and are not written. Members that only the caller knows must be
+ * 0 (else -E2BIG); where the library fills the structure in, it sets them to 0. A `size` of 0 is refused (-EINVAL).
+ * Structures without `size` (faults, regions, mappings, spans, extents) do not grow within a major version.
  *
- * Callbacks get what their owner has given as `opaque` first; the `cancel` of a hold gets the hold itself, which the
- * caller has in a structure of its own.
+ * The first argument of a callback is the `opaque` of the structure that the callback was given in. The `cancel` of a
+ * hold has no `opaque`: it gets the hold, which the caller embeds in a structure of its own.
+ *
+ * Short forms. "Any thread": the function may be called from any thread, also while another thread is in it. "NULL is
+ * allowed": the argument may be NULL, and then nothing happens. "May be NULL", of a callback: it need not be given.
  */
 #ifndef VIOMMU_TYPES_H
 #define VIOMMU_TYPES_H

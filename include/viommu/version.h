@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Versions: of the headers that a program was built with, and of the library that it runs with. Within a major version,
- * newer libraries serve programs that were built with older headers: structures that callers fill in or receive begin
- * with their size.
+ * There are two versions: that of the headers that a program was built with, and that of the library that it runs with.
+ * Within a major version, newer libraries serve programs that were built with older headers (types.h, `size`).
  */
 #ifndef VIOMMU_VERSION_H
 #define VIOMMU_VERSION_H
@@ -13,12 +12,12 @@
 extern "C" {
 #endif
 
-/* Of the headers. */
+/* The version of the headers. */
 #define VIOMMU_VERSION_MAJOR 0
 #define VIOMMU_VERSION_MINOR 1
 #define VIOMMU_VERSION_PATCH 0
 
-/* As one number, so that versions can be compared. */
+/* A version as one number, so that versions can be compared with < and >=. */
 #define VIOMMU_VERSION_NUMBER(major, minor, patch) ((major) << 16 | (minor) << 8 | (patch))
 
 /*

@@ -4,8 +4,9 @@
  * translations that it asks for and keeps. This client answers its misses, and takes translations back before an
  * invalidation completes.
  *
- * Everything else of a vhost device (owner, features, rings) is the embedder's. It accepts VIRTIO_F_ACCESS_PLATFORM,
- * gives the kernel an empty memory table, and pushes what is read while a ring is started: its used part.
+ * Everything else of a vhost device (owner, features, rings) is the embedder's. The embedder accepts
+ * VIRTIO_F_ACCESS_PLATFORM, gives the kernel an empty memory table, and, before it starts a ring, pushes the ring's
+ * used part by viommu_vhost_push(): the kernel reads that while the ring is started, and cannot ask for it then.
  *
  * What the kernel is told it forgets again inside viommu_inval_begin(): writing the message waits for the round of work
  * that the kernel's worker is in, and for nothing else. So an invalidation never stays pending because of this client.
@@ -27,7 +28,7 @@ struct viommu_vhost;
 
 struct viommu_vhost_config {
 	size_t size; /* sizeof(struct viommu_vhost_config): types.h */
-	/* Vhost's, non-blocking, with an owner. It stays the caller's, and is closed after viommu_vhost_destroy(). */
+	/* A vhost device's descriptor, non-blocking, after VHOST_SET_OWNER. The caller closes it, after destroy. */
 	int fd;
 	/*
 	 * True: the device may do DMA now. Called inside a section. A miss that comes while it may not is not answered:
@@ -35,9 +36,10 @@ struct viommu_vhost_config {
 	 */
 	bool (*may_dma)(void *opaque);
 	/*
-	 * A miss is for what is not allowed. True: the device still needs it. The kernel asks each time that it comes
-	 * to a buffer, and the last question may be read when the buffer was used and unmapped long ago: that is no
-	 * fault. Asked outside of sections. NULL: always.
+	 * Called, outside of sections, when the kernel has asked for an address that is not allowed. Returns true where
+	 * the device still needs that address: then it is a fault. The kernel asks each time that it comes to a buffer,
+	 * and its last question may be read long after the buffer was used and unmapped: that is no fault. NULL: always
+	 * true.
 	 */
 	bool (*wants)(void *opaque, struct viommu_iova iova, unsigned access);
 	void *opaque;
@@ -66,13 +68,13 @@ VIOMMU_PUBLIC int viommu_vhost_create(struct viommu_endpoint *endpoint, const st
 				      struct viommu_vhost **out);
 
 /*
- * viommu_vhost_destroy - the kernel does not work for the device any more (its back ends are unset). NULL is allowed.
+ * viommu_vhost_destroy - free it. The caller has stopped the kernel before (its back ends are unset). NULL is allowed.
  */
 VIOMMU_PUBLIC void viommu_vhost_destroy(struct viommu_vhost *vhost);
 
 /*
- * viommu_vhost_serve - the file is readable: answer misses, each with the whole extent around it; so many that it takes
- * a bounded time, the file stays readable where there are more.
+ * viommu_vhost_serve - answer misses, each with the whole extent around it; to be called when the descriptor is
+ * readable. A call answers a bounded number of them; where there are more the descriptor stays readable.
  *
  * @access: filled in: what the misses were for, together; 0: there were none
  * @refused: filled in: a miss was a fault, which is reported (fault.h); its queue stands still until the device is
@@ -98,8 +100,9 @@ VIOMMU_PUBLIC int viommu_vhost_push(struct viommu_vhost *vhost, struct viommu_io
 				    bool report);
 
 /*
- * viommu_vhost_restart - the kernel has a new, empty table (its features were set), or what it has may be stale in
- * rights: forget what it was given, and take it from the kernel. Any thread.
+ * viommu_vhost_restart - begin with an empty table again: take all translations from the kernel, and forget that it had
+ * them. To be called when the features were set (the kernel has a new table then), or when the rights of what the
+ * kernel has may have changed. Any thread.
  */
 VIOMMU_PUBLIC void viommu_vhost_restart(struct viommu_vhost *vhost);
 

@@ -54,8 +54,9 @@ struct viommu_backend_ops {
 	/* Stop using a queue, then viommu_backend_stopped(): at once, or later. */
 	void (*stop)(void *opaque, unsigned queue);
 	/*
-	 * Translations that gave -EAGAIN may give something else now. It may come before the one that asked has
-	 * returned: who translates on other threads notes it in a flag, and clears that before the burst.
+	 * Translations that gave -EAGAIN may give something else now. It may be called before the call of
+	 * viommu_dma_translate() that asked has returned. So an embedder that translates on other threads sets a flag
+	 * here, which each of these threads clears before its burst and looks at after it.
 	 */
 	void (*retry)(void *opaque);
 	/* The driver's features; no queue runs. May be NULL. */
@@ -86,19 +87,19 @@ struct viommu_backend_config {
 	unsigned miss_ms;
 	unsigned deadline_ms; /* viommu_config.deadline_ms. 0: 2000 */
 	/*
-	 * Read the front end's translations from a shared table, if it has one (docs/SHARED-TABLE.md). Not for who
-	 * takes holds (dma.h).
+	 * Read the front end's translations from a shared table, if it has one (docs/SHARED-TABLE.md). The device must
+	 * not use viommu_dma_hold() then.
 	 */
 	bool shared_table;
 	/*
-	 * Log what bursts translate for writing, where a front end that migrates its guest wants that (LOG_SHMFD). Not
-	 * for holds either.
+	 * Log what bursts translate for writing, where a front end that migrates its guest wants that (LOG_SHMFD). The
+	 * device must not use viommu_dma_hold() then.
 	 */
 	bool dirty_log;
 	uint64_t table_bytes; /* of the device IOTLB; at the bound it is emptied. 0: 64 MiB */
 	/*
-	 * Who may connect again, as often as it likes: its connections share their bounds. NULL: this one is all there
-	 * is.
+	 * The peer that this connection belongs to. A front end that connects again and again does not get its bounds
+	 * anew: all connections of one peer share them (viommu_backend_peer_create()). NULL: it has this one alone.
 	 */
 	struct viommu_backend_peer *peer;
 };
@@ -106,11 +107,11 @@ struct viommu_backend_config {
 /* Counters since the connection began. They only grow. */
 struct viommu_backend_stats {
 	size_t size;          /* sizeof(struct viommu_backend_stats): types.h */
-	uint64_t misses;      /* asked of the front end */
-	uint64_t updates;     /* taken */
-	uint64_t invalidates; /* completed */
-	uint64_t faults;      /* accesses that failed */
-	uint64_t refused;     /* messages */
+	uint64_t misses;      /* questions to the front end */
+	uint64_t updates;     /* translations that it has sent */
+	uint64_t invalidates; /* INVALIDATE messages that were answered */
+	uint64_t faults;      /* accesses of the device that were blocked */
+	uint64_t refused;     /* messages of the front end that were refused */
 };
 
 /*
@@ -181,7 +182,7 @@ VIOMMU_PUBLIC int viommu_backend_serve(struct viommu_backend *backend);
  */
 VIOMMU_PUBLIC void viommu_backend_stopped(struct viommu_backend *backend, unsigned queue, uint16_t base);
 
-/* viommu_backend_endpoint - whose sections these are: for viommu_dma_hold() and the like. Any thread. */
+/* viommu_backend_endpoint - the endpoint that the bursts of this back end are sections of (core.h). Any thread. */
 VIOMMU_PUBLIC struct viommu_endpoint *viommu_backend_endpoint(struct viommu_backend *backend);
 
 /*

@@ -8,8 +8,8 @@
  * viommu_vhu_serve() when it is readable; the deadline for the back end's answers is behind the same descriptor. What
  * the back end does wrong costs it the connection, and the embedder one line.
  *
- * What the IOMMU is towards a back end. The back end gets descriptors of all guest memory (SET_MEM_TABLE), so that one
- * which ignores the IOTLB reaches all of it: the IOMMU is *advisory* here. An invalidation completes when the back end
+ * The IOMMU is *advisory* towards a back end: the back end gets descriptors of all guest memory (SET_MEM_TABLE), so
+ * that a back end which ignores the IOTLB reaches all of it. An invalidation completes when the back end
  * has acknowledged it. When the connection is lost or dropped, everything counts as acknowledged, although a process
  * that lives on still has its mapping. Where that is not enough give `regions` of memory that is not the guest's (a
  * bounce buffer) and no endpoint: then nothing is translated by the back end, addresses in rings are offsets into what
@@ -31,6 +31,7 @@
 extern "C" {
 #endif
 
+/* At most: rings of a device, regions of memory that a back end is told of, bytes of the configuration space. */
 enum { VIOMMU_VHU_RINGS = 128, VIOMMU_VHU_REGIONS = 8, VIOMMU_VHU_CONFIG = 256 };
 
 struct viommu_vhu;
@@ -67,8 +68,8 @@ struct viommu_vhu_ops {
 	/* The rings are set up at the back end; after each viommu_vhu_start() and each new connection. May be NULL. */
 	void (*started)(void *opaque);
 	/*
-	 * Stopped: the back end uses the rings no more. bases[i] is where ring i goes on. May come from
-	 * viommu_vhu_stop() where there is no connection.
+	 * The answer to viommu_vhu_stop(): the back end does not use the rings any more. bases[i] is the available
+	 * entry that ring i has to go on with. Without a connection it is called from inside viommu_vhu_stop().
 	 */
 	void (*stopped)(void *opaque, const uint16_t *bases, unsigned count);
 	/*
@@ -132,13 +133,13 @@ struct viommu_vhu_config {
 	bool (*wants)(void *opaque, struct viommu_iova iova, unsigned access);
 	bool push_maps; /* tell the back end what the guest maps before it asks, where the guest tells of it */
 	/*
-	 * How long the back end may take to acknowledge an IOTLB message. An invalidation's time begins when it is
-	 * sent, a translation's when the back end has answered what it was sent before. 0: 5000.
+	 * Milliseconds that the back end may take to acknowledge an IOTLB message. For INVALIDATE they are counted from
+	 * the sending, for UPDATE from the answer to the message before it. 0: 5000.
 	 */
 	unsigned reply_ms;
 	/*
-	 * How long the back end may take to acknowledge the memory table, for which it may fill all of guest memory;
-	 * any other request may take a quarter of it. 0: 120 000.
+	 * Milliseconds that the back end may take to acknowledge the memory table (it may touch each page of guest
+	 * memory for that). Any other request may take a quarter of this time. 0: 120 000.
 	 */
 	unsigned setup_ms;
 	const struct viommu_vhu_ops *ops;
@@ -150,7 +151,7 @@ struct viommu_vhu_stats {
 	uint64_t connections;   /* negotiated */
 	uint64_t misses;        /* asked by the back end */
 	uint64_t updates;       /* translations sent */
-	uint64_t invalidations; /* sent; fewer than begun where many at a time became one of everything */
+	uint64_t invalidations; /* sent; many at a time are sent as one that names all addresses */
 	uint64_t access_fails;  /* accesses that the back end says were blocked */
 	uint64_t tables;        /* shared tables that a back end took */
 	uint64_t refused;       /* requests of the back end that were not understood */
@@ -161,7 +162,7 @@ struct viommu_vhu_stats {
  *
  * Errors:
  *   -E2BIG   @config wants what this library does not know (types.h)
- *   -EINVAL  configuration
+ *   -EINVAL  a member of @config is out of its range
  *   -ENOMEM
  *   -EMFILE
  *   those of viommu_event_setup() (event.h)
@@ -215,8 +216,8 @@ VIOMMU_PUBLIC bool viommu_vhu_stuck(const struct viommu_vhu *vhu);
 VIOMMU_PUBLIC bool viommu_vhu_crowded(const struct viommu_vhu *vhu);
 
 /*
- * viommu_vhu_features - what the latest back end offers of the configuration's features (and of nothing else, but for
- * bit 33).
+ * viommu_vhu_features - the bits of viommu_vhu_config.features that the latest back end offers. Bit 33 is among them
+ * where `features` has it.
  */
 VIOMMU_PUBLIC uint64_t viommu_vhu_features(const struct viommu_vhu *vhu);
 
@@ -227,7 +228,7 @@ VIOMMU_PUBLIC unsigned viommu_vhu_queues(const struct viommu_vhu *vhu);
  * viommu_vhu_start - let the back end serve these rings, now or as soon as there is one.
  *
  * @features: what the driver has accepted; with an IOMMU bit 33 is one of them, without it is not
- * @rings, @count: copied; 1..configuration's queues
+ * @rings, @count: copied; 1..viommu_vhu_config.queues of them
  *
  * Errors:
  *   -EINVAL  a ring, count, or features that the back end does not offer
@@ -274,7 +275,7 @@ VIOMMU_PUBLIC int viommu_vhu_config_write(struct viommu_vhu *vhu, unsigned offse
 
 /*
  * viommu_vhu_flush - let the back end forget all translations, without waiting for it: for a device TLB that is
- * switched on or off. Any thread, also from inside an invalidation's caller.
+ * switched on or off. Any thread, also inside a callback of the IOMMU model.
  */
 VIOMMU_PUBLIC void viommu_vhu_flush(struct viommu_vhu *vhu);
 

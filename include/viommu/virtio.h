@@ -23,7 +23,7 @@ struct viommu_virtio;
 /* Queue numbers, section 5.13.2. */
 enum { VIOMMU_VIRTIO_REQUESTQ = 0, VIOMMU_VIRTIO_EVENTQ = 1, VIOMMU_VIRTIO_QUEUES = 2 };
 
-/* How often viommu_virtio_submit() may wait at a time. */
+/* So many calls of viommu_virtio_submit() may be incomplete at a time. */
 enum { VIOMMU_VIRTIO_BATCHES = 4 };
 
 /* Bytes of the device configuration and of one event, sections 5.13.4 and 5.13.6.9. */
@@ -48,7 +48,10 @@ struct viommu_virtio_config {
 	bool legacy_bypass;
 	const struct viommu_virtio_resv *resv; /* at most 32; copied */
 	size_t resv_count;
-	/* A fault waits for viommu_virtio_event(). Any thread, from inside the DMA that failed: only wake somebody. */
+	/*
+	 * Called when a fault waits for viommu_virtio_event(), on any thread, from inside the DMA that failed: it must
+	 * only wake the thread that serves the event queue.
+	 */
 	void (*event_ready)(void *opaque);
 	void *opaque;
 };
@@ -82,9 +85,9 @@ VIOMMU_PUBLIC void viommu_virtio_destroy(struct viommu_virtio *dev);
 VIOMMU_PUBLIC int viommu_virtio_manage(struct viommu_virtio *dev, struct viommu_endpoint *endpoint);
 
 /*
- * viommu_virtio_release - take an endpoint back from this device, also while the guest runs and its own device is at
- * work. It leaves its domain and is blocked; requests that name it get NOENT from now on. @inval waits for all that it
- * does, in whatever state it began that. When @inval is complete, and so is each request that names the endpoint and
+ * viommu_virtio_release - take an endpoint back from this virtio-iommu, also while the guest runs and the endpoint does
+ * DMA. It leaves its domain and is blocked; requests that name it get NOENT from now on. @inval waits for all DMA that
+ * it has begun, whatever it was attached to then. When @inval is complete, and so is each request that names it and
  * was pending (viommu_virtio_poll()), viommu_endpoint_remove() succeeds, and another model may have it at once. On an
  * error nothing has changed.
  *
@@ -138,7 +141,8 @@ struct viommu_virtio_request {
  * viommu_virtio_submit - handle requests in ring order, with the results that they would have one by one. 0: complete,
  * every status is written.
  *
- * One that took nothing away (a map, a probe, one that failed) is complete at once, the others together.
+ * A request that took nothing away (a map, a probe, a request that failed) is complete at once, the others together. A
+ * map or an attach that mirrors (mirror.h) are told of is complete when these have answered.
  *
  * @requests: the array stays the library's until all of it is complete; what a request points to, until that one is
  *

@@ -4,9 +4,9 @@
  * ones that Linux relies on): DMA remapping in legacy and scalable mode, queued invalidation, interrupt remapping,
  * fault reporting. The embedder puts its registers at an address of its choice and names it in the ACPI DMAR table.
  *
- * Thread rules: registers may be accessed from any thread (vCPUs), translations come from any. Nothing here blocks: an
- * invalidation that somebody is in the way of stays pending, the guest sees the register or the wait descriptor
- * complete later, and `pending` asks for viommu_vtd_poll().
+ * Thread rules: registers may be accessed from any thread (vCPUs), translations come from any. Nothing here blocks:
+ * where DMA is under way that an invalidation concerns, this stays pending, the guest sees the register or the wait
+ * descriptor complete later, and `pending` asks for viommu_vtd_poll().
  */
 #ifndef VIOMMU_VTD_H
 #define VIOMMU_VTD_H
@@ -35,8 +35,8 @@ struct viommu_vtd_config {
 	bool device_iotlb;   /* ECAP.DT */
 	bool scalable;       /* ECAP.SMTS and what belongs to it */
 	/*
-	 * Callbacks come from any thread, with locks of the unit held: they may not call back into it, but for what is
-	 * said.
+	 * Callbacks come from any thread, with locks of the unit held. They must not call the unit's functions, but for
+	 * viommu_vtd_remap(), which irq_invalidate and irq_commit may call.
 	 */
 	/* Send the message of a fault or completion event; it is not remapped. */
 	void (*interrupt)(void *opaque, struct viommu_irq_message message);
@@ -51,8 +51,8 @@ struct viommu_vtd_config {
 	 */
 	void (*irq_commit)(void *opaque);
 	/*
-	 * Something is pending that viommu_vtd_poll() has to look after: soon, and whenever a section ends or a hold is
-	 * released.
+	 * Called when the unit waits: viommu_vtd_poll() is to be called soon, and again whenever a section ends or a
+	 * hold is released, until it returns 0.
 	 */
 	void (*pending)(void *opaque);
 	void *opaque;
@@ -91,7 +91,7 @@ VIOMMU_PUBLIC int viommu_vtd_manage(struct viommu_vtd *unit, struct viommu_endpo
 /*
  * viommu_vtd_release - take an endpoint back from this unit, also while the guest runs and its device is at work. It is
  * blocked, what the unit has cached of it is gone, and invalidations that name it find no device. @inval waits for all
- * that it does, in whatever state it began that. When @inval is complete, and so is each invalidation of the guest that
+ * DMA that it has begun, wherever it was attached then. When @inval is complete, and so is each one of the guest that
  * was pending (viommu_vtd_poll()), viommu_endpoint_remove() succeeds, and another model may have it at once. On an
  * error nothing has changed. Any thread.
  *
