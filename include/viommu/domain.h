@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Domains: I/O address spaces, who uses them, and what they map.
+ * Domains: I/O address spaces, the endpoints that use them, and what they map.
  *
  * An endpoint is always in exactly one of three states: attached to a domain, bypassing (IOVA = GPA, everything
  * allowed), or blocked (nothing allowed; how it starts). An endpoint whose domain was destroyed, or that has failed
