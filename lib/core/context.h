@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The objects of the core and who guards what.
+ * The objects of the core, and the locks that guard them.
  *
  * Lock order: viommu.quarantine_lock -> viommu_endpoint.move_lock -> viommu.lock -> viommu_domain.mirror_lock ->
  * viommu_domain.lock -> viommu_domain.holds_lock; fault_log.lock, viommu_client.lock and viommu.wake_lock are taken
@@ -106,7 +106,7 @@ struct viommu {
 	struct lock wake_lock;         /* for arming slots (wake.h); taken last, alone */
 	bool ends_fence;               /* wake_lock to write: sections end with a fence */
 	_Atomic bool awaited;          /* a poll waits for a client or a hold */
-	struct lock quarantine_lock;   /* who takes work out of the quarantine; before viommu.lock */
+	struct lock quarantine_lock;   /* to take work out of the quarantine; before viommu.lock */
 	struct work *quarantine GUARDED_BY(lock);
 	_Atomic unsigned quarantined;
 	struct fault_log faults;
@@ -114,11 +114,11 @@ struct viommu {
 };
 
 /*
- * A domain is freed with its last reference. Drops `count` of them; whoever holds the lock may take one by counting up.
+ * Drop `count` references; the last one frees the domain. A reference is taken by counting up, under the domain's lock.
  */
 void viommu__domain_put(struct viommu_domain *domain, unsigned count);
 
-/* Free every domain, whoever still refers to it: the context is going. */
+/* Free every domain, whatever still refers to it: the context is going. */
 void viommu__domains_free(struct viommu *v);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a section may have written to guest memory, for those who keep a dirty log: noted when it is translated, used
- * when it ends.
+ * What a section may have written to guest memory, for a dirty log: noted when an address is translated, used when the
+ * section ends.
  */
 #ifndef LIB_CORE_DIRTY_H
 #define LIB_CORE_DIRTY_H

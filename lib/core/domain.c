@@ -78,8 +78,8 @@ int viommu__domain_create_walked(struct viommu *v, const struct walk_ops *ops, v
 }
 
 /*
- * Invalidations see an empty list of holds without the lock: who has just released the last one may still be about to
- * drop it.
+ * Invalidations see an empty list of holds without the lock: the thread that has just released the last one may still
+ * be about to drop it.
  */
 static void await_release(struct viommu_domain *domain)
 {

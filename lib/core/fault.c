@@ -45,7 +45,7 @@ static void format_domain(char *buffer, size_t size, const struct viommu_domain 
 		snprintf(buffer, size, "domain %" PRIu32, id);
 }
 
-/* May one more line be logged now? Counts it either way. */
+/* True: one more line may be logged now. Counts it either way. */
 static bool line_allowed(struct fault_log *log) REQUIRES(log->lock)
 {
 	struct timespec now;
@@ -71,7 +71,7 @@ static void enqueue(struct fault_log *log, const struct viommu_fault *fault) REQ
 	log->queue[(log->head + log->count++) % FAULT_QUEUE] = *fault;
 }
 
-/* Count a fault. May its line be logged now? *silent: how many were not, since the last that was. */
+/* Count a fault. True: its line may be logged now. *silent: how many were not, since the last that was. */
 static bool count_locked(struct fault_log *log, uint64_t *silent) REQUIRES(log->lock)
 {
 	log->total++;

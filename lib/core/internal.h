@@ -55,7 +55,7 @@ void viommu__inval_on_failure(struct viommu_inval *inval, void (*failed)(void *o
 			      void *opaque);
 
 /*
- * For those who destroy what it is about: begin, and wait until it is complete, for two deadlines at most. 0;
+ * For calls that destroy what it is about: begin, and wait until it is complete, for two deadlines at most. 0;
  * -ETIMEDOUT: it is empty again, and what it took away may still be in use; -EAGAIN: no memory, it is still pending.
  */
 int viommu__inval_settle(struct viommu_inval *inval);

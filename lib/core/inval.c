@@ -133,7 +133,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000 * NS_PER_MS + (uint64_t)now.tv_nsec;
 }
 
-/* Somebody is in the way: for how long already? */
+/* Something is in the way: act on how long it has been there. -EAGAIN, or -ETIMEDOUT. */
 static int wait_on(struct viommu_inval *inval)
 {
 	struct viommu *v = inval->v;
@@ -147,7 +147,7 @@ static int wait_on(struct viommu_inval *inval)
 	if (now - work->since_ns < limit / 2)
 		return -EAGAIN;
 	/*
-	 * Whoever polls late has cancelled late: those who are asked to end have their half of the time all the same.
+	 * A late poll asks holds to end late: they have their half of the time all the same.
 	 */
 	if (!work->cancelled_ns)
 		work->cancelled_ns = now;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The inside of an invalidation. Whoever takes rights away reserves room first (which may fail), makes the change, and
- * records it (which cannot).
+ * The inside of an invalidation. A function that takes rights away reserves room first (which may fail), makes the
+ * change, and records it (which cannot).
  */
 #ifndef LIB_CORE_INVAL_H
 #define LIB_CORE_INVAL_H

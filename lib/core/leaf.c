@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The leaves of a section's domain, one at a time, for those who hand translations on before they are used. */
+/* The leaves of a section's domain, one at a time, for clients that hand translations on before they are used. */
 #include "lib/core/target.h"
 
 enum viommu__space viommu__section_space(const struct viommu_section *section)

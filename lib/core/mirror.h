@@ -21,7 +21,7 @@ struct mapping {
 	unsigned access;
 };
 
-/* Does anybody mirror the domain? With domain.lock or mirror_lock held it stays so. */
+/* True: the domain has mirrors. With domain.lock or mirror_lock held it stays so. */
 static inline bool mirrored(const struct viommu_domain *domain)
 {
 	return __builtin_expect(atomic_load_explicit(&domain->mirrored, memory_order_relaxed), 0);
@@ -36,11 +36,11 @@ int mirror_map(struct viommu_client *mirror, const struct memory_region *regions
 void mirror_unmap(struct viommu_client *mirror, struct range iova, uint64_t ticket);
 void mirror_batch_end(struct viommu_client *mirror);
 
-/* The ticket that follows, which is drawn only where somebody is to wait for it. */
+/* The ticket that follows, which is drawn only where an invalidation is to wait for it. */
 uint64_t mirror_next_ticket(const struct viommu_client *mirror);
 
 /*
- * Tell all mirrors of a mapping, before it is published. 0; 1: somebody takes his time, which only `may_wait` allows;
+ * Tell all mirrors of a mapping, before it is published. 0; 1: a mirror takes its time, which only `may_wait` allows;
  * or what a mirror refuses it with: then all have forgotten it.
  */
 int mirrors_map(struct viommu_domain *domain, const struct mapping *mapping, bool may_wait)
@@ -65,7 +65,7 @@ void mirrors_batch_end(struct viommu_domain *domain);
  */
 void mirrors_refresh(struct viommu_domain *domain, struct range iova, bool may_wait) REQUIRES(domain->mirror_lock);
 
-/* Can a mirror have refused something of this change? */
+/* True: a mirror can have refused something of this change. */
 static inline bool mirrors_may_refuse(const struct change *change)
 {
 	return change_adds(change) ||

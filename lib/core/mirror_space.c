@@ -125,7 +125,7 @@ static void leave_space(struct viommu_client *mirror, struct viommu_domain *doma
 	lock_drop(&domain->mirror_lock);
 }
 
-/* May the mirror go there? */
+/* Ask whether the mirror may go there: 0, or its refusal. */
 static int ask_space(const struct viommu_client *mirror, const struct viommu_domain *domain)
 {
 	const enum viommu_space space = !domain            ? VIOMMU_SPACE_BLOCKED
@@ -139,7 +139,7 @@ static int ask_space(const struct viommu_client *mirror, const struct viommu_dom
 	return domain ? err : 0;
 }
 
-/* One mirror. On an error it is back; *lost: it is nowhere. Whoever goes back has to answer at once. */
+/* One mirror. On an error it is back; *lost: it is nowhere. A mirror that goes back has to answer at once. */
 static int switch_one(struct viommu_client *mirror, struct viommu_domain *from, struct viommu_domain *to, bool may_wait,
 		      bool *lost)
 {
@@ -205,7 +205,7 @@ int mirrors_settle_enter(struct change *change)
 		if (atomic_load_explicit(&mirror->space, memory_order_relaxed) == change->domain->index)
 			err = mirror_refusal(mirror, everything, &refused);
 	if (err) {
-		/* As if it left the domain: whoever is inside is waited for. The change keeps its own reference. */
+		/* As if it left the domain: its open sections are waited for. The change keeps its own reference. */
 		change->kind = CHANGE_ENDPOINT;
 		block(endpoint);
 		leave_all(endpoint, change->domain, NULL);

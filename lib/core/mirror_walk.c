@@ -27,7 +27,7 @@ static struct range pages_of(struct range bytes)
 	return (struct range){bytes.first >> TABLE_PAGE_SHIFT, bytes.last >> TABLE_PAGE_SHIFT};
 }
 
-/* Whoever cannot be served hears of it as of a blocked DMA. */
+/* A refused mapping is reported as a blocked DMA of each mirror's endpoint. */
 static void report(const struct viommu_domain *domain, const struct mapping *mapping) REQUIRES(domain->mirror_lock)
 {
 	const struct walk_ops *ops = domain->walk;
@@ -63,7 +63,7 @@ static void drop(struct viommu_domain *domain, struct refresh *refresh, struct r
 	refresh->rest.last = iova.last > refresh->rest.last ? iova.last : refresh->rest.last;
 }
 
-/* Is this leaf what the mirrors hold? */
+/* True: this leaf is what the mirrors hold. */
 static bool known(const struct viommu_domain *domain, const struct mapping *leaf) REQUIRES(domain->mirror_lock)
 {
 	const struct range pages = pages_of(leaf->iova);

@@ -12,7 +12,7 @@ static uint16_t domain_of(const struct viommu_endpoint *endpoint)
 	return endpoint->domain ? endpoint->domain->index : 0;
 }
 
-/* Is it about the client's endpoint? */
+/* True: it is about the client's endpoint. */
 static bool about(const struct viommu_client *client, const struct change *change)
 {
 	const struct viommu_endpoint *endpoint = client->endpoint;
@@ -65,7 +65,7 @@ static void tell_map(const struct viommu_client *client, struct range range)
 		client->ops->map(client->opaque, (struct viommu_iova){range.first}, (struct viommu_iova){range.last});
 }
 
-/* After an invalidation: where may there be something new in place of what it took away? False: nowhere. */
+/* After an invalidation: *range, where something new may be in place of what it took away. False: nowhere. */
 static bool renewed(const struct viommu_client *client, const struct change *change, struct range *range)
 {
 	if (change_adds(change) || !about(client, change))
@@ -134,7 +134,7 @@ void notify_mapped(struct viommu_domain *domain, struct range range)
 {
 	struct viommu *v = domain->v;
 
-	/* Who registers later looks for itself. */
+	/* A client that registers later looks for itself. */
 	if (!atomic_load_explicit(&v->client_count, memory_order_relaxed))
 		return;
 	lock_take(&v->lock);

@@ -5,10 +5,10 @@
 
 #include "lib/core/work.h"
 
-/* Does the client perhaps carry translations that the change takes away? viommu.lock held. */
+/* True: the client may carry translations that the change takes away. viommu.lock held. */
 bool notify_concerns(const struct viommu_client *client, const struct change *change);
 
-/* Tell the clients and note whom to wait for. Nothing to do, and no lock, where there are no clients. */
+/* Tell the clients, and note those to wait for. Takes no lock where there are no clients. */
 void notify_invalidate(struct viommu *v, struct work *work);
 
 /* Something was mapped in a domain. */

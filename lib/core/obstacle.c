@@ -261,7 +261,7 @@ bool obstacle_each_locked(struct viommu *v, const struct work *work, obstacle_vi
 	return false;
 }
 
-/* The quick look: is there any hold where it could matter? */
+/* The quick look. False: no hold is where it could matter. */
 static bool any_holds(const struct work *work)
 {
 	for (size_t i = 0; i < work->count; i++)

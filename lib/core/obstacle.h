@@ -24,10 +24,10 @@ typedef bool (*obstacle_visit)(void *opaque, const struct obstacle *obstacle);
 bool obstacle_each_locked(struct viommu *v, const struct work *work, obstacle_visit visit, void *opaque)
 	REQUIRES(v->lock);
 
-/* Does it stand in the way of this change of its work? Exact. */
+/* True: it stands in the way of this change of its work. Exact. */
 bool obstacle_concerns(const struct obstacle *obstacle, const struct change *change);
 
-/* Is this the endpoint whose access it is? */
+/* True: this is the endpoint whose access it is. */
 bool obstacle_is_of(const struct obstacle *obstacle, const struct viommu_endpoint *endpoint);
 
 /* Note the open sections that the changes concern, behind the fence of work_begin(). */
@@ -39,12 +39,12 @@ static inline bool obstacle_none_noted(const struct work *work)
 	return !work->wait_count && !work->client_count;
 }
 
-/* Has every section and client let go that was noted? Once true, true until the work begins anew. */
+/* True: every section and client that was noted has let go. Once true, true until the work begins anew. */
 bool obstacle_noted_gone(struct viommu *v, struct work *work);
 
 /*
- * Has every hold been released that some change concerns? Puts the changes into an order of its own. A hold in the way
- * can only go by being released, so its domain is not looked at again before one was.
+ * True: every hold that some change concerns has been released. Puts the changes into an order of its own. A hold in
+ * the way can only go by being released, so its domain is not looked at again before one was.
  */
 bool obstacle_holds_gone(struct viommu *v, struct work *work);
 

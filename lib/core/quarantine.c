@@ -35,9 +35,9 @@ void work_cancel_holds(struct viommu *v, const struct work *work)
 }
 
 /*
- * Block an endpoint for as long as this work waits. Blocked is a state that takes nothing from anybody else. What else
- * it does in its domain nobody has asked to be finished yet: that is for the invalidation of whoever moves it, so it
- * keeps the domain (endpoint.c).
+ * Block an endpoint for as long as this work waits. Blocked is a state that takes nothing from anybody else. No
+ * invalidation waits yet for what else it does in its domain: the one that moves it will, so it keeps the domain
+ * (endpoint.c).
  */
 static void fail_locked(struct viommu *v, struct viommu_endpoint *endpoint, struct work *work) REQUIRES(v->lock)
 {

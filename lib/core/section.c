@@ -45,7 +45,8 @@ static struct section_slot *claim_any(struct section_table *sections, uint32_t t
 }
 
 /*
- * The endpoint may have moved while we claimed. Once the slot shows what the tag says, whoever moves it next awaits us.
+ * The endpoint may have moved while we claimed. Once the slot shows what the tag says, the next move of the endpoint
+ * waits for us.
  */
 static uint32_t settle(struct section_slot *slot, struct viommu_endpoint *endpoint, uint32_t tag)
 {

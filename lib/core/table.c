@@ -129,7 +129,7 @@ void table_recycle(struct table *table, struct table_retired *retired)
 	spare_trim(table, SPARE_MAX);
 }
 
-/* Is anything mapped in this range of the node? */
+/* True: something is mapped in this range of the node. */
 static bool any_mapped(const struct table_node *node, unsigned level, struct range r)
 {
 	for (unsigned i = table_slot(r.first, level); i <= table_slot(r.last, level); i++) {
@@ -144,7 +144,7 @@ static bool any_mapped(const struct table_node *node, unsigned level, struct ran
 	return false;
 }
 
-/* How many nodes are missing below (and, where node is NULL, at) this level to map the range? At most two a level. */
+/* How many nodes are missing below (and, where node is NULL, at) this level to map the range. At most two a level. */
 static unsigned nodes_missing(const struct table_node *node, unsigned level, struct range r)
 {
 	unsigned first = table_slot(r.first, level), last = table_slot(r.last, level), count = node ? 0 : 1;
@@ -192,7 +192,7 @@ static void fill_node(struct table_node *node, unsigned level, struct range r, s
 	}
 }
 
-/* How many roots must be put on top so that the tree reaches this page? */
+/* How many roots must be put on top so that the tree reaches this page. */
 static unsigned roots_missing(const struct table *table, uint64_t page)
 {
 	uintptr_t root = root_get(table);

@@ -75,7 +75,7 @@ void table_fini(struct table *table);
  */
 int table_map(struct table *table, struct range pages, uint64_t gpa, unsigned access);
 
-/* Would removing this range cut a mapping in two? */
+/* True: removing this range would cut a mapping in two. */
 bool table_splits(const struct table *table, struct range pages);
 
 /* Remove all mappings in a range that splits none; returns how many. Nodes that become empty go to `retired`. */
@@ -103,7 +103,7 @@ struct table_mapping {
 /* The mapping that a page lies in, or the first one behind it. Writer side. False: there is none. */
 bool table_mapping_next(const struct table *table, uint64_t page, struct table_mapping *out);
 
-/* Does a leaf lie in this range? Extends the range to the ends of leaves that lie in it partly. Writer side. */
+/* True: a leaf lies in this range. Extends the range to the ends of leaves that lie in it partly. Writer side. */
 bool table_touched(const struct table *table, struct range *pages);
 
 /* Nodes whose readers are gone may be used again. */

@@ -53,8 +53,8 @@ static inline void target_fill(const struct walk_result *result, uint64_t iova, 
 }
 
 /*
- * The same for whoever is served by a walk: what was kept may be lacking, or allow less than the guest's table does by
- * now. Reports nothing.
+ * The same for domains that a walk serves, too: what was kept may be lacking, or allow less than the guest's table does
+ * by now. Reports nothing.
  */
 static inline bool target_find_or_walk(const struct viommu_section *section, uint64_t iova, unsigned access,
 				       struct target *out)

@@ -61,7 +61,7 @@ static int fault(struct viommu_section *section, uint64_t iova, unsigned access,
 			       });
 }
 
-/* Serve a miss by a walk; who cannot be served is told why in the model's own words. */
+/* Serve a miss by a walk; where it finds nothing, the fault says why in the model's own words. */
 static int walk_target(struct viommu_section *section, uint64_t iova, unsigned access, struct target *out)
 {
 	struct walk_result result;

@@ -24,7 +24,7 @@ void wake_init(struct viommu *v) NO_OTHER_THREAD
 		fence_at_each_end(v);
 }
 
-/* Is there one among them that was not armed? */
+/* Arm the slots. True: one among them was not armed before. */
 static bool arm_slots(const struct work *work)
 {
 	bool fresh = false;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * viommu_config.progress: whoever polls an invalidation in vain is woken when somebody in its way lets go.
+ * viommu_config.progress: an owner that polls an invalidation in vain is woken when something in its way lets go.
  *
- * A poll that finds somebody in the way *arms* what it waits for and then looks once more; whoever lets go looks
+ * A poll that finds something in the way *arms* what it waits for and then looks once more; a thread that lets go looks
  * afterwards whether that is armed, disarms it and calls progress. Neither may miss the other, which takes a full fence
  * on both sides between the own store and the look at the other's.
  *
@@ -16,8 +16,8 @@
  *     armed it has run it before it dropped the lock.
  *   - Where the kernel refuses membarrier, each slot carries a second flag which makes viommu_dma_end() fence.
  *
- * Disarming is a read-modify-write, so of several who let go one calls; it calls after it has disarmed, so a poll that
- * arms anew after the call misses nothing, and a poll that finds it still armed is woken by that call.
+ * Disarming is a read-modify-write, so of several threads that let go one calls; it calls after it has disarmed, so a
+ * poll that arms anew after the call misses nothing, and a poll that finds it still armed is woken by that call.
  */
 #ifndef LIB_CORE_WAKE_H
 #define LIB_CORE_WAKE_H
@@ -27,7 +27,7 @@
 /* At creation: sections may end without a fence, or not. */
 void wake_init(struct viommu *v);
 
-/* Call progress when somebody in the way of this work lets go. The caller looks once more afterwards. */
+/* Call progress when something in the way of this work lets go. The caller looks once more afterwards. */
 void wake_arm(struct viommu *v, const struct work *work);
 
 /* A slot that has been left is armed, or fences are needed. */

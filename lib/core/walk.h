@@ -37,8 +37,8 @@ struct walk_result {
 struct walk_ops {
 	/*
 	 * Find the leaf of an address that allows `access`. Runs inside a section on any thread, several at a time;
-	 * `memory` is the section's. 0, or -EFAULT with domain_id, reason and detail set; -EAGAIN: who knows the answer
-	 * has been asked, it comes later (then nothing is reported).
+	 * `memory` is the section's. 0, or -EFAULT with domain_id, reason and detail set; -EAGAIN: the answer has been
+	 * asked for and comes later (then nothing is reported).
 	 */
 	int (*walk)(void *opaque, const struct memory *memory, uint64_t iova, unsigned access,
 		    struct walk_result *result);
@@ -53,8 +53,8 @@ int viommu__domain_create_walked(struct viommu *v, const struct walk_ops *ops, v
 				 struct viommu_domain **out);
 
 /*
- * Forget what was kept of first..last (any addresses), and record that those who use it are to be waited for.
- * `spare_ats`: clients of endpoints with ATS switched on are not told: the guest invalidates their device TLBs by
+ * Forget what was kept of first..last (any addresses), and record that sections and holds that use it are to be waited
+ * for. `spare_ats`: clients of endpoints with ATS switched on are not told: the guest invalidates their device TLBs by
  * itself. -ENOMEM, -EBUSY.
  */
 int viommu__domain_evict(struct viommu_domain *domain, struct range iova, bool spare_ats, struct viommu_inval *inval);

@@ -53,7 +53,7 @@ static void end_batches(const struct work *work)
 void work_begin(struct viommu *v, struct work *work)
 {
 	end_batches(work);
-	/* Partner: the claim in viommu_dma_begin(). Our changes are visible before we look who is inside. */
+	/* Partner: the claim in viommu_dma_begin(). Our changes are visible before we look at the slots. */
 	atomic_thread_fence(memory_order_seq_cst);
 	notify_invalidate(v, work);
 	obstacle_note_sections(&v->sections, work);

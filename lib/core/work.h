@@ -83,7 +83,7 @@ void work_begin(struct viommu *v, struct work *work);
 /* Finish it whatever happens, and free it. */
 void work_drop(struct viommu *v, struct work *work);
 /*
- * Is everybody finished? Then everything that the changes made garbage is freed, and the work is empty again.
+ * True: nothing is in the way any more; everything that the changes made garbage is freed, and the work is empty again.
  * @owner: keeps a reference to a domain (kept), and hears of what did not come about; NULL in quarantine
  */
 bool work_poll(struct viommu *v, struct work *work, struct viommu_inval *owner);

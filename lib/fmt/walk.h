@@ -4,8 +4,8 @@
  * walk of its own of each, so there is no call on the way down. What depends on the unit's capabilities is in struct
  * pt_space.
  *
- * The tables are the guest's, who may change them at any time: each entry is loaded once, checked, and used as it was
- * loaded. Any pointer is safe. The depth is bounded by the number of levels, whatever points to whatever.
+ * The tables belong to the guest, which may change them at any time: each entry is loaded once, checked, and used as it
+ * was loaded. Any pointer is safe. The depth is bounded by the number of levels, whatever points to whatever.
  */
 #ifndef LIB_FMT_WALK_H
 #define LIB_FMT_WALK_H

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Interrupt remapping (VT-d 5.1): a message and a table of entries give the message that a CPU gets, or a fault. No
- * state and no registers: whoever owns these says in struct ir_table what they mean now, and reports faults.
+ * state and no registers: the unit that owns these says in struct ir_table what they mean now, and reports faults.
  *
- * There is no cache of entries here. A guest that changes an entry must invalidate (VT-d 6.5.2.7), and whoever keeps
- * the outcome of ir_remap() asks again then.
+ * There is no cache of entries here. A guest that changes an entry must invalidate (VT-d 6.5.2.7), and a caller that
+ * keeps the outcome of ir_remap() asks again then.
  */
 #ifndef LIB_IR_H
 #define LIB_IR_H
@@ -45,7 +45,10 @@ struct ir_result {
 	bool silent;                       /* the entry says that its faults are not to be reported (FPD) */
 };
 
-/* @requester: who sends it, bus << 8 | devfn. Any thread; the checks come in the specification's order (5.1.4.1). */
+/*
+ * @requester: the function that sends it, bus << 8 | devfn. Any thread; the checks come in the specification's order
+ * (5.1.4.1).
+ */
 enum ir_outcome ir_remap(const struct ir_table *table, const struct ir_memory *memory, uint16_t requester,
 			 const struct viommu_irq_message *in, struct ir_result *out);
 

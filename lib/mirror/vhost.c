@@ -295,7 +295,7 @@ static int read_message(struct viommu_vhost *vhost, struct vhost_iotlb_msg *out)
 	return 1;
 }
 
-/* Is a miss for what is not allowed a fault? */
+/* True: a miss for what is not allowed is a fault. */
 static bool is_fault(struct viommu_vhost *vhost, struct viommu_iova iova, unsigned access)
 {
 	return !vhost->config.wants || vhost->config.wants(vhost->config.opaque, iova, access) ||

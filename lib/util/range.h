@@ -34,7 +34,7 @@ static inline bool range_has(struct range r, uint64_t value)
 	return r.first <= value && value <= r.last;
 }
 
-/* Do both ends lie on multiples of `granule` (a power of two)? */
+/* True: both ends lie on multiples of `granule` (a power of two). */
 static inline bool range_aligned(struct range r, uint64_t granule)
 {
 	return !((r.first | (r.last + 1)) & (granule - 1));

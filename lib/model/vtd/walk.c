@@ -287,8 +287,8 @@ static int walk_leaf(void *opaque, const struct memory *memory, uint64_t iova, u
 }
 
 /*
- * The device cannot have a mapping that the guest has made, because who mirrors it has no room: for the guest it is as
- * if the mapping were not there.
+ * The device cannot have a mapping that the guest has made, because its mirror has no room: for the guest it is as if
+ * the mapping were not there.
  */
 static uint32_t walk_refusal(void *opaque, unsigned access)
 {

@@ -12,7 +12,7 @@
 #include "lib/vhost_user/back/eventfd.h"
 #include "lib/vhost_user/wire/reaper.h"
 
-/* A log of 8 TiB: marking all of it takes memory, whoever pays for it. */
+/* A log of 8 TiB of guest memory: marking all of it takes host memory, whatever process pays for it. */
 enum { BYTES_MAX = 256 << 20 };
 
 struct vbe_dirty_file {

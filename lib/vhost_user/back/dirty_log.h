@@ -46,7 +46,7 @@ int vbe_dirty_log_note(struct vbe_dirty_log *dirty, struct viommu_section *secti
 /* A burst begins (-EAGAIN: no memory) and ends. Any thread. */
 static inline int vbe_dirty_log_enter(struct vbe_dirty_log *dirty, struct viommu_section *section)
 {
-	/* The section is open: whoever switches the log on after this looks at it, or is seen here. */
+	/* The section is open: a thread that switches the log on after this looks at the section, or is seen here. */
 	return atomic_load(&dirty->on) ? vbe_dirty_log_note(dirty, section) : 0;
 }
 

@@ -27,7 +27,7 @@ static void region_free(struct vbe_garbage *garbage)
 
 /*
  * How much of the file to map so that `size` bytes are there, in whole pages of that file system (hugetlbfs). False: it
- * has fewer, and what is beyond its end would kill whoever touches it.
+ * has fewer, and an access beyond its end would kill the process.
  */
 static bool region_file_holds(int fd, uint64_t size, size_t *map_size)
 {

@@ -41,12 +41,13 @@ int tree_put(struct tree *tree, struct range pages, uint64_t gpa, unsigned acces
 
 /*
  * Take a range of pages out. What is left of a large leaf stays, in pieces, where there are nodes for them; else it
- * goes too. @generation: whoever comes in with it, or later, does not see what is taken out
+ * goes too. @generation: a reader that comes in with it, or later, does not see what is taken out
  */
 void tree_clear(struct tree *tree, struct range pages, uint64_t generation);
 
 /*
- * Everybody who is inside came in with this generation or later: nodes that were taken out up to it can be used again.
+ * All readers that are inside came in with this generation or later: nodes that were taken out up to it can be used
+ * again.
  */
 void tree_recycle(struct tree *tree, uint64_t oldest);
 

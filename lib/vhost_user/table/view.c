@@ -40,7 +40,7 @@ static int map_file(int fd, uint64_t bytes, int access, void **out)
 	return *out == MAP_FAILED ? -errno : 0;
 }
 
-/* Words that never change, so that a writer who changes them is wrong in either reading. */
+/* Words that never change, so that a writer that changes them is wrong in either reading. */
 static int check_header(const struct viommu_shared_view *view)
 {
 	const volatile struct shared_header *table = view->table;

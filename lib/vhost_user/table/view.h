@@ -18,8 +18,8 @@ struct viommu_shared_view {
 static inline void shared_view_enter(const struct viommu_shared_view *view, unsigned slot)
 {
 	/*
-	 * Acquire: partner of the release in writer.c; whoever has seen the generation does not see what was taken out
-	 * before it.
+	 * Acquire: partner of the release in writer.c; a reader that has seen the generation does not see what was
+	 * taken out before it.
 	 */
 	uint64_t generation = atomic_load_explicit(&view->table->generation, memory_order_acquire);
 

@@ -14,9 +14,8 @@
 enum { DEFAULT_BYTES = 16 << 20, DEFAULT_SLOTS = 16 };
 
 /*
- * The generation that everybody who is inside has seen; 0: the other side has written what it cannot have read. Its
- * word is taken for nothing but its own being inside: with a lie it uses memory too late, which it could do without
- * one.
+ * The generation that all readers inside have seen; 0: the other side has written what it cannot have read. Its word is
+ * taken for nothing but its own being inside: with a lie it uses memory too late, which it could do without one.
  */
 static uint64_t oldest_locked(const struct viommu_shared *shared) REQUIRES(shared->lock)
 {
@@ -39,7 +38,7 @@ static uint64_t oldest_locked(const struct viommu_shared *shared) REQUIRES(share
 	return oldest;
 }
 
-/* Acknowledge what can be; is there something left to wait for? */
+/* Acknowledge what can be. True: there is something left to wait for. */
 static bool settle_locked(struct viommu_shared *shared) REQUIRES(shared->lock)
 {
 	uint64_t oldest = shared->failed ? 0 : oldest_locked(shared);

@@ -25,8 +25,8 @@ struct viommu_shared {
 	struct lock lock;
 	struct tree tree GUARDED_BY(lock);
 	/*
-	 * Also in the header, for readers. Each invalidation makes the next one, which is its ticket and one: whoever
-	 * came in with generation g has seen all up to ticket g - 1.
+	 * Also in the header, for readers. Each invalidation makes the next one, which is its ticket and one: a reader
+	 * that came in with generation g has seen all up to ticket g - 1.
 	 */
 	uint64_t generation GUARDED_BY(lock);
 	uint64_t acked GUARDED_BY(lock);
