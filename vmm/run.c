@@ -61,7 +61,7 @@ static void on_signal(int number)
 		machine_interrupt(machine);
 }
 
-/* Die of the signal that ended us, so that whoever waits for us sees it. */
+/* Die of the signal that ended us, so that the process that waits for us sees it. */
 static void die_of_signal(void)
 {
 	signal(caught, SIG_DFL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Does /dev/kvm run guests, or interpret them? Capabilities and exit latency look normal on an interpreting KVM, so a
- * 64-bit guest counts to 100 000 and is timed against the same loop here. Any thread; takes some milliseconds where KVM
- * is native and the machine has time for it, at most ten seconds elsewhere.
+ * Whether /dev/kvm runs guests or interprets them. Capabilities and exit latency look normal on an interpreting KVM, so
+ * a 64-bit guest counts to 100 000 and is timed against the same loop here. Any thread; takes some milliseconds where
+ * KVM is native and the machine has time for it, at most ten seconds elsewhere.
  */
 #ifndef VMM_SPEED_H
 #define VMM_SPEED_H
@@ -20,7 +20,7 @@ enum kvm_speed {
 /* Measure; `detail` gets a short text for people ("native, 1.1x the host's time", "Permission denied"). */
 enum kvm_speed kvm_measure_speed(char *detail, size_t size);
 
-/* One measurement, whose figure does not matter: does it run a guest at all? */
+/* One measurement, whose figure does not matter. True: it runs a guest at all. */
 bool kvm_runs_guests(char *detail, size_t size);
 
 enum kvm_verdict { KVM_SAYS_NATIVE, KVM_SAYS_BUSY, KVM_SAYS_SLOW, KVM_MEASURE_AGAIN };

@@ -20,8 +20,8 @@ struct boot_config {
 };
 
 /*
- * Is there such a kernel, and are there such initrds as it takes; and is it Linux, which needs a KVM that does not
- * interpret? Before there is any machine. One line is logged on an error. Errors: as boot_load(), and -EINVAL
+ * 0: there is such a kernel, and there are such initrds as it takes. *is_linux: it is Linux, which needs a KVM that
+ * does not interpret. Before there is any machine. One line is logged on an error. Errors: as boot_load(), and -EINVAL
  * (arguments for what is no module).
  */
 int boot_check(const struct boot_config *config, bool *is_linux);

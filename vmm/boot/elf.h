@@ -30,7 +30,7 @@ struct elf {
 	struct elf_segment segments[ELF_SEGMENTS_MAX];
 };
 
-/* Does the file begin like ELF? Errors: those of boot_file_read(). */
+/* *is_elf: the file begins like ELF. Errors: those of boot_file_read(). */
 int elf_recognise(const struct boot_file *file, bool *is_elf);
 
 /* Read and check the headers. Errors: -ENOEXEC (logged), those of boot_file_read(). */

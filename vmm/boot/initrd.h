@@ -10,7 +10,7 @@
 
 struct ram;
 
-/* Are these files there, and has this kernel a use for their arguments? Errors: as boot_check(). */
+/* 0: these files are there, and this kernel has a use for their arguments. Errors: as boot_check(). */
 int initrd_check(const struct kernel *kernel, const struct boot_config *config);
 
 /*

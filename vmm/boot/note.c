@@ -14,7 +14,7 @@ static uint64_t padded(uint32_t size)
 	return ((uint64_t)size + 3) & ~3ull;
 }
 
-/* Is this the note? Its header was read; what follows it lies inside the segment. */
+/* *same: this is the note. Its header was read; what follows it lies inside the segment. */
 static int compare_name(const struct boot_file *file, uint64_t at, const Elf32_Nhdr *note, const char *name, bool *same)
 {
 	char bytes[NAME_MAX_SIZE];

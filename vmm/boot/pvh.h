@@ -14,7 +14,7 @@
 /* The physical address of the entry point, from its note. -ENOENT: it has none; those of boot_file_read(). */
 int pvh_find_entry(const struct elf *elf, const struct boot_file *file, uint64_t *entry);
 
-/* Does a note say that it is Linux? */
+/* True: a note says that it is Linux. */
 bool pvh_is_linux(const struct elf *elf, const struct boot_file *file);
 
 /* The start info and what it points to: how much that is, and writing it; its address. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where --serial file= goes: opened once, before there is a VM, and kept while the guest reboots, so that whoever reads
- * it sees no end in between.
+ * Where --serial file= goes: opened once, before there is a VM, and kept while the guest reboots, so that a reader sees
+ * no end in between.
  */
 #ifndef VMM_SERIAL_FILE_H
 #define VMM_SERIAL_FILE_H

@@ -28,7 +28,7 @@ struct irq_route {
 	struct loop_work watch_work;                 /* begins and ends watching */
 };
 
-/* Is KVM to take signals from the eventfd now? */
+/* True: KVM is to take signals from the eventfd now. */
 bool irq_route_wants_kvm(const struct irq_route *route) REQUIRES(route->lock);
 
 /* Begin or end what the eventfd is for now; and once KVM's table is committed, bind it. */

@@ -45,7 +45,10 @@ void ioapic_set_line(struct ioapic *ioapic, unsigned pin, bool level);
  */
 uint32_t ioapic_eoi(struct ioapic *ioapic, uint8_t vector);
 
-/* And then, once those have heard of it who may let the lines go: these pins fire again if their line is still up. */
+/*
+ * Then, once the owners of the lines have heard of it and may have let them go: these pins fire again if their line is
+ * still up.
+ */
 void ioapic_fire_again(struct ioapic *ioapic, uint32_t pins);
 
 #endif

@@ -52,9 +52,8 @@ void irq_set_pin(struct irqchip *chip, unsigned gsi, bool level);
 void irq_eoi(struct irqchip *chip, uint8_t vector);
 
 /*
- * Somebody who wants to hear of the end of a pin's level interrupts, such as one that holds the pin up for a device of
- * the host: `ended` runs before the pin fires again, so it may set the pin. The owner keeps the memory while it is
- * added.
+ * A hook at the end of a pin's level interrupts, for code that holds the pin up for a device of the host, say: `ended`
+ * runs before the pin fires again, so it may set the pin. The owner keeps the memory while it is added.
  */
 struct irq_end_hook {
 	unsigned gsi;

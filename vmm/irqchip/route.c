@@ -20,7 +20,7 @@ static int pass(const struct msi_message *in, struct msi_message *out)
 	return 0;
 }
 
-/* Ask what becomes of the message. Is the answer another one than before? */
+/* Ask what becomes of the message. True: the answer is another one than before. */
 static bool resolve(struct irq_route *route, bool report) REQUIRES(route->lock)
 {
 	struct irq_router *router = route->router;

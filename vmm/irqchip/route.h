@@ -4,7 +4,7 @@
  * gets. The second is made from the first by the remapper when the message is set, and again when the remapper says
  * that what it was made from may have changed; never for each interrupt.
  *
- * A message that does not resolve is not in KVM's table; raising it asks the remapper again, who reports the fault
+ * A message that does not resolve is not in KVM's table; raising it asks the remapper again, which reports the fault
  * then.
  */
 #ifndef VMM_IRQ_ROUTE_H
@@ -94,7 +94,7 @@ bool irq_route_raise(struct irq_route *route);
  */
 int irq_route_fd(struct irq_route *route, struct loop *loop);
 
-/* Does a signal wait in its eventfd for a message? */
+/* True: a signal waits in its eventfd for a message. */
 bool irq_route_pending(struct irq_route *route);
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * The eventfd of a route, made and served. While the route resolves it is bound to the route's GSI (route_bind.c), and
  * interrupts need no user space. While it has a message that is blocked the event loop serves it. While it has none
- * nobody reads it, so the signal is kept. When it changes hands both may look at it for a moment: whoever reads the
- * counter raises the route, once.
+ * nobody reads it, so the signal is kept. When it changes hands both may look at it for a moment: the one that reads
+ * the counter raises the route, once.
  */
 #include <errno.h>
 #include <sys/epoll.h>

@@ -48,7 +48,7 @@ static unsigned long long pool(uint64_t page, const char *what)
 	return value;
 }
 
-/* Is this the size that vm.nr_hugepages counts? */
+/* True: this is the size that vm.nr_hugepages counts. */
 static bool is_default(uint64_t page)
 {
 	unsigned long long kib = 0;

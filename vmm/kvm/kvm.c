@@ -41,7 +41,7 @@ static int check_capabilities(int vm)
 	return 0;
 }
 
-/* KVM says which flags it has only once it knows who has the IOAPIC. */
+/* KVM says which flags it has only once it knows that the IOAPIC is ours. */
 static void enable_x2apic(struct kvm *kvm)
 {
 	const int offered = ioctl(kvm->vm, KVM_CHECK_EXTENSION, KVM_CAP_X2APIC_API);

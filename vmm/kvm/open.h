@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The way into KVM, for machines and for those who only look whether there is one. */
+/* The way into KVM, for machines and for callers that only look whether there is one. */
 #ifndef VMM_KVM_OPEN_H
 #define VMM_KVM_OPEN_H
 

@@ -5,7 +5,7 @@
 #include "vmm/pci/bus.h"
 #include "vmm/pci/internal.h"
 
-/* `opaque`: did the bridge pass DMA on before? */
+/* `opaque`: whether the bridge passed DMA on before. */
 static int look_again(struct pci_dev *dev, void *opaque)
 {
 	const bool *passed = opaque;

@@ -46,7 +46,7 @@ uint16_t pci_requester_id(const struct pci_bus *bus, unsigned devfn)
 	return (uint16_t)(bus->number << 8 | devfn);
 }
 
-/* Which bus is behind this function now, for an access to bus `number`? NULL: none that has it. */
+/* The bus that is behind this function now, for an access to bus `number`. NULL: none that has it. */
 static struct pci_bus *bus_towards(const struct pci_dev *dev, unsigned number)
 {
 	if (!dev || !dev->secondary)

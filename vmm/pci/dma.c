@@ -35,8 +35,9 @@ int pci_dma_begin(struct pci_dev *dev, struct viommu_section *section)
 	if (ret)
 		return ret;
 	/*
-	 * Inside the section: whoever sees it on here is waited for. The full fence in viommu_dma_begin() is before
-	 * this load; partner: the store in pci_config_write(), which viommu_inval_begin() with its own fence follows.
+	 * Inside the section: a device that sees it on here is waited for. The full fence in viommu_dma_begin() is
+	 * before this load; partner: the store in pci_config_write(), which viommu_inval_begin() with its own fence
+	 * follows.
 	 */
 	if (pci_bus_master(dev))
 		return 0;

@@ -28,7 +28,7 @@ void pci_window64(uint64_t top, unsigned bits, uint64_t *first, uint64_t *size)
 	*first = *size = 0;
 }
 
-/* Do all BARs of the function answer? */
+/* True: all BARs of the function answer. */
 static bool all_mapped(const struct pci_dev *dev)
 {
 	for (unsigned b = 0; b < PCI_BARS; b++)

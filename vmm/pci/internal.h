@@ -60,7 +60,7 @@ void pci_unuse(struct pci_root *root, struct pci_dev *dev);
  */
 int pci_bus_each(struct pci_bus *bus, int (*visit)(struct pci_dev *dev, void *opaque), void *opaque);
 
-/* Does memory at these addresses reach the bus? Any lock may be held. */
+/* True: memory at these addresses reaches the bus. Any lock may be held. */
 bool pci_bus_reached(const struct pci_bus *bus, uint64_t first, uint64_t size);
 
 /* Where a range of such a kind goes on the bus: first here, then there. */

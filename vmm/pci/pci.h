@@ -38,7 +38,7 @@ struct pci_bar {
 /* What a device IOTLB that is not in this process has asked and been told since the machine was made. */
 struct pci_iotlb_stats {
 	const char *
-		path; /* who has it: "vhost", "vhost-user" (by messages), "vhost-user-shared" (a table that it reads) */
+		path; /* where it is: "vhost", "vhost-user" (by messages), "vhost-user-shared" (a table that it reads) */
 	uint64_t misses, updates, invalidations;
 	uint64_t connections; /* with a back end; 0 for the kernel */
 };
@@ -79,8 +79,8 @@ struct pci_ops {
 	/* Its endpoint was blocked because it held on to memory for too long. I/O thread, no lock held. May be NULL. */
 	void (*failed)(struct pci_dev *dev);
 	/*
-	 * vCPUs and loop have stopped: how many requests are still in the hands of somebody who may access guest memory
-	 * for them? `cancel`: ask for their end as well. Main thread. May be NULL: none ever.
+	 * How many requests are still in the hands of something that may access guest memory for them, when vCPUs and
+	 * loop have stopped. `cancel`: ask for their end as well. Main thread. May be NULL: none ever.
 	 */
 	unsigned (*drain)(struct pci_dev *dev, bool cancel);
 	/* Counters of its device IOTLB. false: it has none. I/O thread. May be NULL: none ever. */
@@ -185,8 +185,8 @@ int pci_firmware_setup(struct pci_root *root);
 void pci_window64(uint64_t top, unsigned bits, uint64_t *first, uint64_t *size);
 
 /*
- * Config accesses by address, for whoever decodes them (ECAM, ports). Any offset; size 1, 2, 4 or 8. What no function
- * answers reads as all ones. Any thread.
+ * Config accesses by address, for the decoders (ECAM, ports). Any offset; size 1, 2, 4 or 8. What no function answers
+ * reads as all ones. Any thread.
  */
 uint64_t pci_root_config_read(struct pci_root *root, unsigned bus, unsigned devfn, unsigned offset, unsigned size);
 void pci_root_config_write(struct pci_root *root, unsigned bus, unsigned devfn, unsigned offset, uint64_t value,
@@ -225,10 +225,10 @@ void pci_intx_set_locked(struct pci_dev *dev, bool level);
 bool pci_msix_enabled(const struct pci_dev *dev);
 bool pci_msi_enabled(const struct pci_dev *dev);
 
-/* Has the guest switched ATS on? Any thread. */
+/* True: the guest has switched ATS on. Any thread. */
 bool pci_ats_enabled(const struct pci_dev *dev);
 
-/* May the device do DMA (bus master enable)? Any thread; for DMA the answer counts inside a section only. */
+/* True: the device may do DMA (bus master enable). Any thread; for DMA the answer counts inside a section only. */
 bool pci_bus_master(const struct pci_dev *dev);
 
 struct viommu_section;

@@ -8,7 +8,7 @@
 #include "vmm/pci/bus.h"
 #include "vmm/pci/internal.h"
 
-/* Does the range lie over another one that was given out? *end: where that ends. */
+/* True: the range lies over another one that was given out. *end: where that ends. */
 static bool overlaps(struct pci_window given, struct pci_window range, uint64_t *end)
 {
 	if (given.last < given.first || given.first > range.last || given.last < range.first)

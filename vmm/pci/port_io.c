@@ -20,7 +20,7 @@ static uint32_t load_address(struct pci_root *root)
 	return atomic_load_explicit(&root->config_address, memory_order_relaxed);
 }
 
-/* Does this access go to a function's register, and to which one? */
+/* True: this access goes to a function's register; bus, devfn and reg name it. */
 static bool decode(uint32_t address, uint64_t offset, unsigned size, unsigned *bus, unsigned *devfn, unsigned *reg)
 {
 	if (offset < DATA || !(address & ADDRESS_ENABLE))

@@ -14,8 +14,8 @@ static const struct pci_window nowhere = {UINT64_MAX, 0};
 static const struct pci_window window32 = {LAYOUT_PCI32, LAYOUT_PCI32 + LAYOUT_PCI32_SIZE - 1};
 
 /*
- * Where BARs of 64 bits are put first, for who cannot address more. The lower half is always left to those that must
- * lie below 4 GiB.
+ * Where BARs of 64 bits are put first, for software that cannot address more. The lower half is always left to those
+ * that must lie below 4 GiB.
  */
 static const struct pci_window upper32 = {LAYOUT_PCI32 + LAYOUT_PCI32_SIZE / 2, LAYOUT_PCI32 + LAYOUT_PCI32_SIZE - 1};
 

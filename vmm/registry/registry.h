@@ -53,7 +53,7 @@ unsigned registry_count(const struct registry *registry);
 /* Leave a note. false: there is no such device. Any thread, any lock held. */
 bool registry_note(struct registry *registry, uint32_t requester, unsigned note);
 
-/* Was there such a note? It is gone now. */
+/* True: there was such a note. It is gone now. */
 bool registry_take_note(struct registered *entry, unsigned note);
 
 #endif

@@ -297,7 +297,7 @@ static int intel_model_release(struct iommu_model *base, struct viommu_endpoint 
 	return err;
 }
 
-/* Has the guest ever switched translation on? */
+/* True: the guest has switched translation on, at some time. */
 static bool intel_model_taken(const struct iommu_model *base)
 {
 	return atomic_load_explicit(&((const struct intel_model *)base)->taken, memory_order_relaxed);

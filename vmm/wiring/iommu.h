@@ -74,7 +74,7 @@ void iommu_wiring_guest_ends(struct iommu_wiring *wiring);
  */
 int iommu_wiring_acpi(struct iommu_wiring *wiring, struct acpi_config *acpi);
 
-/* Does this model's driver tell of each map? */
+/* True: this model's driver tells of each map. */
 bool iommu_tells_maps(enum iommu_kind kind);
 
 /* The library's context, to ask for its counters. */

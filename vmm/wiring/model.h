@@ -27,7 +27,7 @@ struct iommu_model_ops {
 	int (*release)(struct iommu_model *model, struct viommu_endpoint *endpoint, struct viommu_inval *inval);
 	/* Something that an invalidation may wait for is over. Loop thread. May be NULL. */
 	void (*progress)(struct iommu_model *model);
-	/* Has the guest ever taken it? Loop thread. */
+	/* True: the guest has taken it, at some time. Loop thread. */
 	bool (*taken)(const struct iommu_model *model);
 	/* May be NULL: it has no VT-d units. */
 	void (*stats)(struct iommu_model *model, struct viommu_vtd_stats *out);

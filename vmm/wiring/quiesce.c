@@ -79,7 +79,7 @@ static void begin(struct quiesce *quiesce)
 	viommu_inval_begin(quiesce->inval);
 }
 
-/* Its DMA is over; but who was asked for again meanwhile has to wait again. */
+/* Its DMA is over; but a function that was asked for again meanwhile has to wait again. */
 static void tell(struct registered *entry)
 {
 	mutex_take(&entry->dev->lock);

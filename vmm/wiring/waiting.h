@@ -14,7 +14,7 @@ struct waiting;
 struct waiting_config {
 	struct loop *loop;
 	unsigned after_ms;
-	/* Has the guest taken it, ever? Loop thread, or when the loop does not run. */
+	/* True: the guest has taken it, at some time. Loop thread, or when the loop does not run. */
 	bool (*taken)(const void *opaque);
 	const void *opaque;
 	unsigned devices; /* behind it */
