@@ -37,8 +37,7 @@ struct pci_bar {
 
 /* What a device IOTLB that is not in this process has asked and been told since the machine was made. */
 struct pci_iotlb_stats {
-	const char *
-		path; /* where it is: "vhost", "vhost-user" (by messages), "vhost-user-shared" (a table that it reads) */
+	const char *path; /* "vhost", "vhost-user" (by messages), "vhost-user-shared" (a table that it reads) */
 	uint64_t misses, updates, invalidations;
 	uint64_t connections; /* with a back end; 0 for the kernel */
 };
