@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Inside vmm/boot: the kernel file. */
+/* Inside vmm/boot: Linux kernels as bzImage files, decoded and loaded. */
 #ifndef VMM_BZIMAGE_H
 #define VMM_BZIMAGE_H
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* What `viommu run --help` prints. */
 #include "vmm/config/config.h"
 
 const char config_help[] =

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The exit port: a value that the guest writes ends the machine, and is the status of the monitor. */
 #include <errno.h>
 #include <stdlib.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ACPI 6.5, section 4.8.3.3: a counter of 24 bits that runs at 3.579545 MHz. A hardware-reduced machine need not have
- * it, and systems may ignore it there (section 5.2.9); Linux without kvmclock, and others, measure the TSC by it. Its
- * overflow interrupts nobody.
+ * The power management timer (ACPI 6.5, section 4.8.3.3): a counter of 24 bits that runs at 3.579545 MHz. A
+ * hardware-reduced machine need not have it, and systems may ignore it there (section 5.2.9); Linux without kvmclock,
+ * and others, measure the TSC by it. Its overflow interrupts nobody.
  */
 #include "vmm/device/device.h"
 

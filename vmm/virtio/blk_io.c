@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The data of disk requests, moved step by step with io_uring. */
 #include <assert.h>
 #include <errno.h>
 #include <linux/virtio_blk.h>

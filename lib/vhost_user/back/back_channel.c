@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The channel for the back end's own messages: what is sent, and the replies that come back. */
 #include "lib/vhost_user/back/asking.h"
 
 #include <errno.h>

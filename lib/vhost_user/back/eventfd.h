@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Eventfds that the front end has sent: which descriptors are accepted as such. */
 #ifndef LIB_VHOST_USER_BACK_EVENTFD_H
 #define LIB_VHOST_USER_BACK_EVENTFD_H
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Messages of the front end: found in a table, checked, performed, answered. */
 #ifndef LIB_VHOST_USER_BACK_MESSAGE_H
 #define LIB_VHOST_USER_BACK_MESSAGE_H
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The list of misses: what the front end was asked for, or is to be, and what it said no to. */
 #include "lib/vhost_user/back/asking.h"
 
 #include "lib/util/clock.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The eventfds of a queue: set, replaced, signalled. */
 #include <viommu/event.h>
 
 #include "lib/vhost_user/back/queue.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Messages that set up, start and stop a queue, checked and performed. */
 #include <errno.h>
 
 #include "lib/vhost_user/back/eventfd.h"

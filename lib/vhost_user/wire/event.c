@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A request of the kernel's asynchronous I/O can name an eventfd that is signalled at its end; that never waits. The
- * request is to poll the eventfd itself: its counter is not empty or not full, so it ends at once.
+ * Eventfds that a peer has, too, signalled and taken without waiting. A request of the kernel's asynchronous I/O can
+ * name an eventfd that is signalled at its end; that never waits. The request is to poll the eventfd itself: its
+ * counter is not empty or not full, so it ends at once.
  */
 #include <viommu/event.h>
 
