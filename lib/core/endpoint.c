@@ -228,7 +228,7 @@ static int move_locked(struct viommu_endpoint *endpoint, struct viommu_domain *t
 		enter_locked(endpoint, to);
 	if (to && mirrors)
 		note_entry_locked(endpoint, inval);
-	/* Who leaves a domain is told when that is invalidated. */
+	/* An endpoint that leaves a domain has its clients told when that is invalidated. */
 	if (!from || from == to)
 		notify_moved_locked(endpoint);
 	return 0;

@@ -22,7 +22,7 @@ void viommu_dma_hold(struct viommu_section *section, struct viommu_hold *hold, c
 	hold->next = next;
 	if (next)
 		next->prev = hold;
-	/* Read without the lock in inval.c, ordered by the end of this section. */
+	/* Read without the lock in obstacle.c, ordered by the end of this section. */
 	atomic_store_explicit(&domain->holds, hold, memory_order_relaxed);
 	lock_drop(&domain->holds_lock);
 }
@@ -41,7 +41,7 @@ void viommu_dma_release(struct viommu_hold *hold)
 	if (hold->prev)
 		hold->prev->next = hold->next;
 	else
-		/* Release: partner of the acquire in inval.c; the I/O is over before the list is empty. */
+		/* Release: partner of the acquire in has_holds(); the I/O is over before the list is empty. */
 		atomic_store_explicit(&domain->holds, hold->next, memory_order_release);
 	atomic_fetch_add_explicit(&domain->releases, 1, memory_order_relaxed);
 	lock_drop(&domain->holds_lock);

@@ -153,7 +153,7 @@ void notify_moved_locked(struct viommu_endpoint *endpoint)
 
 void notify_invalidate(struct viommu *v, struct work *work)
 {
-	/* After the fence in work_begin(); partner: the read-modify-write in viommu_client_register(). */
+	/* After the fence in work_begin(); partner: the read-modify-write in register_locked(). */
 	if (!atomic_load_explicit(&v->client_count, memory_order_relaxed))
 		return;
 	lock_take(&v->lock);

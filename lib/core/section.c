@@ -13,7 +13,7 @@ static void raise_high_water(struct section_table *sections, unsigned index)
 	unsigned mark = atomic_load_explicit(&sections->high_water, memory_order_relaxed);
 
 	while (mark <= index)
-		/* Sequentially consistent: before the second look at the tag; partner: the fence in inval.c. */
+		/* Sequentially consistent: before the second look at the tag; partner: the fence in work_begin(). */
 		if (atomic_compare_exchange_weak(&sections->high_water, &mark, index + 1))
 			break;
 }
@@ -23,7 +23,7 @@ static bool claim(struct section_slot *slot, uint32_t tag)
 	uint32_t sequence = atomic_load_explicit(&slot->sequence, memory_order_relaxed) + 1;
 	uint64_t expected = 0, word = (uint64_t)sequence << 32 | tag;
 
-	/* Sequentially consistent, a full fence: partner of the one in viommu_inval_begin(). */
+	/* Sequentially consistent, a full fence: partner of the one in work_begin(). */
 	if (!atomic_compare_exchange_strong(&slot->word, &expected, word))
 		return false;
 	atomic_store_explicit(&slot->sequence, sequence, memory_order_relaxed);

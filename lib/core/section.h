@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who is inside a section: one slot for each that is open. A slot's word is 0 or
+ * The sections that are open: one slot for each. A slot's word is 0 or
  *
  *	sequence number (63:32) | endpoint index (31:16) | domain index (15:0)
  *
  * Any thread claims any free slot, so threads need not be known; a thread begins its search where it was lucky last.
- * Claiming is a read-modify-write, hence a full fence, and the pair of that fence and the one in inval.c is what
+ * Claiming is a read-modify-write, hence a full fence, and the pair of that fence and the one in work_begin() is what
  * everything rests on: either the reader's claim comes first, and the invalidation sees and awaits it, or the change
  * comes first, and the reader sees it.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A lock for a few dozen instructions: taking it is one atomic instruction, dropping it a plain store. Whoever waits
- * gives the processor away now and then, in case the holder was preempted.
+ * A lock for a few dozen instructions: taking it is one atomic instruction, dropping it a plain store. A thread that
+ * waits gives the processor away now and then, in case the holder was preempted.
  */
 #ifndef LIB_UTIL_SPIN_H
 #define LIB_UTIL_SPIN_H

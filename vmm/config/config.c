@@ -141,7 +141,7 @@ static size_t device_keys(enum device_kind kind, struct key *keys)
 	return count;
 }
 
-/* Who serves it: the monitor, or a back end. */
+/* What serves it: the monitor, or a back end. */
 static int check_server(const struct option_def *def, const struct device_config *device)
 {
 	const char *own = device->kind == DEVICE_DISK ? "path" : "tap";

@@ -69,7 +69,7 @@ static void run_hooks(struct irqchip *chip, uint32_t ended)
 	mutex_drop(&chip->hook_lock);
 }
 
-/* Whoever holds the line up may let it go first: else the interrupt would come once more for nothing. */
+/* The owner of the line may let it go first: else the interrupt would come once more for nothing. */
 static void end_interrupts(struct irqchip *chip, uint32_t ended)
 {
 	if (!ended)

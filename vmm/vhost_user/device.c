@@ -195,7 +195,7 @@ static int take_rings(struct vhost_user_device *device, unsigned count, unsigned
 static bool choose_features(const struct vhost_user_device *device, uint64_t *features)
 {
 	const uint64_t platform = 1ull << VIRTIO_F_ACCESS_PLATFORM;
-	/* Shadow queues have neither (shadow.h). */
+	/* Shadow queues have neither (vmm/isolate/shadow.h). */
 	const uint64_t rings = 1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VIRTIO_RING_F_EVENT_IDX;
 	const uint64_t left_out = device->isolate ? platform | rings : platform;
 	const uint64_t wanted = device->dev.driver_features & device->features & ~left_out;

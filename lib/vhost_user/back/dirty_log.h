@@ -5,7 +5,7 @@
  * taken the bit has all that was written. Which addresses a ring is said to have (log_guest_addr) does not matter:
  * pages are those that translations lead to.
  *
- * Whoever is told that the log is on, or that there is another one, is told when no burst knows otherwise: the task of
+ * The front end is told that the log is on, or that there is another one, when no burst knows otherwise: the task of
  * such a message waits for the bursts (vbe_task_quiesce()).
  */
 #ifndef LIB_VHOST_USER_BACK_DIRTY_LOG_H

@@ -260,7 +260,7 @@ void viommu_shared_destroy(struct viommu_shared *shared) NO_OTHER_THREAD
 	if (!shared)
 		return;
 	viommu_client_unregister(shared->client);
-	/* Whoever still has it mapped finds nothing. */
+	/* A reader that still has it mapped finds nothing. */
 	atomic_store_explicit(&shared->tree.table->root, 0, memory_order_relaxed);
 	lock_fini(&shared->lock);
 	destroy_files(shared);
