@@ -150,7 +150,7 @@ static int unmap_locked(struct viommu_domain *domain, struct range iova, struct 
 	else
 		*removed = table_unmap(&domain->table, pages, &retired);
 	domain->unmaps += *removed;
-	/* Also where nothing is mapped: the unmap that took it away may still be waiting for somebody. */
+	/* Also where nothing is mapped: the unmap that took it away may still be waiting. */
 	viommu__domain_reference_locked(domain, inval);
 	*viommu__inval_next(inval) = (struct change){
 		.kind = CHANGE_UNMAP, .tag = inval->tag, .domain = domain, .range = iova, .retired = retired};

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What happens when somebody does not let go. At half the deadline the holds in the way are asked to end. At the
- * deadline the endpoints in the way are blocked and failed, the guest is told that its request failed, and the waiting
- * goes on here, so that nothing which the laggards may still reach is used again, and they can be attached again when
- * they have let go.
+ * What happens when a device or a client does not let go. At half the deadline the holds in the way are asked to end.
+ * At the deadline the endpoints in the way are blocked and failed, the guest is told that its request failed, and the
+ * waiting goes on here, so that nothing which the laggards may still reach is used again, and they can be attached
+ * again when they have let go.
  */
 #include <errno.h>
 #include <stdlib.h>

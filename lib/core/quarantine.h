@@ -14,7 +14,7 @@ void work_cancel_holds(struct viommu *v, const struct work *work);
 int work_quarantine(struct viommu_inval *inval);
 /* Keep a work whose owner waits no longer, or is no more, until nobody is in its way. */
 void quarantine_keep_locked(struct viommu *v, struct work *work) REQUIRES(v->lock);
-/* See whether somebody in quarantine has let go. */
+/* See whether what works in quarantine wait for has let go. */
 void quarantine_poll(struct viommu *v);
 /* Free what is in quarantine whatever happens: the context is going. */
 void quarantine_drop(struct viommu *v);

@@ -92,7 +92,7 @@ static void iotlb_forget_starts_locked(struct front_iotlb *iotlb, struct range r
 			iotlb->starts[START_OF(page)] = 0;
 }
 
-/* Ticket 0: nobody waits for it. `since_ns`: when somebody began to; 0: now. */
+/* Ticket 0: nothing waits for it. `since_ns`: when the wait began; 0: now. */
 static void iotlb_invalidate_locked(struct front_iotlb *iotlb, struct range range, uint64_t ticket, uint64_t since_ns)
 	REQUIRES(iotlb->lock)
 {

@@ -6,7 +6,7 @@
 #include "lib/core/internal.h"
 #include "lib/vhost_user/table/writer.h"
 
-/* A callback holds everybody up: whatever is beyond this is left to misses. */
+/* A callback holds all users of the context up: whatever is beyond this is left to misses. */
 enum { FILL_LEAVES = 1 << 16, FILL_HOLES = 1 << 15 };
 
 struct filling {
