@@ -35,6 +35,7 @@ class Reason(enum.IntEnum):
     PERMISSION = 3
     NO_MEMORY = 4
     NO_ROOM = 5
+    NO_ROOM = 5
 
 
 class Iova(ctypes.Structure):
@@ -86,7 +87,7 @@ class Span(ctypes.Structure):
     _fields_ = [('iova', Iova), ('len', c_uint64), ('host', c_void_p), ('gpa', Gpa)]
 
 
-# What tests/host/python compares with the headers.
+# What test_viommu.py compares with the headers.
 LAYOUTS = {'viommu_iova': Iova, 'viommu_gpa': Gpa, 'viommu_fault': Fault, 'viommu_config': Config,
            'viommu_stats': Stats, 'viommu_section': SectionHead, 'viommu_span': Span}
 

@@ -11,8 +11,8 @@
 #include <string.h>
 
 /*
- * Take what a caller has given: what it does not know is 0. Our copy is all 0 on errors: -EINVAL (nothing, or no size), -E2BIG (it
- * wants something that we do not know).
+ * Take what a caller has given: what it does not know is 0. Our copy is all 0 on errors: -EINVAL (nothing, or no size),
+ * -E2BIG (it wants something that we do not know).
  */
 static inline int sized_take(void *own, size_t own_size, const void *theirs)
 {
