@@ -30,6 +30,7 @@ struct viommu_domain {
 	void *walk_opaque;
 
 	struct spin lock;
+	_Atomic bool mirrored; /* there are mirrors: mirror_lock and `lock` to write, either to read */
 	/*
 	 * The creator, each endpoint in it, each unfinished change that names it, and each invalidation that keeps one
 	 * for its next change. As long as there is one, nobody else gets the index.
@@ -49,7 +50,6 @@ struct viommu_domain {
 
 	/* mirror.h; mirror_lock is taken before `lock` */
 	struct lock mirror_lock;
-	_Atomic bool mirrored; /* both locks to write: there are mirrors */
 	struct viommu_client *mirrors GUARDED_BY(mirror_lock);
 	const struct memory *mirror_memory GUARDED_BY(mirror_lock);
 	struct table shadow GUARDED_BY(mirror_lock); /* walked: what the mirrors hold */

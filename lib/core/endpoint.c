@@ -190,6 +190,7 @@ static void note_entry_locked(struct viommu_endpoint *endpoint, struct viommu_in
 	domain->references++;
 	spin_drop(&domain->lock);
 	endpoint->changes++;
+	inval->work->mirrored = true;
 	*viommu__inval_next(inval) =
 		(struct change){.kind = CHANGE_ENTER, .tag = inval->tag, .domain = domain, .endpoint = endpoint};
 }

@@ -13,9 +13,10 @@ static struct range pages_of(struct range bytes)
 	return (struct range){bytes.first >> TABLE_PAGE_SHIFT, bytes.last >> TABLE_PAGE_SHIFT};
 }
 
-static int map_locked(struct viommu_domain *domain, const struct mapping *mapping) REQUIRES(domain->lock)
+static inline int map_locked(struct viommu_domain *domain, struct range pages, uint64_t gpa, unsigned access)
+	REQUIRES(domain->lock)
 {
-	int err = table_map(&domain->table, pages_of(mapping->iova), mapping->gpa, mapping->access);
+	int err = table_map(&domain->table, pages, gpa, access);
 
 	if (!err)
 		domain->maps++;
@@ -29,12 +30,14 @@ static void note_map(struct viommu_domain *domain, struct range iova, struct vio
 	spin_take(&domain->lock);
 	viommu__domain_reference_locked(domain, inval);
 	spin_drop(&domain->lock);
+	inval->work->mirrored = true;
 	*viommu__inval_next(inval) =
 		(struct change){.kind = CHANGE_MAP, .tag = inval->tag, .domain = domain, .range = iova};
 }
 
 /* Mirrors are asked first: what one of them refuses nobody has seen. */
-static int map_mirrored(struct viommu_domain *domain, const struct mapping *mapping, struct viommu_inval *inval)
+static __attribute__((noinline, cold)) int map_mirrored(struct viommu_domain *domain, const struct mapping *mapping,
+							struct viommu_inval *inval)
 {
 	struct range pages = pages_of(mapping->iova);
 	int err = -EEXIST, told;
@@ -48,7 +51,7 @@ static int map_mirrored(struct viommu_domain *domain, const struct mapping *mapp
 		goto out;
 	}
 	spin_take(&domain->lock);
-	err = map_locked(domain, mapping);
+	err = map_locked(domain, pages_of(mapping->iova), mapping->gpa, mapping->access);
 	spin_drop(&domain->lock);
 	if (err)
 		mirrors_undo(domain, mapping->iova);
@@ -62,11 +65,9 @@ out:
 	return err;
 }
 
-static int map(struct viommu_domain *domain, struct range iova, uint64_t gpa, unsigned access,
-	       struct viommu_inval *inval)
+static inline __attribute__((always_inline)) int map(struct viommu_domain *domain, struct range iova, uint64_t gpa,
+						     unsigned access, struct viommu_inval *inval)
 {
-	const struct mapping mapping = {iova, gpa, access};
-
 	if (iova.first > iova.last || !range_aligned(iova, PAGE_SIZE) || gpa & (PAGE_SIZE - 1))
 		return -EINVAL;
 	if (gpa > UINT64_MAX - (iova.last - iova.first) || access & ~(unsigned)LEAF_ACCESS || domain->identity ||
@@ -74,11 +75,11 @@ static int map(struct viommu_domain *domain, struct range iova, uint64_t gpa, un
 		return -EINVAL;
 	spin_take(&domain->lock);
 	const bool mirrors = mirrored(domain);
-	int err = mirrors ? 0 : map_locked(domain, &mapping);
+	int err = mirrors ? 0 : map_locked(domain, pages_of(iova), gpa, access);
 
 	spin_drop(&domain->lock);
 	if (mirrors)
-		err = map_mirrored(domain, &mapping, inval);
+		err = map_mirrored(domain, &(struct mapping){iova, gpa, access}, inval);
 	if (!err)
 		notify_mapped(domain, iova);
 	return err;
@@ -133,7 +134,8 @@ static bool splits(const struct table *table, struct range bytes)
 	return ~bytes.last & mask && page_mapped(table, bytes.last);
 }
 
-static int unmap_locked(struct viommu_domain *domain, struct range iova, struct viommu_inval *inval, uint64_t *removed)
+static inline __attribute__((always_inline)) int unmap_locked(struct viommu_domain *domain, struct range iova,
+							      struct viommu_inval *inval, uint64_t *removed)
 	REQUIRES(domain->lock)
 {
 	struct table_retired retired = {NULL};
@@ -158,8 +160,8 @@ static int unmap_locked(struct viommu_domain *domain, struct range iova, struct 
 }
 
 /* In the order in which the domain changes. */
-static int unmap_mirrored(struct viommu_domain *domain, struct range iova, struct viommu_inval *inval,
-			  uint64_t *removed)
+static __attribute__((noinline, cold)) int unmap_mirrored(struct viommu_domain *domain, struct range iova,
+							  struct viommu_inval *inval, uint64_t *removed)
 {
 	lock_take(&domain->mirror_lock);
 	spin_take(&domain->lock);
@@ -168,6 +170,7 @@ static int unmap_mirrored(struct viommu_domain *domain, struct range iova, struc
 	spin_drop(&domain->lock);
 	if (!err && *removed)
 		mirrors_unmap(domain, iova);
+	inval->work->mirrored = true;
 	lock_drop(&domain->mirror_lock);
 	return err;
 }

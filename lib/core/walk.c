@@ -67,6 +67,7 @@ int viommu__domain_evict(struct viommu_domain *domain, struct range iova, bool s
 
 	spin_drop(&domain->lock);
 	if (mirrors) {
+		inval->work->mirrored = true;
 		lock_take(&domain->mirror_lock);
 		mirrors_refresh(domain, iova, true);
 		lock_drop(&domain->mirror_lock);

@@ -52,11 +52,14 @@ static void end_batches(const struct work *work)
 
 void work_begin(struct viommu *v, struct work *work)
 {
-	end_batches(work);
+	if (__builtin_expect(work->mirrored, 0))
+		end_batches(work);
 	/* Partner: the claim in viommu_dma_begin(). Our changes are visible before we look at the slots. */
 	atomic_thread_fence(memory_order_seq_cst);
 	notify_invalidate(v, work);
-	obstacle_note_sections(&v->sections, work);
+	/* Slots that were never claimed need no look. */
+	if (atomic_load_explicit(&v->sections.high_water, memory_order_relaxed))
+		obstacle_note_sections(&v->sections, work);
 	work->state = WORK_SECTIONS;
 }
 
@@ -147,6 +150,7 @@ static void finish(struct viommu *v, struct work *work, struct viommu_domain *_A
 		finish_change(v, &work->changes[i]);
 	drop_references(v, work, keep);
 	work->count = 0;
+	work->mirrored = false;
 	work->state = WORK_COLLECTING;
 }
 
@@ -156,12 +160,12 @@ void work_drop(struct viommu *v, struct work *work)
 	work_destroy(work);
 }
 
-static bool look(struct viommu *v, struct work *work, struct viommu_inval *owner)
+static inline __attribute__((always_inline)) bool look(struct viommu *v, struct work *work, struct viommu_inval *owner)
 {
 	if (work->state == WORK_SECTIONS && (obstacle_none_noted(work) || obstacle_noted_gone(v, work))) {
-		if (refusals(work, owner)) {
+		if (__builtin_expect(work->mirrored, 0) && refusals(work, owner)) {
 			work_begin(v, work);
-			return look(v, work, owner);
+			return work_poll(v, work, owner);
 		}
 		work->sorted = false;
 		work->held = NULL;

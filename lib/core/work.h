@@ -51,6 +51,7 @@ struct work {
 	uint64_t cancelled_ns; /* when holds in the way were asked to end first; 0: not yet */
 	struct change *changes;
 	size_t count, room;
+	bool mirrored;        /* mirrors were told of some change, and may refuse it yet */
 	uint64_t last_ticket; /* holds beyond it began after the change */
 	bool sorted;          /* obstacle.c: the changes are in order; always so once a hold was found in the way */
 	/* A domain where a hold stands in the way, or NULL, and how many it had released when that was seen. */
