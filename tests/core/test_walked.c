@@ -25,6 +25,7 @@ struct fixture {
 	_Atomic uint64_t entries[2 * LARGE]; /* guest address | rights, 0: not present; the model's table */
 	bool large;                          /* the entry of page 512 stands for 512 pages */
 	_Atomic unsigned walks;
+	void (*overtake)(struct fixture *f); /* once, when a walk has read its entry; NULL: nothing */
 };
 
 static int walk(void *opaque, const struct memory *memory, uint64_t iova, unsigned access, struct walk_result *result)
@@ -36,6 +37,12 @@ static int walk(void *opaque, const struct memory *memory, uint64_t iova, unsign
 
 	assert_non_null(memory);
 	atomic_fetch_add(&f->walks, 1);
+	if (f->overtake) {
+		void (*overtake)(struct fixture *) = f->overtake;
+
+		f->overtake = NULL;
+		overtake(f);
+	}
 	*result = (struct walk_result){.domain_id = DOMAIN_NUMBER};
 	if (!entry || access & ~entry & 3) {
 		result->reason = entry ? VIOMMU_FAULT_PERMISSION : VIOMMU_FAULT_NOT_MAPPED;
@@ -275,6 +282,25 @@ static void test_an_invalidation_waits_for_a_section_that_walked(void **state)
 	assert_int_equal(viommu_inval_poll(f->inval), 0);
 }
 
+/* The guest turns an entry and invalidates it, while a walk is under way that has read the old one. */
+static void turn_entry(struct fixture *f)
+{
+	f->entries[3] = 8 * PAGE | VIOMMU_READ;
+	evict(f, 3 * PAGE, 3 * PAGE);
+	viommu_inval_begin(f->inval);
+}
+
+static void test_what_a_walk_found_too_early_is_not_kept(void **state)
+{
+	struct fixture *f = *state;
+
+	f->entries[3] = 7 * PAGE | VIOMMU_READ;
+	f->overtake = turn_entry;
+	assert_int_equal(peek(f, 3), 7); /* the invalidation waits for this section */
+	assert_int_equal(viommu_inval_poll(f->inval), 0);
+	assert_int_equal(peek(f, 3), 8);
+}
+
 struct told {
 	struct viommu_client *client;
 	unsigned count;
@@ -314,6 +340,31 @@ static void test_ats_has_invalidations_of_its_own(void **state)
 	viommu_client_unregister(told.client);
 }
 
+static int take(void *opaque, const struct viommu_extent *extent)
+{
+	*(uint64_t *)opaque = extent->gpa.value;
+	return 0;
+}
+
+static void test_what_is_translated_too_early_is_not_handed_on(void **state)
+{
+	static const struct viommu_client_ops client_ops = {.size = sizeof(struct viommu_client_ops),
+							    .invalidate = hear};
+	struct fixture *f = *state;
+	struct told told = {0};
+	uint64_t gpa = 0;
+
+	assert_int_equal(viommu_client_register(f->endpoint, &client_ops, &told, &told.client), 0);
+	f->entries[3] = 7 * PAGE | VIOMMU_READ;
+	f->overtake = turn_entry;
+	assert_int_equal(viommu_publish(told.client, (struct viommu_iova){3 * PAGE}, VIOMMU_READ, false, take, &gpa),
+			 0);
+	assert_int_equal(told.count, 1);
+	assert_int_equal(gpa, 8 * PAGE);
+	assert_int_equal(viommu_inval_poll(f->inval), 0);
+	viommu_client_unregister(told.client);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -328,6 +379,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_full_table_still_translates, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_it_cannot_be_mapped_by_hand, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_an_invalidation_waits_for_a_section_that_walked, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_a_walk_found_too_early_is_not_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_is_translated_too_early_is_not_handed_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ats_has_invalidations_of_its_own, setup, teardown),
 	};
 
