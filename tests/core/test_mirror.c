@@ -175,6 +175,52 @@ static void test_a_refused_map_changes_nothing(void **state)
 	assert_true(reaches(f, 4));
 }
 
+/* A mirror that looks whether what it is asked for can be reached already. */
+struct early {
+	struct fixture *f;
+	unsigned asked, reached;
+};
+
+static int early_map(void *opaque, const struct viommu_extent *extent, uint64_t ticket)
+{
+	struct early *early = opaque;
+	struct table_hit hit;
+
+	(void)ticket;
+	early->asked++;
+	early->reached += table_find(&early->f->domain->table, extent->first.value / PAGE, &hit);
+	return 0;
+}
+
+static void early_unmap(void *opaque, struct viommu_iova first, struct viommu_iova last, uint64_t ticket)
+{
+	struct early *early = opaque;
+
+	(void)first;
+	(void)last;
+	if (ticket)
+		viommu_client_ack(early->f->second->client, ticket);
+}
+
+static void test_a_map_is_seen_only_when_the_mirrors_have_it(void **state)
+{
+	static const struct viommu_mirror_ops ops = {.size = sizeof(ops), .map = early_map, .unmap = early_unmap};
+	struct fixture *f = *state;
+	struct early early = {f, 0, 0};
+
+	assert_int_equal(viommu_mirror_register(f->endpoint, &ops, &early, &f->second->client), 0);
+	attach(f);
+	assert_int_equal(map(f, 4, 1, 10), 0);
+	assert_int_equal(map_pending(f, 6, 2, 12), 0);
+	assert_int_equal(complete(f), 0);
+	assert_int_equal(early.asked, 2);
+	assert_int_equal(early.reached, 0);
+	assert_true(reaches(f, 4));
+	assert_true(reaches(f, 7));
+	viommu_client_unregister(f->second->client);
+	f->second->client = NULL;
+}
+
 static void test_what_the_table_refuses_no_mirror_keeps(void **state)
 {
 	struct fixture *f = *state;
@@ -366,6 +412,7 @@ int main(void)
 		TEST(test_what_is_no_memory_is_told_when_it_comes),
 		TEST(test_a_bypass_is_a_mapping_for_each_region),
 		TEST(test_a_refused_map_changes_nothing),
+		TEST(test_a_map_is_seen_only_when_the_mirrors_have_it),
 		TEST(test_what_the_table_refuses_no_mirror_keeps),
 		TEST(test_a_refused_attach_leaves_the_endpoint_where_it_was),
 		TEST(test_an_endpoint_that_cannot_go_back_is_blocked),
