@@ -45,7 +45,20 @@ static __attribute__((noinline, cold)) int map_mirrored(struct viommu_domain *do
 	lock_take(&domain->mirror_lock);
 	if (table_touched(&domain->table, &pages))
 		goto out;
+#ifdef VIOMMU_MUTANT_MIRROR /* wrong on purpose: everybody sees it while the mirrors are asked */
+	struct table_retired retired = {NULL};
+
+	spin_take(&domain->lock);
+	table_map(&domain->table, pages, mapping->gpa, mapping->access);
+	spin_drop(&domain->lock);
+#endif
 	told = mirrors_map(domain, mapping, inval != NULL);
+#ifdef VIOMMU_MUTANT_MIRROR /* as above */
+	spin_take(&domain->lock);
+	table_unmap(&domain->table, pages, &retired);
+	table_recycle(&domain->table, &retired);
+	spin_drop(&domain->lock);
+#endif
 	if (told < 0) {
 		err = told;
 		goto out;

@@ -98,7 +98,7 @@ void obstacle_note_sections(const struct section_table *sections, struct work *w
 
 bool obstacle_noted_gone(struct viommu *v, struct work *work)
 {
-#ifdef VIOMMU_WITHOUT_WAITING /* a build that is wrong on purpose: the race test must notice */
+#ifdef VIOMMU_MUTANT_WAITING /* wrong on purpose: nobody is waited for */
 	work->wait_count = 0;
 	work->client_count = 0;
 #endif
@@ -293,7 +293,7 @@ static bool note_held(void *opaque, const struct obstacle *obstacle)
 
 bool obstacle_holds_gone(struct viommu *v, struct work *work)
 {
-#ifdef VIOMMU_WITHOUT_WAITING /* as above */
+#ifdef VIOMMU_MUTANT_WAITING /* as above */
 	return true;
 #endif
 	if (work->held && atomic_load_explicit(&work->held->releases, memory_order_relaxed) == work->held_releases)

@@ -23,9 +23,15 @@ static bool claim(struct section_slot *slot, uint32_t tag)
 	uint32_t sequence = atomic_load_explicit(&slot->sequence, memory_order_relaxed) + 1;
 	uint64_t expected = 0, word = (uint64_t)sequence << 32 | tag;
 
+#ifdef VIOMMU_MUTANT_FENCE /* wrong on purpose: no fence, so what the section loads may pass the claim */
+	if (atomic_load_explicit(&slot->word, memory_order_relaxed) != expected)
+		return false;
+	atomic_store_explicit(&slot->word, word, memory_order_relaxed);
+#else
 	/* Sequentially consistent, a full fence: partner of the one in work_begin(). */
 	if (!atomic_compare_exchange_strong(&slot->word, &expected, word))
 		return false;
+#endif
 	atomic_store_explicit(&slot->sequence, sequence, memory_order_relaxed);
 	return true;
 }
@@ -104,7 +110,7 @@ int viommu_dma_begin(struct viommu_endpoint *endpoint, struct viommu_section *se
 		return -ECANCELED;
 	}
 /* On x86-64 a read-modify-write is a full fence for everything; elsewhere only for what is atomic like it. */
-#ifndef __x86_64__
+#if !defined(__x86_64__) && !defined(VIOMMU_MUTANT_FENCE)
 	atomic_thread_fence(memory_order_seq_cst);
 #endif
 	section->endpoint = endpoint;

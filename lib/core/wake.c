@@ -38,6 +38,10 @@ static bool arm_slots(const struct work *work)
 /* False: the kernel has refused a fence that it granted at first. */
 static bool arm_locked(struct viommu *v, const struct work *work) REQUIRES(v->wake_lock)
 {
+#ifdef VIOMMU_MUTANT_WAKE /* wrong on purpose: no fence for those who end a section */
+	arm_slots(work);
+	return true;
+#endif
 	if (!arm_slots(work) || v->ends_fence || membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED))
 		return true;
 	fence_at_each_end(v);

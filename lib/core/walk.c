@@ -32,6 +32,9 @@ int viommu__domain_walk(struct viommu_domain *domain, const struct memory *memor
 	spin_take(&domain->lock);
 	domain->walks++;
 	atomic_store_explicit(&domain->id, result->domain_id, memory_order_relaxed);
+#ifdef VIOMMU_MUTANT_GENERATION /* wrong on purpose: kept, whatever was invalidated since */
+	generation = atomic_load_explicit(&domain->generation, memory_order_relaxed);
+#endif
 	if (!err && !result->once && generation == atomic_load_explicit(&domain->generation, memory_order_relaxed))
 		keep_locked(domain, result);
 	spin_drop(&domain->lock);

@@ -5,7 +5,7 @@
  * address too late.
  *
  * Four kinds of taking away go on at once, each in pages of its own: unmap, detach of an endpoint, removal of a memory
- * region, and entries of a walked domain's table changed and invalidated. The build option without_waiting breaks the
+ * region, and entries of a walked domain's table changed and invalidated. The mutant `waiting` breaks the
  * library; then this test must fail.
  */
 #include <errno.h>

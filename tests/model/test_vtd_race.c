@@ -6,7 +6,7 @@
  *
  * Three devices at once: of the first a page's entry is cleared, of the second its context or PASID entry, of the third
  * an entry is turned to other memory. In legacy mode with second-stage tables, and in scalable mode with first-stage
- * ones, whose walks write to them. The build option without_waiting breaks the library; then this test must fail.
+ * ones, whose walks write to them. The mutant `waiting` breaks the library; then this test must fail.
  */
 #include <pthread.h>
 #include <sched.h>

@@ -2,7 +2,7 @@
 /*
  * Threads of a back end use the front end's memory while it invalidates, updates and replaces its memory table. A page
  * carries one pattern while it may be used and another from the acknowledgement of its invalidation on: a user that
- * sees the other one used an address too late. The build option without_waiting breaks the library; then this test must
+ * sees the other one used an address too late. The mutant `waiting` breaks the library; then this test must
  * fail.
  */
 #include <errno.h>

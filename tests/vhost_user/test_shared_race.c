@@ -5,7 +5,7 @@
  * reader that sees the other one used an address too late.
  *
  * Some pages are mapped as they come (the table is filled by the map), some are found by misses. Readers see the
- * writer's own mapping of the table, so that ThreadSanitizer sees what orders them. The build option without_waiting
+ * writer's own mapping of the table, so that ThreadSanitizer sees what orders them. The mutant `waiting`
  * breaks the library; then this test must fail.
  */
 #include <errno.h>

@@ -5,7 +5,7 @@
  * too late. It does so when an invalidation did not wait for it, or when an update passed the invalidation that made it
  * stale.
  *
- * The build option without_waiting breaks the library; then this test must fail.
+ * The mutant `waiting` breaks the library; then this test must fail.
  */
 #include <errno.h>
 #include <poll.h>

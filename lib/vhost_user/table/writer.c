@@ -21,7 +21,7 @@ static uint64_t oldest_locked(const struct viommu_shared *shared) REQUIRES(share
 {
 	uint64_t oldest = shared->generation;
 
-#ifdef VIOMMU_WITHOUT_WAITING /* a build that is wrong on purpose: the race test must notice */
+#ifdef VIOMMU_MUTANT_WAITING /* wrong on purpose: nobody is waited for */
 	return oldest;
 #endif
 	for (unsigned i = 0; i < shared->config.slots; i++) {
