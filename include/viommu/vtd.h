@@ -51,8 +51,9 @@ struct viommu_vtd_config {
 	 */
 	void (*irq_commit)(void *opaque);
 	/*
-	 * Called when the unit waits: viommu_vtd_poll() is to be called soon, and again whenever a section ends or a
-	 * hold is released, until it returns 0.
+	 * Called when the unit waits, on any thread inside a call of the unit, perhaps with its locks held: wake the
+	 * thread that calls viommu_vtd_poll(), soon, and until that returns 0 whenever viommu_config.progress is called,
+	 * and every half deadline (inval.h). May be NULL.
 	 */
 	void (*pending)(void *opaque);
 	void *opaque;
@@ -117,7 +118,8 @@ VIOMMU_PUBLIC void viommu_vtd_write(struct viommu_vtd *unit, uint64_t offset, ui
  * none.
  *
  * Errors:
- *   -EAGAIN  something is still pending, or another thread is at work in the unit: call again soon
+ *   -EAGAIN  something is still pending: call again when somebody lets go, or when `pending` is called: that it is
+ *            where there is more to do at once, or where another thread was at work in the unit and has finished
  */
 VIOMMU_PUBLIC int viommu_vtd_poll(struct viommu_vtd *unit);
 

@@ -22,7 +22,11 @@ static void irq_invalidate(void *opaque, uint32_t first, uint32_t last)
 
 static void irq_commit(void *opaque)
 {
-	((struct guest *)opaque)->commits++;
+	struct guest *guest = opaque;
+
+	guest->commits++;
+	if (guest->committing)
+		guest->committing(guest);
 }
 
 static void pending(void *opaque)

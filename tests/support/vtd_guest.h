@@ -33,7 +33,8 @@ struct guest {
 	uint32_t tail, queue_size, descriptor_size;
 	unsigned interrupts, invalidations, commits, pending;
 	struct viommu_irq_message messages[GUEST_EVENTS];
-	uint32_t first, last; /* of the last irq_invalidate() */
+	uint32_t first, last;                    /* of the last irq_invalidate() */
+	void (*committing)(struct guest *guest); /* called by irq_commit(), where the unit is busy; may be NULL */
 };
 
 /*

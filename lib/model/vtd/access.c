@@ -35,8 +35,8 @@ static void access_write(struct viommu_vtd *unit, uint64_t offset, uint32_t valu
 		unit->next_command = value;
 		unit->command_waits = true;
 	}
-	if (effect & (VTD_EFFECT_COMMAND | VTD_EFFECT_TRIGGER) && vtd_advance(unit) && unit->config.pending)
-		unit->config.pending(unit->config.opaque);
+	if (effect & (VTD_EFFECT_COMMAND | VTD_EFFECT_TRIGGER) && vtd_advance(unit))
+		vtd_ask_poll(unit);
 }
 
 uint64_t viommu_vtd_read(struct viommu_vtd *unit, uint64_t offset, unsigned size)
@@ -49,7 +49,7 @@ uint64_t viommu_vtd_read(struct viommu_vtd *unit, uint64_t offset, unsigned size
 	value = access_read(unit, offset);
 	if (size == 8)
 		value |= (uint64_t)access_read(unit, offset + HALF) << 32;
-	lock_drop(&unit->lock);
+	vtd_unlock(unit);
 	return value;
 }
 
@@ -61,5 +61,5 @@ void viommu_vtd_write(struct viommu_vtd *unit, uint64_t offset, uint64_t value, 
 	access_write(unit, offset, (uint32_t)value);
 	if (size == 8)
 		access_write(unit, offset + HALF, (uint32_t)(value >> 32));
-	lock_drop(&unit->lock);
+	vtd_unlock(unit);
 }

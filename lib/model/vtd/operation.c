@@ -114,17 +114,33 @@ bool vtd_advance(struct viommu_vtd *unit)
 	return false;
 }
 
+void vtd_unlock(struct viommu_vtd *unit)
+{
+	lock_drop(&unit->lock);
+	/* Partner: the fence in viommu_vtd_poll(). That one sees the lock dropped, or we see that it missed it. */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&unit->missed, memory_order_relaxed) && atomic_exchange(&unit->missed, false))
+		vtd_ask_poll(unit);
+}
+
 /*
  * Another thread at work in the unit advances it, and may take long; but it may have looked before that happened which
- * this call is about. So the caller comes again.
+ * this call is about. So it asks for another poll when it is done.
  */
 int viommu_vtd_poll(struct viommu_vtd *unit)
 {
+	atomic_store_explicit(&unit->missed, true, memory_order_relaxed);
+	/* Partner: the fence in vtd_unlock(). */
+	atomic_thread_fence(memory_order_seq_cst);
 	if (!lock_try(&unit->lock))
 		return -EAGAIN;
-	bool pending = vtd_advance(unit);
+	/* An exchange: what another poll that was turned away meanwhile is about is seen from here on. */
+	atomic_exchange(&unit->missed, false);
+	bool pending = vtd_advance(unit), more = unit->more;
 
-	lock_drop(&unit->lock);
+	vtd_unlock(unit);
+	if (pending && more)
+		vtd_ask_poll(unit);
 	return pending ? -EAGAIN : 0;
 }
 
@@ -133,5 +149,5 @@ void viommu_vtd_reset(struct viommu_vtd *unit)
 	lock_take(&unit->lock);
 	unit->reset_waits = true;
 	vtd_advance(unit);
-	lock_drop(&unit->lock);
+	vtd_unlock(unit);
 }

@@ -140,6 +140,7 @@ static bool rest(struct viommu_vtd *unit) REQUIRES(unit->lock)
 
 bool vtd_queue_run(struct viommu_vtd *unit)
 {
+	unit->more = false;
 	for (unsigned i = 0; i < TURN; i++) {
 		if (queue_pending(unit))
 			return true;
@@ -148,5 +149,6 @@ bool vtd_queue_run(struct viommu_vtd *unit)
 		else if (!rest(unit))
 			return false;
 	}
+	unit->more = true;
 	return true;
 }

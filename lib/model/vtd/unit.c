@@ -235,7 +235,7 @@ int viommu_vtd_manage(struct viommu_vtd *unit, struct viommu_endpoint *endpoint)
 	lock_take(&unit->lock);
 	int err = unit_manage_locked(unit, endpoint);
 
-	lock_drop(&unit->lock);
+	vtd_unlock(unit);
 	return err;
 }
 
@@ -261,7 +261,7 @@ int viommu_vtd_release(struct viommu_vtd *unit, struct viommu_endpoint *endpoint
 	lock_take(&unit->lock);
 	int err = unit_release_locked(unit, endpoint, inval);
 
-	lock_drop(&unit->lock);
+	vtd_unlock(unit);
 	return err;
 }
 
@@ -270,7 +270,7 @@ int viommu_vtd_stats_get(struct viommu_vtd *unit, struct viommu_vtd_stats *out)
 	struct viommu_vtd_stats now;
 	lock_take(&unit->lock);
 	now = unit->stats;
-	lock_drop(&unit->lock);
+	vtd_unlock(unit);
 	lock_take(&unit->event_lock);
 	now.faults_recorded = unit->recorded;
 	now.faults_lost = unit->lost;

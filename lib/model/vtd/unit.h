@@ -64,7 +64,8 @@ struct viommu_vtd {
 	struct vtd_caps caps;           /* never change */
 	struct viommu_endpoint *reader; /* bypasses: by it the unit reaches its own structures in memory */
 
-	struct lock lock; /* lock order: model.h */
+	_Atomic bool missed; /* a poll found the lock taken since its holder took it */
+	struct lock lock;    /* lock order: model.h; dropped by vtd_unlock() */
 	struct vtd_endpoint *endpoints GUARDED_BY(lock);
 	bool translating GUARDED_BY(lock); /* or bypassing: all of them, and each that comes */
 	uint64_t regs[REGISTERS] GUARDED_BY(lock);
@@ -77,6 +78,7 @@ struct viommu_vtd {
 	bool reset_waits GUARDED_BY(lock);
 	struct viommu_inval *inval GUARDED_BY(lock); /* of the operation */
 	struct vtd_queue queue GUARDED_BY(lock);
+	bool more GUARDED_BY(lock);        /* the queue has more than one turn's work */
 	bool irq_changed GUARDED_BY(lock); /* irq_invalidate() was called since the last irq_commit() */
 	struct viommu_vtd_stats stats GUARDED_BY(lock);
 
@@ -103,6 +105,14 @@ int vtd_guest_store32(struct viommu_vtd *unit, uint64_t gpa, uint32_t value);
 
 /* operation.c: go on with what is under way, then with what software asks for. True when something is pending. */
 bool vtd_advance(struct viommu_vtd *unit) REQUIRES(unit->lock);
+/* Have the unit polled. */
+static inline void vtd_ask_poll(const struct viommu_vtd *unit)
+{
+	if (unit->config.pending)
+		unit->config.pending(unit->config.opaque);
+}
+/* operation.c: drop the lock. A poll that was turned away by it is asked for again. */
+void vtd_unlock(struct viommu_vtd *unit) LOCK_ATTR(release_capability(unit->lock));
 
 /* registers.c: four bytes of the register that lies at an offset; where none does: 0, and nothing is written. */
 uint32_t vtd_register_read(struct viommu_vtd *unit, uint64_t offset) REQUIRES(unit->lock);
