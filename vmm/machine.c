@@ -25,6 +25,7 @@
 #include "vmm/util/log.h"
 #include "vmm/util/loop.h"
 #include "vmm/wiring/iommu.h"
+#include "vmm/wiring/progress.h"
 #include "vmm/wiring/quiesce.h"
 
 struct machine {
@@ -34,6 +35,7 @@ struct machine {
 	struct kvm kvm;
 	struct bus *mmio, *pio;
 	struct loop *loop;
+	struct progress *progress;
 	struct irqchip *irqchip;
 	struct pci_root *pci;
 	uint64_t pci64, pci64_size; /* the window for BARs of 64 bits; a size of 0: none */
@@ -108,6 +110,8 @@ static int create_base(struct machine *m)
 	if (!err)
 		err = say("the event loop", loop_create(&m->loop));
 	if (!err)
+		err = say("the event loop", progress_create(m->loop, IOMMU_DEADLINE_MS, &m->progress));
+	if (!err)
 		err = say("the IOAPIC", irqchip_create(&m->kvm, m->mmio, &m->irqchip));
 	return err;
 }
@@ -151,6 +155,7 @@ static int create_pci(struct machine *m)
 		.mmio = m->mmio,
 		.irqchip = m->irqchip,
 		.registry = m->registry,
+		.progress = m->progress,
 		.fault = m->control ? machine_fault : NULL,
 		.opaque = m,
 		.others = has_others(m->config),
@@ -177,21 +182,14 @@ static int create_pci(struct machine *m)
 		err = say("the IOMMU", iommu_wiring_create(&m->config->iommu, &wired, &m->wiring));
 	if (!err)
 		err = say("the IOMMU",
-			  quiesce_create(iommu_wiring_context(m->wiring), m->loop, m->registry, &m->quiesce));
+			  quiesce_create(iommu_wiring_context(m->wiring), m->progress, m->registry, &m->quiesce));
 	return err;
-}
-
-static void hold_released(void *opaque)
-{
-	const struct machine *m = opaque;
-
-	iommu_wiring_progress(m->wiring);
 }
 
 static struct device_factory factory_of(struct machine *m)
 {
 	return (struct device_factory){
-		.env = {&m->kvm, m->loop, hold_released, m},
+		.env = {&m->kvm, m->loop},
 		.iommu = m->config->iommu.kind,
 		.wiring = m->wiring,
 		.registry = m->registry,
@@ -307,6 +305,7 @@ void machine_destroy(struct machine *m)
 	quiesce_destroy(m->quiesce);
 	if (m->wiring)
 		iommu_wiring_destroy(m->wiring);
+	progress_destroy(m->progress);
 	registry_destroy(m->registry);
 	if (m->exit_port)
 		exit_port_destroy(m->exit_port);

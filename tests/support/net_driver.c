@@ -301,6 +301,13 @@ void net_kick_queue(struct net_fixture *f, unsigned queue)
 	net_settle(f);
 }
 
+bool net_is_used(const struct net_fixture *f, unsigned queue)
+{
+	const struct vring_used *used = (const void *)(f->ram + ring(queue) + USED_AT);
+
+	return __atomic_load_n(&used->idx, __ATOMIC_ACQUIRE) != f->used[queue];
+}
+
 bool net_used(struct net_fixture *f, unsigned queue, uint32_t *len, uint64_t *address)
 {
 	struct vring vring = ring_of(f, queue);

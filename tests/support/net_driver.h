@@ -63,6 +63,8 @@ void net_add_command(struct net_fixture *f, unsigned queue, const void *bytes, u
 void net_kick_queue(struct net_fixture *f, unsigned queue);
 void net_settle(struct net_fixture *f);
 
+/* Is there a used chain that net_used() has not given? Also while the loop runs in another thread. */
+bool net_is_used(const struct net_fixture *f, unsigned queue);
 /* The next used chain's length, and its buffer's address. False: there is none. */
 bool net_used(struct net_fixture *f, unsigned queue, uint32_t *len, uint64_t *address);
 

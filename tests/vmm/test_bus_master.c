@@ -20,6 +20,7 @@
 #include "vmm/pci/pci.h"
 #include "vmm/registry/registry.h"
 #include "vmm/util/loop.h"
+#include "vmm/wiring/progress.h"
 #include "vmm/wiring/quiesce.h"
 
 enum { RAM_SIZE = 1 << 16, PAGE = 4096, SLOT = 3, DEADLINE_MS = 60, ROUNDS = 500, FULL_ROUNDS = 100000 };
@@ -34,6 +35,7 @@ struct fixture {
 	struct loop *loop;
 	struct pci_root *root;
 	struct registry *registry;
+	struct progress *progress;
 	struct quiesce *quiesce;
 	struct pci_dev dev;
 	pthread_t thread;
@@ -65,6 +67,13 @@ static void on_master_off(void *opaque, struct pci_dev *dev)
 	quiesce_master_off(f->quiesce, dev);
 }
 
+static void on_progress(void *opaque)
+{
+	const struct fixture *f = opaque;
+
+	progress_signal(f->progress);
+}
+
 static void *run_loop(void *opaque)
 {
 	struct fixture *f = opaque;
@@ -75,7 +84,8 @@ static void *run_loop(void *opaque)
 
 static void create_library(struct fixture *f, unsigned deadline_ms)
 {
-	const struct viommu_config config = {.size = sizeof(struct viommu_config), .deadline_ms = deadline_ms};
+	const struct viommu_config config = {
+		.size = sizeof(struct viommu_config), .deadline_ms = deadline_ms, .progress = on_progress, .opaque = f};
 
 	f->ram = aligned_alloc(PAGE, RAM_SIZE);
 	memset(f->ram, 0, RAM_SIZE);
@@ -95,7 +105,8 @@ static int create(void **state, unsigned deadline_ms)
 	assert_int_equal(bus_create(&f->pio), 0);
 	assert_int_equal(loop_create(&f->loop), 0);
 	assert_int_equal(registry_create(&f->registry), 0);
-	assert_int_equal(quiesce_create(f->v, f->loop, f->registry, &f->quiesce), 0);
+	assert_int_equal(progress_create(f->loop, deadline_ms, &f->progress), 0);
+	assert_int_equal(quiesce_create(f->v, f->progress, f->registry, &f->quiesce), 0);
 	const struct pci_root_config root = {
 		.mmio = f->mmio, .pio = f->pio, .bar64 = 1ull << 40, .master_off = on_master_off, .opaque = f};
 
@@ -122,6 +133,12 @@ static int setup_patient(void **state)
 	return create(state, PATIENCE_MS);
 }
 
+/* Nobody looks at a deadline that far away before a test gives up: progress alone ends what is pending. */
+static int setup_without_deadline(void **state)
+{
+	return create(state, 1000 * PATIENCE_MS);
+}
+
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
@@ -131,7 +148,6 @@ static int teardown(void **state)
 	pci_root_destroy(f->root);
 	quiesce_destroy(f->quiesce);
 	registry_destroy(f->registry);
-	loop_destroy(f->loop);
 	bus_destroy(f->pio);
 	bus_destroy(f->mmio);
 	assert_int_equal(viommu_detach(f->endpoint, f->inval), 0);
@@ -141,6 +157,8 @@ static int teardown(void **state)
 	assert_int_equal(viommu_endpoint_remove(f->endpoint), 0);
 	viommu_inval_destroy(f->inval);
 	viommu_destroy(f->v);
+	progress_destroy(f->progress);
+	loop_destroy(f->loop);
 	free(f->ram);
 	free(f);
 	return 0;
@@ -252,6 +270,34 @@ static void test_pending_beyond_the_deadline(void **state)
 	assert_true(becomes_idle(f));
 }
 
+/* A section and a hold, by another thread than the one that waits. */
+static void test_idle_as_soon_as_the_last_one_lets_go(void **state)
+{
+	struct fixture *f = *state;
+	struct viommu_section section;
+	struct viommu_hold hold;
+	struct viommu_span span;
+
+	set_master(f, true);
+	assert_int_equal(pci_dma_begin(&f->dev, &section), 0);
+	hold_page(f, &span, &hold);
+	set_master(f, false);
+	nap(10);
+	viommu_dma_end(&section);
+	nap(10);
+	assert_true(pending(f));
+	viommu_dma_release(&hold);
+	assert_true(becomes_idle(f));
+	/* And once more, by a section alone. */
+	set_master(f, true);
+	assert_int_equal(pci_dma_begin(&f->dev, &section), 0);
+	set_master(f, false);
+	nap(10);
+	assert_true(pending(f));
+	viommu_dma_end(&section);
+	assert_true(becomes_idle(f));
+}
+
 /* A device that writes whenever it may, each time for a little while. */
 static void *write_always(void *opaque)
 {
@@ -314,6 +360,8 @@ int main(void)
 		CASE(test_pending_until_section_ends),
 		CASE(test_pending_until_all_holds_end),
 		CASE(test_pending_beyond_the_deadline),
+		cmocka_unit_test_setup_teardown(test_idle_as_soon_as_the_last_one_lets_go, setup_without_deadline,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_no_write_once_idle, setup_patient, teardown),
 	};
 

@@ -19,11 +19,13 @@
 #include "vmm/pci/bus.h"
 #include "vmm/registry/registry.h"
 #include "vmm/wiring/iommu.h"
+#include "vmm/wiring/progress.h"
 
 enum { SLOT = 5, RAM_SIZE = 1 << 20, SIZES_FROM_64K = 1 << 16 };
 
 static struct ram ram;
 static struct loop *loop;
+static struct progress *progress;
 static struct bus *mmio, *pio;
 static struct irqchip *chip;
 static struct pci_root *root;
@@ -38,13 +40,19 @@ static int create(const struct iommu_config *config, const struct pci_limits *li
 	kvm_record_reset();
 	assert_int_equal(ram_init(&ram, RAM_SIZE), 0);
 	assert_int_equal(loop_create(&loop), 0);
+	assert_int_equal(progress_create(loop, IOMMU_DEADLINE_MS, &progress), 0);
 	assert_int_equal(bus_create(&mmio), 0);
 	assert_int_equal(bus_create(&pio), 0);
 	assert_int_equal(irqchip_create(&none, mmio, &chip), 0);
 	assert_int_equal(registry_create(&registry), 0);
 	const struct pci_root_config pci = {.mmio = mmio, .pio = pio, .irqchip = chip};
-	const struct iommu_machine machine = {
-		.ram = &ram, .loop = loop, .mmio = mmio, .irqchip = chip, .registry = registry, .limits = *limits};
+	const struct iommu_machine machine = {.ram = &ram,
+					      .loop = loop,
+					      .mmio = mmio,
+					      .irqchip = chip,
+					      .registry = registry,
+					      .progress = progress,
+					      .limits = *limits};
 
 	assert_int_equal(pci_root_create(&pci, &root), 0);
 	assert_int_equal(iommu_wiring_create(config, &machine, &wiring), 0);
@@ -82,6 +90,7 @@ static int tear_down(void **state)
 	(void)state;
 	pci_root_destroy(root);
 	iommu_wiring_destroy(wiring);
+	progress_destroy(progress);
 	registry_destroy(registry);
 	irqchip_destroy(chip);
 	bus_destroy(pio);

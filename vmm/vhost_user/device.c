@@ -98,8 +98,6 @@ int vhost_user_device_init(struct vhost_user_device *device, const struct virtio
 	device->session.loop = env->loop;
 	device->session.ops = session;
 	device->session.opaque = device;
-	device->session.progress = env->hold_released;
-	device->session.progress_opaque = env->opaque;
 	device->config.iommu = config->iommu;
 	device->config.push_maps = config->push_maps;
 	device->config.shared_table = !config->messages;

@@ -170,8 +170,6 @@ static void session_on_readable(void *opaque, uint32_t events)
 
 	(void)events;
 	viommu_vhu_serve(session->front);
-	if (session->progress)
-		session->progress(session->progress_opaque);
 }
 
 static int64_t session_now_ms(void)

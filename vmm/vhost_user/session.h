@@ -29,8 +29,6 @@ struct vhost_user_session {
 	bool retrying, down; /* down: its loss was told, its return was not */
 	const struct vhost_user_session_ops *ops;
 	void *opaque;
-	void (*progress)(void *opaque); /* an invalidation may be complete now; may be NULL */
-	void *progress_opaque;
 	char why[160]; /* told last */
 };
 

@@ -274,8 +274,6 @@ static void ring_cb(void *opaque, uint32_t events)
 		return;
 	blk_proceed(blk);
 	blk_io_submit(blk);
-	if (blk->env.hold_released)
-		blk->env.hold_released(blk->env.opaque);
 }
 
 /* A driver that does not know FLUSH cannot ask for it (virtio 1.2, section 5.2.6.2). */

@@ -8,18 +8,12 @@
 #include <linux/virtio_ids.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 #include "vmm/util/log.h"
 #include "vmm/virtio/virtio.h"
 
 /* Spans of a whole batch. A chain has at most VQ_MAX_SEGMENTS, each in few pieces: one always fits. */
 enum { CLASS_IOMMU = 0x080600, BATCH = 256, BATCH_SPANS = 2048, EVENT_BURST = 64 };
-
-/* Where nothing tells that the others have finished, the batch is looked at again after 20 us, up to 1 ms. */
-enum { RETRY_FIRST_NS = 20000, RETRY_LAST_NS = 1000000 };
 
 struct batch {
 	bool pending; /* the model has it */
@@ -44,9 +38,8 @@ struct virtio_iommu {
 	bool taken;              /* a driver has been there */
 	struct loop_work events; /* faults wait in the model */
 	struct loop_work more;   /* chains wait in the ring */
-	int retry_fd;            /* timer: poll again */
-	long retry_ns;
-	struct loop_watch retry;
+	void (*waits)(void *opaque);
+	void *waits_opaque;
 	struct vq_chain chain; /* the one at hand */
 	struct batch batches[VIOMMU_VIRTIO_BATCHES];
 };
@@ -256,7 +249,6 @@ static bool iommu_serve(struct virtio_iommu *iommu)
 		virtio_fail(&iommu->dev, "the request queue is broken");
 	if (!batch->count)
 		return false;
-	iommu->retry_ns = RETRY_FIRST_NS;
 	batch->pending = true;
 	viommu_virtio_submit(iommu->model, batch->requests, batch->count);
 	/* Whether there is more is found out in the next round: the other devices come first. */
@@ -271,26 +263,13 @@ static void iommu_go_on(struct virtio_iommu *iommu)
 	if (iommu->dev.running && iommu->dev.queues[VIOMMU_VIRTIO_REQUESTQ].vq.enabled)
 		left |= iommu_serve(iommu);
 	iommu->waiting = left;
-	if (!left)
-		return;
-	timerfd_settime(iommu->retry_fd, 0, &(struct itimerspec){.it_value.tv_nsec = iommu->retry_ns}, NULL);
-	if (iommu->retry_ns < RETRY_LAST_NS)
-		iommu->retry_ns *= 2;
+	if (left)
+		iommu->waits(iommu->waits_opaque);
 }
 
 static void more_cb(void *opaque)
 {
 	iommu_go_on(opaque);
-}
-
-static void iommu_retry_cb(void *opaque, uint32_t events)
-{
-	struct virtio_iommu *iommu = opaque;
-	uint64_t count;
-
-	(void)events;
-	if (read(iommu->retry_fd, &count, sizeof(count)) == sizeof(count))
-		iommu_go_on(iommu);
 }
 
 bool virtio_iommu_taken(const struct pci_dev *pci)
@@ -392,7 +371,6 @@ static void iommu_reset(struct virtio_dev *dev)
 
 	loop_cancel(dev->loop, &iommu->more);
 	iommu->queue_reset_wanted = false;
-	iommu->retry_ns = RETRY_FIRST_NS;
 	iommu->reset_wanted = true;
 	iommu_go_on(iommu);
 }
@@ -416,8 +394,6 @@ static void iommu_destroy(struct virtio_dev *dev)
 
 	loop_cancel(dev->loop, &iommu->more);
 	loop_cancel(dev->loop, &iommu->events);
-	loop_remove(dev->loop, &iommu->retry);
-	close(iommu->retry_fd);
 	for (unsigned i = 0; i < VIOMMU_VIRTIO_BATCHES; i++)
 		drop_batch(&iommu->batches[i]);
 	virtio_fini(dev);
@@ -438,32 +414,8 @@ static const struct virtio_ops iommu_ops = {
 	.destroy = iommu_destroy,
 };
 
-static int iommu_init(struct virtio_iommu *iommu, const struct virtio_env *env)
-{
-	int ret;
-
-	iommu->events = (struct loop_work){.run = events_cb, .opaque = iommu};
-	iommu->more = (struct loop_work){.run = more_cb, .opaque = iommu};
-	iommu->retry_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (iommu->retry_fd < 0)
-		return -errno;
-	iommu->retry = (struct loop_watch){.fd = iommu->retry_fd, .ready = iommu_retry_cb, .opaque = iommu};
-	ret = loop_add(env->loop, &iommu->retry, EPOLLIN);
-	if (ret)
-		goto err_close;
-	ret = virtio_init(&iommu->dev, &iommu_ops, VIOMMU_VIRTIO_QUEUES, env);
-	if (ret)
-		goto err_watch;
-	return 0;
-
-err_watch:
-	loop_remove(env->loop, &iommu->retry);
-err_close:
-	close(iommu->retry_fd);
-	return ret;
-}
-
-int virtio_iommu_create(const struct virtio_env *env, struct viommu_virtio *model, struct pci_dev **out)
+int virtio_iommu_create(const struct virtio_env *env, struct viommu_virtio *model, void (*waits)(void *opaque),
+			void *opaque, struct pci_dev **out)
 {
 	struct virtio_iommu *iommu = calloc(1, sizeof(*iommu));
 	int ret;
@@ -471,7 +423,11 @@ int virtio_iommu_create(const struct virtio_env *env, struct viommu_virtio *mode
 	if (!iommu)
 		return -ENOMEM;
 	iommu->model = model;
-	ret = iommu_init(iommu, env);
+	iommu->waits = waits;
+	iommu->waits_opaque = opaque;
+	iommu->events = (struct loop_work){.run = events_cb, .opaque = iommu};
+	iommu->more = (struct loop_work){.run = more_cb, .opaque = iommu};
+	ret = virtio_init(&iommu->dev, &iommu_ops, VIOMMU_VIRTIO_QUEUES, env);
 	if (ret) {
 		vmm_log("virtio-iommu: %s", strerror(-ret));
 		free(iommu);

@@ -117,11 +117,6 @@ struct virtio_dev {
 struct virtio_env {
 	struct kvm *kvm; /* NULL: without ioeventfds, notifications leave the kernel */
 	struct loop *loop;
-	/*
-	 * A device released holds: an invalidation may be complete now. I/O thread, outside of sections; may be NULL.
-	 */
-	void (*hold_released)(void *opaque);
-	void *opaque;
 };
 
 /*
@@ -194,11 +189,14 @@ int virtio_rng_create(const struct virtio_env *env, struct pci_dev **out);
 struct viommu_virtio;
 /*
  * The transport of a virtio-iommu. The model stays the caller's; events are fetched when virtio_iommu_event() says so.
+ * @waits: a request or a reset is pending, so virtio_iommu_progress() is to be called when somebody lets go, and for
+ * the deadline's sake. I/O thread
  */
-int virtio_iommu_create(const struct virtio_env *env, struct viommu_virtio *model, struct pci_dev **out);
+int virtio_iommu_create(const struct virtio_env *env, struct viommu_virtio *model, void (*waits)(void *opaque),
+			void *opaque, struct pci_dev **out);
 /* To be called by the model's event_ready: any thread. */
 void virtio_iommu_event(struct pci_dev *dev);
-/* A hold was released on the I/O thread: a request may be complete now. */
+/* What is pending may be complete now. I/O thread, outside of sections. */
 void virtio_iommu_progress(struct pci_dev *dev);
 /* True once a driver has started it. I/O thread. */
 bool virtio_iommu_taken(const struct pci_dev *dev);

@@ -12,23 +12,17 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 #include <viommu/viommu.h>
 
 #include "vmm/irqchip/route.h"
 #include "vmm/layout/layout.h"
 #include "vmm/util/bus.h"
-#include "vmm/util/loop.h"
 #include "vmm/wiring/model.h"
+#include "vmm/wiring/progress.h"
 
 /* The global command register, and its bit that switches translation on (11.4.4). */
 enum { GCMD = 0x18, GCMD_TE_SHIFT = 31 };
-
-/* While something is pending: sections end within microseconds, disks may take their time. */
-enum { RETRY_FIRST_NS = 20000, RETRY_LAST_NS = 5000000 };
 
 enum { REQUESTERS = 1 << 16 };
 
@@ -51,10 +45,6 @@ struct intel_model {
 	_Atomic uint64_t behind[REQUESTERS / 64];
 	_Atomic bool taken; /* the guest has switched translation on */
 	struct irq_remapper remapper;
-	struct loop_work poll_work;
-	int retry_fd;
-	struct loop_watch retry;
-	long retry_ns;
 };
 
 static void interrupt(void *opaque, struct viommu_irq_message message)
@@ -82,19 +72,9 @@ static void pending(void *opaque)
 {
 	const struct vtd_unit *unit = opaque;
 
-	loop_post(unit->intel->machine.loop, &unit->intel->poll_work);
+	progress_signal(unit->intel->machine.progress);
 }
 
-static void arm_retry(struct intel_model *intel)
-{
-	struct itimerspec time = {.it_value.tv_nsec = intel->retry_ns};
-
-	timerfd_settime(intel->retry_fd, 0, &time, NULL);
-	if (intel->retry_ns < RETRY_LAST_NS)
-		intel->retry_ns *= 2;
-}
-
-/* Runs when no section of this thread is open. */
 static void intel_model_progress(struct iommu_model *base)
 {
 	struct intel_model *intel = (struct intel_model *)base;
@@ -103,25 +83,7 @@ static void intel_model_progress(struct iommu_model *base)
 	for (unsigned i = 0; i < intel->count; i++)
 		more |= viommu_vtd_poll(intel->units[i].model) == -EAGAIN;
 	if (more)
-		arm_retry(intel);
-}
-
-static void poll_cb(void *opaque)
-{
-	struct intel_model *intel = opaque;
-
-	intel->retry_ns = RETRY_FIRST_NS;
-	intel_model_progress(&intel->base);
-}
-
-static void retry_cb(void *opaque, uint32_t events)
-{
-	struct intel_model *intel = opaque;
-	uint64_t count;
-
-	(void)events;
-	if (read(intel->retry_fd, &count, sizeof(count)) == sizeof(count))
-		intel_model_progress(&intel->base);
+		progress_await(intel->machine.progress);
 }
 
 static bool is_behind(const struct intel_model *intel, uint16_t requester)
@@ -215,28 +177,10 @@ static int add_unit(struct intel_model *intel, const struct iommu_config *config
 	return err;
 }
 
-static int init_retry(struct intel_model *intel)
-{
-	intel->poll_work = (struct loop_work){.run = poll_cb, .opaque = intel};
-	intel->retry_ns = RETRY_FIRST_NS;
-	intel->retry_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (intel->retry_fd < 0)
-		return -errno;
-	intel->retry = (struct loop_watch){.fd = intel->retry_fd, .ready = retry_cb, .opaque = intel};
-	int err = loop_add(intel->machine.loop, &intel->retry, EPOLLIN);
-
-	if (err)
-		close(intel->retry_fd);
-	return err;
-}
-
 static void intel_model_destroy(struct iommu_model *base)
 {
 	struct intel_model *intel = (struct intel_model *)base;
 
-	loop_cancel(intel->machine.loop, &intel->poll_work);
-	loop_remove(intel->machine.loop, &intel->retry);
-	close(intel->retry_fd);
 	while (intel->count) {
 		struct vtd_unit *unit = &intel->units[--intel->count];
 
@@ -257,13 +201,8 @@ static int intel_model_create(const struct iommu_config *config, const struct io
 	intel->machine = *machine;
 	intel->dmar =
 		(struct acpi_dmar){true, config->intremap, config->eim, config->intel.device_iotlb, machine->others};
-	int err = init_retry(intel);
+	int err = add_unit(intel, config, v, false);
 
-	if (err) {
-		free(intel);
-		return err;
-	}
-	err = add_unit(intel, config, v, false);
 	if (!err && config->intremap && machine->others)
 		err = add_unit(intel, config, v, true);
 	if (err) {

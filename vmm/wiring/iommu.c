@@ -14,10 +14,8 @@
 #include "vmm/util/log.h"
 #include "vmm/util/loop.h"
 #include "vmm/wiring/model.h"
+#include "vmm/wiring/progress.h"
 #include "vmm/wiring/waiting.h"
-
-/* Linux waits for a VT-d command for ten seconds, and longer for everything else. */
-enum { DEADLINE_MS = 5000 };
 
 /* So long a guest may take to load its driver before the operator is told that its devices wait. */
 enum { DRIVER_MS = 60000 };
@@ -37,6 +35,8 @@ struct iommu_wiring {
 	struct registry *registry;
 	struct acpi_endpoint *behind; /* as the tables were told */
 	struct loop *loop;
+	struct progress *progress;
+	struct progress_waiter waiter;
 	struct loop_work fail_work; /* devices that are noted as failed hear of it on the I/O thread */
 	bool boot_bypass;           /* nobody waits for a driver */
 	struct waiting *waiting;    /* while the guest runs, where somebody does; or NULL */
@@ -77,10 +77,18 @@ static void fail_devices(void *opaque)
 			entry->dev->ops->failed(entry->dev);
 }
 
-void iommu_wiring_progress(struct iommu_wiring *wiring)
+static void somebody_let_go(void *opaque)
 {
-	if (wiring->model->ops->progress)
-		wiring->model->ops->progress(wiring->model);
+	const struct iommu_wiring *wiring = opaque;
+
+	progress_signal(wiring->progress);
+}
+
+static void poll_model(void *opaque)
+{
+	const struct iommu_wiring *wiring = opaque;
+
+	wiring->model->ops->progress(wiring->model);
 }
 
 static int add_memory(struct viommu *v, const struct ram *ram)
@@ -101,12 +109,17 @@ int iommu_wiring_create(const struct iommu_config *config, const struct iommu_ma
 		.size = sizeof(struct viommu_config),
 		.log = log_line,
 		.fault = machine->fault ? note_fault : NULL,
-		.deadline_ms = DEADLINE_MS,
+		.deadline_ms = IOMMU_DEADLINE_MS,
 		.endpoint_failed = endpoint_failed,
+		.progress = somebody_let_go,
 		.opaque = wiring,
 	};
-	int err = wiring ? viommu_create(&core, &wiring->v) : -ENOMEM;
+	int err = -ENOMEM;
 
+	if (wiring) {
+		wiring->progress = machine->progress;
+		err = viommu_create(&core, &wiring->v);
+	}
 	if (err) {
 		free(wiring);
 		return err;
@@ -126,6 +139,9 @@ int iommu_wiring_create(const struct iommu_config *config, const struct iommu_ma
 		iommu_wiring_destroy(wiring);
 		return err;
 	}
+	wiring->waiter = (struct progress_waiter){.poll = poll_model, .opaque = wiring};
+	if (wiring->model->ops->progress)
+		progress_add(wiring->progress, &wiring->waiter);
 	*out = wiring;
 	return 0;
 }

@@ -15,6 +15,7 @@
 
 struct iommu_wiring;
 struct loop;
+struct progress;
 struct ram;
 struct registered;
 struct registry;
@@ -23,7 +24,8 @@ struct viommu_fault;
 struct viommu_vtd_stats;
 struct virtio_env;
 
-enum { IOMMU_SLOT = 1 };
+/* Linux waits for a VT-d command for ten seconds, and longer for everything else. */
+enum { IOMMU_SLOT = 1, IOMMU_DEADLINE_MS = 5000 };
 
 /* What of the machine is there before the wiring. */
 struct iommu_machine {
@@ -32,6 +34,7 @@ struct iommu_machine {
 	struct bus *mmio;
 	struct irqchip *irqchip;
 	struct registry *registry;
+	struct progress *progress; /* the context signals it; what is pending in the model is polled by it */
 	/* Told of every fault, on any thread; may be NULL. */
 	void (*fault)(void *opaque, const struct viommu_fault *fault);
 	void *opaque;
@@ -82,8 +85,5 @@ struct viommu *iommu_wiring_context(const struct iommu_wiring *wiring);
 
 /* Counters of the VT-d units. false: there are none. */
 bool iommu_wiring_vtd_stats(struct iommu_wiring *wiring, struct viommu_vtd_stats *out);
-
-/* Something that an invalidation may wait for is over: a hold was released. Loop thread. */
-void iommu_wiring_progress(struct iommu_wiring *wiring);
 
 #endif

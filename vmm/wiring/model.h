@@ -25,7 +25,10 @@ struct iommu_model_ops {
 	/* Put a blocked endpoint behind it; and take it back: it is blocked once @inval is complete. */
 	int (*manage)(struct iommu_model *model, struct viommu_endpoint *endpoint);
 	int (*release)(struct iommu_model *model, struct viommu_endpoint *endpoint, struct viommu_inval *inval);
-	/* Something that an invalidation may wait for is over. Loop thread. May be NULL. */
+	/*
+	 * Poll what is pending. Loop thread, outside of sections; where something stays so: progress_await(). May be
+	 * NULL.
+	 */
 	void (*progress)(struct iommu_model *model);
 	/* True: the guest has taken it, at some time. Loop thread. */
 	bool (*taken)(const struct iommu_model *model);

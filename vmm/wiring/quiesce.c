@@ -4,26 +4,18 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 #include <viommu/viommu.h>
 
 #include "vmm/pci/bus.h"
 #include "vmm/pci/pci.h"
 #include "vmm/registry/registry.h"
-#include "vmm/util/loop.h"
-
-/* How often to look whether DMA is over, and whether a device that failed has let go. */
-enum { POLL_NS = 500000, FAILED_POLL_NS = 100000000 };
+#include "vmm/wiring/progress.h"
 
 struct quiesce {
 	struct viommu_inval *inval;
-	struct loop *loop;
-	struct loop_work work;
-	int timer_fd;
-	struct loop_watch timer;
+	struct progress *progress;
+	struct progress_waiter waiter;
 	/* Its entries: REGISTRY_MASTER_OFF of the devices asked for, `quiescing` of those that `inval` waits for. */
 	struct registry *registry;
 	/* I/O thread only. */
@@ -31,18 +23,11 @@ struct quiesce {
 	bool later; /* some of those asked for cannot be waited for now */
 };
 
-static void arm(struct quiesce *quiesce, long ns)
-{
-	const struct itimerspec time = {.it_value.tv_nsec = ns};
-
-	timerfd_settime(quiesce->timer_fd, 0, &time, NULL);
-}
-
 /* With the device's lock held, so that it cannot be told of an earlier end. */
 void quiesce_master_off(struct quiesce *quiesce, struct pci_dev *dev)
 {
 	if (registry_note(quiesce->registry, pci_requester_id(dev->bus, dev->devfn), REGISTRY_MASTER_OFF))
-		loop_post(quiesce->loop, &quiesce->work);
+		progress_signal(quiesce->progress);
 }
 
 static bool asked(const struct registered *entry)
@@ -108,67 +93,40 @@ static int advance(struct quiesce *quiesce)
 	return ret;
 }
 
-static void run(void *opaque)
+/* Where a device cannot be waited for now, it is asked for again when somebody has let go. */
+static void quiesce_poll(void *opaque)
 {
 	struct quiesce *quiesce = opaque;
 
-	if (!quiesce->waits)
+	if (!quiesce->waits) {
+		if (!any_asked(quiesce))
+			return;
 		begin(quiesce);
-	if (advance(quiesce) == -EAGAIN)
-		arm(quiesce, POLL_NS);
+	}
+	if (advance(quiesce) == -EAGAIN || quiesce->later)
+		progress_await(quiesce->progress);
 	else if (any_asked(quiesce))
-		arm(quiesce, quiesce->later ? FAILED_POLL_NS : 1);
+		progress_signal(quiesce->progress);
 }
 
-static void timer_ready(void *opaque, uint32_t events)
-{
-	struct quiesce *quiesce = opaque;
-	uint64_t count;
-
-	(void)events;
-	if (read(quiesce->timer_fd, &count, sizeof(count)) == sizeof(count))
-		run(quiesce);
-}
-
-static int init(struct quiesce *quiesce, struct viommu *v)
-{
-	int err;
-
-	quiesce->work = (struct loop_work){.run = run, .opaque = quiesce};
-	quiesce->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (quiesce->timer_fd < 0)
-		return -errno;
-	quiesce->timer = (struct loop_watch){.fd = quiesce->timer_fd, .ready = timer_ready, .opaque = quiesce};
-	err = loop_add(quiesce->loop, &quiesce->timer, EPOLLIN);
-	if (err)
-		goto err_close;
-	err = viommu_inval_create(v, &quiesce->inval);
-	if (err)
-		goto err_watch;
-	return 0;
-
-err_watch:
-	loop_remove(quiesce->loop, &quiesce->timer);
-err_close:
-	close(quiesce->timer_fd);
-	return err;
-}
-
-int quiesce_create(struct viommu *v, struct loop *loop, struct registry *registry, struct quiesce **out)
+int quiesce_create(struct viommu *v, struct progress *progress, struct registry *registry, struct quiesce **out)
 {
 	struct quiesce *quiesce = calloc(1, sizeof(*quiesce));
 	int err;
 
 	if (!quiesce)
 		return -ENOMEM;
-	quiesce->loop = loop;
+	quiesce->progress = progress;
 	quiesce->registry = registry;
-	err = init(quiesce, v);
-	if (err)
+	quiesce->waiter = (struct progress_waiter){.poll = quiesce_poll, .opaque = quiesce};
+	err = viommu_inval_create(v, &quiesce->inval);
+	if (err) {
 		free(quiesce);
-	else
-		*out = quiesce;
-	return err;
+		return err;
+	}
+	progress_add(progress, &quiesce->waiter);
+	*out = quiesce;
+	return 0;
 }
 
 void quiesce_destroy(struct quiesce *quiesce)
@@ -176,8 +134,5 @@ void quiesce_destroy(struct quiesce *quiesce)
 	if (!quiesce)
 		return;
 	viommu_inval_destroy(quiesce->inval);
-	loop_cancel(quiesce->loop, &quiesce->work);
-	loop_remove(quiesce->loop, &quiesce->timer);
-	close(quiesce->timer_fd);
 	free(quiesce);
 }

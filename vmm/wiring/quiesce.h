@@ -3,14 +3,14 @@
 #ifndef VMM_WIRING_QUIESCE_H
 #define VMM_WIRING_QUIESCE_H
 
-struct loop;
 struct pci_dev;
+struct progress;
 struct quiesce;
 struct registry;
 struct viommu;
 
-/* -ENOMEM, or -errno of timerfd and epoll. */
-int quiesce_create(struct viommu *v, struct loop *loop, struct registry *registry, struct quiesce **out);
+/* The context signals @progress. -ENOMEM. */
+int quiesce_create(struct viommu *v, struct progress *progress, struct registry *registry, struct quiesce **out);
 
 /* The devices are gone, the loop does not run any more. NULL is allowed. */
 void quiesce_destroy(struct quiesce *quiesce);

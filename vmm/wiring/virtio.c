@@ -8,11 +8,13 @@
 #include "vmm/pci/bus.h"
 #include "vmm/virtio/virtio.h"
 #include "vmm/wiring/model.h"
+#include "vmm/wiring/progress.h"
 
 struct virtio_model {
 	struct iommu_model base;
 	struct viommu_virtio *model;
 	struct pci_dev *unit; /* or NULL */
+	struct progress *progress;
 };
 
 static void event_ready(void *opaque)
@@ -74,6 +76,7 @@ static int virtio_model_create(const struct iommu_config *config, const struct i
 		return err;
 	}
 	virtio->base.ops = &iommu_virtio;
+	virtio->progress = machine->progress;
 	*out = &virtio->base;
 	return 0;
 }
@@ -86,10 +89,17 @@ static void virtio_model_destroy(struct iommu_model *base)
 	free(virtio);
 }
 
+static void model_waits(void *opaque)
+{
+	const struct virtio_model *virtio = opaque;
+
+	progress_await(virtio->progress);
+}
+
 static int virtio_model_create_unit(struct iommu_model *base, const struct virtio_env *env, struct pci_dev **out)
 {
 	struct virtio_model *virtio = (struct virtio_model *)base;
-	int err = virtio_iommu_create(env, virtio->model, out);
+	int err = virtio_iommu_create(env, virtio->model, model_waits, virtio, out);
 
 	if (!err)
 		virtio->unit = *out;
