@@ -120,6 +120,7 @@ int front_create(struct front *front, int fd, struct viommu_backend_peer *peer)
 		.features = 1ull << 33 | 1ull << 32,
 		.queues = FRONT_QUEUES,
 		.miss_ms = front->miss_ms,
+		.deadline_ms = front->deadline_ms,
 		.dirty_log = true,
 		.peer = peer,
 	};

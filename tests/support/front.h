@@ -30,7 +30,7 @@ struct front {
 	struct viommu_backend *backend;
 	struct front_queue queues[FRONT_QUEUES];
 	unsigned retries;
-	unsigned miss_ms;
+	unsigned miss_ms, deadline_ms; /* of viommu_backend_config */
 	uint64_t features;
 	uint8_t config[64];
 	char line[256]; /* that was logged last */

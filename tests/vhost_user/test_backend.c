@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -331,6 +332,74 @@ static void test_invalidation_waits_for_the_burst(void **state)
 	assert_int_equal(answer.u64, 0);
 }
 
+/* Its deadline is so far away that nothing is done for the deadline's sake. */
+static int open_front_without_deadline(void **state)
+{
+	int fd = front_connect(&front);
+
+	(void)state;
+	front.miss_ms = 60000;
+	front.deadline_ms = 100000000;
+	assert_int_equal(front_create(&front, fd, NULL), 0);
+	front_setup(&front, FRONT_PLATFORM);
+	return 0;
+}
+
+/* Is there anything to serve, in so many milliseconds? */
+static bool wakes(int ms)
+{
+	struct pollfd poll_fd = {.fd = viommu_backend_fd(front.backend), .events = POLLIN};
+
+	return poll(&poll_fd, 1, ms) == 1;
+}
+
+static void *end_burst(void *section)
+{
+	viommu_backend_end(front.backend, section);
+	return NULL;
+}
+
+static void *release_hold(void *hold)
+{
+	viommu_dma_release(hold);
+	return NULL;
+}
+
+/* Served as soon as both have let go, on threads of their own, and not before. */
+static void test_letting_go_wakes_the_serving_thread(void **state)
+{
+	enum { NOT_MS = 20, LOST_MS = 10000 };
+	const struct vhu_iotlb iotlb = {.iova = IOVA, .size = PAGE, .type = VHU_IOTLB_INVALIDATE};
+	struct viommu_section section, holding;
+	struct viommu_span span;
+	struct viommu_hold hold = {0};
+	struct channel_message answer;
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(front_update(&front, IOVA, FRONT_USER + 9 * PAGE, PAGE, VHU_ACCESS_RW), 0);
+	assert_int_equal(viommu_backend_begin(front.backend, &holding), 0);
+	assert_int_equal(viommu_dma_translate(&holding, (struct viommu_iova){IOVA}, 8, VIOMMU_READ, &span), 0);
+	viommu_dma_hold(&holding, &hold, &span, 1);
+	viommu_backend_end(front.backend, &holding);
+	assert_int_equal(viommu_backend_begin(front.backend, &section), 0);
+	front_send(&front, VHU_IOTLB_MSG, VHU_NEED_REPLY, &iotlb, sizeof(iotlb), NULL, 0);
+	front_serve(&front);
+	assert_false(wakes(NOT_MS));
+	assert_int_equal(pthread_create(&thread, NULL, end_burst, &section), 0);
+	pthread_join(thread, NULL);
+	assert_true(wakes(LOST_MS));
+	front_serve(&front);
+	assert_false(front_answer(&front, &answer));
+	assert_false(wakes(NOT_MS));
+	assert_int_equal(pthread_create(&thread, NULL, release_hold, &hold), 0);
+	pthread_join(thread, NULL);
+	assert_true(wakes(LOST_MS));
+	front_serve(&front);
+	assert_true(front_answer(&front, &answer));
+	assert_int_equal(answer.u64, 0);
+}
+
 static void test_new_memory_table_makes_entries_go(void **state)
 {
 	struct vhu_region region = front_region();
@@ -594,6 +663,8 @@ int main(void)
 		CASE(test_prefetch_asks_for_ranges),
 		CASE(test_prefetch_asks_for_what_is_missing_alone),
 		CASE(test_invalidation_waits_for_the_burst),
+		cmocka_unit_test_setup_teardown(test_letting_go_wakes_the_serving_thread, open_front_without_deadline,
+						close_front),
 		CASE(test_new_memory_table_makes_entries_go),
 		CASE(test_regions_come_and_go),
 		CASE(test_update_may_span_regions),

@@ -11,11 +11,21 @@
 #include "lib/util/sized.h"
 #include "lib/vhost_user/wire/reaper.h"
 
-enum { DEFAULT_QUEUE_SIZE = 1024, QUEUE_SIZE_MAX = 32768, DEFAULT_MISS_MS = 60000 };
+enum { DEFAULT_QUEUE_SIZE = 1024, QUEUE_SIZE_MAX = 32768, DEFAULT_MISS_MS = 60000, DEFAULT_DEADLINE_MS = 2000 };
 
 static void core_log(void *opaque, const char *line)
 {
-	vbe_log(opaque, "%s", line);
+	const struct viommu_backend *backend = opaque;
+
+	vbe_log(&backend->log, "%s", line);
+}
+
+/* Perhaps an answer waits for whoever let go. */
+static void core_progress(void *opaque)
+{
+	struct viommu_backend *backend = opaque;
+
+	vbe_connection_wake(&backend->connection);
 }
 
 static void drop_core(struct viommu_backend *backend)
@@ -36,7 +46,8 @@ static int make_core(struct viommu_backend *backend)
 		.domain_table_bytes = backend->config.table_bytes,
 		.deadline_ms = backend->config.deadline_ms,
 		.log = core_log,
-		.opaque = &backend->log,
+		.progress = core_progress,
+		.opaque = backend,
 	};
 	struct vbe_iotlb *iotlb = &backend->iotlb;
 	int err = viommu_create(&config, &backend->v);
@@ -72,6 +83,8 @@ static void set_config(struct viommu_backend *backend, const struct viommu_backe
 		backend->config.queue_number = config->queues;
 	if (!config->miss_ms)
 		backend->config.miss_ms = DEFAULT_MISS_MS;
+	if (!config->deadline_ms)
+		backend->config.deadline_ms = DEFAULT_DEADLINE_MS;
 }
 
 /* Each part is given those that it works with. */

@@ -31,9 +31,6 @@ void viommu_backend_end(struct viommu_backend *backend, struct viommu_section *s
 	vbe_dirty_log_leave(&backend->dirty_log, section);
 	vbe_shared_leave(&backend->iotlb.shared, section);
 	viommu_dma_end(section);
-	/* Perhaps an answer waits for us. A burst that misses the store of `pending` is followed by the alarm. */
-	if (atomic_load_explicit(&backend->tasks.pending, memory_order_relaxed))
-		vbe_connection_wake(&backend->connection);
 }
 
 void viommu_backend_prefetch(struct viommu_backend *backend, struct viommu_section *section, struct viommu_iova iova,

@@ -11,7 +11,7 @@
 
 /* Descriptors that are not closed yet: no more messages are read, and after a while the connection is over. */
 enum { UNCLOSED = 64, UNCLOSED_MS = 1000 };
-#define PENDING_NS NS_PER_MS
+#define STALLED_NS NS_PER_MS
 
 static int watch(const struct vbe_connection *connection, int fd)
 {
@@ -106,7 +106,7 @@ int vbe_connection_check_unclosed(struct vbe_connection *connection)
 	return -EPROTO;
 }
 
-void vbe_connection_await(struct vbe_connection *connection, bool full, bool pending)
+void vbe_connection_await(struct vbe_connection *connection, bool full)
 {
 	/* While nothing is read, that it has hung up is told once, and not again and again. */
 	uint32_t events = !full && !connection->stalled_ns ? EPOLLIN : EPOLLET;
@@ -119,6 +119,7 @@ void vbe_connection_await(struct vbe_connection *connection, bool full, bool pen
 		epoll_ctl(connection->epoll_fd, EPOLL_CTL_MOD, connection->front.fd, &event);
 		connection->events = events;
 	}
-	if (connection->stalled_ns || pending)
-		vbe_alarm_set(&connection->alarm, clock_ns() + PENDING_NS);
+	/* The closing is told by nothing. */
+	if (connection->stalled_ns)
+		vbe_alarm_set(&connection->alarm, clock_ns() + STALLED_NS);
 }

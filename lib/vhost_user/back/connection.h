@@ -33,10 +33,7 @@ void vbe_connection_wake(struct vbe_connection *connection);
 bool vbe_connection_may_receive(const struct vbe_connection *connection);
 /* Closing is quick, unless the front end sees to it that it is not: then -EPROTO, after a while. */
 int vbe_connection_check_unclosed(struct vbe_connection *connection);
-/*
- * Everything is served: what to wait for, and when to look again by ourselves. @full: no message can be taken now;
- * @pending: somebody's end comes without a wake-up, perhaps
- */
-void vbe_connection_await(struct vbe_connection *connection, bool full, bool pending);
+/* Everything is served: what to wait for, and when to look again by ourselves. @full: no message can be taken now */
+void vbe_connection_await(struct vbe_connection *connection, bool full);
 
 #endif

@@ -2,10 +2,12 @@
 /* What the serving thread does when there is something to do. */
 #include <errno.h>
 
+#include "lib/util/clock.h"
 #include "lib/vhost_user/back/backend.h"
 #include "lib/vhost_user/back/message.h"
 
-enum { MESSAGES_PER_ROUND = 32 };
+/* A deadline passes late by this part of it at most. */
+enum { MESSAGES_PER_ROUND = 32, DEADLINE_PARTS = 20 };
 
 int viommu_backend_fd(const struct viommu_backend *backend)
 {
@@ -54,8 +56,11 @@ int viommu_backend_serve(struct viommu_backend *backend)
 		err = channel_flush(&backend->connection.front);
 	if (err && err != -EAGAIN)
 		return err;
-	vbe_connection_await(&backend->connection, tasks->count >= VBE_TASKS,
-			     atomic_load_explicit(&tasks->pending, memory_order_relaxed));
+	vbe_connection_await(&backend->connection, tasks->count >= VBE_TASKS);
+	/* For the deadline alone: only a poll makes it pass (inval.h). Whoever lets go wakes us (core_progress()). */
+	if (tasks->pending)
+		vbe_alarm_set(&backend->connection.alarm,
+			      clock_ns() + backend->config.deadline_ms * NS_PER_MS / DEADLINE_PARTS);
 	return 0;
 }
 

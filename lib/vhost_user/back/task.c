@@ -124,13 +124,11 @@ static int finish_first(struct vbe_tasks *tasks)
 
 int vbe_tasks_progress(struct vbe_tasks *tasks)
 {
-	bool pending = false;
 	int err = 0;
 
+	tasks->pending = false;
 	for (struct vbe_task *task = tasks->first; task; task = task->next)
-		pending |= !task_settle(task);
-	/* Relaxed: only a hint, see viommu_backend_end(). */
-	atomic_store_explicit(&tasks->pending, pending, memory_order_relaxed);
+		tasks->pending |= !task_settle(task);
 	while (!err && tasks->first && !tasks->first->inval && !tasks->first->stopping)
 		err = finish_first(tasks);
 	return err;

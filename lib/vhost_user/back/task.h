@@ -38,7 +38,7 @@ struct vbe_tasks {
 	const struct vbe_log *log;
 	struct vbe_task *first, **end;
 	unsigned count;
-	_Atomic bool pending; /* a task waits for sections or holds */
+	bool pending; /* a task waits for sections or holds */
 	struct viommu_inval *spare[VBE_SPARE_INVALS];
 	unsigned spare_count;
 	_Atomic uint64_t invalidates; /* that were completed */
