@@ -2,15 +2,20 @@
 #include "vmm/drain.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "vmm/pci/pci.h"
 #include "vmm/registry/registry.h"
 #include "vmm/util/log.h"
 
-/* A disk that is slow ends by itself; then it is asked to; one that does not answer at all is left behind. */
-enum { CANCEL_MS = 1000, GIVE_UP_MS = 5000, POLL_NS = 1000000 };
+/*
+ * A disk that is slow ends by itself; then it is asked to; one that does not answer at all is left behind. From when
+ * they are asked, devices with a limit of their own look at the clock in drain(), so it is called from time to time.
+ */
+enum { CANCEL_MS = 1000, GIVE_UP_MS = 5000, LIMITS_MS = 100 };
 
 static uint64_t now_ms(void)
 {
@@ -27,12 +32,14 @@ static unsigned drain(const struct registered *entry, bool cancel)
 	return ops->drain ? ops->drain(entry->dev, cancel) : 0;
 }
 
-static unsigned drain_all(struct registry *registry, bool cancel)
+/* Drain all; what those that are not done yet will tell it by comes into @fds. */
+static nfds_t drain_all(struct registry *registry, bool cancel, struct pollfd *fds)
 {
-	unsigned left = 0;
+	nfds_t left = 0;
 
 	for (struct registered *entry = NULL; (entry = registry_next(registry, entry));)
-		left += drain(entry, cancel);
+		if (drain(entry, cancel))
+			fds[left++] = (struct pollfd){.fd = entry->dev->ops->drain_fd(entry->dev), .events = POLLIN};
 	return left;
 }
 
@@ -47,20 +54,30 @@ static void tell(struct registry *registry)
 	}
 }
 
-int drain_devices(struct registry *registry)
+static int drain_with(struct registry *registry, struct pollfd *fds)
 {
-	const struct timespec pause = {.tv_nsec = POLL_NS};
 	const uint64_t start = now_ms();
 
 	for (;;) {
 		const uint64_t waited = now_ms() - start;
+		const bool cancel = waited >= CANCEL_MS;
+		const nfds_t left = drain_all(registry, cancel, fds);
 
-		if (!drain_all(registry, waited >= CANCEL_MS))
+		if (!left)
 			return 0;
 		if (waited >= GIVE_UP_MS)
 			break;
-		nanosleep(&pause, NULL);
+		poll(fds, left, cancel ? LIMITS_MS : (int)(CANCEL_MS - waited));
 	}
 	tell(registry);
 	return -ETIMEDOUT;
+}
+
+int drain_devices(struct registry *registry)
+{
+	struct pollfd *fds = calloc(registry_count(registry) + 1, sizeof(*fds));
+	int err = fds ? drain_with(registry, fds) : -ENOMEM;
+
+	free(fds);
+	return err;
 }

@@ -32,7 +32,7 @@ enum vm_end machine_run(struct machine *machine);
 
 /*
  * After machine_run(): wait until no device uses guest memory any more, for some seconds at most. -ETIMEDOUT, after a
- * line for each that does: nothing of the machine, nor its memory, may be freed or used again.
+ * line for each that does, or -ENOMEM: nothing of the machine, nor its memory, may be freed or used again.
  */
 int machine_drain(struct machine *machine);
 

@@ -82,6 +82,8 @@ struct pci_ops {
 	 * loop have stopped. `cancel`: ask for their end as well. Main thread. May be NULL: none ever.
 	 */
 	unsigned (*drain)(struct pci_dev *dev, bool cancel);
+	/* Readable when some of those may have finished, until drain() is called. With drain, not without. -1: none. */
+	int (*drain_fd)(const struct pci_dev *dev);
 	/* Counters of its device IOTLB. false: it has none. I/O thread. May be NULL: none ever. */
 	bool (*iotlb_stats)(struct pci_dev *dev, struct pci_iotlb_stats *out);
 	/* Free the device, which has nothing in flight. */

@@ -7,14 +7,15 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <viommu/event.h>
 
 #include "vmm/util/log.h"
 
-/* Looks at the rings at the machine's end, about a millisecond apart, before the connection is cut. */
-enum { DRAINS = 2000 };
+/* At the machine's end, from when it is asked to be quick until the connection is cut. */
+enum { CUT_MS = 2000, MS_PER_S = 1000, NS_PER_MS = 1000000 };
 
 static void on_err(void *opaque, uint32_t events)
 {
@@ -315,6 +316,14 @@ void vhost_user_device_broken(void *opaque, const char *why)
 	virtio_fail(&device->dev, why);
 }
 
+static int64_t device_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * MS_PER_S + now.tv_nsec / NS_PER_MS;
+}
+
 /* At the machine's end its memory is used again: the back end has to be out of it. */
 unsigned vhost_user_device_drain(struct virtio_dev *dev, bool cancel)
 {
@@ -324,12 +333,20 @@ unsigned vhost_user_device_drain(struct virtio_dev *dev, bool cancel)
 		return 0;
 	device_stop(device);
 	viommu_vhu_serve(device->session.front);
-	if (cancel)
-		device->drains++;
+	if (cancel && !device->cut_ms)
+		device->cut_ms = device_now_ms() + CUT_MS;
 	/* It was asked to stop, and had its time: now the connection is cut. */
-	if (device->given && device->drains > DRAINS)
+	if (device->given && device->cut_ms && device_now_ms() >= device->cut_ms)
 		viommu_vhu_disconnect(device->session.front);
 	return device->given != 0;
+}
+
+int vhost_user_device_drain_fd(const struct virtio_dev *dev)
+{
+	const struct vhost_user_device *device =
+		(const struct vhost_user_device *)((const char *)dev - offsetof(struct vhost_user_device, dev));
+
+	return device->connected ? viommu_vhu_fd(device->session.front) : -1;
 }
 
 /* False: the back end has no IOTLB, because there is no IOMMU, or because it is isolated and the monitor translates. */

@@ -24,7 +24,7 @@ struct vhost_user_device {
 	/* I/O thread. */
 	bool stopping;  /* the rings are on their way back */
 	bool resetting; /* for a reset */
-	unsigned drains;
+	int64_t cut_ms; /* at the machine's end: when the connection is cut; 0: not yet known */
 	unsigned given; /* so many are the back end's */
 	bool lost;      /* the one that had them; none has come since */
 };
@@ -37,7 +37,7 @@ static inline struct vhost_user_device *vhost_user_device_of(struct virtio_dev *
 /*
  * Prepare; `shadow` says how requests are copied if the back end is to be isolated; `device->config` has features,
  * queues, pairs, config_size and exact. `ops` are the device's own, with the functions below for start, kick, reset,
- * placed, failed, drain. -errno after a line.
+ * placed, failed, drain, drain_fd. -errno after a line.
  */
 int vhost_user_device_init(struct vhost_user_device *device, const struct virtio_ops *ops, uint16_t queues,
 			   const struct virtio_env *env, const struct vhost_user_config *config,
@@ -53,6 +53,7 @@ void vhost_user_device_failed(struct virtio_dev *dev);
 void vhost_user_device_kick(struct virtio_dev *dev, unsigned queue);
 void vhost_user_device_ats_enabled(struct virtio_dev *dev, bool enabled);
 unsigned vhost_user_device_drain(struct virtio_dev *dev, bool cancel);
+int vhost_user_device_drain_fd(const struct virtio_dev *dev);
 bool vhost_user_device_iotlb_stats(struct virtio_dev *dev, struct pci_iotlb_stats *out);
 
 /* For struct viommu_vhu_config, where chains are used in order. */

@@ -113,6 +113,7 @@ static const struct virtio_ops net_ops = {
 	.failed = vhost_user_device_failed,
 	.ats_enabled = vhost_user_device_ats_enabled,
 	.drain = vhost_user_device_drain,
+	.drain_fd = vhost_user_device_drain_fd,
 	.iotlb_stats = vhost_user_device_iotlb_stats,
 	.destroy = net_destroy,
 };

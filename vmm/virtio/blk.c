@@ -321,6 +321,11 @@ static unsigned blk_drain(struct virtio_dev *dev, bool cancel)
 	return blk->in_flight;
 }
 
+static int blk_drain_fd(const struct virtio_dev *dev)
+{
+	return ((const struct virtio_blk *)((const char *)dev - offsetof(struct virtio_blk, dev)))->ring_fd;
+}
+
 static void blk_destroy(struct virtio_dev *dev)
 {
 	struct virtio_blk *blk = blk_of(dev);
@@ -344,6 +349,7 @@ static const struct virtio_ops blk_ops = {
 	.reset = blk_reset,
 	.queue_reset = blk_queue_reset,
 	.drain = blk_drain,
+	.drain_fd = blk_drain_fd,
 	.destroy = blk_destroy,
 };
 

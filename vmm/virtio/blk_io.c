@@ -264,7 +264,9 @@ void blk_io_cancel(struct virtio_blk *blk, int queue)
 void blk_io_drain(struct virtio_blk *blk)
 {
 	struct io_uring_cqe *cqe;
+	eventfd_t count;
 
+	eventfd_read(blk->ring_fd, &count);
 	blk_io_submit(blk);
 	while (!io_uring_peek_cqe(&blk->ring, &cqe)) {
 		struct blk_request *request = io_uring_cqe_get_data(cqe);

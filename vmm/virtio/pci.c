@@ -150,6 +150,14 @@ static unsigned virtio_pci_drain(struct pci_dev *pci, bool cancel)
 	return dev->ops->drain ? dev->ops->drain(dev, cancel) : 0;
 }
 
+static int virtio_pci_drain_fd(const struct pci_dev *pci)
+{
+	const struct virtio_dev *dev =
+		(const struct virtio_dev *)((const char *)pci - offsetof(struct virtio_dev, pci));
+
+	return dev->ops->drain_fd ? dev->ops->drain_fd(dev) : -1;
+}
+
 static bool virtio_pci_iotlb_stats(struct pci_dev *pci, struct pci_iotlb_stats *out)
 {
 	struct virtio_dev *dev = virtio_of(pci);
@@ -186,6 +194,7 @@ const struct pci_ops virtio_pci_ops = {
 	.ats_enabled = virtio_pci_ats_enabled,
 	.failed = virtio_pci_failed,
 	.drain = virtio_pci_drain,
+	.drain_fd = virtio_pci_drain_fd,
 	.iotlb_stats = virtio_pci_iotlb_stats,
 	.destroy = virtio_pci_destroy,
 };

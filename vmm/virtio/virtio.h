@@ -56,6 +56,8 @@ struct virtio_ops {
 	int (*placed)(struct virtio_dev *dev);
 	/* See struct pci_ops. May be NULL: it has nothing in flight between two bursts. */
 	unsigned (*drain)(struct virtio_dev *dev, bool cancel);
+	/* See struct pci_ops. NULL: nothing has to be waited for. */
+	int (*drain_fd)(const struct virtio_dev *dev);
 	/* See struct pci_ops. May be NULL. */
 	bool (*iotlb_stats)(struct virtio_dev *dev, struct pci_iotlb_stats *out);
 	void (*destroy)(struct virtio_dev *dev);
