@@ -52,8 +52,8 @@ struct viommu_vtd_config {
 	void (*irq_commit)(void *opaque);
 	/*
 	 * Called when the unit waits, on any thread inside a call of the unit, perhaps with its locks held: wake the
-	 * thread that calls viommu_vtd_poll(), soon, and until that returns 0 whenever viommu_config.progress is called,
-	 * and every half deadline (inval.h). May be NULL.
+	 * thread that calls viommu_vtd_poll(), soon, and until that returns 0 whenever viommu_config.progress is
+	 * called, and every half deadline (inval.h). May be NULL.
 	 */
 	void (*pending)(void *opaque);
 	void *opaque;
