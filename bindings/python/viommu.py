@@ -35,7 +35,6 @@ class Reason(enum.IntEnum):
     PERMISSION = 3
     NO_MEMORY = 4
     NO_ROOM = 5
-    NO_ROOM = 5
 
 
 class Iova(ctypes.Structure):
