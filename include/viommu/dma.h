@@ -56,6 +56,7 @@ struct viommu_hold {
 	const struct viommu_span *spans;
 	size_t count;
 	uint64_t ticket;
+	struct viommu_iova first, last; /* all spans lie between */
 	bool cancelled;
 	/*
 	 * The caller sets it before viommu_dma_hold(); it may be NULL. It is called when an invalidation has waited for
@@ -63,7 +64,7 @@ struct viommu_hold {
 	 * once, from viommu_inval_poll(), and must not call back into the library.
 	 */
 	void (*cancel)(struct viommu_hold *hold);
-	void *reserved[4];
+	void *reserved[2];
 };
 
 /*

@@ -11,7 +11,14 @@ void viommu_dma_hold(struct viommu_section *section, struct viommu_hold *hold, c
 				     .domain = domain,
 				     .spans = spans,
 				     .count = count,
+				     .first = {UINT64_MAX},
 				     .cancel = hold->cancel};
+	for (size_t i = 0; i < count; i++) {
+		const uint64_t first = spans[i].iova.value, last = first + (spans[i].len - 1);
+
+		hold->first.value = first < hold->first.value ? first : hold->first.value;
+		hold->last.value = last > hold->last.value ? last : hold->last.value;
+	}
 	if (!domain)
 		return; /* blocked: there are no spans */
 	lock_take(&domain->holds_lock);

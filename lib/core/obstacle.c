@@ -199,6 +199,12 @@ static bool group_concerns_hold(struct group group, const struct viommu_hold *ho
 		found = group_find(group, (uintptr_t)hold->endpoint);
 		return found && found->endpoint == hold->endpoint;
 	}
+	if (group.changes->kind == CHANGE_UNMAP) {
+		/* Most holds are far from what is unmapped: one look for all spans. */
+		found = group_find(group, hold->last.value);
+		if (!found || found->reach < hold->first.value)
+			return false;
+	}
 	for (size_t i = 0; i < hold->count; i++) {
 		uint64_t start = span_start(group.changes, &hold->spans[i]);
 
