@@ -216,6 +216,7 @@ static void test_a_poll_does_not_wait_for_a_vcpu(void **state)
 	guest_push_wait(guest, 8);
 	guest->unit->config.irq_invalidate = NULL;
 	guest->unit->config.irq_commit = slow_commit;
+	guest->unit->config.pending = NULL;
 	guest->unit->config.opaque = &busy;
 	assert_int_equal(pthread_create(&vcpu, NULL, kick, &busy), 0);
 	while (!atomic_load(&busy.inside))

@@ -19,7 +19,6 @@
 
 enum { ALARM_S = 60, WAIT_MS = 100 };
 
-static const char *owner_program;
 
 struct owner {
 	pid_t pid;
@@ -59,7 +58,7 @@ static int setup(void **state)
 	assert_true(owner.pid >= 0);
 	if (!owner.pid) {
 		dup2(ends[1], STDIN_FILENO);
-		execl(owner_program, owner_program, NULL);
+		execl(TABLE_OWNER, TABLE_OWNER, NULL);
 		_exit(127);
 	}
 	close(ends[1]);
@@ -155,7 +154,7 @@ static void test_shared_reader_inside_keeps_an_unmap_pending(void **state)
 	assert_int_equal(find(owner, OWNER_FIRST, VIOMMU_READ, &extent), -ENOENT);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_shared_reader_finds_what_another_process_has_mapped, setup,
@@ -164,10 +163,5 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_shared_reader_inside_keeps_an_unmap_pending, setup, teardown),
 	};
 
-	if (argc != 2) {
-		fprintf(stderr, "usage: test_shared_reader OWNER\n");
-		return 2;
-	}
-	owner_program = argv[1];
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
