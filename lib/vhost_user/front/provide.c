@@ -12,11 +12,6 @@
 /* A second, that the back end's requests may cause, and looks at rings whether they are needed. */
 enum { FAULTS = 256 };
 
-static bool provide_may_dma(const struct front_iotlb *iotlb)
-{
-	return !iotlb->config->may_dma || iotlb->config->may_dma(iotlb->config->opaque);
-}
-
 /* What viommu_publish() is to hand on, and what the back end was told. */
 struct offer {
 	struct front_iotlb *iotlb;
@@ -27,11 +22,12 @@ struct offer {
 static int provide_offer(void *opaque, const struct viommu_extent *extent)
 {
 	const struct offer *offer = opaque;
+	const struct viommu_vhu_config *config = offer->iotlb->config;
 	const struct front_ask *ask = offer->ask;
 	struct viommu_extent *told = offer->told;
 
 	/* An invalidation of everything follows where it says no from now on. */
-	if (!provide_may_dma(offer->iotlb))
+	if (config->may_dma && !config->may_dma(config->opaque))
 		return -ECANCELED;
 	*told = *extent;
 	if (told->fd < 0 && ask->needed)
@@ -54,12 +50,13 @@ static int provide_offer(void *opaque, const struct viommu_extent *extent)
  */
 static int provide_report(struct front_iotlb *iotlb, const struct front_ask *ask, int err)
 {
+	const struct viommu_vhu_config *config = iotlb->config;
 	struct viommu_section section;
 	struct viommu_span span;
 
-	if (viommu_dma_begin(iotlb->config->endpoint, &section))
+	if (viommu_dma_begin(config->endpoint, &section))
 		return -EAGAIN;
-	if (!provide_may_dma(iotlb))
+	if (config->may_dma && !config->may_dma(config->opaque))
 		err = -ECANCELED;
 	else if (!viommu_dma_translate(&section, (struct viommu_iova){ask->iova}, 1, ask->needed, &span))
 		err = -EAGAIN;
@@ -92,11 +89,12 @@ static int provide_refuse(struct front_iotlb *iotlb, const struct front_ask *ask
 
 int front_provide(struct front_iotlb *iotlb, const struct front_ask *ask, struct viommu_extent *told)
 {
+	const struct viommu_vhu_config *config = iotlb->config;
 	const struct viommu_iova iova = {ask->iova};
 	struct offer offer = {iotlb, ask, told};
 	int err = -ENOSPC;
 
-	if (!provide_may_dma(iotlb))
+	if (config->may_dma && !config->may_dma(config->opaque))
 		return -ECANCELED;
 	if (ask->needed && iotlb->shared)
 		err = shared_miss(iotlb->shared, iova, ask->needed, false);
@@ -109,6 +107,6 @@ int front_provide(struct front_iotlb *iotlb, const struct front_ask *ask, struct
 
 void front_blocked(struct front_iotlb *iotlb, const struct front_ask *ask)
 {
-	if (provide_may_dma(iotlb) && provide_count(iotlb))
+	if (provide_count(iotlb))
 		provide_report(iotlb, ask, 0);
 }
