@@ -19,7 +19,6 @@
 
 enum { ALARM_S = 60, WAIT_MS = 100 };
 
-
 struct owner {
 	pid_t pid;
 	int socket;
