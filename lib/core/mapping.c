@@ -8,11 +8,6 @@
 
 enum { PAGE_SIZE = 1 << TABLE_PAGE_SHIFT };
 
-static struct range pages_of(struct range bytes)
-{
-	return (struct range){bytes.first >> TABLE_PAGE_SHIFT, bytes.last >> TABLE_PAGE_SHIFT};
-}
-
 static inline int map_locked(struct viommu_domain *domain, struct range pages, uint64_t gpa, unsigned access)
 	REQUIRES(domain->lock)
 {
@@ -39,7 +34,7 @@ static void note_map(struct viommu_domain *domain, struct range iova, struct vio
 static __attribute__((noinline, cold)) int map_mirrored(struct viommu_domain *domain, const struct mapping *mapping,
 							struct viommu_inval *inval)
 {
-	struct range pages = pages_of(mapping->iova);
+	struct range pages = table_pages(mapping->iova);
 	int err = -EEXIST, told;
 
 	lock_take(&domain->mirror_lock);
@@ -64,7 +59,7 @@ static __attribute__((noinline, cold)) int map_mirrored(struct viommu_domain *do
 		goto out;
 	}
 	spin_take(&domain->lock);
-	err = map_locked(domain, pages_of(mapping->iova), mapping->gpa, mapping->access);
+	err = map_locked(domain, table_pages(mapping->iova), mapping->gpa, mapping->access);
 	spin_drop(&domain->lock);
 	if (err)
 		mirrors_undo(domain, mapping->iova);
@@ -88,7 +83,7 @@ static inline __attribute__((always_inline)) int map(struct viommu_domain *domai
 		return -EINVAL;
 	spin_take(&domain->lock);
 	const bool mirrors = mirrored(domain);
-	int err = mirrors ? 0 : map_locked(domain, pages_of(iova), gpa, access);
+	int err = mirrors ? 0 : map_locked(domain, table_pages(iova), gpa, access);
 
 	spin_drop(&domain->lock);
 	if (mirrors)
@@ -120,7 +115,7 @@ static bool whole_pages(struct range bytes, struct range *pages)
 {
 	uint64_t mask = PAGE_SIZE - 1;
 
-	*pages = pages_of(bytes);
+	*pages = table_pages(bytes);
 	if (bytes.first & mask)
 		pages->first++;
 	if (~bytes.last & mask) {

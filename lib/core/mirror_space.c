@@ -9,8 +9,6 @@
 #include "lib/core/inval.h"
 #include "lib/core/mirror.h"
 
-enum { PAGE_LAST = (1 << TABLE_PAGE_SHIFT) - 1 };
-
 static const struct range everything = {0, UINT64_MAX};
 
 typedef int (*mapping_visitor)(void *opaque, const struct mapping *mapping);
@@ -33,7 +31,7 @@ static int each_mapping(struct viommu_domain *domain, const struct memory *memor
 	}
 	while (!ret && table_mapping_next(table, page, &found)) {
 		ret = visit(opaque, &(struct mapping){.iova = {found.pages.first << TABLE_PAGE_SHIFT,
-							       (found.pages.last << TABLE_PAGE_SHIFT) | PAGE_LAST},
+							       table_last_byte(found.pages.last)},
 						      .gpa = found.gpa,
 						      .access = found.access});
 		if (found.pages.last == UINT64_MAX >> TABLE_PAGE_SHIFT)

@@ -22,11 +22,6 @@ struct refresh {
 	bool refused; /* a mirror has, in this refresh: no more is asked of it */
 };
 
-static struct range pages_of(struct range bytes)
-{
-	return (struct range){bytes.first >> TABLE_PAGE_SHIFT, bytes.last >> TABLE_PAGE_SHIFT};
-}
-
 /* A refused mapping is reported as a blocked DMA of each mirror's endpoint. */
 static void report(const struct viommu_domain *domain, const struct mapping *mapping) REQUIRES(domain->mirror_lock)
 {
@@ -50,7 +45,7 @@ static void report(const struct viommu_domain *domain, const struct mapping *map
  */
 static void drop(struct viommu_domain *domain, struct refresh *refresh, struct range iova) REQUIRES(domain->mirror_lock)
 {
-	struct range pages = pages_of(iova);
+	struct range pages = table_pages(iova);
 	struct table_retired retired = {NULL};
 
 	if (!table_touched(&domain->shadow, &pages))
@@ -66,7 +61,7 @@ static void drop(struct viommu_domain *domain, struct refresh *refresh, struct r
 /* True: this leaf is what the mirrors hold. */
 static bool known(const struct viommu_domain *domain, const struct mapping *leaf) REQUIRES(domain->mirror_lock)
 {
-	const struct range pages = pages_of(leaf->iova);
+	const struct range pages = table_pages(leaf->iova);
 	struct table_mapping held;
 
 	return table_mapping_next(&domain->shadow, pages.first, &held) && held.pages.first == pages.first &&
@@ -79,7 +74,7 @@ static void add(struct viommu_domain *domain, struct refresh *refresh, const str
 	int err = refresh->refused ? -ENOSPC : mirrors_map(domain, leaf, refresh->may_wait);
 
 	if (err >= 0) {
-		err = table_map(&domain->shadow, pages_of(leaf->iova), leaf->gpa, leaf->access);
+		err = table_map(&domain->shadow, table_pages(leaf->iova), leaf->gpa, leaf->access);
 		if (err)
 			mirrors_undo(domain, leaf->iova);
 	}

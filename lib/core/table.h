@@ -109,6 +109,12 @@ bool table_touched(const struct table *table, struct range *pages);
 /* Nodes whose readers are gone may be used again. */
 void table_recycle(struct table *table, struct table_retired *retired);
 
+/* The pages that these bytes touch. */
+static inline struct range table_pages(struct range bytes)
+{
+	return (struct range){bytes.first >> TABLE_PAGE_SHIFT, bytes.last >> TABLE_PAGE_SHIFT};
+}
+
 /* The last byte of a page. */
 static inline uint64_t table_last_byte(uint64_t page)
 {
