@@ -71,7 +71,7 @@ VIOMMU_PUBLIC int viommu_detach(struct viommu_endpoint *endpoint, struct viommu_
 VIOMMU_PUBLIC int viommu_bypass(struct viommu_endpoint *endpoint, struct viommu_inval *inval);
 
 /*
- * viommu_endpoint_pause - the device may do no DMA for now (PCI: bus mastering is off). From now on viommu_dma_begin()
+ * viommu_endpoint_pause - the device may do no DMA until it is resumed (PCI: bus mastering is off). viommu_dma_begin()
  * and viommu_publish() give -ECANCELED, and nothing is a fault. The endpoint stays where it is attached, and can be
  * moved. viommu_quiesce() waits for what it does already, and takes back what clients have. Mirrors keep what they
  * hold: whoever stops their DMA does so by other means. Any thread.

@@ -20,7 +20,7 @@ struct quiesce {
 	struct registry *registry;
 	/* I/O thread only. */
 	bool waits; /* `inval` waits for some device */
-	bool later; /* some of those asked for cannot be waited for now */
+	bool later; /* a holder bars the wait for some of those asked for */
 };
 
 /* With the device's lock held, so that it cannot be told of an earlier end. */
@@ -93,7 +93,7 @@ static int advance(struct quiesce *quiesce)
 	return ret;
 }
 
-/* Where a device cannot be waited for now, it is asked for again when somebody has let go. */
+/* Where a holder bars the wait for a device, it is asked for again once the holder has let go. */
 static void quiesce_poll(void *opaque)
 {
 	struct quiesce *quiesce = opaque;
