@@ -192,7 +192,7 @@ static int open_rig(struct rig *rig, const char *name)
 {
 	if (vfio_open(&rig->vfio, name))
 		return -1;
-	rig->edu.bar = rig->vfio.bar0;
+	rig->edu = (struct edu){.file = rig->vfio.device, .offset = rig->vfio.bar0_offset};
 	rig->a = page_alloc();
 	rig->b = page_alloc();
 	if (!rig->a || !rig->b) {

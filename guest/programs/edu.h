@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The teaching device `edu` (1234:11e8, QEMU docs/specs/edu.rst) as a program sees it that has mapped BAR 0. DMA is
- * between RAM and a buffer inside the device; the program cannot see that buffer except by DMA.
+ * The teaching device `edu` (1234:11e8, QEMU docs/specs/edu.rst) as a program sees it that has mapped BAR 0, or reads
+ * and writes it through a file. DMA is between RAM and a buffer inside the device; the program cannot see that buffer
+ * except by DMA.
  */
 #ifndef GUEST_EDU_H
 #define GUEST_EDU_H
@@ -9,7 +10,9 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #define EDU_BAR_SIZE 0x100000u
 #define EDU_REG_ID 0x00u       /* 0xRRrr00ed: major and minor revision */
@@ -26,22 +29,35 @@
 #define EDU_DMA_SECONDS 30 /* the slowest host finishes one in far less */
 
 struct edu {
-	volatile unsigned char *bar;
+	volatile unsigned char *bar; /* NULL: BAR 0 is in `file`, from `offset` on */
+	int file;
+	uint64_t offset;
 };
 
+/* All ones where the file cannot be read, as on a bus where nothing answers. */
 static inline uint32_t edu_read32(const struct edu *edu, uint32_t reg)
 {
-	return *(volatile uint32_t *)(edu->bar + reg);
+	uint32_t value;
+
+	if (edu->bar)
+		return *(volatile uint32_t *)(edu->bar + reg);
+	return pread(edu->file, &value, sizeof(value), (off_t)(edu->offset + reg)) == sizeof(value) ? value : ~0u;
 }
 
 static inline void edu_write32(const struct edu *edu, uint32_t reg, uint32_t value)
 {
-	*(volatile uint32_t *)(edu->bar + reg) = value;
+	if (edu->bar)
+		*(volatile uint32_t *)(edu->bar + reg) = value;
+	else if (pwrite(edu->file, &value, sizeof(value), (off_t)(edu->offset + reg)) != sizeof(value))
+		perror("edu: write");
 }
 
 static inline void edu_write64(const struct edu *edu, uint32_t reg, uint64_t value)
 {
-	*(volatile uint64_t *)(edu->bar + reg) = value;
+	if (edu->bar)
+		*(volatile uint64_t *)(edu->bar + reg) = value;
+	else if (pwrite(edu->file, &value, sizeof(value), (off_t)(edu->offset + reg)) != sizeof(value))
+		perror("edu: write");
 }
 
 /* -ENODEV when BAR 0 is not that of an edu device which answers. */

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 static int failed(const char *what)
@@ -69,17 +68,13 @@ static int set_bus_master(const struct vfio *vfio)
 	return 0;
 }
 
-static int map_bar0(struct vfio *vfio)
+static int find_bar0(struct vfio *vfio)
 {
 	struct vfio_region_info info = {.argsz = sizeof(info), .index = VFIO_PCI_BAR0_REGION_INDEX};
-	void *bar;
 
 	if (ioctl(vfio->device, VFIO_DEVICE_GET_REGION_INFO, &info))
 		return failed("BAR 0");
-	bar = mmap(NULL, info.size, PROT_READ | PROT_WRITE, MAP_SHARED, vfio->device, (off_t)info.offset);
-	if (bar == MAP_FAILED)
-		return failed("mapping BAR 0");
-	vfio->bar0 = bar;
+	vfio->bar0_offset = info.offset;
 	vfio->bar0_size = info.size;
 	return 0;
 }
@@ -102,7 +97,7 @@ int vfio_open(struct vfio *vfio, const char *name)
 	if (vfio->device < 0)
 		return failed(name);
 	err = set_bus_master(vfio);
-	return err ? err : map_bar0(vfio);
+	return err ? err : find_bar0(vfio);
 }
 
 int vfio_map(const struct vfio *vfio, void *memory, uint64_t size, uint64_t iova, uint32_t prot)
