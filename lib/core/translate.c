@@ -10,8 +10,8 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 /* Go on while the next leaf continues this one. A fault further on is found when the device gets there. */
-static void extend(const struct viommu_section *section, uint64_t iova, uint64_t len, unsigned access,
-		   struct target *target)
+static __attribute__((noinline)) void extend(const struct viommu_section *section, uint64_t iova, uint64_t len,
+					     unsigned access, struct target *target)
 {
 	struct target next;
 
@@ -49,7 +49,8 @@ static int report(struct viommu_section *section, const struct viommu_fault *wha
 	return what->reason == VIOMMU_FAULT_PERMISSION ? -EACCES : -EFAULT;
 }
 
-static int fault(struct viommu_section *section, uint64_t iova, unsigned access, enum viommu_fault_reason reason)
+static __attribute__((noinline)) int fault(struct viommu_section *section, uint64_t iova, unsigned access,
+					   enum viommu_fault_reason reason)
 {
 	const struct viommu_domain *domain = section->domain;
 
@@ -62,7 +63,8 @@ static int fault(struct viommu_section *section, uint64_t iova, unsigned access,
 }
 
 /* Serve a miss by a walk; where it finds nothing, the fault says why in the model's own words. */
-static int walk_target(struct viommu_section *section, uint64_t iova, unsigned access, struct target *out)
+static __attribute__((noinline)) int walk_target(struct viommu_section *section, uint64_t iova, unsigned access,
+						 struct target *out)
 {
 	struct walk_result result;
 	int err = viommu__domain_walk(section->domain, section->memory, iova, access, &result);
