@@ -82,17 +82,6 @@ void viommu__inval_on_failure(struct viommu_inval *inval, void (*failed)(void *o
 	inval->opaque = opaque;
 }
 
-int viommu__inval_reserve(struct viommu_inval *inval)
-{
-	const struct work *work = inval->work;
-
-	if (work->state != WORK_COLLECTING)
-		return -EBUSY;
-	if (work->count < work->room)
-		return 0;
-	return viommu__inval_room(inval, 2 * work->room);
-}
-
 int viommu__inval_room(struct viommu_inval *inval, size_t room)
 {
 	struct work *work = inval->work;

@@ -6,6 +6,9 @@
 #ifndef LIB_CORE_INVAL_H
 #define LIB_CORE_INVAL_H
 
+#include <errno.h>
+
+#include "lib/core/internal.h"
 #include "lib/core/work.h"
 
 struct viommu_inval {
@@ -39,7 +42,14 @@ static inline void viommu__domain_reference_locked(struct viommu_domain *domain,
 }
 
 /* Make room for one more change. -ENOMEM, -EBUSY (begun already). */
-int viommu__inval_reserve(struct viommu_inval *inval);
+static inline int viommu__inval_reserve(struct viommu_inval *inval)
+{
+	const struct work *work = inval->work;
+
+	if (work->state != WORK_COLLECTING)
+		return -EBUSY;
+	return work->count < work->room ? 0 : viommu__inval_room(inval, 2 * work->room);
+}
 
 /* The place, which is reserved, of a change that was made: the caller writes all of it, with inval->tag. */
 static inline struct change *viommu__inval_next(struct viommu_inval *inval)

@@ -135,8 +135,10 @@ static bool page_mapped(const struct table *table, uint64_t iova)
 
 static bool splits(const struct table *table, struct range bytes)
 {
-	uint64_t mask = PAGE_SIZE - 1;
+	const uint64_t mask = PAGE_SIZE - 1;
 
+	if (__builtin_expect(!((bytes.first | ~bytes.last) & mask), 1))
+		return false;
 	if (bytes.first & mask && page_mapped(table, bytes.first))
 		return true;
 	return ~bytes.last & mask && page_mapped(table, bytes.last);

@@ -135,13 +135,10 @@ static void await_mirror(struct viommu_client *mirror, struct work *work)
 	}
 }
 
-void notify_mapped(struct viommu_domain *domain, struct range range)
+void notify_clients_mapped(struct viommu_domain *domain, struct range range)
 {
 	struct viommu *v = domain->v;
 
-	/* A client that registers later looks for itself. */
-	if (!atomic_load_explicit(&v->client_count, memory_order_relaxed))
-		return;
 	lock_take(&v->lock);
 	for (struct viommu_client *client = v->clients; client; client = client->next)
 		if (domain_of(client->endpoint) == domain->index)

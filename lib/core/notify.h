@@ -12,7 +12,14 @@ bool notify_concerns(const struct viommu_client *client, const struct change *ch
 void notify_invalidate(struct viommu *v, struct work *work);
 
 /* Something was mapped in a domain. */
-void notify_mapped(struct viommu_domain *domain, struct range range);
+void notify_clients_mapped(struct viommu_domain *domain, struct range range);
+
+static inline void notify_mapped(struct viommu_domain *domain, struct range range)
+{
+	/* A client that registers later looks for itself. */
+	if (atomic_load_explicit(&domain->v->client_count, memory_order_relaxed))
+		notify_clients_mapped(domain, range);
+}
 
 /* An endpoint has a new domain, and nothing to be invalidated. viommu.lock held. */
 void notify_moved_locked(struct viommu_endpoint *endpoint) REQUIRES(endpoint->v->lock);
