@@ -60,6 +60,12 @@ void viommu__inval_on_failure(struct viommu_inval *inval, void (*failed)(void *o
  */
 int viommu__inval_settle(struct viommu_inval *inval);
 
+/*
+ * Open a section that is no DMA of the device, and so may be open while the endpoint is paused: to read what belongs to
+ * the caller's bookkeeping, without reporting a fault. -EAGAIN: as viommu_dma_begin().
+ */
+int viommu__look_begin(struct viommu_endpoint *endpoint, struct viommu_section *section);
+
 /* A number that no other open section of the context has: as many as are open at most, smallest first when they can. */
 unsigned viommu__section_number(const struct viommu_section *section);
 

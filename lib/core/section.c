@@ -2,6 +2,7 @@
 /* Sections begin and end: a slot is claimed, its word settled, and cleared. */
 #include <errno.h>
 
+#include "lib/core/internal.h"
 #include "lib/core/wake.h"
 
 /* Where this thread found a free slot last. Only a hint: any value is right. */
@@ -96,19 +97,12 @@ static __attribute__((noinline)) bool is_paused(struct section_slot *slot, struc
 	return paused;
 }
 
-int viommu_dma_begin(struct viommu_endpoint *endpoint, struct viommu_section *section)
+/* The slot has been claimed, with this tag. */
+static inline void section_enter(struct viommu_section *section, struct viommu_endpoint *endpoint,
+				 struct section_slot *slot, uint32_t tag)
 {
 	struct viommu *v = endpoint->v;
-	uint32_t tag = atomic_load_explicit(&endpoint->tag, memory_order_relaxed);
-	struct section_slot *slot = claim_any(&v->sections, tag);
 
-	if (!slot)
-		return -EAGAIN;
-	tag = settle(slot, endpoint, tag);
-	if (__builtin_expect(!section_domain(tag), 0) && is_paused(slot, endpoint, &tag)) {
-		section_leave(slot);
-		return -ECANCELED;
-	}
 /* On x86-64 a read-modify-write is a full fence for everything; elsewhere only for what is atomic like it. */
 #if !defined(__x86_64__) && !defined(VIOMMU_MUTANT_FENCE)
 	atomic_thread_fence(memory_order_seq_cst);
@@ -122,6 +116,41 @@ int viommu_dma_begin(struct viommu_endpoint *endpoint, struct viommu_section *se
 	/* Acquire: partners are the releases where domains and arrays of regions are published. */
 	section->domain = atomic_load_explicit(&v->by_index[section_domain(tag)], memory_order_acquire);
 	section->memory = atomic_load_explicit(&v->memory, memory_order_acquire);
+}
+
+int viommu_dma_begin(struct viommu_endpoint *endpoint, struct viommu_section *section)
+{
+	uint32_t tag = atomic_load_explicit(&endpoint->tag, memory_order_relaxed);
+	struct section_slot *slot = claim_any(&endpoint->v->sections, tag);
+
+	if (!slot)
+		return -EAGAIN;
+	tag = settle(slot, endpoint, tag);
+	if (__builtin_expect(!section_domain(tag), 0) && is_paused(slot, endpoint, &tag)) {
+		section_leave(slot);
+		return -ECANCELED;
+	}
+	section_enter(section, endpoint, slot, tag);
+	return 0;
+}
+
+int viommu__look_begin(struct viommu_endpoint *endpoint, struct viommu_section *section)
+{
+	struct viommu *v = endpoint->v;
+	int err = viommu_dma_begin(endpoint, section);
+
+	if (err != -ECANCELED)
+		return err;
+	/* With the lock the endpoint does not move, so there is nothing to settle. */
+	lock_take(&v->lock);
+	const struct viommu_domain *domain = endpoint->failed ? NULL : endpoint->domain;
+	const uint32_t tag = (uint32_t)endpoint->index << 16 | (domain ? domain->index : 0);
+	struct section_slot *slot = claim_any(&v->sections, tag);
+
+	lock_drop(&v->lock);
+	if (!slot)
+		return -EAGAIN;
+	section_enter(section, endpoint, slot, tag);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 
 #include <viommu/viommu.h>
 
+#include "lib/core/internal.h"
 #include "tests/support/test.h"
 
 enum { PAGE = 4096, ROUNDS = 20000 };
@@ -117,6 +118,34 @@ static void test_it_moves_while_paused(void **state)
 	assert_int_equal(reads(f), -EFAULT);
 	assert_int_equal(viommu_fault_next(f->v, &fault), 0);
 	assert_int_equal(fault.reason, VIOMMU_FAULT_BLOCKED);
+}
+
+/* A look is no DMA, and all that takes away what it sees waits for it: the move, and an unmap. */
+static void test_a_look_is_possible_and_waited_for(void **state)
+{
+	struct fixture *f = *state;
+	struct viommu_section section;
+	struct viommu_extent extent;
+	const struct viommu_iova first = {0}, last = {PAGE - 1};
+
+	viommu_endpoint_pause(f->endpoint);
+	assert_int_equal(viommu__look_begin(f->endpoint, &section), 0);
+	assert_int_equal(viommu_dma_extent(&section, first, VIOMMU_READ, false, &extent), 0);
+	assert_ptr_equal(extent.host, f->ram);
+	assert_int_equal(viommu_unmap(f->domain, first, last, f->inval, NULL), 0);
+	viommu_inval_begin(f->inval);
+	assert_int_equal(viommu_inval_poll(f->inval), -EAGAIN);
+	viommu_dma_end(&section);
+	assert_int_equal(viommu_inval_poll(f->inval), 0);
+
+	assert_int_equal(viommu__look_begin(f->endpoint, &section), 0);
+	assert_int_equal(viommu_dma_extent(&section, first, VIOMMU_READ, false, &extent), -EFAULT);
+	assert_int_equal(viommu_detach(f->endpoint, f->inval), 0);
+	viommu_inval_begin(f->inval);
+	assert_int_equal(viommu_inval_poll(f->inval), -EAGAIN);
+	viommu_dma_end(&section);
+	assert_int_equal(viommu_inval_poll(f->inval), 0);
+	viommu_endpoint_resume(f->endpoint);
 }
 
 static int hand_on(void *opaque, const struct viommu_extent *extent)
@@ -235,6 +264,7 @@ int main(void)
 		TEST(test_a_paused_endpoint_does_no_dma_and_no_fault),
 		TEST(test_what_is_under_way_is_waited_for),
 		TEST(test_it_moves_while_paused),
+		TEST(test_a_look_is_possible_and_waited_for),
 		TEST(test_clients_hear_of_it),
 		TEST(test_nobody_is_at_work_after_the_wait),
 	};

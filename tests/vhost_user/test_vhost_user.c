@@ -300,6 +300,26 @@ static void test_goes_on_at_the_next_back_end(void **state)
 	assert_true(f->back.enabled[1]);
 }
 
+/* Where rings go on, and where memory lies, is the front end's to know whether or not the device may do DMA. */
+static void test_goes_on_while_paused(void **state)
+{
+	struct front *f = *state;
+
+	front_map(f, 0x10000, 0x6000, 0x10000, 3);
+	connect_and_start(f, 1);
+	f->ram[0x12002] = 5;
+	viommu_endpoint_pause(f->endpoint);
+	lose(f);
+	assert_false(viommu_vhu_stuck(f->vhu));
+	front_connect(f);
+	front_pump(f);
+	assert_int_equal(f->lost, 1);
+	assert_int_equal(f->started, 2);
+	assert_int_equal(f->back.memory.count, 1);
+	assert_int_equal(f->back.bases[0], 5);
+	viommu_endpoint_resume(f->endpoint);
+}
+
 static void test_stop_while_lost(void **state)
 {
 	struct front *f = *state;
@@ -477,6 +497,7 @@ int main(void)
 		TEST(test_plain_back_end),
 		TEST(test_own_memory),
 		TEST(test_goes_on_at_the_next_back_end),
+		TEST(test_goes_on_while_paused),
 		TEST(test_stop_while_lost),
 		TEST(test_lost_while_stopping),
 		TEST(test_next_back_end_lacks_features),

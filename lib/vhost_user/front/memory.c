@@ -57,7 +57,7 @@ static int memory_collect(struct front_memory *memory, const struct viommu_vhu_c
 	}
 	if (!config->endpoint)
 		return err;
-	err = viommu_dma_begin(config->endpoint, &section);
+	err = viommu__look_begin(config->endpoint, &section);
 	if (err)
 		return err;
 	err = memory_add_guest(memory, section.memory);

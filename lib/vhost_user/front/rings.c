@@ -4,6 +4,7 @@
 
 #include <viommu/dma.h>
 
+#include "lib/core/internal.h"
 #include "lib/vhost_user/front/rings.h"
 
 /* The index word of a split ring's available and used ring, virtio 1.2, sections 2.7.6 and 2.7.8. */
@@ -29,7 +30,7 @@ static bool rings_read_guest(const struct viommu_vhu_config *config, struct viom
 	struct viommu_section section;
 	struct viommu_extent extent;
 
-	if (viommu_dma_begin(config->endpoint, &section))
+	if (viommu__look_begin(config->endpoint, &section))
 		return false;
 	bool found = !viommu_dma_extent(&section, at, VIOMMU_READ, false, &extent) &&
 		     extent.last.value - at.value >= size - 1;
