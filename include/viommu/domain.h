@@ -73,8 +73,9 @@ VIOMMU_PUBLIC int viommu_bypass(struct viommu_endpoint *endpoint, struct viommu_
 /*
  * viommu_endpoint_pause - the device may do no DMA until it is resumed (PCI: bus mastering is off). viommu_dma_begin()
  * and viommu_publish() give -ECANCELED, and nothing is a fault. The endpoint stays where it is attached, and can be
- * moved. viommu_quiesce() waits for what it does already, and takes back what clients have. Mirrors keep what they
- * hold: whoever stops their DMA does so by other means. Any thread.
+ * moved. The invalidation of a viommu_quiesce() that comes after it waits for what the device does already, and takes
+ * back what clients have: when it is complete, no access is under way. Mirrors keep what they hold: whoever stops their
+ * DMA does so by other means. Any thread but from a callback.
  */
 VIOMMU_PUBLIC void viommu_endpoint_pause(struct viommu_endpoint *endpoint);
 
@@ -83,8 +84,7 @@ VIOMMU_PUBLIC void viommu_endpoint_resume(struct viommu_endpoint *endpoint);
 
 /*
  * viommu_quiesce - change nothing, but let the invalidation wait for what the endpoint is doing: for a device that was
- * told to stop. Sections that begin later are not waited for: viommu_endpoint_pause() lets none begin, or the caller's
- * devices look, inside a section, whether they may go on, and were told so before viommu_inval_begin().
+ * told to stop. Sections that begin later are not waited for: after viommu_endpoint_pause() none begins.
  *
  * Errors:
  *   -ENOMEM

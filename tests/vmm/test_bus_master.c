@@ -39,6 +39,7 @@ struct fixture {
 	struct quiesce *quiesce;
 	struct pci_dev dev;
 	pthread_t thread;
+	int heard; /* what a DMA gave when the device heard of its command register */
 	_Atomic bool stop;
 	_Atomic uint64_t late, uses;
 };
@@ -57,7 +58,18 @@ static void device_destroy(struct pci_dev *dev)
 	pci_dev_fini(dev);
 }
 
-static const struct pci_ops device_ops = {.bar_read = no_registers, .destroy = device_destroy};
+static void command_written(struct pci_dev *dev, unsigned offset, unsigned size, bool write)
+{
+	struct fixture *f = (struct fixture *)((char *)dev - offsetof(struct fixture, dev));
+	uint8_t byte;
+
+	(void)size;
+	if (write && offset == PCI_COMMAND)
+		f->heard = viommu_dma_read(f->endpoint, (struct viommu_iova){0}, &byte, 1);
+}
+
+static const struct pci_ops device_ops = {
+	.bar_read = no_registers, .config_access = command_written, .destroy = device_destroy};
 static const struct pci_ids device_ids = {.vendor = 0x1234, .device = 0x5678};
 
 static void on_master_off(void *opaque, struct pci_dev *dev)
@@ -191,7 +203,7 @@ static void hold_page(struct fixture *f, struct viommu_span *span, struct viommu
 {
 	struct viommu_section section;
 
-	assert_int_equal(pci_dma_begin(&f->dev, &section), 0);
+	assert_int_equal(viommu_dma_begin(f->endpoint, &section), 0);
 	assert_int_equal(viommu_dma_translate(&section, (struct viommu_iova){0}, PAGE, VIOMMU_WRITE, span), 0);
 	*hold = (struct viommu_hold){0};
 	viommu_dma_hold(&section, hold, span, 1);
@@ -203,14 +215,27 @@ static void test_no_dma_without_bus_mastering(void **state)
 	struct fixture *f = *state;
 	struct viommu_section section;
 
-	assert_int_equal(pci_dma_begin(&f->dev, &section), -EACCES);
+	assert_int_equal(viommu_dma_begin(f->endpoint, &section), -ECANCELED);
 	assert_false(pending(f));
 	set_master(f, true);
-	assert_int_equal(pci_dma_begin(&f->dev, &section), 0);
+	assert_int_equal(viommu_dma_begin(f->endpoint, &section), 0);
 	viommu_dma_end(&section);
 	set_master(f, false);
-	assert_int_equal(pci_dma_begin(&f->dev, &section), -EACCES);
+	assert_int_equal(viommu_dma_begin(f->endpoint, &section), -ECANCELED);
 	assert_true(becomes_idle(f));
+}
+
+/* A device that looks for work when bus mastering comes on finds that it may do it, and no more when it has gone. */
+static void test_a_device_that_hears_of_it_may_begin(void **state)
+{
+	struct fixture *f = *state;
+
+	set_master(f, true);
+	assert_int_equal(f->heard, 0);
+	set_master(f, false);
+	assert_int_equal(f->heard, -ECANCELED);
+	set_master(f, true);
+	assert_int_equal(f->heard, 0);
 }
 
 static void test_pending_until_section_ends(void **state)
@@ -219,7 +244,7 @@ static void test_pending_until_section_ends(void **state)
 	struct viommu_section section;
 
 	set_master(f, true);
-	assert_int_equal(pci_dma_begin(&f->dev, &section), 0);
+	assert_int_equal(viommu_dma_begin(f->endpoint, &section), 0);
 	set_master(f, false);
 	assert_true(pending(f));
 	nap(10);
@@ -279,7 +304,7 @@ static void test_idle_as_soon_as_the_last_one_lets_go(void **state)
 	struct viommu_span span;
 
 	set_master(f, true);
-	assert_int_equal(pci_dma_begin(&f->dev, &section), 0);
+	assert_int_equal(viommu_dma_begin(f->endpoint, &section), 0);
 	hold_page(f, &span, &hold);
 	set_master(f, false);
 	nap(10);
@@ -290,7 +315,7 @@ static void test_idle_as_soon_as_the_last_one_lets_go(void **state)
 	assert_true(becomes_idle(f));
 	/* And once more, by a section alone. */
 	set_master(f, true);
-	assert_int_equal(pci_dma_begin(&f->dev, &section), 0);
+	assert_int_equal(viommu_dma_begin(f->endpoint, &section), 0);
 	set_master(f, false);
 	nap(10);
 	assert_true(pending(f));
@@ -306,7 +331,7 @@ static void *write_always(void *opaque)
 	struct viommu_span span;
 
 	while (!atomic_load(&f->stop)) {
-		if (pci_dma_begin(&f->dev, &section))
+		if (viommu_dma_begin(f->endpoint, &section))
 			continue;
 		assert_int_equal(viommu_dma_translate(&section, (struct viommu_iova){0}, PAGE, VIOMMU_WRITE, &span), 0);
 		for (unsigned i = 0; i < 64; i++)
@@ -357,6 +382,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_no_dma_without_bus_mastering),
+		CASE(test_a_device_that_hears_of_it_may_begin),
 		CASE(test_pending_until_section_ends),
 		CASE(test_pending_until_all_holds_end),
 		CASE(test_pending_beyond_the_deadline),

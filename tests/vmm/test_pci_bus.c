@@ -4,6 +4,8 @@
 #include <linux/pci_regs.h>
 #include <stdlib.h>
 
+#include <viommu/viommu.h>
+
 #include "tests/support/kvm_record.h"
 #include "tests/support/test.h"
 #include "vmm/irqchip/route.h"
@@ -30,7 +32,11 @@ static struct irqchip *chip;
 static struct pci_root *root;
 static struct pci_dev *port;
 static struct pci_dev device;
+static struct viommu *v;
+static struct viommu_inval *inval;
+static struct viommu_endpoint *endpoint;
 static unsigned masters_off;
+static int heard; /* what a DMA gave when the device heard of its command register, or of the port's */
 static uint16_t requester;
 
 static int remap(void *opaque, uint16_t source, const struct msi_message *in, struct msi_message *out, uint32_t *index,
@@ -62,7 +68,22 @@ static void master_off(void *opaque, struct pci_dev *dev)
 	masters_off++;
 }
 
-static const struct pci_ops ops = {.bar_read = bar_read, .destroy = pci_dev_fini};
+static int dma(void)
+{
+	uint8_t byte;
+
+	return viommu_dma_read(endpoint, (struct viommu_iova){0}, &byte, 1);
+}
+
+static void command_written(struct pci_dev *dev, unsigned offset, unsigned size, bool write)
+{
+	(void)dev;
+	(void)size;
+	if (write && offset == PCI_COMMAND)
+		heard = dma();
+}
+
+static const struct pci_ops ops = {.bar_read = bar_read, .config_access = command_written, .destroy = pci_dev_fini};
 static const struct pci_ids ids = {.vendor = VENDOR, .device = 1};
 
 static void add_port(void)
@@ -81,6 +102,27 @@ static void init_device(struct pci_dev *dev)
 	pci_add_bar(dev, 2, 4096, true, true);
 	pci_add_intx(dev);
 	pci_add_msi(dev);
+}
+
+static uint8_t memory[4096] __attribute__((aligned(4096)));
+
+static void create_endpoint(void)
+{
+	assert_int_equal(viommu_create(NULL, &v), 0);
+	assert_int_equal(viommu_mem_add(v, (struct viommu_gpa){0}, sizeof(memory), memory, -1, 0), 0);
+	assert_int_equal(viommu_inval_create(v, &inval), 0);
+	assert_int_equal(viommu_endpoint_add(v, SECOND << 8, "0000:01:00.0", &endpoint), 0);
+	assert_int_equal(viommu_bypass(endpoint, inval), 0);
+}
+
+static void destroy_endpoint(void)
+{
+	assert_int_equal(viommu_detach(endpoint, inval), 0);
+	viommu_inval_begin(inval);
+	assert_int_equal(viommu_inval_poll(inval), 0);
+	assert_int_equal(viommu_endpoint_remove(endpoint), 0);
+	viommu_inval_destroy(inval);
+	viommu_destroy(v);
 }
 
 static int set_up(void **state)
@@ -102,8 +144,8 @@ static int set_up(void **state)
 	assert_int_equal(pci_root_create(&config, &root), 0);
 	add_port();
 	init_device(&device);
-	/* Only its address is looked at. */
-	device.endpoint = (struct viommu_endpoint *)&device;
+	create_endpoint();
+	device.endpoint = endpoint;
 	assert_int_equal(pci_bus_add(pci_secondary_bus(port), &device, 0), 0);
 	assert_int_equal(pci_firmware_setup(root), 0);
 	return 0;
@@ -113,6 +155,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	pci_root_destroy(root);
+	destroy_endpoint();
 	irqchip_destroy(chip);
 	bus_destroy(pio);
 	bus_destroy(mmio);
@@ -253,14 +296,25 @@ static void test_a_link_has_one_device(void **state)
 static void test_the_port_passes_dma_on(void **state)
 {
 	(void)state;
+	assert_int_equal(dma(), -ECANCELED);
 	pci_config_write(&device, PCI_COMMAND, PCI_COMMAND_MASTER, 2);
 	assert_false(pci_bus_master(&device));
+	assert_int_equal(dma(), -ECANCELED);
 	write_port(PCI_COMMAND, PCI_COMMAND_MASTER, 2);
 	assert_true(pci_bus_master(&device));
+	assert_int_equal(dma(), 0);
+	assert_int_equal(heard, 0);
 	assert_int_equal(masters_off, 0);
 	/* And ends it: the device's DMA is waited for. */
 	write_port(PCI_COMMAND, 0, 2);
 	assert_false(pci_bus_master(&device));
+	assert_int_equal(dma(), -ECANCELED);
+	assert_int_equal(heard, -ECANCELED);
+	assert_int_equal(masters_off, 1);
+	/* Once: what the function's own bit says by now makes no difference. */
+	pci_config_write(&device, PCI_COMMAND, 0, 2);
+	write_port(PCI_COMMAND, PCI_COMMAND_MASTER, 2);
+	assert_int_equal(dma(), -ECANCELED);
 	assert_int_equal(masters_off, 1);
 	assert_true(by_ecam(SECOND, 0, device.express + PCI_EXP_DEVCTL) >> 16 & PCI_EXP_DEVSTA_TRPND);
 }

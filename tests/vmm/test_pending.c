@@ -167,7 +167,7 @@ static bool comes_about(struct fixture *f, bool (*is)(struct fixture *f))
 static void use_page(struct fixture *f, struct viommu_section *section, struct viommu_span *span,
 		     struct viommu_hold *hold)
 {
-	assert_int_equal(pci_dma_begin(&f->dev, section), 0);
+	assert_int_equal(viommu_dma_begin(f->dev.endpoint, section), 0);
 	assert_int_equal(viommu_dma_translate(section, (struct viommu_iova){0}, PAGE, VIOMMU_WRITE, span), 0);
 	if (!hold)
 		return;

@@ -187,7 +187,7 @@ static void edu_perform(struct edu *edu, const struct edu_dma *dma)
 	struct viommu_section section;
 
 	if (!dma->count || at > EDU_BUFFER_SIZE || dma->count > EDU_BUFFER_SIZE - at ||
-	    pci_dma_begin(&edu->pci, &section))
+	    viommu_dma_begin(edu->pci.endpoint, &section))
 		return;
 	edu_copy(&section, edu->buffer + at, to_memory ? dma->target : dma->source, dma->count, to_memory);
 	viommu_dma_end(&section);

@@ -5,24 +5,22 @@
 #include "vmm/pci/bus.h"
 #include "vmm/pci/internal.h"
 
-/* `opaque`: whether the bridge passed DMA on before. */
 static int look_again(struct pci_dev *dev, void *opaque)
 {
-	const bool *passed = opaque;
-
+	(void)opaque;
 	mutex_take(&dev->lock);
+	pci_master_update(dev);
 	pci_bars_update(dev);
 	pci_msix_update(dev);
 	pci_msi_update(dev);
 	if (dev->ops->config_access)
 		dev->ops->config_access(dev, PCI_COMMAND, 2, true); /* what waits for bus mastering is to look again */
-	pci_master_update(dev, *passed && pci_get16(dev, PCI_COMMAND) & PCI_COMMAND_MASTER);
 	mutex_drop(&dev->lock);
 	return 0;
 }
 
-void pci_behind_update(struct pci_dev *bridge, bool passed)
+void pci_behind_update(struct pci_dev *bridge)
 {
 	if (bridge->secondary)
-		pci_bus_each(bridge->secondary, look_again, &passed);
+		pci_bus_each(bridge->secondary, look_again, NULL);
 }

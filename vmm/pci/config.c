@@ -54,20 +54,18 @@ static void perform_effects(struct pci_dev *dev, unsigned offset, unsigned size)
 
 void pci_config_write(struct pci_dev *dev, unsigned offset, uint64_t value, unsigned size)
 {
-	bool master;
-
 	if (offset >= PCI_CONFIG_SIZE || size > PCI_CONFIG_SIZE - offset)
 		return;
 	mutex_take(&dev->lock);
-	master = pci_bus_master(dev);
 	for (unsigned i = 0; i < size; i++)
 		write_byte(dev, offset + i, (uint8_t)(value >> (8 * i)));
+	/* First: a device that hears of bus mastering begins its DMA. */
+	pci_master_update(dev);
 	perform_effects(dev, offset, size);
-	pci_master_update(dev, master);
 	mutex_drop(&dev->lock);
 	if (touches(offset, size, PCI_COMMAND, PCI_COMMAND + 1) ||
 	    touches(offset, size, PCI_MEMORY_BASE, PCI_PREF_LIMIT_UPPER32 + 3))
-		pci_behind_update(dev, master);
+		pci_behind_update(dev);
 }
 
 uint64_t pci_root_config_read(struct pci_root *root, unsigned bus, unsigned devfn, unsigned offset, unsigned size)

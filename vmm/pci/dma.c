@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Bus mastering (PCI Express base 5.0, sections 7.5.1.1.3 and 7.5.3.5). The write that clears Bus Master Enable
- * completes at once, and no DMA begins after it; Transactions Pending in Device Status is 1 from then on until what was
- * under way is over, which is what software has to look at before it uses the memory for something else.
+ * Bus mastering (PCI Express base 5.0, sections 7.5.1.1.3 and 7.5.3.5): while it is off, in the function or in a bridge
+ * above it, the function's endpoint is paused. The write that clears Bus Master Enable completes at once, and no DMA
+ * begins after it, by whoever does the device's DMA; Transactions Pending in Device Status is 1 from then on until what
+ * was under way is over, which is what software has to look at before it uses the memory for something else.
+ *
+ * Writes to a function and to its bridges may come at the same time. Each looks at all of them after its own change,
+ * with the function's lock, so the last look sees every change.
  */
-#include <errno.h>
 #include <linux/pci_regs.h>
 
-#include <viommu/dma.h>
+#include <viommu/domain.h>
 
 #include "vmm/pci/internal.h"
 
@@ -28,26 +31,27 @@ bool pci_bus_master(const struct pci_dev *dev)
 	return false;
 }
 
-int pci_dma_begin(struct pci_dev *dev, struct viommu_section *section)
+void pci_master_place(struct pci_dev *dev)
 {
-	int ret = viommu_dma_begin(dev->endpoint, section);
-
-	if (ret)
-		return ret;
-	/*
-	 * Inside the section: a device that sees it on here is waited for. The full fence in viommu_dma_begin() is
-	 * before this load; partner: the store in pci_config_write(), which viommu_inval_begin() with its own fence
-	 * follows.
-	 */
-	if (pci_bus_master(dev))
-		return 0;
-	viommu_dma_end(section);
-	return -EACCES;
+	dev->paused = dev->endpoint && !pci_bus_master(dev);
+	if (dev->paused)
+		viommu_endpoint_pause(dev->endpoint);
 }
 
-void pci_master_update(struct pci_dev *dev, bool was_on)
+/* Paused first: what the call of master_off() leads to waits for all that has begun before. */
+void pci_master_update(struct pci_dev *dev)
 {
-	if (!was_on || pci_bus_master(dev) || !dev->endpoint || !dev->bus || !dev->bus->root->config.master_off)
+	const bool off = !pci_bus_master(dev);
+
+	if (!dev->endpoint || off == dev->paused)
+		return;
+	dev->paused = off;
+	if (!off) {
+		viommu_endpoint_resume(dev->endpoint);
+		return;
+	}
+	viommu_endpoint_pause(dev->endpoint);
+	if (!dev->bus || !dev->bus->root->config.master_off)
 		return;
 	dev->config[dev->express + PCI_EXP_DEVSTA] |= PCI_EXP_DEVSTA_TRPND;
 	dev->bus->root->config.master_off(dev->bus->root->config.opaque, dev);

@@ -71,8 +71,8 @@ bool pci_window_has(struct pci_window window, uint64_t first, uint64_t size);
 void pci_bridge_set_memory(struct pci_dev *bridge, struct pci_window window);
 void pci_bridge_set_prefetchable(struct pci_dev *bridge, struct pci_window window);
 
-/* A bridge's command register or windows were written; `passed`: it let DMA through before. dev->lock not held. */
-void pci_behind_update(struct pci_dev *bridge, bool passed);
+/* A bridge's command register or windows were written. dev->lock not held. */
+void pci_behind_update(struct pci_dev *bridge);
 
 /* The function, or the port, is at a link. Before the guest sees it. */
 void pci_express_on_link(struct pci_dev *dev);
@@ -123,8 +123,11 @@ void pci_intx_place(struct pci_dev *dev);
 /* The function goes: its pin is not its business any more. */
 void pci_intx_withdraw(struct pci_dev *dev);
 
-/* The command register was written: if that took bus mastering away, wait for DMA that is under way. */
-void pci_master_update(struct pci_dev *dev, bool was_on);
+/* A function gets its place: it may do no DMA yet. Nobody else knows it. */
+void pci_master_place(struct pci_dev *dev);
+
+/* The command register was written, or a bridge's: DMA may begin from now on, or not and the end of it is awaited. */
+void pci_master_update(struct pci_dev *dev);
 
 /* Configuration by I/O ports. Errors: those of bus_add(). */
 int pci_port_io_add(struct pci_root *root);

@@ -115,7 +115,8 @@ struct pci_dev {
 	struct pci_bus *secondary; /* behind it, where it is a bridge; else NULL */
 	unsigned users;            /* accesses that have looked it up; the root's lock guards it */
 	const struct pci_ops *ops;
-	struct viommu_endpoint *endpoint; /* whose DMA this is; set before the device can run */
+	struct viommu_endpoint *endpoint; /* whose DMA this is; set before pci_bus_add() */
+	bool paused;                      /* the endpoint is, because bus mastering is off (dma.c) */
 	bool behind;                      /* the guest's IOMMU is between it and memory; set likewise */
 	char name[16];                    /* "0000:00:03.0" */
 	uint8_t devfn;
@@ -229,15 +230,11 @@ bool pci_msi_enabled(const struct pci_dev *dev);
 /* True: the guest has switched ATS on. Any thread. */
 bool pci_ats_enabled(const struct pci_dev *dev);
 
-/* True: the device may do DMA (bus master enable). Any thread; for DMA the answer counts inside a section only. */
-bool pci_bus_master(const struct pci_dev *dev);
-
-struct viommu_section;
 /*
- * Open a section for the device's DMA. Errors: -EACCES (bus mastering is off), and as viommu_dma_begin(): the section
- * is not open.
+ * True: Bus Master Enable is set in the function and in all bridges above it. Any thread. For messages and hints; DMA
+ * needs no look, because the endpoint is paused while it is off.
  */
-int pci_dma_begin(struct pci_dev *dev, struct viommu_section *section);
+bool pci_bus_master(const struct pci_dev *dev);
 
 /* What was under way when bus mastering went off is over: Transactions Pending reads 0. With dev->lock held. */
 void pci_dma_idle_locked(struct pci_dev *dev);

@@ -149,6 +149,7 @@ static int add_locked(struct pci_bus *bus, struct pci_dev *dev, unsigned devfn) 
 	if (bus->bridge)
 		pci_express_on_link(dev);
 	pci_intx_place(dev);
+	pci_master_place(dev);
 	snprintf(dev->name, sizeof(dev->name), "0000:%02x:%02x.%x", bus->number, PCI_SLOT(devfn), PCI_FUNC(devfn));
 	bus->functions[devfn] = dev;
 	return 0;

@@ -83,7 +83,7 @@ bool virtio_queue_miss_is_fault(struct virtio_dev *dev, unsigned queue, struct v
 {
 	const struct vq *vq = &dev->queues[queue].vq;
 	struct viommu_section section;
-	int ret = vq->enabled ? virtio_dma_begin(dev, &section) : -EACCES;
+	int ret = vq->enabled ? virtio_dma_begin(dev, &section) : -ECANCELED;
 
 	if (ret) /* too many sections: it has to be taken for true */
 		return ret == -EAGAIN;

@@ -43,7 +43,7 @@ void virtio_kick_cb(void *opaque, uint32_t events)
 
 int virtio_dma_begin(struct virtio_dev *dev, struct viommu_section *section)
 {
-	int ret = pci_dma_begin(&dev->pci, section);
+	int ret = viommu_dma_begin(dev->pci.endpoint, section);
 
 	/* Too many sections are open now; come back when the others had their turn. */
 	if (ret == -EAGAIN)

@@ -132,8 +132,8 @@ void virtio_fini(struct virtio_dev *dev);
 bool virtio_queue_miss_is_fault(struct virtio_dev *dev, unsigned queue, struct viommu_iova iova, unsigned access);
 
 /*
- * Open a section for the device's DMA. Closed with viommu_dma_end(). -EACCES: bus mastering is off (all queues are
- * kicked when it comes on); -EAGAIN: too many sections are open (all queues are kicked soon). I/O thread.
+ * Open a section for the device's DMA. Closed with viommu_dma_end(). -ECANCELED: bus mastering is off (all queues
+ * are kicked when it comes on); -EAGAIN: too many sections are open (all queues are kicked soon). I/O thread.
  */
 int virtio_dma_begin(struct virtio_dev *dev, struct viommu_section *section);
 
