@@ -32,9 +32,10 @@ struct viommu_client_ops {
 	/*
 	 * Something in first..last may be mapped by now: for who hands translations on before they are asked for.
 	 * Called after a MAP of a domain and after its endpoint has moved to another one, always after the invalidation
-	 * that belongs to it, and where the guest invalidates what it adds (VT-d: caching mode) after that. The
-	 * caller's thread, with locks of the context held: may call viommu_dma_begin(), _extent() without report,
-	 * _end(), viommu_publish() without report and viommu_client_ack(), nothing else of the library. May be NULL.
+	 * that belongs to it, where the guest invalidates what it adds (VT-d: caching mode) after that, and of
+	 * everything when the endpoint is resumed (viommu_endpoint_resume()). The caller's thread, with locks of the
+	 * context held: may call viommu_dma_begin(), _extent() without report, _end(), viommu_publish() without report
+	 * and viommu_client_ack(), nothing else of the library. May be NULL.
 	 */
 	void (*map)(void *opaque, struct viommu_iova first, struct viommu_iova last);
 };

@@ -29,12 +29,6 @@ struct viommu_shared_config {
 	/* The number of slots: so many readers can be inside at a time, one in each. 1..1024. 0: 16. */
 	unsigned slots;
 	/*
-	 * True: the device may do DMA now. Called inside a section. While it may not, nothing is put into the table:
-	 * viommu_shared_refill() when it may again. It only becomes false before an invalidation of everything
-	 * (viommu_quiesce()). NULL: always.
-	 */
-	bool (*may_dma)(void *opaque);
-	/*
 	 * Called when an invalidation waits for a reader that is inside: viommu_shared_poll() is to be called soon, and
 	 * again until it returns something else than -EAGAIN. Called on any thread, with locks of the context held: it
 	 * wakes the thread that polls, and calls nothing of the library. May be NULL where the embedder polls all the
@@ -104,15 +98,14 @@ VIOMMU_PUBLIC int viommu_shared_poll(struct viommu_shared *shared);
  *   -EFAULT     no such translation; reported as a fault (fault.h)
  *   -EACCES     not with that right; reported as a fault
  *   -ENOSPC     there is one, but the table is full: answer with a message
- *   -ECANCELED  may_dma says no
+ *   -ECANCELED  the endpoint is paused (viommu_endpoint_pause())
  *   -EAGAIN     too many sections are open, or invalidations come without end: later
  */
 VIOMMU_PUBLIC int viommu_shared_miss(struct viommu_shared *shared, struct viommu_iova iova, unsigned access);
 
 /*
- * viommu_shared_refill - begin with an empty table anew, and put what is mapped into it: the device may do DMA again,
- * or its device TLB was switched on or off, so that it hears of other invalidations than before. Waits for nobody. Any
- * thread, outside of sections.
+ * viommu_shared_refill - begin with an empty table anew, and put what is mapped into it: the device TLB was switched on
+ * or off, so that it hears of other invalidations than before. Waits for nobody. Any thread, outside of sections.
  */
 VIOMMU_PUBLIC void viommu_shared_refill(struct viommu_shared *shared);
 

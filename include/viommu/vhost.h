@@ -13,6 +13,9 @@
  * That holds for copies only: with vhost_net's zero copy (the module's parameter experimental_zcopytx) packets keep
  * memory for longer; do not use that.
  *
+ * A miss that comes while the endpoint is paused (viommu_endpoint_pause()) is not answered: kick the queues when it is
+ * resumed.
+ *
  * Thread rules: one thread at a time for each object, but for viommu_vhost_restart(): any.
  */
 #ifndef VIOMMU_VHOST_H
@@ -30,11 +33,6 @@ struct viommu_vhost_config {
 	size_t size; /* sizeof(struct viommu_vhost_config): types.h */
 	/* A vhost device's descriptor, non-blocking, after VHOST_SET_OWNER. The caller closes it, after destroy. */
 	int fd;
-	/*
-	 * True: the device may do DMA now. Called inside a section. A miss that comes while it may not is not answered:
-	 * kick the queues when it may again. NULL: always.
-	 */
-	bool (*may_dma)(void *opaque);
 	/*
 	 * Called, outside of sections, when the kernel has asked for an address that is not allowed. Returns true where
 	 * the device still needs that address: then it is a fault. The kernel asks each time that it comes to a buffer,

@@ -15,6 +15,8 @@
  * bounce buffer) and no endpoint: then nothing is translated by the back end, addresses in rings are offsets into what
  * it was given, and copying is the embedder's.
  *
+ * While the endpoint is paused (viommu_endpoint_pause()) the back end is told no translation, and its misses wait.
+ *
  * The back end learns no host address: what the protocol calls user addresses are guest-physical ones.
  *
  * Thread rules: all functions belong to one thread at a time; callbacks come from viommu_vhu_serve(), or where it says
@@ -119,11 +121,6 @@ struct viommu_vhu_config {
 	 * (docs/SHARED-TABLE.md, viommu/shared_writer.h). With `iommu`.
 	 */
 	bool shared_table;
-	/*
-	 * True: the device may do DMA now (PCI: bus mastering). Called in a section, on any thread; misses wait until
-	 * it may. NULL: always.
-	 */
-	bool (*may_dma)(void *opaque);
 	/*
 	 * Called when the back end misses an address that is not allowed. True: the device still needs it, and the
 	 * miss is a fault. A back end may have used an address that was pushed, or that it asked for twice, and the

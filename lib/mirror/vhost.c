@@ -170,11 +170,6 @@ static int give_locked(struct viommu_vhost *vhost, const struct viommu_extent *e
 	return err;
 }
 
-static bool may_dma(const struct viommu_vhost *vhost)
-{
-	return !vhost->config.may_dma || vhost->config.may_dma(vhost->config.opaque);
-}
-
 /* What is handed to the kernel, and up to where. */
 struct gift {
 	struct viommu_vhost *vhost;
@@ -186,9 +181,6 @@ static int give(void *opaque, const struct viommu_extent *extent)
 	struct gift *gift = opaque;
 	struct viommu_vhost *vhost = gift->vhost;
 
-	/* Again: an invalidation of everything follows where it says no from now on. */
-	if (!may_dma(vhost))
-		return -ECANCELED;
 	lock_take(&vhost->lock);
 	int err = give_locked(vhost, extent);
 
@@ -197,11 +189,11 @@ static int give(void *opaque, const struct viommu_extent *extent)
 	return err;
 }
 
-/* 0, -ECANCELED (no DMA now), -EBUSY (nothing could be translated for long), or as viommu_publish(). */
+/* 0, -EBUSY (nothing could be translated for long), or as viommu_publish() but for -EAGAIN. */
 static int provide(struct viommu_vhost *vhost, struct viommu_iova iova, unsigned access, bool report, uint64_t *last)
 {
 	struct gift gift = {.vhost = vhost};
-	int err = may_dma(vhost) ? -EAGAIN : -ECANCELED;
+	int err = -EAGAIN;
 
 	for (unsigned i = 0; i < TRIES && err == -EAGAIN; i++)
 		err = viommu_publish(vhost->client, iova, access, report, give, &gift);

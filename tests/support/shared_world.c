@@ -15,18 +15,12 @@ static void on_failed(void *opaque)
 	((struct world *)opaque)->failed++;
 }
 
-static bool may_dma(void *opaque)
-{
-	return !((struct world *)opaque)->no_dma;
-}
-
 void world_open(struct world *w, uint64_t table_bytes)
 {
 	const struct viommu_config config = {.size = sizeof(struct viommu_config), .deadline_ms = 600000};
 	const struct viommu_shared_config shared = {.size = sizeof(struct viommu_shared_config),
 						    .table_bytes = table_bytes,
 						    .slots = 4,
-						    .may_dma = may_dma,
 						    .pending = on_pending,
 						    .failed = on_failed,
 						    .opaque = w};

@@ -20,7 +20,6 @@ struct world {
 	struct viommu_shared_view *view;
 	uint8_t *memory;
 	unsigned pending, failed;
-	bool no_dma;
 };
 
 /* A table of so many bytes (0: as usual) with 4 slots; its endpoint is in the domain. */

@@ -369,7 +369,7 @@ static void test_a_device_that_may_do_no_dma_finds_nothing(void **state)
 	(void)state;
 	world_open(&w, 0);
 	assert_int_equal(world_map(&w, 5, 1, 9, RW), 0);
-	w.no_dma = true;
+	viommu_endpoint_pause(w.endpoint);
 	assert_int_equal(viommu_quiesce(w.endpoint, w.inval), 0);
 	viommu_inval_begin(w.inval);
 	assert_int_equal(viommu_inval_poll(w.inval), 0);
@@ -377,8 +377,9 @@ static void test_a_device_that_may_do_no_dma_finds_nothing(void **state)
 	assert_int_equal(world_look_page(&w, 5), -ENOENT);
 	assert_int_equal(world_look_page(&w, 6), -ENOENT);
 	assert_int_equal(viommu_shared_miss(w.shared, (struct viommu_iova){5 * PAGE}, RW), -ECANCELED);
-	w.no_dma = false;
 	viommu_shared_refill(w.shared);
+	assert_int_equal(world_look_page(&w, 6), -ENOENT);
+	viommu_endpoint_resume(w.endpoint);
 	assert_int_equal(world_look_page(&w, 5), 9);
 	assert_int_equal(world_look_page(&w, 6), 10);
 	world_close(&w);

@@ -579,48 +579,14 @@ static void test_maps_are_pushed(void **state)
 	expect_no_fault(f);
 }
 
-static bool dma_allowed;
-
-static bool may_dma(void *opaque)
+/* Its bus mastering is off, and what it did is over. */
+static void pause_device(struct front *f)
 {
-	(void)opaque;
-	return dma_allowed;
-}
-
-static struct front *cut_in_map;
-
-static bool cut_while_translating(void *opaque)
-{
-	(void)opaque;
-	if (cut_in_map)
-		viommu_vhu_disconnect(cut_in_map->vhu);
-	return true;
-}
-
-/* The connection ends while a map is being pushed: the next back end was told nothing, and has nothing to forget. */
-static void test_a_push_ends_with_its_connection(void **state)
-{
-	struct front *f = *state;
-	struct viommu_vhu_stats before = {.size = sizeof(before)}, after = {.size = sizeof(after)};
-
-	f->config.push_maps = true;
-	f->config.may_dma = cut_while_translating;
-	front_recreate(f);
-	run(f);
-	viommu_vhu_stats_get(f->vhu, &before);
-	cut_in_map = f;
-	front_map(f, 0x200000, 0x1000, 0x40000, 3);
-	cut_in_map = NULL;
-	assert_false(viommu_vhu_ready(f->vhu));
-	viommu_vhu_stats_get(f->vhu, &after);
-	assert_int_equal(after.updates, before.updates);
-	front_connect(f);
+	viommu_endpoint_pause(f->endpoint);
+	assert_int_equal(viommu_quiesce(f->endpoint, f->inval), 0);
+	viommu_inval_begin(f->inval);
 	front_pump(f);
-	assert_int_equal(f->started, 2);
-	front_unmap(f, 0x200000, 0x1000);
 	assert_int_equal(poll_inval(f), 0);
-	front_pump(f);
-	assert_int_equal(f->back.invalidates, 0);
 }
 
 /* A miss waits until the device may do DMA, and is no fault meanwhile. */
@@ -628,18 +594,15 @@ static void test_no_translation_while_dma_is_off(void **state)
 {
 	struct front *f = *state;
 
-	f->config.may_dma = may_dma;
-	front_recreate(f);
-	dma_allowed = true;
 	run(f);
-	dma_allowed = false;
+	pause_device(f);
 	front_map(f, 0x200000, 0x1000, 0x40000, 3);
 	miss(f, 0x200000, VIOMMU_READ);
 	miss(f, 0x10000, VIOMMU_READ);
 	assert_int_equal(f->back.updates, 0);
 	expect_no_fault(f);
-	dma_allowed = true;
-	wait_for_updates(f, 2);
+	viommu_endpoint_resume(f->endpoint);
+	wait_for_updates(f, 3); /* of the rings, too, which it is told unasked */
 	assert_int_equal(f->back.last_update.iova, 0x10000);
 }
 
@@ -689,15 +652,12 @@ static void test_rings_are_told_again_when_dma_is_on(void **state)
 {
 	struct front *f = *state;
 
-	f->config.may_dma = may_dma;
-	front_recreate(f);
-	dma_allowed = true;
 	run(f);
-	dma_allowed = false;
+	pause_device(f);
 	viommu_vhu_flush(f->vhu);
 	front_pump(f);
 	assert_int_equal(f->back.updates, 0);
-	dma_allowed = true;
+	viommu_endpoint_resume(f->endpoint);
 	wait_for_updates(f, 1);
 	assert_int_equal(f->back.last_update.iova, 0x10000);
 }
@@ -781,6 +741,63 @@ static void check_changes(struct front *f, unsigned changes)
 	}
 	move_to(f, f->domain);
 	viommu_domain_destroy(c.domain);
+}
+
+/* Every page leads to one of memory; the connection ends while one is looked up, where a test says so. */
+static bool cut_in_walk;
+
+static int walk_and_cut(void *opaque, const struct memory *memory, uint64_t iova, unsigned access,
+			struct walk_result *result)
+{
+	struct front *f = opaque;
+	const struct range page = {iova & ~(VHU_PAGE - 1ull), iova | (VHU_PAGE - 1)};
+
+	(void)memory;
+	(void)access;
+	*result = (struct walk_result){.iova = page, .gpa = page.first % VHU_RAM, .access = VIOMMU_READ | VIOMMU_WRITE};
+	if (cut_in_walk)
+		viommu_vhu_disconnect(f->vhu);
+	return 0;
+}
+
+/* The guest tells of what it adds, which is pushed. */
+static const struct walk_ops cutting_ops = {.walk = walk_and_cut, .told = true};
+
+static void evict(struct front *f, struct viommu_domain *domain)
+{
+	assert_int_equal(viommu__domain_evict(domain, (struct range){0x200000, 0x200fff}, false, f->inval), 0);
+	viommu_inval_begin(f->inval);
+}
+
+/* The connection ends while a map is being pushed: the next back end was told nothing, and has nothing to forget. */
+static void test_a_push_ends_with_its_connection(void **state)
+{
+	struct front *f = *state;
+	struct viommu_vhu_stats before = {.size = sizeof(before)}, after = {.size = sizeof(after)};
+	struct viommu_domain *domain;
+
+	f->config.push_maps = true;
+	front_recreate(f);
+	run(f);
+	assert_int_equal(viommu__domain_create_walked(f->v, &cutting_ops, f, &domain), 0);
+	move_to(f, domain);
+	viommu_vhu_stats_get(f->vhu, &before);
+	cut_in_walk = true;
+	evict(f, domain);
+	cut_in_walk = false;
+	assert_false(viommu_vhu_ready(f->vhu));
+	assert_int_equal(poll_inval(f), 0);
+	viommu_vhu_stats_get(f->vhu, &after);
+	assert_int_equal(after.updates, before.updates);
+	front_connect(f);
+	front_pump(f);
+	assert_int_equal(f->started, 2);
+	evict(f, domain);
+	assert_int_equal(poll_inval(f), 0);
+	front_pump(f);
+	assert_int_equal(f->back.invalidates, 0);
+	move_to(f, f->domain);
+	viommu_domain_destroy(domain);
 }
 
 static void test_stale_update_is_not_sent(void **state)

@@ -27,7 +27,7 @@ struct pair {
 	uint8_t *ram;
 	int ram_fd, kick;
 	struct viommu_vhu *front;
-	bool started, dma;
+	bool started;
 	unsigned lost, reply_ms;
 	/* The back end's device. */
 	struct viommu_backend *back;
@@ -87,13 +87,6 @@ static void on_lost(void *opaque, const char *why)
 
 	print_message("lost: %s\n", why);
 	p->lost++;
-}
-
-static bool may_dma(void *opaque)
-{
-	const struct pair *p = opaque;
-
-	return p->dma;
 }
 
 /* Both sides work, a while; their timers are short. */
@@ -162,7 +155,6 @@ static void connect_both(struct pair *p, bool shared)
 		.features = 1ull << VERSION_1,
 		.queues = 1,
 		.shared_table = shared,
-		.may_dma = may_dma,
 		.reply_ms = p->reply_ms,
 		.ops = &front_ops,
 		.opaque = p,
@@ -201,7 +193,6 @@ static struct pair *setup_with(bool shared, unsigned reply_ms)
 {
 	struct pair *p = calloc(1, sizeof(*p));
 
-	p->dma = true;
 	p->reply_ms = reply_ms;
 	p->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	make_guest(p);
@@ -363,7 +354,7 @@ static void test_no_dma_while_it_may_not(void **state)
 
 	map(p, DATA_IOVA, PAGE, DATA_GPA, VIOMMU_READ);
 	assert_int_equal(access_in_time(p, DATA_IOVA, VIOMMU_READ, &byte), 0);
-	p->dma = false;
+	viommu_endpoint_pause(p->endpoint);
 	assert_int_equal(viommu_quiesce(p->endpoint, p->inval), 0);
 	viommu_inval_begin(p->inval);
 	complete(p);
@@ -371,7 +362,7 @@ static void test_no_dma_while_it_may_not(void **state)
 		assert_int_equal(access_once(p, DATA_IOVA, VIOMMU_READ, &byte), -EAGAIN);
 		pump(p);
 	}
-	p->dma = true;
+	viommu_endpoint_resume(p->endpoint);
 	assert_int_equal(access_in_time(p, DATA_IOVA, VIOMMU_READ, &byte), 0);
 }
 

@@ -56,13 +56,6 @@ static void ring_broken(void *opaque, uint32_t events)
 	}
 }
 
-static bool link_may_dma(void *opaque)
-{
-	const struct vhost_link *link = opaque;
-
-	return pci_bus_master(&link->net->dev.pci);
-}
-
 static bool link_miss_is_fault(void *opaque, struct viommu_iova iova, unsigned access)
 {
 	const struct vhost_link *link = opaque;
@@ -96,7 +89,6 @@ static int open_iotlb(struct vhost_link *link, bool push_maps)
 {
 	const struct viommu_vhost_config config = {.size = sizeof(struct viommu_vhost_config),
 						   .fd = link->fd,
-						   .may_dma = link_may_dma,
 						   .wants = link_miss_is_fault,
 						   .opaque = link,
 						   .push_maps = push_maps};

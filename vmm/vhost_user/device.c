@@ -48,14 +48,6 @@ static void close_err(struct vhost_user_device *device, struct loop *loop)
 	close(device->err_fd);
 }
 
-static bool device_may_dma(void *opaque)
-{
-	const struct vhost_user_session *session = opaque;
-	const struct vhost_user_device *device = session->opaque;
-
-	return pci_bus_master(&device->dev.pci);
-}
-
 bool vhost_user_device_miss_is_fault(void *opaque, struct viommu_iova iova, unsigned access)
 {
 	const struct vhost_user_session *session = opaque;
@@ -103,7 +95,6 @@ int vhost_user_device_init(struct vhost_user_device *device, const struct virtio
 	device->config.push_maps = config->push_maps;
 	device->config.shared_table = !config->messages;
 	device->config.write_implies_read = true; /* DPDK's */
-	device->config.may_dma = device_may_dma;
 	device->err_watch = (struct loop_watch){.ready = on_err, .opaque = device};
 	ret = open_event(env->loop, &device->err_watch, &device->err_fd);
 	if (!ret) {

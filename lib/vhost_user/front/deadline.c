@@ -44,11 +44,6 @@ void front_wake(struct front_link *link)
 	front_wake_at(link, 1);
 }
 
-void front_wake_in(struct front_link *link, unsigned ms)
-{
-	front_wake_at(link, front_now_ns() + (uint64_t)ms * NS_PER_MS);
-}
-
 unsigned front_limit_ms(const struct front_link *link, const struct front_awaited *awaited)
 {
 	const struct viommu_vhu_config *config = link->config;

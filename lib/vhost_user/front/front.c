@@ -31,12 +31,16 @@ static void on_map(void *opaque, struct viommu_iova first, struct viommu_iova la
 	struct viommu_vhu *vhu = opaque;
 	struct range range = {first.value, last.value};
 
-	/* After an attach, which tells of everything, the back end asks for what it needs, but perhaps not its rings.
+	/*
+	 * After an attach and a resume, which tell of everything, the back end asks for what it needs, but perhaps not
+	 * its rings; and what was put off because the endpoint was paused is to be answered.
 	 */
-	if (range_contains(range, front_everything))
+	if (range_contains(range, front_everything)) {
 		front_mark_parts(&vhu->iotlb, range);
-	else if (vhu->config.push_maps)
+		front_wake(&vhu->link);
+	} else if (vhu->config.push_maps) {
 		front_push(&vhu->iotlb, range);
+	}
 }
 
 static const struct viommu_client_ops client_ops = {

@@ -79,8 +79,8 @@ void front_mark_parts(struct front_iotlb *iotlb, struct range range);
 /*
  * provide.c: translate, and publish unless an invalidation comes meanwhile; *run is what was told.
  * Errors: -EFAULT, -EACCES (no such translation; the guest has heard of it), -ENOENT (nobody needs it any more),
- * -ENOTCONN (the connection has ended), -ECANCELED (no DMA now: later), -EAGAIN (invalidations keep coming, or too many
- * sections are open: soon).
+ * -ENOTCONN (the connection has ended), -ECANCELED (the endpoint is paused: when it is resumed), -EAGAIN (invalidations
+ * keep coming, or too many sections are open: soon).
  */
 int front_provide(struct front_iotlb *iotlb, const struct front_ask *ask, struct viommu_extent *run);
 /* An access that the back end has blocked: it is a fault if it is one to us. */

@@ -20,7 +20,6 @@ enum {
 	FRONT_BATCH = 64,     /* messages of one socket at a time */
 	FRONT_LATE = 3,       /* times that a back end may be too late in a minute, before it is given up */
 	FRONT_WHY = 160,
-	FRONT_PAUSE_MS = 20, /* between two looks whether there may be DMA */
 };
 
 /* What an answer is for. */
@@ -71,7 +70,6 @@ uint64_t front_now_ns(void);
 void front_wake_locked(struct front_link *link) REQUIRES(link->lock);
 void front_wake(struct front_link *link);
 void front_wake_at(struct front_link *link, uint64_t ns);
-void front_wake_in(struct front_link *link, unsigned ms);
 /* An answer is awaited from now on; there is room. */
 void front_await_locked(struct front_link *link, const struct front_awaited *awaited) REQUIRES(link->lock);
 /* The answer that comes next. False: none is awaited. */

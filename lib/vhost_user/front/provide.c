@@ -22,13 +22,9 @@ struct offer {
 static int provide_offer(void *opaque, const struct viommu_extent *extent)
 {
 	const struct offer *offer = opaque;
-	const struct viommu_vhu_config *config = offer->iotlb->config;
 	const struct front_ask *ask = offer->ask;
 	struct viommu_extent *told = offer->told;
 
-	/* An invalidation of everything follows where it says no from now on. */
-	if (config->may_dma && !config->may_dma(config->opaque))
-		return -ECANCELED;
 	*told = *extent;
 	if (told->fd < 0 && ask->needed)
 		front_log(offer->iotlb->link, "0x%" PRIx64 " is memory without a descriptor", ask->iova);
@@ -46,19 +42,19 @@ static int provide_offer(void *opaque, const struct viommu_extent *extent)
 	return front_iotlb_tell(offer->iotlb, ask, told);
 }
 
-/* An access that is not allowed: the guest sees the fault, as of any device. `err`, or -EAGAIN: it is allowed by now.
+/*
+ * An access that is not allowed: the guest sees the fault, as of any device. `err`; -EAGAIN: it is allowed by now; or
+ * as viommu_dma_begin().
  */
 static int provide_report(struct front_iotlb *iotlb, const struct front_ask *ask, int err)
 {
-	const struct viommu_vhu_config *config = iotlb->config;
 	struct viommu_section section;
 	struct viommu_span span;
+	const int closed = viommu_dma_begin(iotlb->config->endpoint, &section);
 
-	if (viommu_dma_begin(config->endpoint, &section))
-		return -EAGAIN;
-	if (config->may_dma && !config->may_dma(config->opaque))
-		err = -ECANCELED;
-	else if (!viommu_dma_translate(&section, (struct viommu_iova){ask->iova}, 1, ask->needed, &span))
+	if (closed)
+		return closed;
+	if (!viommu_dma_translate(&section, (struct viommu_iova){ask->iova}, 1, ask->needed, &span))
 		err = -EAGAIN;
 	viommu_dma_end(&section);
 	return err;
@@ -89,13 +85,10 @@ static int provide_refuse(struct front_iotlb *iotlb, const struct front_ask *ask
 
 int front_provide(struct front_iotlb *iotlb, const struct front_ask *ask, struct viommu_extent *told)
 {
-	const struct viommu_vhu_config *config = iotlb->config;
 	const struct viommu_iova iova = {ask->iova};
 	struct offer offer = {iotlb, ask, told};
 	int err = -ENOSPC;
 
-	if (config->may_dma && !config->may_dma(config->opaque))
-		return -ECANCELED;
 	if (ask->needed && iotlb->shared)
 		err = shared_miss(iotlb->shared, iova, ask->needed, false);
 	if (err == -ENOSPC)

@@ -104,7 +104,9 @@ static void requests_settle(struct front_requests *requests, const struct vhu_he
 	if (requests->deferred) {
 		requests->header = *header;
 		requests->ask = *ask;
-		front_wake_in(link, result == -EAGAIN ? 0 : FRONT_PAUSE_MS);
+		/* An endpoint that is resumed tells of it (on_map() in front.c). */
+		if (result == -EAGAIN)
+			front_wake(link);
 		return;
 	}
 	if (result == -EOPNOTSUPP) {

@@ -13,13 +13,6 @@
 /* A reader stays inside for a burst: it is looked for as often. */
 enum { READERS = 64, TABLE_PAUSE_NS = 50000 };
 
-static bool table_may_dma(void *opaque)
-{
-	const struct front_iotlb *iotlb = opaque;
-
-	return !iotlb->config->may_dma || iotlb->config->may_dma(iotlb->config->opaque);
-}
-
 /* A reader is in the way of an invalidation, or has written nonsense. Any thread. */
 static void table_look_soon(void *opaque)
 {
@@ -33,7 +26,6 @@ int front_table_fill(struct front_iotlb *iotlb, struct channel_message *message)
 	const struct viommu_shared_config config = {
 		.size = sizeof(struct viommu_shared_config),
 		.slots = READERS,
-		.may_dma = table_may_dma,
 		.pending = table_look_soon,
 		.failed = table_look_soon,
 		.opaque = iotlb,

@@ -98,7 +98,9 @@ void front_tell_parts(struct front_iotlb *iotlb)
 			if (iotlb->untold < iotlb->part_count)
 				iotlb->untold++;
 			lock_drop(&iotlb->lock);
-			front_wake_in(iotlb->link, err == -EAGAIN ? 0 : FRONT_PAUSE_MS);
+			/* An endpoint that is resumed tells of it (on_map() in front.c). */
+			if (err == -EAGAIN)
+				front_wake(iotlb->link);
 			return;
 		}
 		if (!err)

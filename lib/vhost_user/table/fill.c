@@ -89,11 +89,11 @@ void shared_fill(struct viommu_shared *shared, struct range iova)
 {
 	struct filling f = {.shared = shared, .range = iova, .leaves = FILL_LEAVES, .holes = FILL_HOLES};
 
-	/* Too many sections are open: there will be misses. */
+	/* Too many sections are open: there will be misses. Paused: all is filled in when it is resumed. */
 	if (viommu_dma_begin(shared->endpoint, &f.section))
 		return;
 	lock_take(&f.shared->lock);
-	enum viommu__space space = shared_may_dma(shared) ? viommu__section_space(&f.section) : VIOMMU__SPACE_NONE;
+	enum viommu__space space = viommu__section_space(&f.section);
 
 	if (space == VIOMMU__SPACE_KNOWN || space == VIOMMU__SPACE_TOLD)
 		fill_leaves(&f, space == VIOMMU__SPACE_TOLD);

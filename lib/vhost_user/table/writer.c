@@ -120,9 +120,6 @@ static int put(void *opaque, const struct viommu_extent *extent)
 {
 	struct viommu_shared *shared = opaque;
 
-	/* An invalidation of everything follows where it says no from now on. */
-	if (!shared_may_dma(shared))
-		return -ECANCELED;
 	lock_take(&shared->lock);
 	int err = shared_put_locked(shared, extent);
 
@@ -135,7 +132,7 @@ int shared_miss(struct viommu_shared *shared, struct viommu_iova iova, unsigned 
 	lock_take(&shared->lock);
 	shared->stats.misses++;
 	lock_drop(&shared->lock);
-	return shared_may_dma(shared) ? viommu_publish(shared->client, iova, access, report, put, shared) : -ECANCELED;
+	return viommu_publish(shared->client, iova, access, report, put, shared);
 }
 
 int viommu_shared_miss(struct viommu_shared *shared, struct viommu_iova iova, unsigned access)

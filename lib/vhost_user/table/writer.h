@@ -34,11 +34,6 @@ struct viommu_shared {
 	struct viommu_shared_stats stats GUARDED_BY(lock);
 };
 
-static inline bool shared_may_dma(const struct viommu_shared *shared)
-{
-	return !shared->config.may_dma || shared->config.may_dma(shared->config.opaque);
-}
-
 /* As viommu_shared_miss(), which reports; with `report` false the caller decides whether it was a fault. */
 int shared_miss(struct viommu_shared *shared, struct viommu_iova iova, unsigned access, bool report);
 
