@@ -200,6 +200,46 @@ static void test_clients_hear_of_it(void **state)
 	viommu_client_unregister(client);
 }
 
+/* The device is told to stop just when a translation for its client has been found. */
+static int walk_and_stop(void *opaque, const struct memory *memory, uint64_t iova, unsigned access,
+			 struct walk_result *result)
+{
+	struct fixture *f = opaque;
+
+	(void)memory;
+	*result = (struct walk_result){.iova = {iova & ~(PAGE - 1ull), iova | (PAGE - 1)}, .access = access};
+	viommu_endpoint_pause(f->endpoint);
+	assert_int_equal(viommu_quiesce(f->endpoint, f->inval), 0);
+	viommu_inval_begin(f->inval);
+	return 0;
+}
+
+static const struct walk_ops stopping_ops = {.walk = walk_and_stop};
+
+static void test_what_was_found_before_is_not_handed_on(void **state)
+{
+	struct fixture *f = *state;
+	const struct viommu_client_ops ops = {.size = sizeof(struct viommu_client_ops), .invalidate = invalidate};
+	struct viommu_client *client;
+	struct viommu_domain *walked;
+	unsigned handed_on = 0;
+
+	assert_int_equal(viommu__domain_create_walked(f->v, &stopping_ops, f, &walked), 0);
+	assert_int_equal(viommu_attach(f->endpoint, walked, f->inval), 0);
+	complete(f->inval);
+	assert_int_equal(viommu_client_register(f->endpoint, &ops, NULL, &client), 0);
+	assert_int_equal(viommu_publish(client, (struct viommu_iova){0}, VIOMMU_READ, true, hand_on, &handed_on),
+			 -ECANCELED);
+	assert_int_equal(handed_on, 0);
+	viommu_client_ack(client, forgotten);
+	assert_int_equal(viommu_inval_poll(f->inval), 0);
+	viommu_endpoint_resume(f->endpoint);
+	viommu_client_unregister(client);
+	assert_int_equal(viommu_attach(f->endpoint, f->domain, f->inval), 0);
+	complete(f->inval);
+	viommu_domain_destroy(walked);
+}
+
 struct racer {
 	struct fixture *f;
 	_Atomic bool stop, quiet; /* quiet: nobody may be at work */
@@ -266,6 +306,7 @@ int main(void)
 		TEST(test_it_moves_while_paused),
 		TEST(test_a_look_is_possible_and_waited_for),
 		TEST(test_clients_hear_of_it),
+		TEST(test_what_was_found_before_is_not_handed_on),
 		TEST(test_nobody_is_at_work_after_the_wait),
 	};
 

@@ -65,7 +65,7 @@ static void command_written(struct pci_dev *dev, unsigned offset, unsigned size,
 
 	(void)size;
 	if (write && offset == PCI_COMMAND)
-		f->heard = viommu_dma_read(f->endpoint, (struct viommu_iova){0}, &byte, 1);
+		f->heard = viommu_dma_read(f->endpoint, (struct viommu_iova){RAM_SIZE - 1}, &byte, 1);
 }
 
 static const struct pci_ops device_ops = {
