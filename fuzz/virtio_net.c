@@ -44,8 +44,7 @@ static struct net_fixture *create(void)
 	f = state;
 	CHECK(!viommu_domain_create(f->v, 1, &domain), "no domain");
 	CHECK(!viommu_attach(f->endpoint, domain, f->inval), "not attached");
-	viommu_inval_begin(f->inval);
-	CHECK(!viommu_inval_poll(f->inval), "pending");
+	complete(f);
 	CHECK(!viommu_map(domain, (struct viommu_iova){0}, (struct viommu_iova){MAPPED - 1}, (struct viommu_gpa){0}, 3),
 	      "not mapped");
 	return f;
@@ -69,10 +68,10 @@ static void write_register(struct net_fixture *f, struct tape *tape)
 
 	if (offset % size)
 		return;
-	pthread_mutex_lock(&f->pci->lock);
+	mutex_take(&f->pci->lock);
 	pci_bar_write(f->pci, VIRTIO_BAR, offset, kind & 0x80 ? tape_u64(tape) : tape_u16(tape), size);
 	pci_bar_read(f->pci, VIRTIO_BAR, offset, size);
-	pthread_mutex_unlock(&f->pci->lock);
+	mutex_drop(&f->pci->lock);
 }
 
 /* A descriptor where the driver of the tests puts its rings. */
