@@ -305,6 +305,12 @@ void mirror_world_step(struct mirror_world *w)
 	mirror_world_check(w);
 }
 
+void mirror_world_watch(struct mirror_world *w)
+{
+	w->inval->failed = note_failure;
+	w->inval->opaque = w;
+}
+
 struct mirror_world *mirror_world_create(const struct viommu_config *config,
 					 unsigned (*choose)(void *opaque, unsigned sides), void *opaque)
 {
@@ -317,8 +323,7 @@ struct mirror_world *mirror_world_create(const struct viommu_config *config,
 		w->ram[i] = (uint8_t)(i / PAGE);
 	assert_int_equal(viommu_create(config, &w->v), 0);
 	assert_int_equal(viommu_inval_create(w->v, &w->inval), 0);
-	w->inval->failed = note_failure;
-	w->inval->opaque = w;
+	mirror_world_watch(w);
 	for (unsigned i = 0; i < WALKED; i++)
 		assert_int_equal(viommu_domain_create(w->v, i, &w->domains[i]), 0);
 	assert_int_equal(viommu__domain_create_walked(w->v, &walk_ops, w, &w->domains[WALKED]), 0);

@@ -74,6 +74,9 @@ void mirror_world_check(struct mirror_world *w);
 /* What a page of a space (a domain, BYPASS, BLOCKED) leads to; access 0: nothing that a device can use. */
 struct model_page mirror_world_expected(const struct mirror_world *w, unsigned space, uint64_t page);
 
+/* The model hears of what is refused late: for an invalidation that the caller has made in the place of `inval`. */
+void mirror_world_watch(struct mirror_world *w);
+
 /* The model forgets these pages of a domain. */
 void mirror_world_forget(struct mirror_world *w, unsigned domain, uint64_t first, uint64_t last);
 
