@@ -30,7 +30,9 @@ void world_create(struct world *w, uint8_t kind)
 				 .resv = {{0xfee00000, 0xfeefffff, true}, {0x9000, 0xafff, false}},
 				 .legacy = config.legacy_bypass,
 				 .bypass = config.bypass};
-	CHECK(!viommu_create(NULL, &w->v), "no context");
+	const struct viommu_config core = {.size = sizeof(core), .deadline_ms = w->deadline_ms};
+
+	CHECK(!viommu_create(&core, &w->v), "no context");
 	CHECK(!viommu_mem_add(w->v, (struct viommu_gpa){FIRST}, RAM - FIRST, ram + FIRST, -1, 0), "no memory");
 	CHECK(!viommu_virtio_create(w->v, &config, &w->dev), "no device");
 	for (unsigned i = 0; i < REF_ENDPOINTS; i++) {

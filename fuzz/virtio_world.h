@@ -16,7 +16,8 @@ struct world {
 	struct viommu_endpoint *endpoints[REF_ENDPOINTS];
 	struct viommu_section section;
 	bool inside;
-	unsigned user; /* whose section it is */
+	unsigned user;        /* whose section it is */
+	unsigned deadline_ms; /* of invalidations; 0: as usual */
 };
 
 extern uint8_t ram[RAM];

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "fuzz/vtd_world.h"
 
+#include <sched.h>
+
 #include "lib/spec/vtd.h"
 
 const uint16_t world_sources[WORLD_DEVICES] = {0x0018, 0x00a1};
 _Alignas(4096) uint8_t world_ram[WORLD_RAM];
 
-enum { RECORDS = 8, SWITCHES = 0x80000000 | 1 << 26 | 1 << 25 | 1 << 23, POLLS = 1000 };
+enum { RECORDS = 8, SWITCHES = 0x80000000 | 1 << 26 | 1 << 25 | 1 << 23, POLLS = 1000, FAR_MS = 60000 };
 
 static void ignore(void *opaque)
 {
@@ -42,7 +44,9 @@ void world_create(struct vtd_world *w, bool scalable)
 
 	*w = (struct vtd_world){.scalable = scalable};
 	memset(world_ram, 0, sizeof(world_ram));
-	CHECK(!viommu_create(NULL, &w->v), "no context");
+	const struct viommu_config core = {.size = sizeof(core), .deadline_ms = FAR_MS};
+
+	CHECK(!viommu_create(&core, &w->v), "no context");
 	CHECK(!viommu_mem_add(w->v, (struct viommu_gpa){0}, WORLD_RAM, world_ram, -1, 0), "no memory");
 	CHECK(!viommu_vtd_create(w->v, &config, &w->unit), "no unit");
 	for (unsigned i = 0; i < WORLD_DEVICES; i++) {
@@ -84,8 +88,12 @@ static void poll_idle(struct vtd_world *w)
 {
 	unsigned polls = 0;
 
-	while (viommu_vtd_poll(w->unit))
-		CHECK(++polls < POLLS, "nobody is inside, and something is pending");
+	while (viommu_vtd_poll(w->unit)) {
+		if (w->threads)
+			sched_yield();
+		else
+			CHECK(++polls < POLLS, "nobody is inside, and something is pending");
+	}
 }
 
 /* One switch changes, or a one-shot is done. */

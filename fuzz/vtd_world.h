@@ -25,6 +25,7 @@ struct vtd_world {
 	bool scalable;
 	struct viommu_section section;
 	bool inside;
+	bool threads; /* others may be inside: what is pending may take its time */
 	uint64_t ver, cap, ecap;
 };
 
