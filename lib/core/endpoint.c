@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/core/endpoint.h"
 #include "lib/core/inval.h"
 #include "lib/core/mirror.h"
 #include "lib/core/notify.h"
@@ -195,16 +196,6 @@ static void note_entry_locked(struct viommu_endpoint *endpoint, struct viommu_in
 		(struct change){.kind = CHANGE_ENTER, .tag = inval->tag, .domain = domain, .endpoint = endpoint};
 }
 
-static void set_tag_locked(struct viommu_endpoint *endpoint, const struct viommu_domain *domain)
-	REQUIRES(endpoint->v->lock)
-{
-	const bool reaches = domain && !atomic_load_explicit(&endpoint->paused, memory_order_relaxed);
-
-	/* Release: what the domain maps is there. Partner: the second look in viommu_dma_begin(). */
-	atomic_store_explicit(&endpoint->tag, (uint32_t)endpoint->index << 16 | (reaches ? domain->index : 0),
-			      memory_order_release);
-}
-
 /* One that has failed is blocked while `domain` is still the one that it failed in. */
 static bool is_there_locked(const struct viommu_endpoint *endpoint, const struct viommu_domain *to)
 	REQUIRES(endpoint->v->lock)
@@ -220,8 +211,8 @@ static int move_locked(struct viommu_endpoint *endpoint, struct viommu_domain *t
 
 	if (endpoint->quarantine && to)
 		return -EIO;
-	/* Partner: the second look in viommu_dma_begin(), ordered by the fence in viommu_inval_begin(). */
-	set_tag_locked(endpoint, to);
+	/* Ordered by the fence in viommu_inval_begin(). */
+	endpoint_aim_locked(endpoint, atomic_load_explicit(&endpoint->paused, memory_order_relaxed) ? NULL : to);
 	endpoint->failed = false;
 	if (from && from != to)
 		leave_locked(endpoint, inval);
@@ -313,7 +304,7 @@ void viommu_endpoint_pause(struct viommu_endpoint *endpoint)
 {
 	lock_take(&endpoint->v->lock);
 	atomic_store_explicit(&endpoint->paused, true, memory_order_relaxed);
-	set_tag_locked(endpoint, NULL);
+	endpoint_aim_locked(endpoint, NULL);
 	lock_drop(&endpoint->v->lock);
 }
 
@@ -321,11 +312,7 @@ void viommu_endpoint_resume(struct viommu_endpoint *endpoint)
 {
 	lock_take(&endpoint->v->lock);
 	if (atomic_load_explicit(&endpoint->paused, memory_order_relaxed)) {
-		const struct viommu_domain *domain = endpoint->failed ? NULL : endpoint->domain;
-
-		if (domain)
-			atomic_store_explicit(&endpoint->tag, (uint32_t)endpoint->index << 16 | domain->index,
-					      memory_order_release);
+		endpoint_aim_locked(endpoint, endpoint->failed ? NULL : endpoint->domain);
 		/* Release: partner of the acquire in viommu_dma_begin(). */
 		atomic_store_explicit(&endpoint->paused, false, memory_order_release);
 		notify_moved_locked(endpoint);

@@ -39,6 +39,32 @@ static int mapping_extents(const struct memory_region *regions, size_t count, co
 	return ret;
 }
 
+int mirrors_each_mapping(struct viommu_domain *domain, const struct memory *memory, mapping_visitor visit, void *opaque)
+{
+	const struct table *table = domain->walk ? &domain->shadow : &domain->table;
+	struct table_mapping found;
+	uint64_t page = 0;
+	int ret = 0;
+
+	if (domain->identity) {
+		for (size_t i = 0; i < memory->count && !ret; i++)
+			ret = visit(opaque, &(struct mapping){.iova = memory->regions[i].gpa,
+							      .gpa = memory->regions[i].gpa.first,
+							      .access = VIOMMU_READ | VIOMMU_WRITE});
+		return ret;
+	}
+	while (!ret && table_mapping_next(table, page, &found)) {
+		ret = visit(opaque, &(struct mapping){.iova = {found.pages.first << TABLE_PAGE_SHIFT,
+							       table_last_byte(found.pages.last)},
+						      .gpa = found.gpa,
+						      .access = found.access});
+		if (found.pages.last == UINT64_MAX >> TABLE_PAGE_SHIFT)
+			break;
+		page = found.pages.last + 1;
+	}
+	return ret;
+}
+
 /* Forget maps that are over: acknowledged and not refused. */
 static void pending_prune(struct viommu_client *mirror) REQUIRES(mirror->lock)
 {

@@ -27,6 +27,11 @@ static inline bool mirrored(const struct viommu_domain *domain)
 	return __builtin_expect(atomic_load_explicit(&domain->mirrored, memory_order_relaxed), 0);
 }
 
+/* For each mapping of a domain; what a walked one maps is in its shadow. Ends with the first result that is not 0. */
+typedef int (*mapping_visitor)(void *opaque, const struct mapping *mapping);
+int mirrors_each_mapping(struct viommu_domain *domain, const struct memory *memory, mapping_visitor visit, void *opaque)
+	REQUIRES(domain->mirror_lock);
+
 /*
  * Tell one mirror of a mapping, as far as it lies in the regions. 0; 1: it takes its time, which only `may_wait`
  * allows; or what it refuses with, perhaps after a part. Ticket 0 of an unmap: what was told does not come about.

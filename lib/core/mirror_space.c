@@ -1,45 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The spaces that mirrors are in: a mirror enters a space by being told all that it maps, and leaves it by being told
- * that nothing is mapped. Registration, moves of the endpoint, and memory that comes and goes.
+ * that nothing is mapped. Registration, and moves of the endpoint.
  */
 #include <errno.h>
 #include <stdlib.h>
 
+#include "lib/core/endpoint.h"
 #include "lib/core/inval.h"
 #include "lib/core/mirror.h"
 
 static const struct range everything = {0, UINT64_MAX};
-
-typedef int (*mapping_visitor)(void *opaque, const struct mapping *mapping);
-
-/* For each mapping of a domain; what a walked one maps is in its shadow. Ends with the first result that is not 0. */
-static int each_mapping(struct viommu_domain *domain, const struct memory *memory, mapping_visitor visit, void *opaque)
-	REQUIRES(domain->mirror_lock)
-{
-	const struct table *table = domain->walk ? &domain->shadow : &domain->table;
-	struct table_mapping found;
-	uint64_t page = 0;
-	int ret = 0;
-
-	if (domain->identity) {
-		for (size_t i = 0; i < memory->count && !ret; i++)
-			ret = visit(opaque, &(struct mapping){.iova = memory->regions[i].gpa,
-							      .gpa = memory->regions[i].gpa.first,
-							      .access = VIOMMU_READ | VIOMMU_WRITE});
-		return ret;
-	}
-	while (!ret && table_mapping_next(table, page, &found)) {
-		ret = visit(opaque, &(struct mapping){.iova = {found.pages.first << TABLE_PAGE_SHIFT,
-							       table_last_byte(found.pages.last)},
-						      .gpa = found.gpa,
-						      .access = found.access});
-		if (found.pages.last == UINT64_MAX >> TABLE_PAGE_SHIFT)
-			break;
-		page = found.pages.last + 1;
-	}
-	return ret;
-}
 
 static void set_mirrored(struct viommu_domain *domain) REQUIRES(domain->mirror_lock)
 {
@@ -101,8 +72,8 @@ static int enter_space(struct viommu_client *mirror, struct viommu_domain *domai
 	if (domain->walk && !mirror->next_in_domain)
 		mirrors_refresh(domain, everything, may_wait);
 	else
-		err = each_mapping(domain, domain->mirror_memory, enter_mapping,
-				   &(struct entering){mirror, domain->mirror_memory, may_wait});
+		err = mirrors_each_mapping(domain, domain->mirror_memory, enter_mapping,
+					   &(struct entering){mirror, domain->mirror_memory, may_wait});
 	if (err) {
 		unlink_mirror(domain, mirror);
 		mirror_unmap(mirror, everything, 0);
@@ -181,17 +152,6 @@ int mirrors_switch(struct viommu_endpoint *endpoint, struct viommu_domain *from,
 	return err;
 }
 
-static void block(struct viommu_endpoint *endpoint)
-{
-	lock_take(&endpoint->v->lock);
-	atomic_store_explicit(&endpoint->tag, (uint32_t)endpoint->index << 16, memory_order_release);
-	struct viommu_domain *domain = endpoint->domain;
-
-	endpoint->domain = NULL;
-	lock_drop(&endpoint->v->lock);
-	viommu__domain_put(domain, 1);
-}
-
 int mirrors_settle_enter(struct change *change)
 {
 	struct viommu_endpoint *endpoint = change->endpoint;
@@ -205,124 +165,15 @@ int mirrors_settle_enter(struct change *change)
 	if (err) {
 		/* As if it left the domain: its open sections are waited for. The change keeps its own reference. */
 		change->kind = CHANGE_ENDPOINT;
-		block(endpoint);
+		lock_take(&endpoint->v->lock);
+		endpoint_aim_locked(endpoint, NULL);
+		endpoint->domain = NULL;
+		lock_drop(&endpoint->v->lock);
+		viommu__domain_put(change->domain, 1);
 		leave_all(endpoint, change->domain, NULL);
 	}
 	lock_drop(&endpoint->move_lock);
 	return err;
-}
-
-/* A region that comes to a domain's mirrors, or goes. */
-struct memory_change {
-	struct viommu_domain *domain;
-	const struct memory_region *region;
-	bool undo; /* it has not come after all */
-};
-
-static int add_mapping(void *opaque, const struct mapping *mapping)
-{
-	const struct memory_change *change = opaque;
-	int ret = 0;
-
-	lock_is_held(&change->domain->mirror_lock);
-	for (struct viommu_client *mirror = change->domain->mirrors; mirror && !ret; mirror = mirror->next_in_domain)
-		ret = mirror_map(mirror, change->region, 1, mapping, false);
-	return ret;
-}
-
-static int remove_mapping(void *opaque, const struct mapping *mapping)
-{
-	const struct memory_change *change = opaque;
-	const struct range region = change->region->gpa,
-			   gpa = {mapping->gpa, mapping->gpa + (mapping->iova.last - mapping->iova.first)};
-	struct range iova = mapping->iova;
-
-	if (!range_overlaps(gpa, region))
-		return 0;
-	lock_is_held(&change->domain->mirror_lock);
-	iova.first += region.first > gpa.first ? region.first - gpa.first : 0;
-	iova.last -= region.last < gpa.last ? gpa.last - region.last : 0;
-	for (struct viommu_client *mirror = change->domain->mirrors; mirror; mirror = mirror->next_in_domain)
-		mirror_unmap(mirror, iova, change->undo ? 0 : mirror_next_ticket(mirror));
-	return 0;
-}
-
-/* All mappings of the region are told, as a bypass has them: the mappings that the region gives by itself. */
-static int tell_region(struct viommu_domain *domain, mapping_visitor visit, struct memory_change *change)
-	REQUIRES(domain->mirror_lock)
-{
-	int err;
-
-	if (domain->identity)
-		err = visit(change, &(struct mapping){.iova = change->region->gpa,
-						      .gpa = change->region->gpa.first,
-						      .access = VIOMMU_READ | VIOMMU_WRITE});
-	else
-		err = each_mapping(domain, NULL, visit, change);
-	mirrors_batch_end_locked(domain);
-	return err;
-}
-
-static void forget_region(struct viommu_domain *domain, const struct memory *memory, struct memory_change *change)
-	REQUIRES(domain->mirror_lock)
-{
-	tell_region(domain, remove_mapping, change);
-	domain->mirror_memory = memory;
-}
-
-/* Mirrors that entered a space since the new array is known have been told of it all already. */
-static int add_to_domain(struct viommu_domain *domain, const struct memory *old, const struct memory *memory,
-			 const struct memory_region *region)
-{
-	struct memory_change change = {.domain = domain, .region = region, .undo = true};
-	int err = 0;
-
-	lock_take(&domain->mirror_lock);
-	if (domain->mirrors && domain->mirror_memory != memory) {
-		err = tell_region(domain, add_mapping, &change);
-		if (err)
-			forget_region(domain, old, &change);
-		else
-			domain->mirror_memory = memory;
-	}
-	lock_drop(&domain->mirror_lock);
-	return err;
-}
-
-int mirrors_memory_added(struct viommu *v, const struct memory *old, const struct memory *memory,
-			 const struct memory_region *region)
-{
-	int err = 0;
-
-	/* Release: partner of the acquire in link_mirror(). */
-	atomic_store_explicit(&v->mirror_memory, memory, memory_order_release);
-	for (struct viommu_domain *domain = v->domains; domain && !err; domain = domain->next)
-		err = add_to_domain(domain, old, memory, region);
-	if (!err)
-		return 0;
-	atomic_store_explicit(&v->mirror_memory, old, memory_order_release);
-	for (struct viommu_domain *domain = v->domains; domain; domain = domain->next) {
-		struct memory_change change = {.domain = domain, .region = region, .undo = true};
-
-		lock_take(&domain->mirror_lock);
-		if (domain->mirrors && domain->mirror_memory == memory)
-			forget_region(domain, old, &change);
-		lock_drop(&domain->mirror_lock);
-	}
-	return err;
-}
-
-void mirrors_memory_removed(struct viommu *v, const struct memory *memory, const struct memory_region *region)
-{
-	atomic_store_explicit(&v->mirror_memory, memory, memory_order_release);
-	for (struct viommu_domain *domain = v->domains; domain; domain = domain->next) {
-		struct memory_change change = {.domain = domain, .region = region};
-
-		lock_take(&domain->mirror_lock);
-		if (domain->mirrors && domain->mirror_memory != memory)
-			forget_region(domain, memory, &change);
-		lock_drop(&domain->mirror_lock);
-	}
 }
 
 /* The domain that the endpoint is in, or failed in. It does not move meanwhile, so that the domain lives. */

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "lib/core/endpoint.h"
 #include "lib/core/obstacle.h"
 #include "lib/core/quarantine.h"
 
@@ -45,7 +46,8 @@ static void fail_locked(struct viommu *v, struct viommu_endpoint *endpoint, stru
 		return;
 	endpoint->quarantine = work;
 	endpoint->failed = true;
-	atomic_store_explicit(&endpoint->tag, (uint32_t)endpoint->index << 16, memory_order_release);
+	lock_is_held(&endpoint->v->lock);
+	endpoint_aim_locked(endpoint, NULL);
 	if (v->config.endpoint_failed)
 		v->config.endpoint_failed(v->config.opaque, endpoint->id);
 }
