@@ -29,8 +29,11 @@
  * 0 (else -E2BIG); where the library fills the structure in, it sets them to 0. A `size` of 0 is refused (-EINVAL).
  * Structures without `size` (faults, regions, mappings, spans, extents) do not grow within a major version.
  *
- * The first argument of a callback is the `opaque` of the structure that the callback was given in. The `cancel` of a
- * hold has no `opaque`: it gets the hold, which the caller embeds in a structure of its own.
+ * Callbacks come in one of two ways. An object that lives by being called back (client.h, mirror.h, and both ends of
+ * vhost-user) takes a table of them, `..._ops`, which has all of its callbacks and is the same for all objects of a
+ * kind; `opaque` is given beside the table. Where callbacks only tell the embedder of something they are members of the
+ * configuration, as `opaque` is. Tables and configurations are copied. The first argument of a callback is always that
+ * `opaque`. The `cancel` of a hold has none: it gets the hold, which the caller embeds in a structure of its own.
  *
  * Short forms. "Any thread": the function may be called from any thread, also while another thread is in it. "NULL is
  * allowed": the argument may be NULL, and then nothing happens. "May be NULL", of a callback: it need not be given.

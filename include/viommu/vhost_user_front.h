@@ -60,6 +60,7 @@ struct viommu_vhu_ring {
 	bool enabled; /* serve it from the start (viommu_vhu_enable()) */
 };
 
+/* All of them get viommu_vhu_config.opaque. */
 struct viommu_vhu_ops {
 	size_t size; /* sizeof(struct viommu_vhu_ops): types.h */
 	/*
@@ -83,6 +84,13 @@ struct viommu_vhu_ops {
 	void (*config_changed)(void *opaque);
 	/* A line for the operator about something that was refused: at most ten a connection. May be NULL. */
 	void (*log)(void *opaque, const char *line);
+	/*
+	 * The back end misses an address that is not allowed. True: the device still needs it, and the miss is a fault.
+	 * A back end may have used an address that was pushed, or that it asked for twice, and the guest may have
+	 * unmapped it by the time that the miss is read. Called outside of sections. NULL: the device needs all that is
+	 * missed.
+	 */
+	bool (*wants)(void *opaque, struct viommu_iova iova, unsigned access);
 };
 
 struct viommu_vhu_config {
@@ -121,13 +129,6 @@ struct viommu_vhu_config {
 	 * (docs/SHARED-TABLE.md, viommu/shared_writer.h). With `iommu`.
 	 */
 	bool shared_table;
-	/*
-	 * Called when the back end misses an address that is not allowed. True: the device still needs it, and the
-	 * miss is a fault. A back end may have used an address that was pushed, or that it asked for twice, and the
-	 * guest may have unmapped it by the time that the miss is read. Called in a section, on the thread that serves.
-	 * NULL: the device needs all that is missed.
-	 */
-	bool (*wants)(void *opaque, struct viommu_iova iova, unsigned access);
 	bool push_maps; /* tell the back end what the guest maps before it asks, where the guest tells of it */
 	/*
 	 * Milliseconds that the back end may take to acknowledge an IOTLB message. For INVALIDATE they are counted from

@@ -659,6 +659,32 @@ static void test_rings_are_told_again(void **state)
 	expect_no_fault(f);
 }
 
+static const struct front *wanting;
+
+static bool wants_nothing(void *opaque, struct viommu_iova iova, unsigned access)
+{
+	(void)access;
+	assert_ptr_equal(opaque, wanting);
+	assert_int_equal(iova.value, 0x200000);
+	return false;
+}
+
+/* The device has done with the address: nothing is reported, and nothing told. */
+static void test_a_miss_that_nobody_needs_is_no_fault(void **state)
+{
+	struct front *f = *state;
+	struct viommu_vhu_ops ops = *f->config.ops;
+
+	wanting = f;
+	ops.wants = wants_nothing;
+	f->config.ops = &ops;
+	front_recreate(f);
+	run(f);
+	miss(f, 0x200000, VIOMMU_READ);
+	expect_no_fault(f);
+	assert_int_equal(f->back.updates, 0);
+}
+
 static void test_rings_are_told_again_when_dma_is_on(void **state)
 {
 	struct front *f = *state;
@@ -840,6 +866,7 @@ int main(void)
 		TEST(test_no_translation_while_dma_is_off),
 		TEST(test_rings_are_told_again),
 		TEST(test_rings_are_told_again_when_dma_is_on),
+		TEST(test_a_miss_that_nobody_needs_is_no_fault),
 		TEST(test_flush),
 		TEST(test_stale_update_is_not_sent),
 		TEST(test_update_waits_until_the_guest_rests),

@@ -48,10 +48,9 @@ static void close_err(struct vhost_user_device *device, struct loop *loop)
 	close(device->err_fd);
 }
 
-bool vhost_user_device_miss_is_fault(void *opaque, struct viommu_iova iova, unsigned access)
+bool vhost_user_device_wants(void *opaque, struct viommu_iova iova, unsigned access)
 {
-	const struct vhost_user_session *session = opaque;
-	struct vhost_user_device *device = session->opaque;
+	struct vhost_user_device *device = opaque;
 
 	for (unsigned i = 0; i < device->given; i++)
 		if (virtio_queue_miss_is_fault(&device->dev, i, iova, access))

@@ -56,13 +56,12 @@ unsigned vhost_user_device_drain(struct virtio_dev *dev, bool cancel);
 int vhost_user_device_drain_fd(const struct virtio_dev *dev);
 bool vhost_user_device_iotlb_stats(struct virtio_dev *dev, struct pci_iotlb_stats *out);
 
-/* For struct viommu_vhu_config, where chains are used in order. */
-bool vhost_user_device_miss_is_fault(void *opaque, struct viommu_iova iova, unsigned access);
-
 /* For struct vhost_user_session_ops. */
 void vhost_user_device_started(void *opaque);
 void vhost_user_device_stopped(void *opaque);
 void vhost_user_device_lost(void *opaque);
 void vhost_user_device_broken(void *opaque, const char *why);
+/* Where chains are used in order. */
+bool vhost_user_device_wants(void *opaque, struct viommu_iova iova, unsigned access);
 
 #endif

@@ -126,6 +126,7 @@ static const struct vhost_user_session_ops session_ops = {
 	.stopped = vhost_user_device_stopped,
 	.lost = vhost_user_device_lost,
 	.broken = vhost_user_device_broken,
+	.wants = vhost_user_device_wants,
 };
 
 int vhost_user_net_create(const struct virtio_env *env, const struct vhost_user_config *config, const uint8_t mac[6],
@@ -147,7 +148,6 @@ int vhost_user_net_create(const struct virtio_env *env, const struct vhost_user_
 			    1ull << VIRTIO_RING_F_EVENT_IDX,
 		.queues = 2 * config->queues,
 		.pairs = true,
-		.wants = vhost_user_device_miss_is_fault,
 	};
 	ret = vhost_user_device_init(&net->device, &net_ops, queues, env, config, &session_ops, &shadow);
 	if (ret)

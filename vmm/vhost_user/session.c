@@ -154,6 +154,13 @@ static void session_on_log(void *opaque, const char *line)
 		vmm_log("%s vhost-user=%s: %s", session->what, session->path, line);
 }
 
+static bool session_wants(void *opaque, struct viommu_iova iova, unsigned access)
+{
+	struct vhost_user_session *session = opaque;
+
+	return !session->ops->wants || session->ops->wants(session->opaque, iova, access);
+}
+
 static const struct viommu_vhu_ops front_ops = {
 	.size = sizeof(struct viommu_vhu_ops),
 	.ready = session_on_ready,
@@ -162,6 +169,7 @@ static const struct viommu_vhu_ops front_ops = {
 	.lost = session_on_lost,
 	.config_changed = session_on_config_changed,
 	.log = session_on_log,
+	.wants = session_wants,
 };
 
 static void session_on_readable(void *opaque, uint32_t events)

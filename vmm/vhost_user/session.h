@@ -17,6 +17,8 @@ struct vhost_user_session_ops {
 	void (*lost)(void *opaque);
 	/* It was lost, and cannot go on where it was: the driver has to reset the device. */
 	void (*broken)(void *opaque, const char *why);
+	/* As that of struct viommu_vhu_ops; may be NULL. */
+	bool (*wants)(void *opaque, struct viommu_iova iova, unsigned access);
 };
 
 struct vhost_user_session {

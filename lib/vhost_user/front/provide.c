@@ -77,8 +77,8 @@ static int provide_refuse(struct front_iotlb *iotlb, const struct front_ask *ask
 {
 	const struct viommu_vhu_config *config = iotlb->config;
 
-	if (config->wants && provide_count(iotlb) &&
-	    !config->wants(config->opaque, (struct viommu_iova){ask->iova}, ask->needed))
+	if (config->ops->wants && provide_count(iotlb) &&
+	    !config->ops->wants(config->opaque, (struct viommu_iova){ask->iova}, ask->needed))
 		return -ENOENT;
 	return provide_count(iotlb) ? provide_report(iotlb, ask, err) : err;
 }
