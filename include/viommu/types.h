@@ -21,7 +21,28 @@
  *   front end, back end  of vhost-user: the program with the guest, the program with the device
  *
  * All ranges are closed: first..last, both included, so that 2^64-1 can be a last address.
- * All functions that can fail return 0 or a negative errno.
+ *
+ * All functions that can fail return 0 or a negative errno. Each says which, and why; a code is always of this kind:
+ *
+ *   -EINVAL     an argument is wrong, whatever the state: alignment, order, range, what must be there
+ *   -E2BIG      a structure wants what this library does not know (below)
+ *   -ENOMEM     no memory
+ *   -ENOSPC     a bound of the library or of the configuration is reached
+ *   -EEXIST     something is there, or overlaps
+ *   -ENOENT     nothing is there
+ *   -EAGAIN     not yet, and nothing is wrong: ask again later, or when the callback comes that the function names
+ *   -EBUSY      the object is in use, or takes no such call in its state: what was begun with it must end first
+ *   -EFAULT     an access to what is not mapped, or is no memory
+ *   -EACCES     an access without that right
+ *   -ECANCELED  the endpoint is paused (viommu_endpoint_pause())
+ *   -EIO        the endpoint has failed and still holds on to memory (inval.h)
+ *   -ETIMEDOUT  a deadline has passed
+ *   -EPROTO     what another process has sent or written breaks the rules: have no more of it
+ *   -ENOTCONN   there is no connection
+ *   -EOPNOTSUPP  what it takes is not there: in the kernel, in a model as it is configured
+ *
+ * Others come from the system calls that a function names, or stand in its own table only. What clients and mirrors
+ * return may mean something else to the function that called them (client.h, mirror.h).
  *
  * Structures with a `size` may grow, at their end only, so that program and library need not be of one version. The
  * caller sets `size` to the sizeof of the structure that it was built with, and members that it does not need to 0.

@@ -56,10 +56,10 @@ struct viommu_vhost_stats {
  * viommu_vhost_create - become the client of an endpoint that carries its translations into the kernel.
  *
  * Errors:
- *   -EINVAL   @config has no size
- *   -E2BIG    @config wants what this library does not know (types.h)
- *   -ENOTSUP  no device IOTLB in this kernel
- *   -errno    of the ioctls
+ *   -EINVAL      @config has no size
+ *   -E2BIG       @config wants what this library does not know (types.h)
+ *   -EOPNOTSUPP  no device IOTLB in this kernel
+ *   -errno       of the ioctls
  *   -ENOMEM
  */
 VIOMMU_PUBLIC int viommu_vhost_create(struct viommu_endpoint *endpoint, const struct viommu_vhost_config *config,
@@ -89,10 +89,12 @@ VIOMMU_PUBLIC int viommu_vhost_serve(struct viommu_vhost *vhost, unsigned *acces
  * @access: what it is for; what does not allow it is left out, and reported as a fault if @report says so
  *
  * Errors:
- *   -EFAULT  something that is not mapped was left out
- *   -EACCES  something without that right was left out
- *   -EINVAL  length 0, wrap
- *   -errno   of writing
+ *   -EFAULT     something that is not mapped was left out
+ *   -EACCES     something without that right was left out
+ *   -EINVAL     length 0, wrap
+ *   -ECANCELED  the endpoint is paused
+ *   -EAGAIN     as viommu_publish(), a thousand times
+ *   -errno      of writing
  */
 VIOMMU_PUBLIC int viommu_vhost_push(struct viommu_vhost *vhost, struct viommu_iova iova, uint64_t len, unsigned access,
 				    bool report);

@@ -256,7 +256,7 @@ VIOMMU_PUBLIC int viommu_vhu_enable(struct viommu_vhu *vhu, unsigned ring, bool 
  *
  * Errors:
  *   -EINVAL  beyond config_size
- *   -EAGAIN  never told
+ *   -EAGAIN  not told yet
  */
 VIOMMU_PUBLIC int viommu_vhu_config_read(const struct viommu_vhu *vhu, unsigned offset, void *buffer, unsigned size);
 
@@ -267,7 +267,7 @@ VIOMMU_PUBLIC int viommu_vhu_config_read(const struct viommu_vhu *vhu, unsigned 
  * Errors:
  *   -EINVAL  beyond config_size
  *   -ENOTCONN
- *   -EAGAIN  16 writes wait
+ *   -EBUSY  16 writes wait
  */
 VIOMMU_PUBLIC int viommu_vhu_config_write(struct viommu_vhu *vhu, unsigned offset, const void *data, unsigned size);
 

@@ -189,7 +189,7 @@ static int give(void *opaque, const struct viommu_extent *extent)
 	return err;
 }
 
-/* 0, -EBUSY (nothing could be translated for long), or as viommu_publish() but for -EAGAIN. */
+/* As viommu_publish(); -EAGAIN: nothing could be translated for long. */
 static int provide(struct viommu_vhost *vhost, struct viommu_iova iova, unsigned access, bool report, uint64_t *last)
 {
 	struct gift gift = {.vhost = vhost};
@@ -198,7 +198,7 @@ static int provide(struct viommu_vhost *vhost, struct viommu_iova iova, unsigned
 	for (unsigned i = 0; i < TRIES && err == -EAGAIN; i++)
 		err = viommu_publish(vhost->client, iova, access, report, give, &gift);
 	*last = gift.last;
-	return err == -EAGAIN ? -EBUSY : err;
+	return err;
 }
 
 static void map(void *opaque, struct viommu_iova first, struct viommu_iova last)
@@ -222,7 +222,7 @@ static int agree_on_messages(struct viommu_vhost *vhost)
 	if (ioctl(vhost->config.fd, VHOST_GET_FEATURES, &features))
 		return -errno;
 	if (!(features >> 33 & 1)) /* VIRTIO_F_ACCESS_PLATFORM */
-		return -ENOTSUP;
+		return -EOPNOTSUPP;
 	if (ioctl(vhost->config.fd, VHOST_GET_BACKEND_FEATURES, &features))
 		return 0; /* a kernel before 4.19 */
 	features &= 1ull << BACKEND_F_MSG_V2;

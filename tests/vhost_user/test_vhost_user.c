@@ -193,6 +193,7 @@ static void test_configuration(void **state)
 {
 	struct front *f = *state;
 	uint32_t value = 0;
+	int err = 0;
 
 	f->config.config_size = 60;
 	front_recreate(f);
@@ -208,6 +209,13 @@ static void test_configuration(void **state)
 	front_pump(f);
 	assert_int_equal(f->back.space[12], 7);
 	assert_int_equal(f->config_changed, 1); /* what was written is different now */
+	/* So many writes wait for the back end, which is not served now. */
+	for (unsigned i = 0; i < 32 && !err; i++)
+		err = viommu_vhu_config_write(f->vhu, 12, &value, 4);
+	assert_int_equal(err, -EBUSY);
+	front_pump(f);
+	assert_int_equal(viommu_vhu_config_write(f->vhu, 12, &value, 4), 0);
+	front_pump(f);
 	f->back.space[20] = 1;
 	back_request(&f->back, VHU_BACKEND_CONFIG_CHANGE_MSG, 0, NULL, 0);
 	front_pump(f);

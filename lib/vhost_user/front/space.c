@@ -69,7 +69,7 @@ int front_space_write(struct front_space *space, unsigned offset, const void *da
 	if (!connected)
 		return -ENOTCONN;
 	if (space->write_count == FRONT_WRITES)
-		return -EAGAIN;
+		return -EBUSY;
 	struct front_write *place = &space->writes[(space->write_head + space->write_count++) % FRONT_WRITES];
 
 	*place = (struct front_write){.offset = offset, .size = size};
