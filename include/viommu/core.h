@@ -88,6 +88,7 @@ VIOMMU_PUBLIC void viommu_destroy(struct viommu *v);
  * Errors:
  *   -EINVAL  alignment, size, wrap
  *   -EEXIST  overlaps a region
+ *   -EOPNOTSUPP  limits of an endpoint with a mirror exclude it (viommu_endpoint_set_limits()); nothing changed
  *   -ENOMEM
  *   others   what a mirror refuses with (mirror.h); nothing changed
  */
@@ -152,6 +153,45 @@ VIOMMU_PUBLIC struct viommu_endpoint *viommu_endpoint_next(struct viommu *v, uin
 
 /* viommu_endpoint_id - the requester id that the endpoint was made with. */
 VIOMMU_PUBLIC uint32_t viommu_endpoint_id(const struct viommu_endpoint *endpoint);
+
+/* I/O addresses that an endpoint must not have mapped. */
+struct viommu_reserved {
+	struct viommu_iova first, last; /* first is a multiple of 4096, and so is last + 1 */
+	bool msi;                       /* the doorbell window of message-signalled interrupts; at most one */
+};
+
+/* At most so many of them each endpoint has. */
+enum { VIOMMU_RESERVED_MAX = 64 };
+
+/*
+ * What the party behind an endpoint can map: a host IOMMU, for example, of which IOMMU_IOAS_IOVA_RANGES or
+ * VFIO_IOMMU_GET_INFO tell. What lies between the ranges that are usable there is reserved here.
+ */
+struct viommu_endpoint_limits {
+	size_t size;                            /* sizeof(struct viommu_endpoint_limits): types.h */
+	const struct viommu_reserved *reserved; /* no two overlap; copied */
+	size_t reserved_count;
+	/* A bit for each size of pages, from 4 KiB. The lowest is the granule of all mappings. 0: 4 KiB. */
+	uint64_t page_sizes;
+	unsigned address_bits; /* 2^N and beyond are reserved, 32..64; 0: 64 */
+};
+
+/*
+ * viommu_endpoint_set_limits - say what the endpoint can have mapped, before it is attached, and before a model manages
+ * it; the last call counts. It starts without limits. Any thread.
+ *
+ * A domain of viommu_domain_create() in which the endpoint is maps nothing that it cannot have (viommu_map()), and it
+ * is not attached to one that does already (viommu_attach()). Where others say what is mapped (bypass, tables of the
+ * guest), the limits hold for the endpoint's mirrors (mirror.h).
+ *
+ * Errors:
+ *   -EBUSY   it is attached, has failed in a domain, bypasses, or a model manages it: nothing changed
+ *   -EINVAL  @limits is NULL or has no size; alignment, order, overlap, number of regions, page sizes, width
+ *   -E2BIG   @limits wants what this library does not know (types.h)
+ *   -ENOMEM
+ */
+VIOMMU_PUBLIC int viommu_endpoint_set_limits(struct viommu_endpoint *endpoint,
+					     const struct viommu_endpoint_limits *limits);
 
 /*
  * viommu_endpoint_set_ats - the driver has switched the device's Address Translation Services on or off (PCI Express

@@ -46,6 +46,8 @@ VIOMMU_PUBLIC void viommu_domain_destroy(struct viommu_domain *domain);
  *   -EBUSY   @inval has begun already: nothing changed
  *   -ENOMEM  nothing changed
  *   -EIO     the endpoint has failed and still holds on to memory: inval.h
+ *   -EOPNOTSUPP  @domain maps what the limits of the endpoint exclude (viommu_endpoint_set_limits()), or would have its
+ *                mirrors told of it: nothing changed
  *   others   what a mirror of the endpoint refuses with (mirror.h): it is where it was or, if it could not be brought
  *            back there, blocked
  */
@@ -101,8 +103,11 @@ VIOMMU_PUBLIC int viommu_quiesce(struct viommu_endpoint *endpoint, struct viommu
  * @access: any of VIOMMU_READ, VIOMMU_WRITE, VIOMMU_MMIO; a mapping without rights can be made
  *
  * Errors:
- *   -EINVAL  alignment, order, wrap, unknown flag
+ *   -EINVAL  alignment, order, wrap, unknown flag; reserved for an endpoint in the domain
+ *            (viommu_endpoint_set_limits())
+ *   -ERANGE  no multiple of the granule of an endpoint in the domain (likewise)
  *   -EEXIST  overlaps a mapping; nothing changed
+ *   -EOPNOTSUPP  memory that it leads to is no multiple of the granule of an endpoint with a mirror
  *   -ENOSPC  the domain's table limit is reached (viommu_config.domain_table_bytes)
  *   -ENOMEM
  *   others   what a mirror refuses with (mirror.h)

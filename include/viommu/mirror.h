@@ -11,6 +11,10 @@
  * Order: the calls of one mirror come one at a time, in the order of the changes; what is unmapped is told before
  * anything is mapped in its place. Extents of one mirror do not overlap, and an unmap never cuts one.
  *
+ * What the other party cannot map is told before, as limits of the endpoint (viommu_endpoint_set_limits()): no extent
+ * lies in a reserved region, and each is a multiple of the granule. Where a mapping would lead to another one, it is
+ * refused as if a mirror had done so.
+ *
  * A domain whose mappings are tables in guest memory (VT-d) is told of changes only where the guest invalidates what it
  * adds: caching mode. Where it does not, the endpoint cannot have a mirror.
  */
@@ -76,7 +80,7 @@ struct viommu_mirror_ops {
  * Errors:
  *   -E2BIG       @ops wants what this library does not know (types.h)
  *   -EINVAL      a callback is missing, or the size
- *   -EOPNOTSUPP  VT-d without caching mode
+ *   -EOPNOTSUPP  VT-d without caching mode; limits of the endpoint exclude what it reaches already
  *   -ENOMEM
  *   others       what the mirror refuses with
  */

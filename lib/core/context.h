@@ -18,6 +18,8 @@
 #include "lib/util/lock.h"
 #include "lib/util/spin.h"
 
+struct limits;
+struct limits_link;
 struct viommu_client;
 struct work;
 
@@ -31,6 +33,7 @@ struct viommu_domain {
 
 	struct spin lock;
 	_Atomic bool mirrored; /* there are mirrors: mirror_lock and `lock` to write, either to read */
+	_Atomic bool maps_ask; /* there are mirrors or limits: the same */
 	/*
 	 * The creator, each endpoint in it, each unfinished change that names it, and each invalidation that keeps one
 	 * for its next change. As long as there is one, nobody else gets the index.
@@ -52,7 +55,8 @@ struct viommu_domain {
 	struct lock mirror_lock;
 	struct viommu_client *mirrors GUARDED_BY(mirror_lock);
 	const struct memory *mirror_memory GUARDED_BY(mirror_lock);
-	struct table shadow GUARDED_BY(mirror_lock); /* walked: what the mirrors hold */
+	struct table shadow GUARDED_BY(mirror_lock);        /* walked: what the mirrors hold */
+	struct limits_link *limits GUARDED_BY(mirror_lock); /* limits.h */
 
 	struct viommu_domain *prev, *next; /* viommu.lock: all domains */
 };
@@ -76,6 +80,7 @@ struct viommu_endpoint {
 	struct viommu_domain *domain;
 	struct lock move_lock;                               /* moves, and mirrors that come and go */
 	struct viommu_client *mirrors GUARDED_BY(move_lock); /* mirror.h */
+	struct limits *limits;   /* or NULL: none. Written with move_lock held, while it has no domain and no sink */
 	viommu__fault_sink sink; /* with sink_opaque: viommu.lock and fault_log.lock to write, either to read */
 	void *sink_opaque;
 };

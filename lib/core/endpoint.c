@@ -7,6 +7,7 @@
 
 #include "lib/core/endpoint.h"
 #include "lib/core/inval.h"
+#include "lib/core/limits.h"
 #include "lib/core/mirror.h"
 #include "lib/core/notify.h"
 #include "lib/core/quarantine.h"
@@ -106,6 +107,7 @@ int viommu_endpoint_remove(struct viommu_endpoint *endpoint)
 	index_put(&v->endpoint_indices, endpoint->index);
 	lock_drop(&v->lock);
 	lock_fini(&endpoint->move_lock);
+	free(endpoint->limits);
 	free(endpoint);
 	return 0;
 }
@@ -248,7 +250,8 @@ static int move_all(struct viommu_endpoint *endpoint, struct viommu_domain *to, 
 	REQUIRES(endpoint->move_lock)
 {
 	lock_take(&endpoint->v->lock);
-	const bool there = is_there_locked(endpoint, to), leaves = endpoint->domain && endpoint->domain != to;
+	const struct viommu_domain *from = endpoint->domain;
+	const bool there = is_there_locked(endpoint, to), leaves = from && from != to;
 
 	lock_drop(&endpoint->v->lock);
 	if (there)
@@ -263,6 +266,11 @@ static int move_all(struct viommu_endpoint *endpoint, struct viommu_domain *to, 
 		err = viommu__inval_room(inval, viommu__inval_changes(inval) + 2);
 	if (err)
 		return err;
+	err = limits_enter(endpoint, to);
+	if (err) {
+		limits_moved(endpoint, from);
+		return err;
+	}
 	if (mirrors)
 		err = move_mirrors(endpoint, to, &lost);
 	lock_take(&endpoint->v->lock);
@@ -270,7 +278,10 @@ static int move_all(struct viommu_endpoint *endpoint, struct viommu_domain *to, 
 	if (!err || lost)
 		moved = move_locked(endpoint, lost ? NULL : to, mirrors, inval);
 	endpoint->changes -= mirrors;
+	const struct viommu_domain *now = endpoint->domain;
+
 	lock_drop(&endpoint->v->lock);
+	limits_moved(endpoint, now);
 	return err ? err : moved;
 }
 

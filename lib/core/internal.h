@@ -32,6 +32,11 @@ int viommu__endpoint_set_sink(struct viommu_endpoint *endpoint, viommu__fault_si
  */
 int viommu__endpoint_release(struct viommu_endpoint *endpoint, struct viommu_inval *inval);
 
+/*
+ * What the endpoint cannot have mapped, in order, addresses beyond its width included. Valid while a model manages it.
+ */
+const struct viommu_reserved *viommu__endpoint_reserved(const struct viommu_endpoint *endpoint, size_t *count);
+
 /* A line of the model's own ("fault: ..."), counted and logged as those of blocked DMA are. */
 void viommu__fault_line(struct viommu *v, const char *line);
 

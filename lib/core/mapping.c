@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "lib/core/inval.h"
+#include "lib/core/limits.h"
 #include "lib/core/mirror.h"
 #include "lib/core/notify.h"
 
@@ -30,15 +31,21 @@ static void note_map(struct viommu_domain *domain, struct range iova, struct vio
 		(struct change){.kind = CHANGE_MAP, .tag = inval->tag, .domain = domain, .range = iova};
 }
 
-/* Mirrors are asked first: what one of them refuses nobody has seen. */
-static __attribute__((noinline, cold)) int map_mirrored(struct viommu_domain *domain, const struct mapping *mapping,
-							struct viommu_inval *inval)
+/* Limits and mirrors are asked first: what one of them refuses nobody has seen. */
+static __attribute__((noinline, cold)) int map_asking(struct viommu_domain *domain, const struct mapping *mapping,
+						      struct viommu_inval *inval)
 {
 	struct range pages = table_pages(mapping->iova);
-	int err = -EEXIST, told;
+	int err, told;
 
 	lock_take(&domain->mirror_lock);
-	if (table_touched(&domain->table, &pages))
+	err = limits_check_all(domain, mapping->iova, mapping->gpa);
+	if (err)
+		goto out;
+	spin_take(&domain->lock);
+	err = table_touched(&domain->table, &pages) ? -EEXIST : 0;
+	spin_drop(&domain->lock);
+	if (err)
 		goto out;
 #ifdef VIOMMU_MUTANT_MIRROR /* wrong on purpose: everybody sees it while the mirrors are asked */
 	struct table_retired retired = {NULL};
@@ -63,7 +70,7 @@ static __attribute__((noinline, cold)) int map_mirrored(struct viommu_domain *do
 	spin_drop(&domain->lock);
 	if (err)
 		mirrors_undo(domain, mapping->iova);
-	else if (inval)
+	else if (inval && domain->mirrors)
 		note_map(domain, mapping->iova, inval);
 out:
 	/* With an invalidation the batch ends where that begins. */
@@ -82,12 +89,12 @@ static inline __attribute__((always_inline)) int map(struct viommu_domain *domai
 	    domain->walk)
 		return -EINVAL;
 	spin_take(&domain->lock);
-	const bool mirrors = mirrored(domain);
-	int err = mirrors ? 0 : map_locked(domain, table_pages(iova), gpa, access);
+	const bool ask = maps_ask(domain);
+	int err = ask ? 0 : map_locked(domain, table_pages(iova), gpa, access);
 
 	spin_drop(&domain->lock);
-	if (mirrors)
-		err = map_mirrored(domain, &(struct mapping){iova, gpa, access}, inval);
+	if (ask)
+		err = map_asking(domain, &(struct mapping){iova, gpa, access}, inval);
 	if (!err)
 		notify_mapped(domain, iova);
 	return err;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "lib/core/inval.h"
+#include "lib/core/limits.h"
 
 /* For each extent of a mapping: what of it is memory. Ends with the first result that is not 0. */
 static int mapping_extents(const struct memory_region *regions, size_t count, const struct mapping *mapping,
@@ -185,10 +186,27 @@ static int tell_extent(void *opaque, const struct viommu_extent *extent)
 	return 0;
 }
 
+static int check_extent(void *opaque, const struct viommu_extent *extent)
+{
+	return limits_check(opaque, (struct range){extent->first.value, extent->last.value}, extent->gpa.value);
+}
+
+/* False: the mirror's endpoint cannot have some of it, so that the mirror is not told of any. */
+static bool can_have(const struct viommu_client *mirror, const struct memory_region *regions, size_t count,
+		     const struct mapping *mapping)
+{
+	struct limits *limits = mirror->endpoint->limits;
+
+	return !limits || !mapping_extents(regions, count, mapping, check_extent, limits);
+}
+
 int mirror_map(struct viommu_client *mirror, const struct memory_region *regions, size_t count,
 	       const struct mapping *mapping, bool may_wait)
 {
 	struct telling telling = {.mirror = mirror, .iova = mapping->iova, .may_wait = may_wait};
+
+	if (!can_have(mirror, regions, count, mapping))
+		return -EOPNOTSUPP;
 	int err = mapping_extents(regions, count, mapping, tell_extent, &telling);
 
 	return err ? err : telling.waits;
@@ -232,6 +250,14 @@ int mirrors_map(struct viommu_domain *domain, const struct mapping *mapping, boo
 		waits |= ret;
 	}
 	return waits;
+}
+
+bool mirrors_can_have(struct viommu_domain *domain, const struct mapping *mapping)
+{
+	for (struct viommu_client *mirror = domain->mirrors; mirror; mirror = mirror->next_in_domain)
+		if (!can_have(mirror, domain->mirror_memory->regions, domain->mirror_memory->count, mapping))
+			return false;
+	return true;
 }
 
 void mirrors_unmap(struct viommu_domain *domain, struct range iova)

@@ -34,7 +34,9 @@ int mirrors_each_mapping(struct viommu_domain *domain, const struct memory *memo
 
 /*
  * Tell one mirror of a mapping, as far as it lies in the regions. 0; 1: it takes its time, which only `may_wait`
- * allows; or what it refuses with, perhaps after a part. Ticket 0 of an unmap: what was told does not come about.
+ * allows; -EOPNOTSUPP: limits of its endpoint
+ * exclude it (limits.h); or what it refuses with, perhaps after a part. Ticket 0 of an unmap: what was told does not
+ * come about.
  */
 int mirror_map(struct viommu_client *mirror, const struct memory_region *regions, size_t count,
 	       const struct mapping *mapping, bool may_wait);
@@ -50,6 +52,9 @@ uint64_t mirror_next_ticket(const struct viommu_client *mirror);
  */
 int mirrors_map(struct viommu_domain *domain, const struct mapping *mapping, bool may_wait)
 	REQUIRES(domain->mirror_lock);
+
+/* False: limits of a mirror's endpoint exclude the mapping (limits.h), so that mirrors_map() gives -EOPNOTSUPP. */
+bool mirrors_can_have(struct viommu_domain *domain, const struct mapping *mapping) REQUIRES(domain->mirror_lock);
 
 /* What mirrors_map() has told does not come about. */
 void mirrors_undo(struct viommu_domain *domain, struct range iova) REQUIRES(domain->mirror_lock);

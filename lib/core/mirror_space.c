@@ -8,16 +8,10 @@
 
 #include "lib/core/endpoint.h"
 #include "lib/core/inval.h"
+#include "lib/core/limits.h"
 #include "lib/core/mirror.h"
 
 static const struct range everything = {0, UINT64_MAX};
-
-static void set_mirrored(struct viommu_domain *domain) REQUIRES(domain->mirror_lock)
-{
-	spin_take(&domain->lock);
-	atomic_store_explicit(&domain->mirrored, domain->mirrors != NULL, memory_order_relaxed);
-	spin_drop(&domain->lock);
-}
 
 static void link_mirror(struct viommu_domain *domain, struct viommu_client *mirror) REQUIRES(domain->mirror_lock)
 {
@@ -27,7 +21,7 @@ static void link_mirror(struct viommu_domain *domain, struct viommu_client *mirr
 	mirror->next_in_domain = domain->mirrors;
 	domain->mirrors = mirror;
 	atomic_store_explicit(&mirror->space, domain->index, memory_order_relaxed);
-	set_mirrored(domain);
+	limits_note_asked(domain);
 }
 
 static void unlink_mirror(struct viommu_domain *domain, struct viommu_client *mirror) REQUIRES(domain->mirror_lock)
@@ -38,7 +32,7 @@ static void unlink_mirror(struct viommu_domain *domain, struct viommu_client *mi
 		link = &(*link)->next_in_domain;
 	*link = mirror->next_in_domain;
 	atomic_store_explicit(&mirror->space, 0, memory_order_relaxed);
-	set_mirrored(domain);
+	limits_note_asked(domain);
 	if (!domain->mirrors)
 		table_fini(&domain->shadow);
 }
@@ -169,6 +163,7 @@ int mirrors_settle_enter(struct change *change)
 		endpoint_aim_locked(endpoint, NULL);
 		endpoint->domain = NULL;
 		lock_drop(&endpoint->v->lock);
+		limits_moved(endpoint, NULL);
 		viommu__domain_put(change->domain, 1);
 		leave_all(endpoint, change->domain, NULL);
 	}

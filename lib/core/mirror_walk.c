@@ -19,7 +19,8 @@ struct refresh {
 	struct range rest;
 	unsigned leaves, holes; /* so many more */
 	bool may_wait;
-	bool refused; /* a mirror has, in this refresh: no more is asked of it */
+	bool refused;  /* a mirror has, in this refresh: no more is asked of it */
+	bool excluded; /* limits of an endpoint have excluded a leaf: the others are asked for all the same */
 };
 
 /* A refused mapping is reported as a blocked DMA of each mirror's endpoint. */
@@ -71,6 +72,12 @@ static bool known(const struct viommu_domain *domain, const struct mapping *leaf
 static void add(struct viommu_domain *domain, struct refresh *refresh, const struct mapping *leaf)
 	REQUIRES(domain->mirror_lock)
 {
+	if (!mirrors_can_have(domain, leaf)) {
+		if (!refresh->excluded)
+			report(domain, leaf);
+		refresh->excluded = true;
+		return;
+	}
 	int err = refresh->refused ? -ENOSPC : mirrors_map(domain, leaf, refresh->may_wait);
 
 	if (err >= 0) {

@@ -185,6 +185,88 @@ static void test_without_caching_mode_there_is_no_mirror(void **state)
 	end_vtd(d);
 }
 
+/* A device with a mirror that cannot have the page at 0x3000, behind a unit that translates already. */
+static struct vtd_driver *start_limited_vtd(struct vtd_tables *tables)
+{
+	static const struct viommu_reserved reserved = {{0x3000}, {0x3fff}, false};
+	struct vtd_driver *d = vtd_driver_create(
+		&(struct viommu_vtd_config){.size = sizeof(struct viommu_vtd_config), .caching_mode = true});
+	struct viommu_endpoint *device = vtd_device(d, VTD_A);
+	struct viommu_inval *inval;
+
+	*tables = vtd_second_stage(d, 4);
+	vtd_set_context(d, VTD_A, tables->top | VTD_ENTRY_P, DID << 8 | AW_48);
+	vtd_start(d, VTD_TTM_IS_LEGACY);
+	assert_int_equal(viommu_inval_create(d->v, &inval), 0);
+	assert_int_equal(viommu_vtd_release(d->unit, device, inval), 0);
+	viommu_inval_begin(inval);
+	assert_int_equal(viommu_inval_poll(inval), 0);
+	viommu_inval_destroy(inval);
+	assert_int_equal(viommu_endpoint_set_limits(
+				 device, &(struct viommu_endpoint_limits){.size = sizeof(struct viommu_endpoint_limits),
+									  .reserved = &reserved,
+									  .reserved_count = 1}),
+			 0);
+	assert_int_equal(viommu_vtd_manage(d->unit, device), 0);
+	mirror = calloc(1, sizeof(*mirror));
+	assert_int_equal(test_mirror_register(mirror, device), 0);
+	return d;
+}
+
+static void test_a_reserved_address_is_a_recorded_fault(void **state)
+{
+	struct vtd_tables tables;
+	struct vtd_driver *d = start_limited_vtd(&tables);
+
+	(void)state;
+	for (uint64_t iova = 0x2000; iova < 0x6000; iova += VTD_PAGE_SIZE)
+		vtd_map(d, &tables, iova, (VTD_DATA + iova) | SS_RW);
+	vtd_flush_iotlb(d, 1, 0, 0, 0);
+	const struct vtd_seen seen = vtd_take_fault(d);
+
+	assert_int_equal(seen.reason, VTD_FAULT_NO_WRITE);
+	assert_int_equal(seen.source, VTD_A);
+	assert_int_equal(seen.info, 0x3000);
+	assert_int_equal(vtd_take_fault(d).reason, 0);
+	/* The others are there, before it and behind it. */
+	assert_int_equal(mirror->pages[2].gpa, VTD_DATA + 0x2000);
+	assert_int_equal(mirror->pages[3].access, 0);
+	assert_int_equal(mirror->pages[4].gpa, VTD_DATA + 0x4000);
+	assert_int_equal(mirror->pages[5].gpa, VTD_DATA + 0x5000);
+	end_vtd(d);
+}
+
+/* What counts is what mirrors are told: memory. A leaf with a reserved page is refused as a whole. */
+static void test_a_large_leaf_is_limited_where_memory_is(void **state)
+{
+	struct vtd_tables tables;
+	struct vtd_driver *d = start_limited_vtd(&tables);
+
+	(void)state;
+	vtd_set(d, vtd_entry_at(d, &tables, 0, 2), VTD_RAM | VTD_PT_PS | SS_RW);
+	vtd_flush_iotlb(d, 1, 0, 0, 0);
+	assert_int_equal(vtd_take_fault(d).reason, 0);
+	vtd_set(d, vtd_entry_at(d, &tables, 0, 2), VTD_DATA | VTD_PT_PS | SS_RW);
+	vtd_flush_iotlb(d, 1, 0, 0, 0);
+	assert_int_equal(vtd_take_fault(d).reason, VTD_FAULT_NO_WRITE);
+	assert_int_equal(mirror->maps, 0);
+	end_vtd(d);
+}
+
+/* All memory, when the guest switches translation off, is more than the mirror can have. */
+static void test_memory_at_a_reserved_address_ends_a_bypass(void **state)
+{
+	struct vtd_tables tables;
+	struct vtd_driver *d = start_limited_vtd(&tables);
+
+	(void)state;
+	vtd_command_clear(d, VTD_GCMD_TE);
+	assert_int_not_equal(vtd_take_fault(d).reason, 0);
+	assert_int_equal(mirror->maps, 0);
+	assert_true(vtd_peek(d, VTD_A, VTD_DATA) < 0);
+	end_vtd(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -194,6 +276,9 @@ int main(void)
 		cmocka_unit_test(test_a_mirror_follows_the_guests_tables),
 		cmocka_unit_test(test_a_refused_leaf_is_a_recorded_fault),
 		cmocka_unit_test(test_without_caching_mode_there_is_no_mirror),
+		cmocka_unit_test(test_a_reserved_address_is_a_recorded_fault),
+		cmocka_unit_test(test_a_large_leaf_is_limited_where_memory_is),
+		cmocka_unit_test(test_memory_at_a_reserved_address_ends_a_bypass),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
