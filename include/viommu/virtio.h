@@ -29,7 +29,7 @@ enum { VIOMMU_VIRTIO_BATCHES = 4 };
 /* Bytes of the device configuration and of one event, sections 5.13.4 and 5.13.6.9. */
 enum { VIOMMU_VIRTIO_CONFIG_SIZE = 40, VIOMMU_VIRTIO_EVENT_SIZE = 24 };
 
-/* A region that the guest must not map, reported by PROBE. */
+/* A region that the guest must not map for any endpoint, reported by PROBE. */
 struct viommu_virtio_resv {
 	uint64_t first, last;
 	bool msi; /* the doorbell window of message-signalled interrupts; at most one */
@@ -54,6 +54,12 @@ struct viommu_virtio_config {
 	 */
 	void (*event_ready)(void *opaque);
 	void *opaque;
+	/*
+	 * So many regions more PROBE can report of an endpoint, from its own limits (viommu_endpoint_set_limits()), as
+	 * far as they are not in `resv`, and in the input range. At most 128. The driver reads once how long answers
+	 * are, so room is made for all endpoints that are to come.
+	 */
+	size_t resv_room;
 };
 
 /*
@@ -77,8 +83,14 @@ VIOMMU_PUBLIC void viommu_virtio_destroy(struct viommu_virtio *dev);
  * viommu_virtio_manage - put a blocked endpoint behind this device, also while the guest runs. It starts unattached. On
  * an error nothing has changed.
  *
+ * PROBE reports what its limits reserve, and MAP and ATTACH honour them (sections 5.13.6.3, 5.13.6.5 and 5.13.6.8). The
+ * driver is not told of a granule of its own: where that is larger than the device's (`page_size_mask`), MAP gives
+ * RANGE.
+ *
  * Errors:
  *   -EBUSY  a model manages it already, or it is not blocked
+ *   -ENOSPC  its limits reserve more regions than there is room for (`resv_room`)
+ *   -EOPNOTSUPP  it is to bypass, and has a mirror whose limits exclude memory
  *   -EIO    it is to bypass, but has failed and still holds on to memory (inval.h)
  *   -ENOMEM
  */

@@ -8,7 +8,7 @@
 
 uint64_t viommu_virtio_features(const struct viommu_virtio *dev)
 {
-	uint64_t probe = dev->resv_count ? 1u << VIO_F_PROBE : 0;
+	uint64_t probe = vio_probe_size(dev) ? 1u << VIO_F_PROBE : 0;
 	uint64_t bypass = dev->legacy_bypass ? 1u << VIO_F_BYPASS : 1u << VIO_F_BYPASS_CONFIG;
 
 	return 1u << VIO_F_INPUT_RANGE | 1u << VIO_F_DOMAIN_RANGE | 1u << VIO_F_MAP_UNMAP | 1u << VIO_F_MMIO | bypass |

@@ -24,7 +24,7 @@ static bool resv_valid(const struct viommu_virtio_config *config)
 	uint64_t granule = vio_granule(page_size_mask(config));
 	unsigned msi = 0;
 
-	if (config->resv_count > VIO_RESV_MAX)
+	if (config->resv_count > VIO_RESV_MAX || config->resv_room > VIO_RESV_ROOM_MAX)
 		return false;
 	for (size_t i = 0; i < config->resv_count; i++) {
 		struct range region = {config->resv[i].first, config->resv[i].last};
@@ -58,6 +58,7 @@ static void take_config(struct viommu_virtio *dev, const struct viommu_virtio_co
 	dev->domain_first = config->domain_first;
 	dev->domain_last = config->domain_first || config->domain_last ? config->domain_last : UINT32_MAX;
 	dev->legacy_bypass = config->legacy_bypass;
+	dev->resv_room = config->resv_room;
 	dev->bypass = (struct vio_bypass){config->bypass, config->bypass, config->bypass, config->bypass};
 	dev->event_ready = config->event_ready;
 	dev->opaque = config->opaque;
@@ -175,7 +176,10 @@ static int device_manage_locked(struct viommu_virtio *dev, struct viommu_endpoin
 
 	if (err)
 		return err;
-	err = vio_set_unattached(dev, &endpoints[count - 1], dev->inval);
+	/* Its limits do not change any more. */
+	err = vio_probe_fits(dev, core) ? 0 : -ENOSPC;
+	if (!err)
+		err = vio_set_unattached(dev, &endpoints[count - 1], dev->inval);
 	if (err)
 		viommu__endpoint_set_sink(core, NULL, NULL);
 	else

@@ -29,7 +29,7 @@ struct vio_endpoint {
 	struct vio_domain *domain; /* NULL: unattached */
 };
 
-enum { VIO_EVENTS = 256, VIO_RESV_MAX = 32 };
+enum { VIO_EVENTS = 256, VIO_RESV_MAX = 32, VIO_RESV_ROOM_MAX = 128 };
 
 struct vio_events {
 	struct lock lock;
@@ -62,6 +62,7 @@ struct viommu_virtio {
 	uint32_t domain_first, domain_last;
 	struct viommu_virtio_resv *resv;
 	size_t resv_count;
+	size_t resv_room; /* PROBE: for so many regions of each endpoint beside these */
 	/* The feature BYPASS rules instead of the configuration. Like what is above, it never changes. */
 	bool legacy_bypass;
 	uint64_t features GUARDED_BY(lock); /* what the driver accepted */
@@ -116,6 +117,8 @@ int vio_unmap(struct viommu_virtio *dev, const uint8_t *request) REQUIRES(dev->l
 
 /* probe.c */
 uint32_t vio_probe_size(const struct viommu_virtio *dev);
+/* False: there is no room for what this endpoint's limits reserve. */
+bool vio_probe_fits(const struct viommu_virtio *dev, const struct viommu_endpoint *endpoint);
 /* Fills vio_probe_size() bytes. */
 int vio_probe(struct viommu_virtio *dev, const uint8_t *request, uint8_t *properties) REQUIRES(dev->lock);
 

@@ -41,6 +41,8 @@ static enum vio_status request_status(int err)
 	case -ENOMEM:
 	case -ENOSPC:
 		return VIO_S_NOMEM;
+	case -EOPNOTSUPP: /* limits of the endpoint and what the domain maps exclude each other, 5.13.6.3 */
+		return VIO_S_UNSUPP;
 	default: /* such as -ETIMEDOUT and -EIO: a device did not let go */
 		return VIO_S_DEVERR;
 	}
@@ -100,7 +102,7 @@ static void put_tail(struct viommu_virtio_request *request, size_t offset, enum 
 static void perform_probe(struct viommu_virtio *dev, struct viommu_virtio_request *request, const uint8_t *data,
 			  size_t room) REQUIRES(dev->lock)
 {
-	uint8_t properties[VIO_RESV_MAX * VIO_RESV_SIZE] = {0};
+	uint8_t properties[(VIO_RESV_MAX + VIO_RESV_ROOM_MAX) * VIO_RESV_SIZE] = {0};
 	size_t size = vio_probe_size(dev);
 	int err = -EINVAL;
 
