@@ -72,12 +72,83 @@ static void check_device(struct mirror_world *w, unsigned e)
 		assert_int_equal(byte, (uint8_t)(want.gpa / PAGE));
 }
 
+/* A mapping is what one viommu_map() has made: no part of it, and nothing else. */
+static void check_mapping(const struct mirror_world *w, unsigned domain, uint64_t from,
+			  const struct viommu_mapping *found)
+{
+	const struct model_page *pages = w->pages[domain];
+	const uint64_t first = found->first.value / PAGE, last = found->last.value / PAGE;
+
+	assert_in_range(first, 0, PAGES - 1);
+	assert_in_range(last, first, PAGES - 1);
+	assert_true(last >= from);
+	assert_int_not_equal(pages[first].mapping, 0);
+	assert_int_equal(found->first.value % PAGE, 0);
+	assert_int_equal(found->last.value % PAGE, PAGE - 1);
+	assert_true(!first || pages[first - 1].mapping != pages[first].mapping);
+	assert_true(last == PAGES - 1 || pages[last + 1].mapping != pages[first].mapping);
+	for (uint64_t page = first; page <= last; page++) {
+		assert_int_equal(pages[page].mapping, pages[first].mapping);
+		assert_int_equal(pages[page].gpa, found->gpa.value + (page - first) * PAGE);
+		assert_int_equal(pages[page].access, found->access);
+	}
+}
+
+/* The domain as a mirror would have it that reads it from this page on: pages of memory that carry a right. */
+static void read_domain(const struct mirror_world *w, unsigned domain, uint64_t from, struct test_mirror_page *out)
+{
+	struct viommu_iova at = {from * PAGE + PAGE / 2};
+	struct viommu_mapping found;
+	uint64_t next = from;
+
+	while (!viommu_domain_next(w->domains[domain], at, &found)) {
+		check_mapping(w, domain, at.value / PAGE, &found);
+		/* Nothing was left out. */
+		for (; next < found.first.value / PAGE; next++)
+			assert_int_equal(w->pages[domain][next].mapping, 0);
+		next = found.last.value / PAGE + 1;
+		at.value = found.last.value + 1;
+		for (uint64_t iova = found.first.value; iova < at.value && found.access; iova += PAGE) {
+			const struct viommu_gpa gpa = {found.gpa.value + (iova - found.first.value)};
+			struct viommu_region region;
+
+			if (!viommu_mem_next(w->v, gpa, &region) && region.first.value <= gpa.value)
+				out[iova / PAGE] = (struct test_mirror_page){.gpa = gpa.value, .access = found.access};
+		}
+	}
+	for (; next < PAGES; next++)
+		assert_int_equal(w->pages[domain][next].mapping, 0);
+}
+
+/* One that reads has what the model says, and what those have that were told. */
+static void check_reader(struct mirror_world *w, unsigned domain)
+{
+	const uint64_t from = w->steps & READ_EVERY ? 0 : w->steps / READ_EVERY % PAGES;
+	struct test_mirror_page read[PAGES] = {{0}};
+
+	read_domain(w, domain, from, read);
+	for (uint64_t page = from; page < PAGES; page++) {
+		const struct model_page want = mirror_world_expected(w, domain, page);
+
+		assert_int_equal(read[page].access, want.access);
+		if (want.access)
+			assert_int_equal(read[page].gpa, want.gpa);
+		for (unsigned m = 0; m < MIRRORS; m++)
+			if (w->space[owner(m)] == domain)
+				assert_int_equal(w->mirrors[m]->pages[page].access, read[page].access);
+	}
+}
+
 void mirror_world_check(struct mirror_world *w)
 {
 	for (unsigned m = 0; m < MIRRORS; m++)
 		check_mirror(w, m);
 	for (unsigned e = 0; e < ENDPOINTS; e++)
 		check_device(w, e);
+	if (w->steps++ % READ_EVERY)
+		return;
+	for (unsigned domain = 0; domain < WALKED; domain++)
+		check_reader(w, domain);
 }
 
 void mirror_world_forget(struct mirror_world *w, unsigned domain, uint64_t first, uint64_t last)

@@ -3,7 +3,8 @@
  * Mirrors and a model that knows nothing of tables: a context with two endpoints, three mirrors and three domains, and
  * steps that the caller's choices make (maps, unmaps, moves of endpoints, memory that comes and goes, tables in guest
  * memory that change), some of which a mirror refuses, at once or late. After each step every mirror holds what the
- * model says, page by page, and so does who asks the core for translations.
+ * model says, page by page, and a device that asks the core for translations gets the same; and every few steps so does
+ * one that reads the domains by enumeration.
  */
 #ifndef TESTS_SUPPORT_MIRROR_WORLD_H
 #define TESTS_SUPPORT_MIRROR_WORLD_H
@@ -23,6 +24,7 @@ enum {
 	ENDPOINTS = 2,
 	MIRRORS = 3,       /* the first endpoint has two of them */
 	LARGE = 512,       /* of the walked domain: a leaf of 512 pages, or pages */
+	READ_EVERY = 4,    /* steps */
 	TAG_TIMES_OUT = 9, /* of changes that may pass their deadline */
 };
 
@@ -41,6 +43,7 @@ struct mirror_world {
 	uint8_t *ram;
 	unsigned (*roll)(void *opaque, unsigned sides); /* the next choice, below `sides` */
 	void *opaque;
+	unsigned steps; /* that were checked */
 	/* The model: */
 	struct model_page pages[DOMAINS][PAGES];
 	bool large;      /* walked: pages 512..1023 are one leaf, to guest page 0 on */
