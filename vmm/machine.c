@@ -140,11 +140,19 @@ static void machine_fault(void *opaque, const struct viommu_fault *fault)
 	fault_history_add(control_faults(m->control), fault);
 }
 
-static void narrow_limits(const struct machine *m, struct pci_limits *limits)
+static void narrow_limits(const struct machine *m, struct iommu_machine *wired)
 {
-	for (unsigned i = 0; i < m->config->device_count; i++)
-		if (m->config->devices[i].iommu && m->opened[i]->ops->narrow)
-			m->opened[i]->ops->narrow(m->opened[i], limits);
+	for (unsigned i = 0; i < m->config->device_count; i++) {
+		struct pci_dev *dev = m->opened[i];
+		struct pci_limits own = {0};
+
+		if (!m->config->devices[i].iommu || !dev->ops->narrow)
+			continue;
+		dev->ops->narrow(dev, &wired->limits);
+		dev->ops->narrow(dev, &own);
+		if (own.count > wired->most_ranges)
+			wired->most_ranges = own.count;
+	}
 }
 
 static int create_pci(struct machine *m)
@@ -176,7 +184,7 @@ static int create_pci(struct machine *m)
 					     .last_bus = LAYOUT_LAST_BUS};
 	int err = say("the PCI bus", pci_root_create(&root, &m->pci));
 
-	narrow_limits(m, &wired.limits);
+	narrow_limits(m, &wired);
 
 	if (!err)
 		err = say("the IOMMU", iommu_wiring_create(&m->config->iommu, &wired, &m->wiring));

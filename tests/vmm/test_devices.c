@@ -10,6 +10,8 @@
 
 #include <viommu/viommu.h>
 
+#include "lib/core/internal.h"
+#include "lib/spec/virtio_iommu.h"
 #include "tests/support/kvm_record.h"
 #include "tests/support/test.h"
 #include "vmm/devices.h"
@@ -21,7 +23,7 @@
 #include "vmm/wiring/iommu.h"
 #include "vmm/wiring/progress.h"
 
-enum { SLOT = 5, RAM_SIZE = 1 << 20, SIZES_FROM_64K = 1 << 16 };
+enum { SLOT = 5, RAM_SIZE = 1 << 20, SIZES_FROM_64K = 1 << 16, RANGES = 2 };
 
 static struct ram ram;
 static struct loop *loop;
@@ -52,7 +54,8 @@ static int create(const struct iommu_config *config, const struct pci_limits *li
 					      .irqchip = chip,
 					      .registry = registry,
 					      .progress = progress,
-					      .limits = *limits};
+					      .limits = *limits,
+					      .most_ranges = limits->count};
 
 	assert_int_equal(pci_root_create(&pci, &root), 0);
 	assert_int_equal(iommu_wiring_create(config, &machine, &wiring), 0);
@@ -73,7 +76,7 @@ static int set_up(void **state)
 
 static int set_up_virtio(void **state)
 {
-	const struct pci_limits limits = {.page_sizes = SIZES_FROM_64K | 1 << 21};
+	const struct pci_limits limits = {.page_sizes = SIZES_FROM_64K | 1 << 21, .count = RANGES};
 
 	(void)state;
 	return create(&(struct iommu_config){.kind = IOMMU_VIRTIO}, &limits);
@@ -201,6 +204,70 @@ static void test_the_model_offers_pages_that_the_host_can_map(void **state)
 	assert_int_equal(device_config(unit->dev, 0), -(uint32_t)SIZES_FROM_64K);
 }
 
+static void narrow_two(struct pci_dev *dev, struct pci_limits *limits)
+{
+	(void)dev;
+	limits->page_sizes = SIZES_FROM_64K;
+	limits->range[limits->count].first = 0x100000;
+	limits->range[limits->count++].last = 0x1fffff;
+	limits->range[limits->count].first = 1ull << 39;
+	limits->range[limits->count++].last = UINT64_MAX;
+}
+
+/* More than there is room for. */
+static void narrow_much(struct pci_dev *dev, struct pci_limits *limits)
+{
+	(void)dev;
+	for (limits->count = 0; limits->count < RANGES + 2; limits->count++) {
+		limits->range[limits->count].first = limits->count * 0x20000ull;
+		limits->range[limits->count].last = limits->count * 0x20000ull + 0xffff;
+	}
+}
+
+/* Place a device whose operations are these. */
+static int place(struct pci_ops *ops, void (*narrow)(struct pci_dev *dev, struct pci_limits *limits), unsigned slot)
+{
+	static struct device_config config[2];
+	struct pci_dev *dev;
+
+	config[slot - SLOT] = (struct device_config){.kind = DEVICE_RNG, .slot = slot, .iommu = true};
+	assert_int_equal(device_open(&factory, &config[slot - SLOT], &dev), 0);
+	*ops = *dev->ops;
+	ops->narrow = narrow;
+	dev->ops = ops;
+	return device_place(&factory, &config[slot - SLOT], dev);
+}
+
+static const struct viommu_reserved *reserved(unsigned slot, size_t *count)
+{
+	return viommu__endpoint_reserved(viommu_endpoint_find(iommu_wiring_context(wiring), slot << 3), count);
+}
+
+/* Each endpoint has the limits of its own device, and PROBE has room for them. */
+static void test_limits_are_those_of_each_device(void **state)
+{
+	static struct pci_ops limited, free_of_limits, too_limited;
+	const struct registered *unit = registry_find(registry, IOMMU_SLOT << 3);
+	size_t count;
+
+	(void)state;
+	assert_int_equal(device_config(unit->dev, VIO_CONFIG_PROBE_SIZE), (1 + RANGES + 1) * VIO_RESV_SIZE);
+	assert_int_equal(place(&limited, narrow_two, SLOT), 0);
+	assert_int_equal(place(&free_of_limits, NULL, SLOT + 1), 0);
+	const struct viommu_reserved *regions = reserved(SLOT, &count);
+
+	assert_int_equal(count, RANGES);
+	assert_int_equal(regions[0].first.value, 0x100000);
+	assert_int_equal(regions[0].last.value, 0x1fffff);
+	assert_int_equal(regions[1].first.value, 1ull << 39);
+	assert_int_equal(regions[1].last.value, UINT64_MAX);
+	reserved(SLOT + 1, &count);
+	assert_int_equal(count, 0);
+	assert_int_equal(device_remove(&factory, registry_find(registry, (SLOT + 1) << 3)), 0);
+	assert_int_equal(place(&too_limited, narrow_much, SLOT + 1), -ENOSPC);
+	assert_int_equal(registry_count(registry), 2);
+}
+
 /* A note reaches the device that it is about, and nobody else. */
 static void test_notes_go_by_requester(void **state)
 {
@@ -230,6 +297,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_place_is_taken_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_the_model_offers_pages_that_the_host_can_map, set_up_virtio,
 						tear_down),
+		cmocka_unit_test_setup_teardown(test_limits_are_those_of_each_device, set_up_virtio, tear_down),
 		cmocka_unit_test_setup_teardown(test_notes_go_by_requester, set_up, tear_down),
 	};
 

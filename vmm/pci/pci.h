@@ -42,14 +42,14 @@ struct pci_iotlb_stats {
 	uint64_t connections; /* with a back end; 0 for the kernel */
 };
 
-/* What devices of the host can do for a guest, all of them together. All zeros: anything. */
+/* What one device of the host can do for a guest, or several of them together. All zeros: anything. */
 enum { PCI_LIMIT_RANGES = 64 };
 
 struct pci_limits {
 	uint64_t page_sizes; /* a bit for each size of pages that they can map; 0: any */
 	struct {
 		uint64_t first, last;
-	} range[PCI_LIMIT_RANGES]; /* that none of them may be given */
+	} range[PCI_LIMIT_RANGES]; /* of pages that none of them may be given; no two overlap */
 	unsigned count;
 };
 
@@ -69,8 +69,8 @@ struct pci_ops {
 	 */
 	void (*ats_enabled)(struct pci_dev *dev, bool enabled);
 	/*
-	 * Narrow the limits by those of the host's device that stands behind it, before there is an IOMMU model. May be
-	 * NULL: it has none.
+	 * Narrow the limits by those of the host's device that stands behind it: those of all devices, before there is
+	 * an IOMMU model, then none, which become those of its endpoint. May be NULL: it has none.
 	 */
 	void (*narrow)(struct pci_dev *dev, struct pci_limits *limits);
 	/* It is on the bus and has its endpoint; the guest does not run yet. 0, or -errno after a line. May be NULL. */

@@ -162,6 +162,25 @@ void iommu_wiring_destroy(struct iommu_wiring *wiring)
 	free(wiring);
 }
 
+/* What the device of the host behind it can map is told to the library, which keeps guest and mirrors to it. */
+static int tell_limits(struct pci_dev *dev)
+{
+	struct viommu_reserved reserved[PCI_LIMIT_RANGES];
+	struct pci_limits own = {0};
+
+	if (!dev->ops->narrow)
+		return 0;
+	dev->ops->narrow(dev, &own);
+	for (unsigned i = 0; i < own.count; i++)
+		reserved[i] = (struct viommu_reserved){.first = {own.range[i].first}, .last = {own.range[i].last}};
+	const struct viommu_endpoint_limits limits = {.size = sizeof(struct viommu_endpoint_limits),
+						      .reserved = reserved,
+						      .reserved_count = own.count,
+						      .page_sizes = own.page_sizes};
+
+	return viommu_endpoint_set_limits(dev->endpoint, &limits);
+}
+
 /* What can be taken back comes first: a model may keep an endpoint. */
 int iommu_wiring_add_device(struct iommu_wiring *wiring, struct pci_bus *bus, unsigned devfn, struct pci_dev *dev,
 			    bool behind, const struct device_config *config)
@@ -177,7 +196,9 @@ int iommu_wiring_add_device(struct iommu_wiring *wiring, struct pci_bus *bus, un
 		return err;
 	dev->endpoint = entry.endpoint;
 	dev->behind = behind;
-	err = registry_add(wiring->registry, &entry);
+	err = tell_limits(dev);
+	if (!err)
+		err = registry_add(wiring->registry, &entry);
 	if (err)
 		goto err_endpoint;
 	err = pci_bus_add(bus, dev, devfn);

@@ -39,7 +39,8 @@ struct iommu_machine {
 	void (*fault)(void *opaque, const struct viommu_fault *fault);
 	void *opaque;
 	bool others;              /* there will be a device that is not behind the IOMMU */
-	struct pci_limits limits; /* of what is to stand behind the IOMMU */
+	struct pci_limits limits; /* of all that is to stand behind the IOMMU */
+	unsigned most_ranges;     /* of a single one */
 };
 
 int iommu_wiring_create(const struct iommu_config *config, const struct iommu_machine *machine,

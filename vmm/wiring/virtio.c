@@ -25,11 +25,10 @@ static void event_ready(void *opaque)
 		virtio_iommu_event(virtio->unit);
 }
 
-enum { RESV_MAX = 1 + KEY_RANGES_MAX + PCI_LIMIT_RANGES };
+enum { RESV_MAX = 1 + KEY_RANGES_MAX };
 
-/* The MSI window, what the command line reserves, what devices of the host cannot reach; returns how many. */
-static size_t reserved_regions(const struct iommu_config *config, const struct pci_limits *limits,
-			       struct viommu_virtio_resv out[RESV_MAX])
+/* The MSI window, and what the command line reserves: for all devices; returns how many. */
+static size_t reserved_regions(const struct iommu_config *config, struct viommu_virtio_resv out[RESV_MAX])
 {
 	const struct key_range msi = iommu_config_msi(config);
 	size_t count = 0;
@@ -38,8 +37,6 @@ static size_t reserved_regions(const struct iommu_config *config, const struct p
 	for (unsigned i = 0; i < config->resv.count; i++)
 		out[count++] =
 			(struct viommu_virtio_resv){config->resv.range[i].first, config->resv.range[i].last, false};
-	for (unsigned i = 0; i < limits->count; i++)
-		out[count++] = (struct viommu_virtio_resv){limits->range[i].first, limits->range[i].last, false};
 	return count;
 }
 
@@ -65,7 +62,9 @@ static int virtio_model_create(const struct iommu_config *config, const struct i
 		.bypass = config->bypass,
 		.legacy_bypass = config->legacy_bypass,
 		.resv = resv,
-		.resv_count = reserved_regions(config, &machine->limits, resv),
+		.resv_count = reserved_regions(config, resv),
+		/* Each region that is reserved for all cuts one of a device into two at most. */
+		.resv_room = machine->most_ranges ? machine->most_ranges + 1 + config->resv.count : 0,
 		.event_ready = event_ready,
 		.opaque = virtio,
 	};
