@@ -36,7 +36,7 @@ lint:
 	scripts/build $(BUILD)
 	scripts/lint $(BUILD)
 
-# Every fuzzer, each for so many seconds (quarter of an hour in all).
+# Every fuzzer, each for so many seconds (twenty minutes in all).
 SECONDS ?= 60
 fuzz:
 	scripts/deps fuzz

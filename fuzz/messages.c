@@ -87,6 +87,27 @@ static uint32_t draw_ring(struct tape *tape, uint8_t *payload, bool addresses)
 	return sizeof(addr);
 }
 
+/* Room for a bit of each page, or not. */
+static uint32_t draw_log(struct tape *tape, uint8_t *payload)
+{
+	const uint8_t kind = tape_u8(tape);
+	const struct vhu_log log = {kind & 0x80 ? tape_u64(tape) : 1ull << (kind & 15),
+				    kind & 0x40 ? tape_u16(tape) : 0};
+
+	memcpy(payload, &log, sizeof(log));
+	return sizeof(log);
+}
+
+static uint32_t draw_config(struct tape *tape, uint8_t *payload)
+{
+	const uint8_t kind = tape_u8(tape);
+	const struct vhu_config config = {kind & 0x80 ? tape_u32(tape) : kind & 31, tape_u8(tape), kind & 1};
+
+	memcpy(payload, &config, sizeof(config));
+	tape_copy(tape, payload + sizeof(config), 8);
+	return sizeof(config) + (kind & 0x40 ? tape_u8(tape) : config.size);
+}
+
 /* Something like what the request has, or any bytes. */
 uint32_t messages_payload(struct tape *tape, uint32_t request, uint8_t *payload)
 {
@@ -111,8 +132,10 @@ uint32_t messages_payload(struct tape *tape, uint32_t request, uint8_t *payload)
 	case VHU_SET_VRING_ADDR:
 		return draw_ring(tape, payload, request == VHU_SET_VRING_ADDR);
 	case VHU_SET_LOG_BASE:
+		return draw_log(tape, payload);
 	case VHU_GET_CONFIG:
 	case VHU_SET_CONFIG:
+		return draw_config(tape, payload);
 	case VHU_GET_INFLIGHT_FD:
 	case VHU_SET_SHARED_TABLE:
 		tape_copy(tape, payload, 24);

@@ -5,13 +5,17 @@
  * right page. No descriptor stays open.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "fuzz/fds.h"
 #include "fuzz/messages.h"
+#include "lib/vhost_user/table/layout.h"
 #include "tests/support/front.h"
 
-enum { STEPS = 300, FDS_MAX = 10 };
+enum { STEPS = 300, FDS_MAX = 10, MISS_MS = 60000 };
 
 /* What the back end may know. */
 struct told {
@@ -118,6 +122,87 @@ static void send_message(struct tape *tape, struct told *told)
 	note(told, request, payload, hear(request, &value) && !value && flags == VHU_NEED_REPLY);
 }
 
+/* A table that is well-formed on the outside; its nodes are what the input says. */
+static void share_table(struct tape *tape, struct told *told)
+{
+	enum { PAGES = 4, BYTES = PAGES * SHARED_NODE, SLOTS = 4 };
+	const struct vhu_shared_table what = {BYTES, SHARED_NODE, SLOTS, 0};
+	static struct shared_header *table;
+	static int fds[2];
+	uint64_t *words;
+
+	if (!table) {
+		for (unsigned i = 0; i < 2; i++) {
+			fds[i] = memfd_create("shared", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+			CHECK(fds[i] >= 0 && !ftruncate(fds[i], i ? SHARED_NODE : BYTES) &&
+				      !fcntl(fds[i], F_ADD_SEALS, F_SEAL_SHRINK),
+			      "no file");
+		}
+		table = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
+		CHECK(table != MAP_FAILED, "no memory");
+	}
+	words = (uint64_t *)table;
+	memset(table, 0, BYTES);
+	*table = (struct shared_header){.magic = shared_magic,
+					.version = SHARED_VERSION,
+					.node_bytes = SHARED_NODE,
+					.table_bytes = BYTES,
+					.epochs_bytes = SHARED_NODE,
+					.epochs = SLOTS,
+					.epoch_bytes = SHARED_EPOCH,
+					.page_shift = SHARED_PAGE_SHIFT,
+					.bits = SHARED_BITS,
+					.generation = 1};
+	table->root = SHARED_NODE;
+	for (unsigned i = tape_below(tape, 16); i; i--) {
+		const unsigned page = (unsigned)(MESSAGES_IOVA / FRONT_PAGE) + tape_below(tape, MESSAGES_PAGES);
+		const uint8_t kind = tape_u8(tape);
+
+		words[SHARED_ENTRIES + page] =
+			kind < 240 ? (FRONT_GPA + tape_below(tape, FRONT_PAGES) * (uint64_t)FRONT_PAGE) | SHARED_LEAF |
+					     (kind & SHARED_ACCESS)
+				   : tape_u64(tape);
+	}
+	front_send(&front, VHU_SET_SHARED_TABLE, VHU_NEED_REPLY, &what, sizeof(what), fds, tape_u8(tape) & 31 ? 2 : 0);
+	front_serve(&front);
+	told->translates = false; /* what the table says is not told in messages */
+}
+
+/* What a front end answers to a question of the back end. */
+static void answer_back(struct tape *tape)
+{
+	const struct {
+		struct vhu_header header;
+		uint64_t value;
+	} __attribute__((packed)) reply = {{VHU_BACKEND_IOTLB_MSG, VHU_VERSION | VHU_REPLY, sizeof(reply.value)},
+					   tape_u8(tape) & 3};
+	uint8_t bytes[256];
+
+	if (front.back_fd < 0)
+		return;
+	while (recv(front.back_fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+		;
+	if (send(front.back_fd, &reply, sizeof(reply), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		return;
+	front_serve(&front);
+}
+
+/* Ask ahead, for what may be missing. */
+static void prefetch(struct tape *tape)
+{
+	const uint64_t iova = messages_page(tape, MESSAGES_IOVA), len = 1 + tape_u16(tape) * 16ull;
+	struct viommu_backend_stats stats = {.size = sizeof(stats)};
+	struct viommu_section section;
+
+	if (!viommu_backend_begin(front.backend, &section)) {
+		viommu_backend_prefetch(front.backend, &section, (struct viommu_iova){iova}, len,
+					1 + tape_below(tape, 3));
+		viommu_backend_end(front.backend, &section);
+	}
+	CHECK(!viommu_backend_stats_get(front.backend, &stats) && viommu_backend_endpoint(front.backend),
+	      "no counters");
+}
+
 static void touch(struct tape *tape, const struct told *told)
 {
 	const unsigned page = tape_below(tape, MESSAGES_PAGES), access = 1 + tape_below(tape, 3);
@@ -141,7 +226,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 
 	const unsigned open = fds_open();
 
-	front_open(&front, 60000);
+	const int fd = front_connect(&front);
+
+	front.miss_ms = MISS_MS;
+	front.shared_table = kind & 8;
+	CHECK(!front_create(&front, fd, NULL), "no back end");
 	if (!(kind & 2))
 		front_setup(&front, kind & 1 ? FRONT_PLATFORM & ~(1ull << 33) : FRONT_PLATFORM);
 	if ((kind & 6) == 4)
@@ -149,8 +238,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	for (unsigned i = 0; tape.left && !front.served && i < STEPS; i++) {
 		const uint8_t choice = tape_u8(&tape);
 
-		if (choice < 200)
+		if (choice < 190)
 			send_message(&tape, &told);
+		else if (choice < 194)
+			share_table(&tape, &told);
+		else if (choice < 198)
+			answer_back(&tape);
+		else if (choice < 203)
+			prefetch(&tape);
 		else if (choice < 240)
 			touch(&tape, &told);
 		else if (choice < 248)

@@ -122,6 +122,7 @@ int front_create(struct front *front, int fd, struct viommu_backend_peer *peer)
 		.miss_ms = front->miss_ms,
 		.deadline_ms = front->deadline_ms,
 		.dirty_log = true,
+		.shared_table = front->shared_table,
 		.peer = peer,
 	};
 
@@ -281,7 +282,8 @@ void front_setup(struct front *front, uint64_t wanted)
 {
 	const uint64_t known = 1ull << VHU_PROTOCOL_F_REPLY_ACK | 1ull << VHU_PROTOCOL_F_BACKEND_REQ |
 			       1ull << VHU_PROTOCOL_F_CONFIGURE_MEM_SLOTS | 1ull << VHU_PROTOCOL_F_CONFIG |
-			       1ull << VHU_PROTOCOL_F_STATUS | 1ull << VHU_PROTOCOL_F_LOG_SHMFD;
+			       1ull << VHU_PROTOCOL_F_STATUS | 1ull << VHU_PROTOCOL_F_LOG_SHMFD |
+			       1ull << VHU_PROTOCOL_F_SHARED_TABLE;
 	const uint64_t protocol = known & front_ask(front, VHU_GET_PROTOCOL_FEATURES, NULL, 0, NULL, 0);
 	const struct vhu_region region = front_region();
 	int fds[2];

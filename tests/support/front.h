@@ -31,6 +31,7 @@ struct front {
 	struct front_queue queues[FRONT_QUEUES];
 	unsigned retries;
 	unsigned miss_ms, deadline_ms; /* of viommu_backend_config */
+	bool shared_table;             /* likewise */
 	uint64_t features;
 	uint8_t config[64];
 	char line[256]; /* that was logged last */
