@@ -3,7 +3,7 @@
 
 #include <sched.h>
 
-enum { WORD = 8 };
+enum { WORD = 8, TOUCHES = 4 };
 
 /* Each user writes words of its own, so that two of them never write the same one. */
 static void touch(const struct user *user, uint8_t *host, bool write)
@@ -20,7 +20,7 @@ static void touch(const struct user *user, uint8_t *host, bool write)
 /* One access, in a section, and where the script says so under a hold behind it. */
 static void use(const struct user *user, uint8_t what)
 {
-	const bool write = what & 0x40, held = what & 0x80;
+	const bool write = what & 0x40, held = what >= 0xc0;
 	const struct viommu_iova iova = {(uint64_t)(what % USERS_PAGES) * USERS_PAGE};
 	struct viommu_section section;
 	struct viommu_hold hold = {0};
@@ -34,18 +34,19 @@ static void use(const struct user *user, uint8_t what)
 		return;
 	}
 	touch(user, span.host, write);
-	if (!held) {
-		if (what & 0x20)
-			sched_yield();
-		touch(user, span.host, write);
+	if (held) {
+		viommu_dma_hold(&section, &hold, &span, 1);
 		viommu_dma_end(&section);
-		return;
 	}
-	viommu_dma_hold(&section, &hold, &span, 1);
-	viommu_dma_end(&section);
-	sched_yield();
-	touch(user, span.host, write);
-	viommu_dma_release(&hold);
+	/* Long enough for the guest to take it away meanwhile. */
+	for (unsigned i = 0; i < TOUCHES; i++) {
+		sched_yield();
+		touch(user, span.host, write);
+	}
+	if (held)
+		viommu_dma_release(&hold);
+	else
+		viommu_dma_end(&section);
 }
 
 static void *user_main(void *opaque)
