@@ -7,6 +7,8 @@ enum {
 	HIDDEN = RING_DESC + (RING_PAGES - 1) * RING_PAGE,
 	FROZEN = RING_DESC + (RING_PAGES - 2) * RING_PAGE,
 	PATTERN = 0x5a,
+	BUFFER = 1024,
+	BUFFERS = (RING_DESC + RING_PAGES * RING_PAGE - RING_BUFFERS) / BUFFER, /* guarded pages, too */
 };
 
 bool ring_error_is_known(int ret)
@@ -19,6 +21,8 @@ uint64_t ring_draw_iova(struct tape *tape)
 {
 	const uint8_t page = tape_u8(tape);
 
+	if (page >= 250) /* so that what begins there wraps */
+		return UINT64_MAX - tape_u8(tape);
 	if (page >= 2 * RING_PAGES)
 		return page & 1 ? tape_u64(tape) : RING_NOWHERE;
 	return RING_DESC + (uint64_t)(page % RING_PAGES) * RING_PAGE + tape_u16(tape) % RING_PAGE;
@@ -59,13 +63,29 @@ void ring_draw_chain(struct ring *ring, struct tape *tape)
 
 	for (unsigned i = 0; i < count; i++) {
 		const struct vring_desc desc = {
-			RING_BUFFERS + tape_u8(tape) * 256ull, 1 + tape_u8(tape) * 16u,
+			RING_BUFFERS + tape_u8(tape) % BUFFERS * (uint64_t)BUFFER, 1 + tape_u8(tape) * 16u,
 			(uint16_t)((i >= readable ? VRING_DESC_F_WRITE : 0) | (i + 1 < count ? VRING_DESC_F_NEXT : 0)),
 			(uint16_t)(head + i + 1)};
 
 		ring_desc(ring, RING_DESC, head + i, desc);
 	}
 	ring_offer(ring, (uint16_t)head);
+}
+
+void ring_draw_long(struct ring *ring, struct tape *tape)
+{
+	const unsigned direct = tape_u8(tape), count = 1 + tape_u8(tape) * 4u;
+
+	for (unsigned i = 0; i < direct; i++)
+		ring_desc(ring, RING_DESC, i,
+			  (struct vring_desc){RING_BUFFERS, 1, VRING_DESC_F_NEXT, (uint16_t)(i + 1)});
+	ring_desc(ring, RING_DESC, direct,
+		  (struct vring_desc){RING_TABLE, count * sizeof(struct vring_desc), VRING_DESC_F_INDIRECT, 0});
+	for (unsigned i = 0; i < count && i < 4 * RING_PAGE / sizeof(struct vring_desc); i++)
+		ring_desc(ring, RING_TABLE, i,
+			  (struct vring_desc){RING_BUFFERS + i, 1, i + 1 < count ? VRING_DESC_F_NEXT : 0,
+					      (uint16_t)(i + 1)});
+	ring_offer(ring, 0);
 }
 
 void ring_draw_bytes(struct ring *ring, struct tape *tape)

@@ -18,6 +18,9 @@ uint64_t ring_draw_iova(struct tape *tape);
 /* Offer a chain of a few buffers that are mapped, if pages are as they were at first. */
 void ring_draw_chain(struct ring *ring, struct tape *tape);
 
+/* Offer a chain of many descriptors, of which most are in an indirect table. */
+void ring_draw_long(struct ring *ring, struct tape *tape);
+
 /* Write a descriptor, or eight bytes anywhere; map a page anew, with other rights, or not at all. */
 void ring_draw_desc(struct ring *ring, struct tape *tape);
 void ring_draw_bytes(struct ring *ring, struct tape *tape);

@@ -95,7 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	struct ring *ring = ring_draw(&tape);
 
 	while (tape.left) {
-		switch (tape_below(&tape, 7)) {
+		switch (tape_below(&tape, 8)) {
 		case 0:
 		case 1:
 			ring_draw_desc(ring, &tape);
@@ -111,6 +111,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 			break;
 		case 5:
 			ring_draw_chain(ring, &tape);
+			break;
+		case 6:
+			ring_draw_long(ring, &tape);
 			break;
 		default:
 			drain(ring, &tape);

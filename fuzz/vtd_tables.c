@@ -3,6 +3,8 @@
 
 enum { PAGE = 4096 };
 
+#define INTERRUPTS 0xfee00000ull
+
 /* Something that is present and points to a table or to data, more often than not. */
 uint64_t vtd_draw_entry(struct tape *tape)
 {
@@ -55,8 +57,15 @@ void vtd_lay_path(struct tape *tape, bool scalable)
 		world_put(4 * PAGE + 8, did);
 		world_put(4 * PAGE + 16, 5 * PAGE);
 	}
-	for (unsigned level = 0; level < 5; level++)
-		world_put((5 + level) * PAGE, (6 + level) * PAGE | 7);
+	/* To the first page, and to where interrupts have their addresses. */
+	const unsigned levels = scalable && type == 1 ? 4 : aw + 2;
+
+	for (unsigned i = 0; i < 5; i++) {
+		const unsigned shift = 12 + 9 * (i < levels ? levels - 1 - i : 0);
+
+		world_put((5 + i) * PAGE + (INTERRUPTS >> shift & 511) * 8, (6 + i) * PAGE | 7);
+		world_put((5 + i) * PAGE, (6 + i) * PAGE | 7);
+	}
 }
 
 uint64_t vtd_draw_iova(struct tape *tape)
@@ -65,5 +74,7 @@ uint64_t vtd_draw_iova(struct tape *tape)
 
 	if (kind >= 240)
 		return tape_u64(tape);
+	if (kind >= 236)
+		return INTERRUPTS + (page & 0x0f) * (uint64_t)PAGE;
 	return (page & 15) * (uint64_t)PAGE + ((uint64_t)(kind & 3) << (12 + 9 * (1 + page % 4))) + (kind & 0x78);
 }
