@@ -19,13 +19,99 @@ struct line {
 	char *text;
 };
 
+/* What command lines are made of: options, keys and values, some of which are wrong. */
+static const char *const fragments[] = {
+	"--disk\n",
+	"path=d",
+	"vhost-user=s",
+	"--net\n",
+	"tap=t",
+	"--rng\n",
+	"--test-device\n",
+	"edu",
+	",iommu=on",
+	",iommu=off",
+	",ats=on",
+	",addr=3",
+	",addr=4",
+	",addr=1",
+	",queues=2",
+	",queues=9",
+	",readonly=on",
+	",isolate=on",
+	",shared=off",
+	",vhost=on",
+	",mac=52:54:00:00:00:01",
+	",path=d",
+	",vhost-user=s",
+	",tap=t",
+	"--iommu\nnone",
+	"--iommu\nvirtio",
+	"--iommu\nintel",
+	",bypass=on",
+	",bypass=legacy",
+	",bypass=maybe",
+	",input-bits=40",
+	",input-bits=57",
+	",granule=64K",
+	",granule=3K",
+	",resv=0x1000-0x1fff",
+	",resv=0x1000-0x2fff",
+	",resv=0xfee00000-0xfee00fff",
+	",page-size-mask=0xfffffffffffff000",
+	",aw-bits=57",
+	",aw-bits=40",
+	",intremap=off",
+	",eim=on",
+	",eim=off",
+	",eim=maybe",
+	",caching-mode=on",
+	",device-iotlb=on",
+	",scalable=on",
+	"--cpus\n300",
+	"--cpus\n2",
+	"--memory\nsize=1G",
+	"--memory\nsize=3M",
+	",hugepages=on",
+	",hugepage-size=1G",
+	",hugepage-size=4K",
+	",file=f",
+	"--serial\nnone",
+	"--serial\nfile=f",
+	"--initrd\ni",
+	",one",
+	"--cmdline\nc",
+	"--control\ns",
+	"--no-reboot",
+	"--help",
+	"word",
+};
+
+enum { FRAGMENTS = sizeof(fragments) / sizeof(fragments[0]), FRAGMENT_MAX = 48 };
+
+/* Bit 0 of the first byte: each byte is a fragment, and what has bit 7 ends a word; else the text itself. */
+static char *draw_text(const uint8_t *bytes, size_t size)
+{
+	char *text = calloc(1, size * FRAGMENT_MAX + 16), *at = text;
+
+	if (size && bytes[0] & 2)
+		at = stpcpy(at, "--kernel\nk\n");
+	if (size && !(bytes[0] & 1)) {
+		memcpy(at, bytes + 1, size - 1);
+		return text;
+	}
+	for (size_t i = 1; i < size; i++) {
+		at = stpcpy(at, fragments[(bytes[i] & 0x7f) % FRAGMENTS]);
+		if (bytes[i] & 0x80)
+			*at++ = '\n';
+	}
+	return text;
+}
+
 static void read_line(struct line *line, const uint8_t *bytes, size_t size)
 {
-	char *rest = line->text = malloc(size + 1);
+	char *rest = line->text = draw_text(bytes, size);
 
-	if (size)
-		memcpy(rest, bytes, size);
-	rest[size] = 0;
 	line->argc = 0;
 	line->argv[line->argc++] = "run";
 	while (rest && *rest && line->argc < WORDS_MAX)

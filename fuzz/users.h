@@ -15,7 +15,7 @@
 
 #include "fuzz/fuzz.h"
 
-enum { USERS = 2, USERS_PAGES = 8, USERS_PAGE = 4096, USERS_SCRIPT = 24 };
+enum { USERS = 2, USERS_PAGES = 8, USERS_PAGE = 4096, USERS_SCRIPT = 6 };
 
 struct user {
 	struct users *users;

@@ -122,33 +122,37 @@ static void send_message(struct tape *tape, struct told *told)
 	note(told, request, payload, hear(request, &value) && !value && flags == VHU_NEED_REPLY);
 }
 
+enum { TABLE = 4 * SHARED_NODE, TABLE_SLOTS = 4 };
+
+static struct shared_header *table;
+static int table_fds[2]; /* the table's file, and the epochs' */
+
+/* They stay open. */
+static void make_table(void)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		table_fds[i] = memfd_create("shared", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		CHECK(table_fds[i] >= 0 && !ftruncate(table_fds[i], i ? SHARED_NODE : TABLE) &&
+			      !fcntl(table_fds[i], F_ADD_SEALS, F_SEAL_SHRINK),
+		      "no file");
+	}
+	table = mmap(NULL, TABLE, PROT_READ | PROT_WRITE, MAP_SHARED, table_fds[0], 0);
+	CHECK(table != MAP_FAILED, "no memory");
+}
+
 /* A table that is well-formed on the outside; its nodes are what the input says. */
 static void share_table(struct tape *tape, struct told *told)
 {
-	enum { PAGES = 4, BYTES = PAGES * SHARED_NODE, SLOTS = 4 };
-	const struct vhu_shared_table what = {BYTES, SHARED_NODE, SLOTS, 0};
-	static struct shared_header *table;
-	static int fds[2];
-	uint64_t *words;
+	const struct vhu_shared_table what = {TABLE, SHARED_NODE, TABLE_SLOTS, 0};
+	uint64_t *words = (uint64_t *)table;
 
-	if (!table) {
-		for (unsigned i = 0; i < 2; i++) {
-			fds[i] = memfd_create("shared", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-			CHECK(fds[i] >= 0 && !ftruncate(fds[i], i ? SHARED_NODE : BYTES) &&
-				      !fcntl(fds[i], F_ADD_SEALS, F_SEAL_SHRINK),
-			      "no file");
-		}
-		table = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
-		CHECK(table != MAP_FAILED, "no memory");
-	}
-	words = (uint64_t *)table;
-	memset(table, 0, BYTES);
+	memset(table, 0, TABLE);
 	*table = (struct shared_header){.magic = shared_magic,
 					.version = SHARED_VERSION,
 					.node_bytes = SHARED_NODE,
-					.table_bytes = BYTES,
+					.table_bytes = TABLE,
 					.epochs_bytes = SHARED_NODE,
-					.epochs = SLOTS,
+					.epochs = TABLE_SLOTS,
 					.epoch_bytes = SHARED_EPOCH,
 					.page_shift = SHARED_PAGE_SHIFT,
 					.bits = SHARED_BITS,
@@ -163,7 +167,8 @@ static void share_table(struct tape *tape, struct told *told)
 					     (kind & SHARED_ACCESS)
 				   : tape_u64(tape);
 	}
-	front_send(&front, VHU_SET_SHARED_TABLE, VHU_NEED_REPLY, &what, sizeof(what), fds, tape_u8(tape) & 31 ? 2 : 0);
+	front_send(&front, VHU_SET_SHARED_TABLE, VHU_NEED_REPLY, &what, sizeof(what), table_fds,
+		   tape_u8(tape) & 31 ? 2 : 0);
 	front_serve(&front);
 	told->translates = false; /* what the table says is not told in messages */
 }
@@ -223,6 +228,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	struct told told = {.same_memory = !(kind & 2), .translates = !(kind & 3)};
 
 	fds_of_kind(0);
+	if (!table)
+		make_table();
 
 	const unsigned open = fds_open();
 
