@@ -33,13 +33,6 @@ static void begin_rsdp(struct acpi_buffer *buffer)
 	acpi_put_zeros(buffer, RSDP_SIZE - RSDP_XSDT);
 }
 
-static void end_rsdp(struct acpi_buffer *buffer, size_t xsdt)
-{
-	acpi_set(buffer, RSDP_XSDT, LAYOUT_ACPI + xsdt, 8);
-	acpi_checksum(buffer, 0, RSDP_SIZE_V1, RSDP_CHECKSUM);
-	acpi_checksum(buffer, 0, RSDP_SIZE, RSDP_CHECKSUM_V2);
-}
-
 static size_t add_xsdt(struct acpi_buffer *buffer, const size_t *tables, size_t count)
 {
 	const size_t xsdt = acpi_table_begin(buffer, "XSDT", XSDT_REVISION);
@@ -65,7 +58,9 @@ static void add_all(struct acpi_buffer *buffer, const struct acpi_config *config
 		tables[count++] = acpi_add_viot(buffer, config);
 	if (config->dmar.present)
 		tables[count++] = acpi_add_dmar(buffer, config);
-	end_rsdp(buffer, add_xsdt(buffer, tables, count));
+	acpi_set(buffer, RSDP_XSDT, LAYOUT_ACPI + add_xsdt(buffer, tables, count), 8);
+	acpi_checksum(buffer, 0, RSDP_SIZE_V1, RSDP_CHECKSUM);
+	acpi_checksum(buffer, 0, RSDP_SIZE, RSDP_CHECKSUM_V2);
 }
 
 int acpi_build(struct ram *ram, const struct acpi_config *config, uint64_t *rsdp)

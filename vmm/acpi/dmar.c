@@ -51,15 +51,6 @@ static void end_unit(struct acpi_buffer *buffer, size_t unit)
 	acpi_set(buffer, unit + DRHD_LENGTH, buffer->used - unit, 2);
 }
 
-static void add_named_unit(struct acpi_buffer *buffer, const struct acpi_config *config)
-{
-	const size_t unit = begin_unit(buffer, 0, 0);
-
-	for (size_t i = 0; i < config->endpoint_count; i++)
-		add_scope(buffer, SCOPE_ENDPOINT, 0, config->endpoints[i].bdf);
-	end_unit(buffer, unit);
-}
-
 /* What no unit names is this one's; of that only an IOAPIC may be named (8.3). */
 static void add_unit_of_the_rest(struct acpi_buffer *buffer, const struct acpi_config *config, unsigned index)
 {
@@ -76,7 +67,12 @@ static void add_units(struct acpi_buffer *buffer, const struct acpi_config *conf
 		add_unit_of_the_rest(buffer, config, 0);
 		return;
 	}
-	add_named_unit(buffer, config);
+
+	const size_t unit = begin_unit(buffer, 0, 0);
+
+	for (size_t i = 0; i < config->endpoint_count; i++)
+		add_scope(buffer, SCOPE_ENDPOINT, 0, config->endpoints[i].bdf);
+	end_unit(buffer, unit);
 	if (config->dmar.intremap)
 		add_unit_of_the_rest(buffer, config, 1);
 }

@@ -39,19 +39,16 @@ static void add_range(struct acpi_buffer *buffer, const struct acpi_endpoint *fi
 	acpi_put_zeros(buffer, 6);
 }
 
-static bool runs_on(const struct acpi_endpoint *a, const struct acpi_endpoint *b)
-{
-	return b->bdf == a->bdf + 1 && b->id == a->id + 1;
-}
-
 /* Neighbours whose BDFs and ids run on share a node. Returns how many nodes there are. */
 static unsigned add_ranges(struct acpi_buffer *buffer, const struct acpi_endpoint *endpoints, size_t count)
 {
 	unsigned nodes = 0;
 
 	for (size_t first = 0, last; first < count; first = last + 1) {
-		for (last = first; last + 1 < count && runs_on(&endpoints[last], &endpoints[last + 1]);)
-			last++;
+		for (last = first; last + 1 < count; last++)
+			if (endpoints[last + 1].bdf != endpoints[last].bdf + 1 ||
+			    endpoints[last + 1].id != endpoints[last].id + 1)
+				break;
 		add_range(buffer, &endpoints[first], &endpoints[last]);
 		nodes++;
 	}
