@@ -15,17 +15,12 @@ enum { ALIGN = 8 };
 
 #define LOWEST 0x1000ull /* page 0 is for what real mode has there, and null pointers */
 
-static bool area_place(const struct boot_room *room, size_t size, uint64_t *address)
-{
-	return room_lowest(room, LAYOUT_BOOT_PARAMS, LAYOUT_EBDA - 1, size, address) ||
-	       room_lowest(room, LOWEST, LAYOUT_EBDA - 1, size, address) ||
-	       room_highest(room, LAYOUT_LOW_END, UINT32_MAX, size, address);
-}
-
 int area_init(struct boot_area *area, const struct ram *ram, struct boot_room *room, size_t size)
 {
 	*area = (struct boot_area){.size = size};
-	if (area_place(room, size, &area->address))
+	if (room_lowest(room, LAYOUT_BOOT_PARAMS, LAYOUT_EBDA - 1, size, &area->address) ||
+	    room_lowest(room, LOWEST, LAYOUT_EBDA - 1, size, &area->address) ||
+	    room_highest(room, LAYOUT_LOW_END, UINT32_MAX, size, &area->address))
 		area->host = ram_at(ram, area->address, size);
 	if (!area->host) {
 		vmm_log("the kernel leaves no room for %zu KiB of boot information: give the guest more memory",

@@ -89,14 +89,6 @@ static Elf64_Phdr widen_segment(const Elf32_Phdr *from)
 	};
 }
 
-/* ACPI tables and the like; all else is placed around the kernel. */
-static const char *check_place(uint64_t first, uint64_t last)
-{
-	if (first < LAYOUT_LOW_END && last >= LAYOUT_EBDA)
-		return "a segment lies between 639 KiB and 1 MiB, where there is no RAM for it";
-	return NULL;
-}
-
 /* Segments of other types, and empty ones, are nothing to us. */
 static const char *add_segment(struct elf *elf, const Elf64_Phdr *header, uint64_t file_size)
 {
@@ -110,6 +102,9 @@ static const char *add_segment(struct elf *elf, const Elf64_Phdr *header, uint64
 	if (load &&
 	    (header->p_filesz > header->p_memsz || __builtin_add_overflow(header->p_paddr, header->p_memsz, &end)))
 		return "a segment makes no sense";
+	/* ACPI tables and the like lie there; all else is placed around the kernel. */
+	if (load && header->p_paddr < LAYOUT_LOW_END && header->p_paddr + (header->p_memsz - 1) >= LAYOUT_EBDA)
+		return "a segment lies between 639 KiB and 1 MiB, where there is no RAM for it";
 	elf->segments[elf->count++] = (struct elf_segment){
 		.load = load,
 		.offset = header->p_offset,
@@ -118,7 +113,7 @@ static const char *add_segment(struct elf *elf, const Elf64_Phdr *header, uint64
 		.address = header->p_paddr,
 		.size = header->p_memsz,
 	};
-	return load ? check_place(header->p_paddr, header->p_paddr + (header->p_memsz - 1)) : NULL;
+	return NULL;
 }
 
 static int read_segment(const struct boot_file *file, const Elf64_Ehdr *header, unsigned index, Elf64_Phdr *segment)
