@@ -31,9 +31,7 @@ static bool resolve(struct irq_route *route, bool report) REQUIRES(route->lock)
 								 &target, &index, report)
 					  : pass(&route->message, &target);
 	const bool resolved = outcome >= 0;
-	const bool changed = resolved ? !route->resolved || target.address != route->target.address ||
-						target.data != route->target.data
-				      : route->resolved;
+	const bool changed = resolved != route->resolved || (resolved && !msi_message_same(&target, &route->target));
 
 	route->resolved = resolved;
 	route->target = target;
@@ -129,11 +127,6 @@ void irq_route_set_requester(struct irq_route *route, uint16_t requester)
 	route->requester = requester;
 }
 
-static bool has_message(const struct irq_route *route, struct msi_message message) REQUIRES(route->lock)
-{
-	return route->on && route->message.address == message.address && route->message.data == message.data;
-}
-
 /*
  * In the list first: an invalidation that comes in between either finds the outcome, or comes before the table is read.
  */
@@ -143,7 +136,7 @@ void irq_route_set(struct irq_route *route, struct msi_message message)
 
 	add_to_list(route);
 	mutex_take(&route->lock);
-	changes = !has_message(route, message);
+	changes = !route->on || !msi_message_same(&route->message, &message);
 	if (changes) {
 		route->on = true;
 		route->message = message;

@@ -14,11 +14,6 @@
 
 #include "vmm/irqchip/internal.h"
 
-static bool wants_loop(const struct irq_route *route) REQUIRES(route->lock)
-{
-	return route->on && !irq_route_wants_kvm(route);
-}
-
 static void serve_signal(void *opaque, uint32_t events)
 {
 	struct irq_route *route = opaque;
@@ -39,7 +34,7 @@ static void update_watch(void *opaque)
 	bool wanted;
 
 	mutex_take(&route->lock);
-	wanted = wants_loop(route);
+	wanted = route->on && !irq_route_wants_kvm(route);
 	mutex_drop(&route->lock);
 	if (wanted == route->watched)
 		return;

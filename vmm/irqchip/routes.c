@@ -54,15 +54,10 @@ void routes_put(struct routes *routes, unsigned gsi)
 	mutex_drop(&routes->lock);
 }
 
-static bool same_message(struct msi_message a, struct msi_message b)
-{
-	return a.address == b.address && a.data == b.data;
-}
-
 void routes_set(struct routes *routes, unsigned gsi, struct msi_message message)
 {
 	mutex_take(&routes->lock);
-	if (!routes->gsi[gsi].used || !same_message(routes->gsi[gsi].message, message))
+	if (!routes->gsi[gsi].used || !msi_message_same(&routes->gsi[gsi].message, &message))
 		routes->changed = true;
 	routes->gsi[gsi].used = true;
 	routes->gsi[gsi].message = message;

@@ -15,6 +15,11 @@ struct msi_message {
 	uint32_t data;
 };
 
+static inline bool msi_message_same(const struct msi_message *a, const struct msi_message *b)
+{
+	return a->address == b->address && a->data == b->data;
+}
+
 /* false: no CPU took it. */
 bool kvm_irq_send(int vm, const struct msi_message *message);
 
