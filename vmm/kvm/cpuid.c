@@ -63,18 +63,16 @@ static int get_supported(int sys, unsigned room, struct kvm_cpuid2 **out)
 }
 
 /* The topology leaves are made anew; AMD's newest goes, since kernels then use the classic ones. */
-static bool is_dropped(uint32_t leaf)
-{
-	return leaf == LEAF_TOPOLOGY || leaf == LEAF_TOPOLOGY_V2 || leaf == LEAF_AMD_TOPOLOGY_V2;
-}
-
 static void drop_topology(struct kvm_cpuid2 *cpuid)
 {
 	unsigned kept = 0;
 
-	for (unsigned i = 0; i < cpuid->nent; i++)
-		if (!is_dropped(cpuid->entries[i].function))
+	for (unsigned i = 0; i < cpuid->nent; i++) {
+		const uint32_t leaf = cpuid->entries[i].function;
+
+		if (leaf != LEAF_TOPOLOGY && leaf != LEAF_TOPOLOGY_V2 && leaf != LEAF_AMD_TOPOLOGY_V2)
 			cpuid->entries[kept++] = cpuid->entries[i];
+	}
 	cpuid->nent = kept;
 }
 

@@ -159,19 +159,16 @@ uint64_t vcpus_exits(const struct vcpu_set *set)
  * No wake-up is lost: a thread before KVM_RUN finds immediate_exit set when it enters; one that has read it as zero is
  * in the kernel already, and there the signal is either pending before the guest runs or interrupts it.
  */
-static void stop_thread(struct vcpu *vcpu)
-{
-	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	kick_thread(vcpu->thread);
-}
-
 void vcpus_stop(struct vcpu_set *set)
 {
 	/* Partner: the load in vcpu_run(). */
 	atomic_store(&set->stopping, true);
-	for (unsigned i = 0; i < set->made; i++)
-		if (set->vcpus[i].started)
-			stop_thread(&set->vcpus[i]);
+	for (unsigned i = 0; i < set->made; i++) {
+		if (!set->vcpus[i].started)
+			continue;
+		__atomic_store_n(&set->vcpus[i].run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+		kick_thread(set->vcpus[i].thread);
+	}
 	for (unsigned i = 0; i < set->made; i++) {
 		struct vcpu *vcpu = &set->vcpus[i];
 

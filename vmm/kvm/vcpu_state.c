@@ -50,24 +50,6 @@ static struct kvm_segment flat_segment(uint16_t selector, uint8_t type, bool is6
 	};
 }
 
-static void enter_long_mode(struct kvm_sregs *sregs, const struct vcpu_entry *entry)
-{
-	sregs->cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_PG;
-	sregs->cr3 = entry->cr3;
-	sregs->cr4 = CR4_PAE;
-	sregs->efer = EFER_LME | EFER_LMA;
-}
-
-/* PVH and Multiboot want all else off; PVH wants a 32-bit TSS of this size as well. */
-static void enter_flat_mode(struct kvm_sregs *sregs)
-{
-	sregs->cr0 = CR0_PE | CR0_ET;
-	sregs->cr3 = 0;
-	sregs->cr4 = 0;
-	sregs->efer = 0;
-	sregs->tr = (struct kvm_segment){.limit = TSS_LIMIT, .type = SEGMENT_TSS, .present = 1};
-}
-
 int vcpu_set_entry(int vcpu, const struct vcpu_entry *entry)
 {
 	struct kvm_regs regs = {
@@ -88,10 +70,19 @@ int vcpu_set_entry(int vcpu, const struct vcpu_entry *entry)
 	/* Without an IDT the first exception is a triple fault, which is what a kernel without one deserves. */
 	sregs.idt.base = 0;
 	sregs.idt.limit = 0;
-	if (entry->flat32)
-		enter_flat_mode(&sregs);
-	else
-		enter_long_mode(&sregs, entry);
+	if (entry->flat32) {
+		/* PVH and Multiboot want all else off; PVH wants a 32-bit TSS of this size as well. */
+		sregs.cr0 = CR0_PE | CR0_ET;
+		sregs.cr3 = 0;
+		sregs.cr4 = 0;
+		sregs.efer = 0;
+		sregs.tr = (struct kvm_segment){.limit = TSS_LIMIT, .type = SEGMENT_TSS, .present = 1};
+	} else {
+		sregs.cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_PG;
+		sregs.cr3 = entry->cr3;
+		sregs.cr4 = CR4_PAE;
+		sregs.efer = EFER_LME | EFER_LMA;
+	}
 	if (ioctl(vcpu, KVM_SET_SREGS, &sregs) || ioctl(vcpu, KVM_SET_REGS, &regs))
 		return -errno;
 	return 0;
