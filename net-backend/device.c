@@ -384,11 +384,6 @@ int net_backend_connect(struct net_backend *device, int fd)
 	return err;
 }
 
-bool net_backend_crowded(const struct net_backend *device)
-{
-	return viommu_backend_peer_crowded(device->peer);
-}
-
 void net_backend_disconnect(struct net_backend *device)
 {
 	if (!device->connection)

@@ -44,11 +44,10 @@ int net_backend_init(struct net_backend *device, struct loop *loop, const char *
 void net_backend_fini(struct net_backend *device);
 
 /*
- * Serve a connected socket, which is taken; one at a time. -errno. While it is crowded with what earlier ones have
- * left, none can be served.
+ * Serve a connected socket, which is taken; one at a time. -errno. While the peer is crowded with what earlier
+ * ones have left, none can be served.
  */
 int net_backend_connect(struct net_backend *device, int fd);
-bool net_backend_crowded(const struct net_backend *device);
 void net_backend_disconnect(struct net_backend *device);
 
 #endif

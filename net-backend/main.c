@@ -160,7 +160,7 @@ static void take_connection(void *opaque, int fd)
 static bool may_come(void *opaque)
 {
 	(void)opaque;
-	return !server.device.connection && !net_backend_crowded(&server.device);
+	return !server.device.connection && !viommu_backend_peer_crowded(server.device.peer);
 }
 
 static const struct listener_ops listener_ops = {.accepted = take_connection, .ready = may_come};
