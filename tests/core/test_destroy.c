@@ -168,6 +168,24 @@ static void test_context_frees_what_never_let_go(void **state)
 	close_world(&w); /* a checker of leaks sees that nothing is left */
 }
 
+/* A section that the destruction of a model must not wait for for ever; `full` fills the quarantine. */
+static void begin_stuck(struct world *w, struct viommu_section *full, struct viommu_section *stuck)
+{
+	fill_quarantine(w, full);
+	assert_int_equal(viommu_dma_begin(w->endpoint, stuck), 0);
+}
+
+/* The model is destroyed, and what it left waits for the sections only. */
+static void end_stuck(struct world *w, struct viommu_section *full, struct viommu_section *stuck)
+{
+	assert_true(quarantined(w) > QUARANTINE);
+	viommu_dma_end(stuck);
+	viommu_dma_end(full);
+	assert_int_equal(quarantined(w), 0);
+	assert_int_equal(viommu_endpoint_remove(w->endpoint), 0);
+	close_world(w);
+}
+
 static void test_virtio_model_is_destroyed_in_bounded_time(void **state)
 {
 	const struct viommu_virtio_config config = {.size = sizeof(struct viommu_virtio_config), .bypass = true};
@@ -179,15 +197,9 @@ static void test_virtio_model_is_destroyed_in_bounded_time(void **state)
 	open_world(&w);
 	assert_int_equal(viommu_virtio_create(w.v, &config, &model), 0);
 	assert_int_equal(viommu_virtio_manage(model, w.endpoint), 0);
-	fill_quarantine(&w, &section);
-	assert_int_equal(viommu_dma_begin(w.endpoint, &stuck), 0);
+	begin_stuck(&w, &section, &stuck);
 	viommu_virtio_destroy(model);
-	assert_true(quarantined(&w) > QUARANTINE);
-	viommu_dma_end(&stuck);
-	viommu_dma_end(&section);
-	assert_int_equal(quarantined(&w), 0);
-	assert_int_equal(viommu_endpoint_remove(w.endpoint), 0);
-	close_world(&w);
+	end_stuck(&w, &section, &stuck);
 }
 
 static void test_vtd_unit_is_destroyed_in_bounded_time(void **state)
@@ -201,15 +213,9 @@ static void test_vtd_unit_is_destroyed_in_bounded_time(void **state)
 	open_world(&w);
 	assert_int_equal(viommu_vtd_create(w.v, &config, &unit), 0);
 	assert_int_equal(viommu_vtd_manage(unit, w.endpoint), 0);
-	fill_quarantine(&w, &section);
-	assert_int_equal(viommu_dma_begin(w.endpoint, &stuck), 0);
+	begin_stuck(&w, &section, &stuck);
 	viommu_vtd_destroy(unit);
-	assert_true(quarantined(&w) > QUARANTINE);
-	viommu_dma_end(&stuck);
-	viommu_dma_end(&section);
-	assert_int_equal(quarantined(&w), 0);
-	assert_int_equal(viommu_endpoint_remove(w.endpoint), 0);
-	close_world(&w);
+	end_stuck(&w, &section, &stuck);
 }
 
 static int read_byte(const struct world *w)
