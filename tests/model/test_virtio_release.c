@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "lib/util/le.h"
+#include "tests/support/plug.h"
 #include "tests/support/virtio_driver.h"
 
 enum { RW = VIO_MAP_F_READ | VIO_MAP_F_WRITE, ENDPOINT_LATE = 0x28, ROUNDS = 200 };
@@ -315,9 +316,7 @@ static void test_release_waits_for_mirrors(void **state)
 
 struct race {
 	struct driver *d;
-	_Atomic(struct viommu_endpoint *) late;
-	_Atomic bool busy, stop;
-	_Atomic unsigned turns;
+	struct plug plug;
 };
 
 /* A vCPU changes `bypass`, which goes through all endpoints. */
@@ -325,39 +324,18 @@ static void *driver_main(void *opaque)
 {
 	struct race *race = opaque;
 
-	for (unsigned i = 0; !atomic_load(&race->stop); i++) {
+	for (unsigned i = 0; !atomic_load(&race->plug.stop); i++) {
 		set_bypass(race->d, i & 1);
-		atomic_fetch_add(&race->turns, 1);
+		atomic_fetch_add(&race->plug.turns, 1);
 		if (i % 16 == 15)
 			sched_yield();
 	}
 	return NULL;
 }
 
-/* The device goes on until it is unplugged: only then does nobody touch its endpoint any more. */
-static void *device_main(void *opaque)
+static void use(struct viommu_endpoint *late)
 {
-	struct race *race = opaque;
-
-	while (!atomic_load(&race->stop)) {
-		atomic_store(&race->busy, true);
-		struct viommu_endpoint *late = atomic_load(&race->late);
-
-		if (late)
-			driver_reads(late, 0);
-		atomic_store(&race->busy, false);
-		sched_yield();
-	}
-	return NULL;
-}
-
-/* The driver goes through the endpoints once, without anything that would order it after what we did before. */
-static void await_turn(struct race *race)
-{
-	unsigned before = atomic_load(&race->turns);
-
-	while (atomic_load(&race->turns) - before < 2)
-		sched_yield();
+	driver_reads(late, 0);
 }
 
 static void plug_and_unplug(struct race *race, struct viommu_inval *inval)
@@ -368,21 +346,17 @@ static void plug_and_unplug(struct race *race, struct viommu_inval *inval)
 
 	assert_int_equal(viommu_endpoint_add(d->v, ENDPOINT_LATE, "late", &late), 0);
 	assert_int_equal(viommu_virtio_manage(d->dev, late), 0);
-	atomic_store(&race->late, late);
+	atomic_store(&race->plug.late, late);
 	packet_attach(&attach, 2, ENDPOINT_LATE, 0);
 	viommu_virtio_submit(d->dev, &attach.request, 1);
 	settle(d);
 	assert_int_equal(packet_status(&attach), VIO_S_OK);
-	await_turn(race);
+	plug_await_turn(&race->plug);
 	assert_int_equal(viommu_virtio_release(d->dev, late, inval), 0);
-	await_turn(race);
-	viommu_inval_begin(inval);
-	while (viommu_inval_poll(inval) == -EAGAIN)
-		sched_yield();
+	plug_await_turn(&race->plug);
+	plug_await_inval(inval);
 	assert_false(driver_reads(late, 0));
-	atomic_store(&race->late, NULL);
-	while (atomic_load(&race->busy))
-		sched_yield();
+	plug_out(&race->plug);
 	settle(d);
 	assert_int_equal(viommu_endpoint_remove(late), 0);
 }
@@ -390,16 +364,16 @@ static void plug_and_unplug(struct race *race, struct viommu_inval *inval)
 /* For ThreadSanitizer: list, sinks and endpoints against the driver and the device. */
 static void test_endpoints_come_and_go_under_load(void **state)
 {
-	struct race race = {.d = *state};
+	struct race race = {.d = *state, .plug.use = use};
 	struct viommu_inval *inval;
 	pthread_t driver, device;
 
 	assert_int_equal(viommu_inval_create(race.d->v, &inval), 0);
 	pthread_create(&driver, NULL, driver_main, &race);
-	pthread_create(&device, NULL, device_main, &race);
+	pthread_create(&device, NULL, plug_device_main, &race.plug);
 	for (unsigned i = 0; i < ROUNDS; i++)
 		plug_and_unplug(&race, inval);
-	atomic_store(&race.stop, true);
+	atomic_store(&race.plug.stop, true);
 	pthread_join(driver, NULL);
 	pthread_join(device, NULL);
 	viommu_inval_destroy(inval);

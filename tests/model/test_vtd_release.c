@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 
+#include "tests/support/plug.h"
 #include "tests/support/vtd_driver.h"
 
 enum { DID = 7, AW_48 = 2, IOVA = 0x10000, LATE = 0x0128, ROUNDS = 150, PATIENT_MS = 60000, IMPATIENT_MS = 40 };
@@ -263,9 +264,7 @@ static void test_a_section_that_stays_fails_the_release(void **state)
 
 struct race {
 	struct vtd_driver *d;
-	_Atomic(struct viommu_endpoint *) late;
-	_Atomic bool busy, stop;
-	_Atomic unsigned turns;
+	struct plug plug;
 };
 
 /* A vCPU invalidates by the queue, and switches translation off and on: both go through the unit's devices. */
@@ -274,45 +273,24 @@ static void *guest_main(void *opaque)
 	struct race *race = opaque;
 	struct vtd_driver *d = race->d;
 
-	for (unsigned i = 0; !atomic_load(&race->stop); i++) {
+	for (unsigned i = 0; !atomic_load(&race->plug.stop); i++) {
 		vtd_flush_context(d, i % 2 ? 1 : 3, DID, LATE, 0);
 		vtd_flush_iotlb(d, 1 + i % 2, DID, 0, 0);
 		if (i % 4 == 3) {
 			vtd_command_clear(d, VTD_GCMD_TE);
 			vtd_command_set(d, VTD_GCMD_TE);
 		}
-		atomic_fetch_add(&race->turns, 1);
+		atomic_fetch_add(&race->plug.turns, 1);
 	}
 	return NULL;
 }
 
-/* The device goes on until it is unplugged: only then does nobody touch its endpoint any more. */
-static void *device_main(void *opaque)
+static void use(struct viommu_endpoint *late)
 {
-	struct race *race = opaque;
 	uint64_t word;
 
-	while (!atomic_load(&race->stop)) {
-		atomic_store(&race->busy, true);
-		struct viommu_endpoint *late = atomic_load(&race->late);
-
-		if (late) {
-			viommu_dma_read(late, (struct viommu_iova){IOVA}, &word, sizeof(word));
-			viommu_dma_read(late, (struct viommu_iova){0x5000000}, &word, sizeof(word));
-		}
-		atomic_store(&race->busy, false);
-		sched_yield();
-	}
-	return NULL;
-}
-
-/* The guest goes through the devices once, without anything that would order it after what we did before. */
-static void await_turn(struct race *race)
-{
-	unsigned before = atomic_load(&race->turns);
-
-	while (atomic_load(&race->turns) - before < 2)
-		sched_yield();
+	viommu_dma_read(late, (struct viommu_iova){IOVA}, &word, sizeof(word));
+	viommu_dma_read(late, (struct viommu_iova){0x5000000}, &word, sizeof(word));
 }
 
 static void plug_and_unplug(struct race *race, struct viommu_inval *inval)
@@ -323,18 +301,14 @@ static void plug_and_unplug(struct race *race, struct viommu_inval *inval)
 
 	assert_int_equal(viommu_endpoint_add(d->v, LATE, "late", &late), 0);
 	assert_int_equal(viommu_vtd_manage(d->unit, late), 0);
-	atomic_store(&race->late, late);
-	await_turn(race);
+	atomic_store(&race->plug.late, late);
+	plug_await_turn(&race->plug);
 	assert_int_equal(viommu_vtd_release(d->unit, late, inval), 0);
-	await_turn(race);
-	viommu_inval_begin(inval);
-	while (viommu_inval_poll(inval) == -EAGAIN)
-		sched_yield();
+	plug_await_turn(&race->plug);
+	plug_await_inval(inval);
 	assert_int_not_equal(viommu_dma_read(late, (struct viommu_iova){VTD_DATA}, &word, sizeof(word)), 0);
 	assert_int_not_equal(viommu_dma_read(late, (struct viommu_iova){IOVA}, &word, sizeof(word)), 0);
-	atomic_store(&race->late, NULL);
-	while (atomic_load(&race->busy))
-		sched_yield();
+	plug_out(&race->plug);
 	/* Until what the guest had pending is complete, too. */
 	while (viommu_endpoint_remove(late) == -EBUSY)
 		sched_yield();
@@ -343,17 +317,17 @@ static void plug_and_unplug(struct race *race, struct viommu_inval *inval)
 /* For ThreadSanitizer: list, contexts, sinks and spaces against the guest and the device. */
 static void test_devices_come_and_go_under_load(void **state)
 {
-	struct race race = {.d = *state};
+	struct race race = {.d = *state, .plug.use = use};
 	struct viommu_inval *inval;
 	pthread_t guest, device;
 
 	vtd_start(race.d, VTD_TTM_IS_LEGACY);
 	assert_int_equal(viommu_inval_create(race.d->v, &inval), 0);
 	pthread_create(&guest, NULL, guest_main, &race);
-	pthread_create(&device, NULL, device_main, &race);
+	pthread_create(&device, NULL, plug_device_main, &race.plug);
 	for (unsigned i = 0; i < ROUNDS; i++)
 		plug_and_unplug(&race, inval);
-	atomic_store(&race.stop, true);
+	atomic_store(&race.plug.stop, true);
 	pthread_join(guest, NULL);
 	pthread_join(device, NULL);
 	viommu_inval_destroy(inval);
