@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tests/support/pci_bar.h"
 #include "vmm/kvm/kvm.h"
 #include "vmm/virtio/internal.h"
 
@@ -122,19 +123,7 @@ int net_teardown(void **state)
 
 uint64_t net_reg(struct net_fixture *f, uint64_t offset, unsigned size)
 {
-	uint64_t value;
-
-	mutex_take(&f->pci->lock);
-	value = pci_bar_read(f->pci, VIRTIO_BAR, offset, size);
-	mutex_drop(&f->pci->lock);
-	return value;
-}
-
-static void set_reg(struct net_fixture *f, uint64_t offset, unsigned size, uint64_t value)
-{
-	mutex_take(&f->pci->lock);
-	pci_bar_write(f->pci, VIRTIO_BAR, offset, value, size);
-	mutex_drop(&f->pci->lock);
+	return bar_get(f->pci, offset, size);
 }
 
 uint8_t net_status(struct net_fixture *f)
@@ -144,7 +133,7 @@ uint8_t net_status(struct net_fixture *f)
 
 static void set_status(struct net_fixture *f, uint8_t status)
 {
-	set_reg(f, VIRTIO_COMMON + VIRTIO_PCI_COMMON_STATUS, 1, status);
+	bar_set(f->pci, VIRTIO_COMMON + VIRTIO_PCI_COMMON_STATUS, 1, status);
 }
 
 /* The loop ends when it gets round to this, which it does after everything that waits now. */
@@ -171,12 +160,12 @@ static uint64_t ring(unsigned queue)
 
 static void set_queue(struct net_fixture *f, unsigned queue)
 {
-	set_reg(f, VIRTIO_PCI_COMMON_Q_SELECT, 2, queue);
-	set_reg(f, VIRTIO_PCI_COMMON_Q_SIZE, 2, QUEUE);
-	set_reg(f, VIRTIO_PCI_COMMON_Q_DESCLO, 8, ring(queue));
-	set_reg(f, VIRTIO_PCI_COMMON_Q_AVAILLO, 8, ring(queue) + AVAIL_AT);
-	set_reg(f, VIRTIO_PCI_COMMON_Q_USEDLO, 8, ring(queue) + USED_AT);
-	set_reg(f, VIRTIO_PCI_COMMON_Q_ENABLE, 2, 1);
+	bar_set(f->pci, VIRTIO_PCI_COMMON_Q_SELECT, 2, queue);
+	bar_set(f->pci, VIRTIO_PCI_COMMON_Q_SIZE, 2, QUEUE);
+	bar_set(f->pci, VIRTIO_PCI_COMMON_Q_DESCLO, 8, ring(queue));
+	bar_set(f->pci, VIRTIO_PCI_COMMON_Q_AVAILLO, 8, ring(queue) + AVAIL_AT);
+	bar_set(f->pci, VIRTIO_PCI_COMMON_Q_USEDLO, 8, ring(queue) + USED_AT);
+	bar_set(f->pci, VIRTIO_PCI_COMMON_Q_ENABLE, 2, 1);
 	f->used[queue] = 0;
 }
 
@@ -184,8 +173,8 @@ bool net_accept(struct net_fixture *f, uint64_t features)
 {
 	set_status(f, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
 	for (unsigned i = 0; i < 2; i++) {
-		set_reg(f, VIRTIO_PCI_COMMON_GFSELECT, 4, i);
-		set_reg(f, VIRTIO_PCI_COMMON_GF, 4, (uint32_t)(features >> (32 * i)));
+		bar_set(f->pci, VIRTIO_PCI_COMMON_GFSELECT, 4, i);
+		bar_set(f->pci, VIRTIO_PCI_COMMON_GF, 4, (uint32_t)(features >> (32 * i)));
 	}
 	set_status(f, VIRTIO_CONFIG_S_FEATURES_OK);
 	return net_status(f) & VIRTIO_CONFIG_S_FEATURES_OK;
@@ -208,7 +197,7 @@ void net_start_device(struct net_fixture *f, uint64_t wanted)
 	memset(f->ram + RINGS, 0, BUFFERS - RINGS);
 	set_status(f, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
 	for (unsigned i = 0; i < 2; i++) {
-		set_reg(f, VIRTIO_PCI_COMMON_DFSELECT, 4, i);
+		bar_set(f->pci, VIRTIO_PCI_COMMON_DFSELECT, 4, i);
 		features |= net_reg(f, VIRTIO_PCI_COMMON_DF, 4) << (32 * i);
 	}
 	features &= (wanted | 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_ACCESS_PLATFORM) & ~f->without;
@@ -238,8 +227,8 @@ void net_device_reset(struct net_fixture *f)
 
 void net_queue_reset_and_enable(struct net_fixture *f, unsigned queue)
 {
-	set_reg(f, VIRTIO_PCI_COMMON_Q_SELECT, 2, queue);
-	set_reg(f, VIRTIO_PCI_COMMON_Q_RESET, 2, 1);
+	bar_set(f->pci, VIRTIO_PCI_COMMON_Q_SELECT, 2, queue);
+	bar_set(f->pci, VIRTIO_PCI_COMMON_Q_RESET, 2, 1);
 	net_settle(f);
 	assert_int_equal(net_reg(f, VIRTIO_PCI_COMMON_Q_RESET, 2), 0);
 	assert_int_equal(net_reg(f, VIRTIO_PCI_COMMON_Q_ENABLE, 2), 0);
@@ -297,7 +286,7 @@ void net_add_command(struct net_fixture *f, unsigned queue, const void *bytes, u
 
 void net_kick_queue(struct net_fixture *f, unsigned queue)
 {
-	set_reg(f, VIRTIO_NOTIFY + queue * VIRTIO_NOTIFY_MULTIPLIER, 2, queue);
+	bar_set(f->pci, VIRTIO_NOTIFY + queue * VIRTIO_NOTIFY_MULTIPLIER, 2, queue);
 	net_settle(f);
 }
 

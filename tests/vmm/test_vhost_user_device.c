@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "tests/support/lingering.h"
+#include "tests/support/pci_bar.h"
 #include "tests/support/vhu_front.h"
 #include "vmm/kvm/kvm.h"
 #include "vmm/vhost_user/device.h"
@@ -171,26 +172,9 @@ static int teardown(void **state)
 	return 0;
 }
 
-static uint64_t get(struct world *w, uint64_t offset, unsigned size)
-{
-	uint64_t value;
-
-	mutex_take(&w->pci->lock);
-	value = pci_bar_read(w->pci, VIRTIO_BAR, offset, size);
-	mutex_drop(&w->pci->lock);
-	return value;
-}
-
-static void set(struct world *w, uint64_t offset, unsigned size, uint64_t value)
-{
-	mutex_take(&w->pci->lock);
-	pci_bar_write(w->pci, VIRTIO_BAR, offset, value, size);
-	mutex_drop(&w->pci->lock);
-}
-
 static uint8_t status(struct world *w)
 {
-	return (uint8_t)get(w, VIRTIO_PCI_COMMON_STATUS, 1);
+	return (uint8_t)bar_get(w->pci, VIRTIO_PCI_COMMON_STATUS, 1);
 }
 
 static void stop_cb(void *opaque)
@@ -287,12 +271,12 @@ static uint64_t ring(unsigned queue)
 
 static void set_queue(struct world *w, unsigned queue)
 {
-	set(w, VIRTIO_PCI_COMMON_Q_SELECT, 2, queue);
-	set(w, VIRTIO_PCI_COMMON_Q_SIZE, 2, QUEUE);
-	set(w, VIRTIO_PCI_COMMON_Q_DESCLO, 8, ring(queue));
-	set(w, VIRTIO_PCI_COMMON_Q_AVAILLO, 8, ring(queue) + AVAIL_AT);
-	set(w, VIRTIO_PCI_COMMON_Q_USEDLO, 8, ring(queue) + USED_AT);
-	set(w, VIRTIO_PCI_COMMON_Q_ENABLE, 2, 1);
+	bar_set(w->pci, VIRTIO_PCI_COMMON_Q_SELECT, 2, queue);
+	bar_set(w->pci, VIRTIO_PCI_COMMON_Q_SIZE, 2, QUEUE);
+	bar_set(w->pci, VIRTIO_PCI_COMMON_Q_DESCLO, 8, ring(queue));
+	bar_set(w->pci, VIRTIO_PCI_COMMON_Q_AVAILLO, 8, ring(queue) + AVAIL_AT);
+	bar_set(w->pci, VIRTIO_PCI_COMMON_Q_USEDLO, 8, ring(queue) + USED_AT);
+	bar_set(w->pci, VIRTIO_PCI_COMMON_Q_ENABLE, 2, 1);
 }
 
 static uint64_t offered(struct world *w)
@@ -300,8 +284,8 @@ static uint64_t offered(struct world *w)
 	uint64_t features = 0;
 
 	for (unsigned i = 0; i < 2; i++) {
-		set(w, VIRTIO_PCI_COMMON_DFSELECT, 4, i);
-		features |= get(w, VIRTIO_PCI_COMMON_DF, 4) << (32 * i);
+		bar_set(w->pci, VIRTIO_PCI_COMMON_DFSELECT, 4, i);
+		features |= bar_get(w->pci, VIRTIO_PCI_COMMON_DF, 4) << (32 * i);
 	}
 	return features;
 }
@@ -311,17 +295,17 @@ static void boot_with(struct world *w, uint64_t wanted)
 {
 	uint64_t features;
 
-	set(w, VIRTIO_PCI_COMMON_STATUS, 1, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
+	bar_set(w->pci, VIRTIO_PCI_COMMON_STATUS, 1, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
 	features = offered(w) & wanted;
 	for (unsigned i = 0; i < 2; i++) {
-		set(w, VIRTIO_PCI_COMMON_GFSELECT, 4, i);
-		set(w, VIRTIO_PCI_COMMON_GF, 4, (uint32_t)(features >> (32 * i)));
+		bar_set(w->pci, VIRTIO_PCI_COMMON_GFSELECT, 4, i);
+		bar_set(w->pci, VIRTIO_PCI_COMMON_GF, 4, (uint32_t)(features >> (32 * i)));
 	}
-	set(w, VIRTIO_PCI_COMMON_STATUS, 1, VIRTIO_CONFIG_S_FEATURES_OK);
+	bar_set(w->pci, VIRTIO_PCI_COMMON_STATUS, 1, VIRTIO_CONFIG_S_FEATURES_OK);
 	assert_true(status(w) & VIRTIO_CONFIG_S_FEATURES_OK);
-	for (unsigned i = 0; i < get(w, VIRTIO_PCI_COMMON_NUMQ, 2); i++)
+	for (unsigned i = 0; i < bar_get(w->pci, VIRTIO_PCI_COMMON_NUMQ, 2); i++)
 		set_queue(w, i);
-	set(w, VIRTIO_PCI_COMMON_STATUS, 1, VIRTIO_CONFIG_S_DRIVER_OK);
+	bar_set(w->pci, VIRTIO_PCI_COMMON_STATUS, 1, VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
 static void boot(struct world *w)
@@ -357,15 +341,15 @@ static void test_rings_are_handed_over(void **state)
 	assert_int_equal(w->back.sizes[1], QUEUE);
 	/* It is kicked once, as something may wait already; then the driver's notifications arrive. */
 	assert_int_equal(drained(w->kick), 1);
-	set(w, VIRTIO_NOTIFY, 2, 0);
+	bar_set(w->pci, VIRTIO_NOTIFY, 2, 0);
 	assert_int_equal(drained(w->kick), 1);
 	/* And its interrupts do, here by the ISR register. */
-	assert_int_equal(get(w, VIRTIO_ISR, 1), 0);
+	assert_int_equal(bar_get(w->pci, VIRTIO_ISR, 1), 0);
 	assert_int_equal(eventfd_write(w->call, 1), 0);
 	pthread_mutex_unlock(&w->lock);
 	run_loop(w);
 	run_loop(w);
-	assert_int_equal(get(w, VIRTIO_ISR, 1), 1);
+	assert_int_equal(bar_get(w->pci, VIRTIO_ISR, 1), 1);
 }
 
 /*
@@ -391,7 +375,7 @@ static void test_without_iommu_there_is_no_iotlb(void **state)
 		assert_true(w->back.acked_features >> VIRTIO_F_VERSION_1 & 1);
 		assert_int_equal(w->back.addrs[1].desc - region.user_address + region.guest_address, ring(1));
 		pthread_mutex_unlock(&w->lock);
-		set(w, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+		bar_set(w->pci, VIRTIO_PCI_COMMON_STATUS, 1, 0);
 		wait_for_status(w, 0xff, 0);
 	}
 }
@@ -428,7 +412,7 @@ static void test_goes_on_when_the_back_end_is_back(void **state)
 		pthread_mutex_unlock(&w->lock);
 		/* The last one may have given something back and not have said so. */
 		run_loop(w);
-		assert_int_equal(get(w, VIRTIO_ISR, 1), 1);
+		assert_int_equal(bar_get(w->pci, VIRTIO_ISR, 1), 1);
 		assert_false(status(w) & VIRTIO_CONFIG_S_NEEDS_RESET);
 	}
 	assert_int_equal(counted(w, &w->connections), 4);
@@ -551,7 +535,7 @@ static void test_isolated_back_end_that_breaks_the_rules(void **state)
 	give_back_nonsense(w);
 	wait_for_status(w, VIRTIO_CONFIG_S_NEEDS_RESET, VIRTIO_CONFIG_S_NEEDS_RESET);
 	wait_for(w, &w->connections, 2);
-	set(w, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	bar_set(w->pci, VIRTIO_PCI_COMMON_STATUS, 1, 0);
 	wait_for_status(w, 0xff, 0);
 	boot(w);
 	wait_for(w, &w->enables, 4);
@@ -566,7 +550,7 @@ static void test_reset_waits_for_the_back_end(void **state)
 	assert_int_equal(make_net(w, 1), 0);
 	boot(w);
 	wait_for(w, &w->enables, 2);
-	set(w, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	bar_set(w->pci, VIRTIO_PCI_COMMON_STATUS, 1, 0);
 	assert_int_not_equal(status(w), 0);
 	assert_int_equal(counted(w, &w->stops), 0);
 	wait_for_status(w, 0xff, 0);
@@ -589,7 +573,7 @@ static void test_reset_without_a_back_end(void **state)
 	unlink(w->path);
 	w->kill = true;
 	pthread_mutex_unlock(&w->lock);
-	set(w, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	bar_set(w->pci, VIRTIO_PCI_COMMON_STATUS, 1, 0);
 	wait_for_status(w, 0xff, 0);
 	boot(w); /* and waits */
 	run_loop(w);
@@ -661,7 +645,7 @@ static void test_disk_with_requests_under_way(void **state)
 	w->kill = true;
 	pthread_mutex_unlock(&w->lock);
 	wait_for_status(w, VIRTIO_CONFIG_S_NEEDS_RESET, VIRTIO_CONFIG_S_NEEDS_RESET);
-	set(w, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	bar_set(w->pci, VIRTIO_PCI_COMMON_STATUS, 1, 0);
 	wait_for_status(w, 0xff, 0);
 	w->front->ram[ring(0) + AVAIL_AT + 2] = 0;
 	boot(w);
@@ -674,20 +658,20 @@ static void test_configuration_of_a_disk(void **state)
 
 	assert_int_equal(make_disk(w), 0);
 	boot(w);
-	assert_int_equal(get(w, VIRTIO_DEVICE, 8), 0);
+	assert_int_equal(bar_get(w->pci, VIRTIO_DEVICE, 8), 0);
 	pthread_mutex_lock(&w->lock);
 	w->back.space[1] = 1; /* 256 sectors */
 	back_request(&w->back, VHU_BACKEND_CONFIG_CHANGE_MSG, 0, NULL, 0);
 	pthread_mutex_unlock(&w->lock);
 	const time_t end = time(NULL) + PATIENCE_S;
 
-	while (get(w, VIRTIO_DEVICE, 8) != 256) {
+	while (bar_get(w->pci, VIRTIO_DEVICE, 8) != 256) {
 		assert_true(time(NULL) < end);
 		run_loop(w);
 	}
-	assert_int_equal(get(w, VIRTIO_PCI_COMMON_CFGGENERATION, 1), 1);
-	assert_int_equal(get(w, VIRTIO_ISR, 1), 2);
-	set(w, VIRTIO_DEVICE + 32, 1, 1); /* the write cache */
+	assert_int_equal(bar_get(w->pci, VIRTIO_PCI_COMMON_CFGGENERATION, 1), 1);
+	assert_int_equal(bar_get(w->pci, VIRTIO_ISR, 1), 2);
+	bar_set(w->pci, VIRTIO_DEVICE + 32, 1, 1); /* the write cache */
 	for (bool told = false; !told;) {
 		assert_true(time(NULL) < end);
 		run_loop(w);
