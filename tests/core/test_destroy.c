@@ -83,6 +83,17 @@ static void fill_quarantine(const struct world *w, struct viommu_section *sectio
 	assert_int_equal(quarantined(w), QUARANTINE);
 }
 
+/* Detach the endpoint while `section` uses it: the invalidation stays pending until the section ends. */
+static struct viommu_inval *detach_in_use(const struct world *w, struct viommu_section *section)
+{
+	struct viommu_inval *pending = inval(w);
+
+	assert_int_equal(viommu_attach(w->endpoint, w->domain, pending), 0);
+	assert_int_equal(viommu_dma_begin(w->endpoint, section), 0);
+	assert_int_equal(viommu_detach(w->endpoint, pending), 0);
+	return pending;
+}
+
 static void test_pending_invalidation_goes_on_without_its_owner(void **state)
 {
 	struct viommu_section section;
@@ -90,11 +101,8 @@ static void test_pending_invalidation_goes_on_without_its_owner(void **state)
 
 	(void)state;
 	open_world(&w);
-	struct viommu_inval *pending = inval(&w);
+	struct viommu_inval *pending = detach_in_use(&w, &section);
 
-	assert_int_equal(viommu_attach(w.endpoint, w.domain, pending), 0);
-	assert_int_equal(viommu_dma_begin(w.endpoint, &section), 0);
-	assert_int_equal(viommu_detach(w.endpoint, pending), 0);
 	viommu_inval_begin(pending);
 	assert_int_equal(viommu_inval_poll(pending), -EAGAIN);
 	viommu_inval_destroy(pending);
@@ -159,11 +167,8 @@ static void test_context_frees_what_never_let_go(void **state)
 
 	(void)state;
 	open_world(&w);
-	struct viommu_inval *pending = inval(&w);
+	struct viommu_inval *pending = detach_in_use(&w, &section);
 
-	assert_int_equal(viommu_attach(w.endpoint, w.domain, pending), 0);
-	assert_int_equal(viommu_dma_begin(w.endpoint, &section), 0);
-	assert_int_equal(viommu_detach(w.endpoint, pending), 0);
 	viommu_inval_destroy(pending);
 	close_world(&w); /* a checker of leaks sees that nothing is left */
 }
