@@ -3,7 +3,6 @@
  * vhost-user's message channel: torn, oversized and malformed messages, descriptors, a socket that is full, a peer that
  * goes.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 
 #include "lib/vhost_user/wire/channel.h"
 
+#include "tests/support/files.h"
 #include "tests/support/test.h"
 
 struct fixture {
@@ -22,23 +22,12 @@ struct fixture {
 	int peer; /* of b: for a test to send bytes with */
 };
 
-static unsigned count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned count = 0;
-
-	while (readdir(dir))
-		count++;
-	closedir(dir);
-	return count;
-}
-
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	int pair[2];
 
-	f->fds_before = count_fds();
+	f->fds_before = files_open();
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	assert_int_equal(channel_init(&f->a, pair[0], NULL), 0);
 	assert_int_equal(channel_init(&f->b, pair[1], NULL), 0);
@@ -53,7 +42,7 @@ static int teardown(void **state)
 
 	channel_fini(&f->a);
 	channel_fini(&f->b);
-	assert_int_equal(count_fds(), f->fds_before); /* none leaks, whatever came */
+	assert_int_equal(files_open(), f->fds_before); /* none leaks, whatever came */
 	free(f);
 	return 0;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Back ends that are broken or worse: refused, reported in one line, and never waited for without end. */
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tests/support/files.h"
 #include "tests/support/lingering.h"
 #include "tests/support/vhu_front.h"
 
@@ -103,17 +103,6 @@ static bool offend(struct back *back, struct channel_message *message)
 	return true;
 }
 
-static unsigned count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned count = 0;
-
-	while (readdir(dir))
-		count++;
-	closedir(dir);
-	return count;
-}
-
 /* All of a life, until the back end has done its wrong. */
 static void live(struct front *f)
 {
@@ -167,7 +156,7 @@ static void test_wrong_answers(void **state)
 {
 	for (unsigned i = 0; i < sizeof(offences) / sizeof(offences[0]); i++) {
 		struct front *f = *state;
-		unsigned fds = count_fds();
+		unsigned fds = files_open();
 
 		offence = &offences[i];
 		f->config.config_size = 16;
@@ -187,7 +176,7 @@ static void test_wrong_answers(void **state)
 		assert_int_equal(f->lost, 1);
 		viommu_vhu_disconnect(f->vhu);
 		back_close(&f->back);
-		while (count_fds() != fds) /* what a peer sent is closed on another thread */
+		while (files_open() != fds) /* what a peer sent is closed on another thread */
 			usleep(1000);
 		front_teardown(state);
 		front_setup(state);
@@ -429,10 +418,10 @@ static void wait_until_lost(struct front *f)
 	assert_int_equal(f->lost, 1);
 }
 
-static void test_answer_that_never_comes(void **state)
+/* The back end does not answer the first request. */
+static void connect_to_silence(struct front *f)
 {
 	static const struct offence features = {.request = VHU_GET_FEATURES};
-	struct front *f = *state;
 
 	f->config.setup_ms = 120;
 	front_recreate(f);
@@ -440,6 +429,13 @@ static void test_answer_that_never_comes(void **state)
 	f->back.hook = silent;
 	front_connect(f);
 	front_pump(f);
+}
+
+static void test_answer_that_never_comes(void **state)
+{
+	struct front *f = *state;
+
+	connect_to_silence(f);
 	wait_until_lost(f);
 	assert_string_equal(f->why, "no answer to request 1 within 30 ms");
 }
@@ -677,15 +673,9 @@ static void test_back_end_that_does_not_read(void **state)
 /* A half message, and then nothing. */
 static void test_torn_answer(void **state)
 {
-	static const struct offence features = {.request = VHU_GET_FEATURES};
 	struct front *f = *state;
 
-	f->config.setup_ms = 120;
-	front_recreate(f);
-	offence = &features;
-	f->back.hook = silent;
-	front_connect(f);
-	front_pump(f);
+	connect_to_silence(f);
 	send_raw(&f->back, "\1\0\0\0\5", 5);
 	wait_until_lost(f);
 	assert_string_equal(f->why, "no answer to request 1 within 30 ms");

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Devices made from their configuration, and taken away again; and what the IOMMU model is told of the host's. */
-#include <dirent.h>
 #include <errno.h>
 #include <linux/pci_regs.h>
 #include <linux/virtio_pci.h>
@@ -12,6 +11,8 @@
 
 #include "lib/core/internal.h"
 #include "lib/spec/virtio_iommu.h"
+#include "tests/support/board.h"
+#include "tests/support/files.h"
 #include "tests/support/kvm_record.h"
 #include "tests/support/test.h"
 #include "vmm/devices.h"
@@ -28,8 +29,7 @@ enum { SLOT = 5, RAM_SIZE = 1 << 20, SIZES_FROM_64K = 1 << 16, RANGES = 2 };
 static struct ram ram;
 static struct loop *loop;
 static struct progress *progress;
-static struct bus *mmio, *pio;
-static struct irqchip *chip;
+static struct board board;
 static struct pci_root *root;
 static struct registry *registry;
 static struct iommu_wiring *wiring;
@@ -37,21 +37,16 @@ static struct device_factory factory;
 
 static int create(const struct iommu_config *config, const struct pci_limits *limits)
 {
-	struct kvm none = {.vm = -1};
-
-	kvm_record_reset();
 	assert_int_equal(ram_init(&ram, RAM_SIZE), 0);
 	assert_int_equal(loop_create(&loop), 0);
 	assert_int_equal(progress_create(loop, IOMMU_DEADLINE_MS, &progress), 0);
-	assert_int_equal(bus_create(&mmio), 0);
-	assert_int_equal(bus_create(&pio), 0);
-	assert_int_equal(irqchip_create(&none, mmio, &chip), 0);
+	board_create(&board);
 	assert_int_equal(registry_create(&registry), 0);
-	const struct pci_root_config pci = {.mmio = mmio, .pio = pio, .irqchip = chip};
+	const struct pci_root_config pci = {.mmio = board.mmio, .pio = board.pio, .irqchip = board.chip};
 	const struct iommu_machine machine = {.ram = &ram,
 					      .loop = loop,
-					      .mmio = mmio,
-					      .irqchip = chip,
+					      .mmio = board.mmio,
+					      .irqchip = board.chip,
 					      .registry = registry,
 					      .progress = progress,
 					      .limits = *limits,
@@ -95,23 +90,10 @@ static int tear_down(void **state)
 	iommu_wiring_destroy(wiring);
 	progress_destroy(progress);
 	registry_destroy(registry);
-	irqchip_destroy(chip);
-	bus_destroy(pio);
-	bus_destroy(mmio);
+	board_destroy(&board);
 	loop_destroy(loop);
 	ram_fini(&ram);
 	return 0;
-}
-
-static unsigned open_files(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned count = 0;
-
-	while (readdir(dir))
-		count++;
-	closedir(dir);
-	return count;
 }
 
 static uint16_t vendor(unsigned slot)
@@ -125,7 +107,7 @@ static void test_a_device_comes_and_goes(void **state)
 	static char edu[] = "edu";
 	struct device_config config[] = {{.kind = DEVICE_EDU, .name = edu, .slot = SLOT},
 					 {.kind = DEVICE_RNG, .slot = SLOT}};
-	const unsigned before = open_files();
+	const unsigned before = files_open();
 
 	(void)state;
 	for (unsigned i = 0; i < 4; i++) {
@@ -144,7 +126,7 @@ static void test_a_device_comes_and_goes(void **state)
 		assert_int_equal(vendor(SLOT), 0xffff);
 		assert_null(viommu_endpoint_find(iommu_wiring_context(wiring), SLOT << 3));
 	}
-	assert_int_equal(open_files(), before);
+	assert_int_equal(files_open(), before);
 }
 
 /* The model gives the endpoint back. */
@@ -166,17 +148,17 @@ static void test_a_device_behind_the_iommu_goes(void **state)
 static void test_a_place_is_taken_once(void **state)
 {
 	struct device_config config = {.kind = DEVICE_RNG, .slot = SLOT};
-	const unsigned before = open_files();
+	const unsigned before = files_open();
 
 	(void)state;
 	assert_int_equal(device_add(&factory, &config), 0);
-	const unsigned with_one = open_files();
+	const unsigned with_one = files_open();
 
 	assert_int_equal(device_add(&factory, &config), -EEXIST);
-	assert_int_equal(open_files(), with_one);
+	assert_int_equal(files_open(), with_one);
 	assert_int_equal(registry_count(registry), 1);
 	assert_int_equal(device_remove(&factory, registry_find(registry, SLOT << 3)), 0);
-	assert_int_equal(open_files(), before);
+	assert_int_equal(files_open(), before);
 }
 
 /* Bytes of the device's own configuration, through the capability that says where they are. */

@@ -6,6 +6,7 @@
 
 #include <viommu/viommu.h>
 
+#include "tests/support/board.h"
 #include "tests/support/kvm_record.h"
 #include "tests/support/test.h"
 #include "vmm/irqchip/route.h"
@@ -27,8 +28,7 @@ enum {
 
 #define NOTHING UINT32_MAX
 
-static struct bus *mmio, *pio;
-static struct irqchip *chip;
+static struct board board;
 static struct pci_root *root;
 static struct pci_dev *port;
 static struct pci_dev device;
@@ -128,18 +128,17 @@ static void destroy_endpoint(void)
 static int set_up(void **state)
 {
 	const struct irq_remapper remapper = {&remapper_ops, NULL, 0xf0f8};
-	struct kvm none = {.vm = -1};
 
 	(void)state;
-	kvm_record_reset();
 	masters_off = 0;
 	requester = 0;
-	assert_int_equal(bus_create(&mmio), 0);
-	assert_int_equal(bus_create(&pio), 0);
-	assert_int_equal(irqchip_create(&none, mmio, &chip), 0);
-	irqchip_set_remapper(chip, &remapper);
-	const struct pci_root_config config = {
-		.mmio = mmio, .pio = pio, .irqchip = chip, .master_off = master_off, .last_bus = SECOND};
+	board_create(&board);
+	irqchip_set_remapper(board.chip, &remapper);
+	const struct pci_root_config config = {.mmio = board.mmio,
+					       .pio = board.pio,
+					       .irqchip = board.chip,
+					       .master_off = master_off,
+					       .last_bus = SECOND};
 
 	assert_int_equal(pci_root_create(&config, &root), 0);
 	add_port();
@@ -156,21 +155,19 @@ static int tear_down(void **state)
 	(void)state;
 	pci_root_destroy(root);
 	destroy_endpoint();
-	irqchip_destroy(chip);
-	bus_destroy(pio);
-	bus_destroy(mmio);
+	board_destroy(&board);
 	return 0;
 }
 
 static uint32_t by_ecam(unsigned bus, unsigned devfn, unsigned reg)
 {
-	return (uint32_t)bus_read(mmio, LAYOUT_ECAM + (uint64_t)bus * BUS_SIZE + (devfn << 12) + reg, 4);
+	return (uint32_t)bus_read(board.mmio, LAYOUT_ECAM + (uint64_t)bus * BUS_SIZE + (devfn << 12) + reg, 4);
 }
 
 static uint32_t by_ports(unsigned bus, unsigned devfn, unsigned reg)
 {
-	bus_write(pio, LAYOUT_PORT_PCI, 1u << 31 | bus << 16 | devfn << 8 | reg, 4);
-	return (uint32_t)bus_read(pio, LAYOUT_PORT_PCI + 4, 4);
+	bus_write(board.pio, LAYOUT_PORT_PCI, 1u << 31 | bus << 16 | devfn << 8 | reg, 4);
+	return (uint32_t)bus_read(board.pio, LAYOUT_PORT_PCI + 4, 4);
 }
 
 static void write_port(unsigned reg, uint32_t value, unsigned size)
@@ -202,10 +199,10 @@ static void test_device_is_found_by_ecam_and_by_ports(void **state)
 static void test_writes_reach_it(void **state)
 {
 	(void)state;
-	bus_write(mmio, LAYOUT_ECAM + SECOND * BUS_SIZE + PCI_CACHE_LINE_SIZE, 0x21, 1);
+	bus_write(board.mmio, LAYOUT_ECAM + SECOND * BUS_SIZE + PCI_CACHE_LINE_SIZE, 0x21, 1);
 	assert_int_equal(by_ports(SECOND, 0, PCI_CACHE_LINE_SIZE) & 0xff, 0x21);
 	by_ports(SECOND, 0, PCI_CACHE_LINE_SIZE);
-	bus_write(pio, LAYOUT_PORT_PCI + 4, 0x43, 1);
+	bus_write(board.pio, LAYOUT_PORT_PCI + 4, 0x43, 1);
 	assert_int_equal(by_ecam(SECOND, 0, PCI_CACHE_LINE_SIZE) & 0xff, 0x43);
 }
 
@@ -245,25 +242,25 @@ static void test_memory_reaches_it_through_the_windows(void **state)
 	const uint64_t first = bar_address(0), second = bar_address(2);
 
 	(void)state;
-	assert_int_equal(bus_read(mmio, first, 1), ANSWER);
-	assert_int_equal(bus_read(mmio, second, 1), ANSWER);
+	assert_int_equal(bus_read(board.mmio, first, 1), ANSWER);
+	assert_int_equal(bus_read(board.mmio, second, 1), ANSWER);
 	assert_true(first / MIB != second / MIB);
 
 	write_port(PCI_COMMAND, 0, 2);
-	assert_int_equal(bus_read(mmio, first, 1), 0xff);
+	assert_int_equal(bus_read(board.mmio, first, 1), 0xff);
 	write_port(PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
-	assert_int_equal(bus_read(mmio, first, 1), ANSWER);
+	assert_int_equal(bus_read(board.mmio, first, 1), ANSWER);
 
 	/* A window that begins above its end. */
 	write_port(PCI_MEMORY_BASE, 0xfff0, 2);
-	assert_int_equal(bus_read(mmio, first, 1), 0xff);
-	assert_int_equal(bus_read(mmio, second, 1), ANSWER);
+	assert_int_equal(bus_read(board.mmio, first, 1), 0xff);
+	assert_int_equal(bus_read(board.mmio, second, 1), ANSWER);
 	write_port(PCI_MEMORY_BASE, (uint32_t)(first >> 16 & 0xfff0), 2);
-	assert_int_equal(bus_read(mmio, first, 1), ANSWER);
+	assert_int_equal(bus_read(board.mmio, first, 1), ANSWER);
 
 	/* Beside all windows. */
 	pci_config_write(&device, PCI_BASE_ADDRESS_0, LAYOUT_PCI32 + 64 * MIB, 4);
-	assert_int_equal(bus_read(mmio, LAYOUT_PCI32 + 64 * MIB, 1), 0xff);
+	assert_int_equal(bus_read(board.mmio, LAYOUT_PCI32 + 64 * MIB, 1), 0xff);
 }
 
 static void test_a_window_has_an_end(void **state)
@@ -333,7 +330,7 @@ static void test_removed_it_is_nowhere(void **state)
 	pci_bus_remove(&device);
 	assert_int_equal(by_ecam(SECOND, 0, PCI_VENDOR_ID), NOTHING);
 	assert_int_equal(by_ports(SECOND, 0, PCI_VENDOR_ID), NOTHING);
-	assert_int_equal(bus_read(mmio, bar, 1), 0xff);
+	assert_int_equal(bus_read(board.mmio, bar, 1), 0xff);
 	pci_dev_fini(&device);
 	/* Its place is free. */
 	init_device(&device);

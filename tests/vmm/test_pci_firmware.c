@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <linux/pci_regs.h>
 
+#include "tests/support/board.h"
 #include "tests/support/kvm_record.h"
 #include "tests/support/test.h"
 #include "vmm/kvm/kvm.h"
@@ -19,8 +20,7 @@ enum { DEVICES = 20, FIRST_SLOT = 2, ANSWER = 0x5a };
 #define GIB (1ull << 30)
 #define WINDOW64 (1ull << 36)
 
-static struct bus *mmio, *pio;
-static struct irqchip *chip;
+static struct board board;
 static struct loop *loop;
 static struct pci_root *root;
 static struct pci_dev devices[DEVICES];
@@ -39,16 +39,14 @@ static const struct pci_ids ids = {.vendor = 0x1234, .device = 1};
 
 static void create(uint64_t window64_size)
 {
-	struct kvm none = {.vm = -1};
-
-	kvm_record_reset();
 	count = 0;
 	assert_int_equal(loop_create(&loop), 0);
-	assert_int_equal(bus_create(&mmio), 0);
-	assert_int_equal(bus_create(&pio), 0);
-	assert_int_equal(irqchip_create(&none, mmio, &chip), 0);
-	const struct pci_root_config config = {
-		.mmio = mmio, .pio = pio, .irqchip = chip, .bar64 = WINDOW64, .bar64_size = window64_size};
+	board_create(&board);
+	const struct pci_root_config config = {.mmio = board.mmio,
+					       .pio = board.pio,
+					       .irqchip = board.chip,
+					       .bar64 = WINDOW64,
+					       .bar64_size = window64_size};
 
 	assert_int_equal(pci_root_create(&config, &root), 0);
 }
@@ -71,9 +69,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	pci_root_destroy(root);
-	irqchip_destroy(chip);
-	bus_destroy(pio);
-	bus_destroy(mmio);
+	board_destroy(&board);
 	loop_destroy(loop);
 	return 0;
 }
@@ -140,8 +136,8 @@ static void test_every_bar_answers_without_the_guest(void **state)
 	assert_int_equal(pci_firmware_setup(root), 0);
 	for (unsigned i = 0; i < 8; i++) {
 		assert_true(is_low(i, sizes[i % 4]));
-		assert_int_equal(bus_read(mmio, address_of(i), 4), ANSWER + i);
-		assert_int_equal(bus_read(mmio, address_of(i) + sizes[i % 4] - 4, 4), ANSWER + i);
+		assert_int_equal(bus_read(board.mmio, address_of(i), 4), ANSWER + i);
+		assert_int_equal(bus_read(board.mmio, address_of(i) + sizes[i % 4] - 4, 4), ANSWER + i);
 	}
 }
 
@@ -190,7 +186,7 @@ static void test_bars_of_64_bits_lie_below_4_gib_while_there_is_room(void **stat
 	assert_true(is_high(5, 0x20000000));
 	assert_true(is_low(6, 0x10000000));
 	for (unsigned i = 0; i < count; i++)
-		assert_int_equal(bus_read(mmio, address_of(i), 4), ANSWER + i);
+		assert_int_equal(bus_read(board.mmio, address_of(i), 4), ANSWER + i);
 }
 
 static void test_a_bar_that_fits_nowhere_is_refused(void **state)
@@ -201,10 +197,10 @@ static void test_a_bar_that_fits_nowhere_is_refused(void **state)
 	add(0x10000000, false, false);
 	assert_int_equal(try_add(0x1000, false, false), -ENOSPC);
 	assert_int_equal(pci_firmware_setup(root), 0);
-	assert_int_equal(bus_read(mmio, address_of(0), 4), ANSWER);
+	assert_int_equal(bus_read(board.mmio, address_of(0), 4), ANSWER);
 	/* Without a window above, a BAR that the guest moves there does not answer, wherever "there" is. */
 	pci_root_config_write(root, 0, FIRST_SLOT << 3, PCI_BASE_ADDRESS_1, WINDOW64 >> 32, 4);
-	assert_int_equal(bus_read(mmio, WINDOW64, 4), UINT32_MAX);
+	assert_int_equal(bus_read(board.mmio, WINDOW64, 4), UINT32_MAX);
 }
 
 /*

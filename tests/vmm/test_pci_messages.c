@@ -6,6 +6,7 @@
 #include <linux/pci_regs.h>
 #include <unistd.h>
 
+#include "tests/support/board.h"
 #include "tests/support/kvm_record.h"
 #include "tests/support/test.h"
 #include "vmm/irqchip/route.h"
@@ -17,8 +18,7 @@
 
 enum { SLOT = 7, VECTORS = 3, TABLE = 0, PBA = 0x800, COMMAND = PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER };
 
-static struct bus *mmio, *pio;
-static struct irqchip *chip;
+static struct board board;
 static struct pci_root *root;
 static struct pci_dev dev;
 static struct loop *loop;
@@ -71,18 +71,14 @@ static const struct pci_ids ids = {.vendor = 0x1234, .device = 1};
 static int set_up(void **state)
 {
 	const struct irq_remapper remapper = {&remapper_ops, NULL, 0xf0f8};
-	struct kvm none = {.vm = -1};
 
 	(void)state;
-	kvm_record_reset();
 	remaps = reports = ats_calls = 0;
 	blocked = ats = false;
 	assert_int_equal(loop_create(&loop), 0);
-	assert_int_equal(bus_create(&mmio), 0);
-	assert_int_equal(bus_create(&pio), 0);
-	assert_int_equal(irqchip_create(&none, mmio, &chip), 0);
-	irqchip_set_remapper(chip, &remapper);
-	const struct pci_root_config config = {mmio, pio, chip, 1ull << 40};
+	board_create(&board);
+	irqchip_set_remapper(board.chip, &remapper);
+	const struct pci_root_config config = {board.mmio, board.pio, board.chip, 1ull << 40};
 
 	assert_int_equal(pci_root_create(&config, &root), 0);
 	dev = (struct pci_dev){0};
@@ -101,9 +97,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	pci_root_destroy(root);
-	irqchip_destroy(chip);
-	bus_destroy(pio);
-	bus_destroy(mmio);
+	board_destroy(&board);
 	loop_destroy(loop);
 	return 0;
 }
@@ -115,13 +109,13 @@ static uint64_t bar(void)
 
 static void write_vector(unsigned vector, uint32_t data, bool masked)
 {
-	bus_write(mmio, bar() + TABLE + vector * 16, 0xfee00010, 8);
-	bus_write(mmio, bar() + TABLE + vector * 16 + 8, data | (uint64_t)masked << 32, 8);
+	bus_write(board.mmio, bar() + TABLE + vector * 16, 0xfee00010, 8);
+	bus_write(board.mmio, bar() + TABLE + vector * 16 + 8, data | (uint64_t)masked << 32, 8);
 }
 
 static void mask(unsigned vector, bool masked)
 {
-	bus_write(mmio, bar() + TABLE + vector * 16 + 12, masked, 4);
+	bus_write(board.mmio, bar() + TABLE + vector * 16 + 12, masked, 4);
 }
 
 static void write_msix(uint16_t flags)
@@ -131,7 +125,7 @@ static void write_msix(uint16_t flags)
 
 static uint32_t pending(void)
 {
-	return (uint32_t)bus_read(mmio, bar() + PBA, 4);
+	return (uint32_t)bus_read(board.mmio, bar() + PBA, 4);
 }
 
 static void test_msix_is_resolved_when_it_may_be_sent(void **state)
