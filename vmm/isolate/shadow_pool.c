@@ -156,32 +156,31 @@ void shadow_pool_release(struct shadow *shadow, uint16_t head, uint64_t written)
 	shadow->in_flight--;
 }
 
-int shadow_pool_copy_in(struct shadow *shadow, struct viommu_section *section, const struct shadow_request *request)
+/* Copy the first `bytes` of one side of the chain to the pages that stand for it, or back from them. */
+static int copy_side(struct shadow *shadow, struct viommu_section *section, const struct shadow_request *request,
+		     unsigned side, uint64_t bytes)
 {
-	const uint64_t bytes = request->chain.readable_bytes;
-	uint16_t page = request->pages[SHADOW_READABLE];
+	uint16_t page = request->pages[side];
 	int ret = 0;
 
 	for (uint64_t at = 0; at < bytes && !ret; at += BOUNCE_PAGE) {
 		const uint64_t len = bytes - at < BOUNCE_PAGE ? bytes - at : BOUNCE_PAGE;
+		void *copy = shadow_page(shadow, page);
 
-		ret = vq_copy_in(section, &request->chain, at, shadow_page(shadow, page), len);
+		ret = side == SHADOW_READABLE ? vq_copy_in(section, &request->chain, at, copy, len)
+					      : vq_copy_out(section, &request->chain, at, copy, len);
 		page = shadow->page_next[page];
 	}
 	return ret;
 }
 
+int shadow_pool_copy_in(struct shadow *shadow, struct viommu_section *section, const struct shadow_request *request)
+{
+	return copy_side(shadow, section, request, SHADOW_READABLE, request->chain.readable_bytes);
+}
+
 int shadow_pool_copy_out(struct shadow *shadow, struct viommu_section *section, const struct shadow_request *request,
 			 uint64_t bytes)
 {
-	uint16_t page = request->pages[SHADOW_WRITABLE];
-	int ret = 0;
-
-	for (uint64_t at = 0; at < bytes && !ret; at += BOUNCE_PAGE) {
-		const uint64_t len = bytes - at < BOUNCE_PAGE ? bytes - at : BOUNCE_PAGE;
-
-		ret = vq_copy_out(section, &request->chain, at, shadow_page(shadow, page), len);
-		page = shadow->page_next[page];
-	}
-	return ret;
+	return copy_side(shadow, section, request, SHADOW_WRITABLE, bytes);
 }
