@@ -436,10 +436,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 
 	tape = (struct tape){bytes, size};
 	now_ms = START_MS;
-	if (tape_u8(&tape) & 1)
+	const uint8_t kind = tape_u8(&tape);
+
+	if (kind & 1)
 		config.domain_table_bytes = 1 << 16;
 	w = mirror_world_create(&config, choose, NULL);
 	memset(caches, 0, sizeof(caches));
+	for (unsigned e = 0; e < ENDPOINTS; e++)
+		if (kind & 2)
+			toggle_cache(e);
 	for (unsigned i = 0; tape.left && i < STEPS; i++) {
 		step();
 		mirror_world_check(w);

@@ -74,7 +74,7 @@ uint64_t vtd_draw_iova(struct tape *tape)
 
 	if (kind >= 240)
 		return tape_u64(tape);
-	if (kind >= 236)
-		return INTERRUPTS + (page & 0x0f) * (uint64_t)PAGE;
+	if (kind >= 224)
+		return INTERRUPTS + (page & 3) * (uint64_t)PAGE;
 	return (page & 15) * (uint64_t)PAGE + ((uint64_t)(kind & 3) << (12 + 9 * (1 + page % 4))) + (kind & 0x78);
 }
