@@ -31,9 +31,9 @@ struct viommu_domain {
 	const struct walk_ops *walk; /* walked: how a miss is served; else NULL (walk.h) */
 	void *walk_opaque;
 
-	struct spin lock;
-	_Atomic bool mirrored; /* there are mirrors: mirror_lock and `lock` to write, either to read */
-	_Atomic bool maps_ask; /* there are mirrors or limits: the same */
+	LINE_ALIGNED struct spin lock; /* what is above, and the table's root, sections read and nobody writes often */
+	_Atomic bool mirrored;         /* there are mirrors: mirror_lock and `lock` to write, either to read */
+	_Atomic bool maps_ask;         /* there are mirrors or limits: the same */
 	/*
 	 * The creator, each endpoint in it, each unfinished change that names it, and each invalidation that keeps one
 	 * for its next change. As long as there is one, nobody else gets the index.
@@ -62,7 +62,7 @@ struct viommu_domain {
 };
 
 struct viommu_endpoint {
-	struct viommu *v;
+	LINE_ALIGNED struct viommu *v;
 	uint32_t id;
 	uint16_t index; /* 1..INDEX_MAX */
 	char name[32];

@@ -41,7 +41,7 @@ static void init(struct viommu *v, const struct viommu_domain *kind, struct viom
 
 static int create(struct viommu *v, const struct viommu_domain *kind, struct viommu_domain **out)
 {
-	struct viommu_domain *domain = calloc(1, sizeof(*domain));
+	struct viommu_domain *domain = lines_alloc(sizeof(*domain));
 
 	if (!domain)
 		return -ENOMEM;

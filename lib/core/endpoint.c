@@ -68,7 +68,7 @@ static int add_locked(struct viommu *v, struct viommu_endpoint *endpoint) REQUIR
 
 int viommu_endpoint_add(struct viommu *v, uint32_t id, const char *name, struct viommu_endpoint **out)
 {
-	struct viommu_endpoint *endpoint = calloc(1, sizeof(*endpoint));
+	struct viommu_endpoint *endpoint = lines_alloc(sizeof(*endpoint));
 
 	if (!endpoint)
 		return -ENOMEM;

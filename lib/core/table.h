@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/util/lines.h"
 #include "lib/util/range.h"
 
 enum {
@@ -51,7 +52,8 @@ struct table_retired {
 
 struct table {
 	_Atomic uintptr_t root; /* node, level in the low bits; 0: no mapping */
-	struct table_node *spare;
+	/* All below is for those who change the table. */
+	LINE_ALIGNED struct table_node *spare;
 	unsigned spare_count;
 	uint64_t bytes, limit;
 	uint64_t mappings;
