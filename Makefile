@@ -36,7 +36,7 @@ lint:
 	scripts/build $(BUILD)
 	scripts/lint $(BUILD)
 
-# Every fuzzer, each for so many seconds (twenty minutes in all).
+# Every fuzzer, each for so many seconds (ten minutes on two processors).
 SECONDS ?= 60
 fuzz:
 	scripts/deps fuzz
