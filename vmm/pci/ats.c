@@ -23,9 +23,7 @@ void pci_add_ats(struct pci_dev *dev)
 
 bool pci_ats_enabled(const struct pci_dev *dev)
 {
-	/* Partner: the stores in pci_config_write(). */
-	return dev->ats &&
-	       __atomic_load_n(&dev->config[dev->ats + PCI_ATS_CTRL + 1], __ATOMIC_ACQUIRE) & PCI_ATS_CTRL_ENABLE >> 8;
+	return dev->ats && pci_peek8(dev, dev->ats + PCI_ATS_CTRL + 1) & PCI_ATS_CTRL_ENABLE >> 8;
 }
 
 void pci_ats_update(struct pci_dev *dev)

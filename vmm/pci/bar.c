@@ -62,14 +62,6 @@ void pci_add_bar(struct pci_dev *dev, unsigned index, uint64_t size, bool is64, 
 		pci_set32(dev->writable, at + 4, (uint32_t)(mask >> 32));
 }
 
-static uint64_t bar_address(const struct pci_bar *bar)
-{
-	unsigned at = pci_bar_register(bar);
-	uint64_t address = pci_get32(bar->dev, at) & PCI_BASE_ADDRESS_MEM_MASK & UINT32_MAX;
-
-	return bar->is64 ? address | (uint64_t)pci_get32(bar->dev, at + 4) << 32 : address;
-}
-
 uint64_t pci_bar_read(struct pci_dev *dev, unsigned bar, uint64_t offset, unsigned size)
 {
 	uint64_t value;
@@ -117,7 +109,11 @@ void pci_bars_update(struct pci_dev *dev)
 	for (struct pci_bar *bar = dev->bars; bar < dev->bars + PCI_BARS; bar++) {
 		if (!bar->size)
 			continue;
-		const uint64_t address = bar_address(bar);
+		const unsigned at = pci_bar_register(bar);
+		uint64_t address = pci_get32(dev, at) & PCI_BASE_ADDRESS_MEM_MASK & UINT32_MAX;
+
+		if (bar->is64)
+			address |= (uint64_t)pci_get32(dev, at + 4) << 32;
 		const bool answers = decode && pci_bus_reached(dev->bus, address, bar->size);
 
 		if (bar->mapped && answers && bar->range.first == address)

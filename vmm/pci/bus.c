@@ -46,30 +46,24 @@ uint16_t pci_requester_id(const struct pci_bus *bus, unsigned devfn)
 	return (uint16_t)(bus->number << 8 | devfn);
 }
 
-/* The bus that is behind this function now, for an access to bus `number`. NULL: none that has it. */
-static struct pci_bus *bus_towards(const struct pci_dev *dev, unsigned number)
-{
-	if (!dev || !dev->secondary)
-		return NULL;
-	if (number < pci_peek8(dev, PCI_SECONDARY_BUS) || number > pci_peek8(dev, PCI_SUBORDINATE_BUS))
-		return NULL;
-	return dev->secondary;
-}
-
-static bool has_number(const struct pci_bus *bus, unsigned number)
-{
-	return number == (bus->bridge ? pci_peek8(bus->bridge, PCI_SECONDARY_BUS) : bus->number);
-}
-
+/* By the numbers that the bridges' registers have now. NULL: no bus has this one. */
 static struct pci_bus *find_bus(struct pci_root *root, unsigned number) REQUIRES(root->lock)
 {
 	struct pci_bus *bus = root->bus;
+	unsigned own = bus->number;
 
-	while (bus && !has_number(bus, number)) {
+	while (bus && own != number) {
 		struct pci_bus *next = NULL;
 
-		for (unsigned devfn = 0; devfn < PCI_FUNCTIONS && !next; devfn++)
-			next = bus_towards(bus->functions[devfn], number);
+		for (unsigned devfn = 0; devfn < PCI_FUNCTIONS && !next; devfn++) {
+			const struct pci_dev *bridge = bus->functions[devfn];
+
+			if (!bridge || !bridge->secondary)
+				continue;
+			own = pci_peek8(bridge, PCI_SECONDARY_BUS);
+			if (number >= own && number <= pci_peek8(bridge, PCI_SUBORDINATE_BUS))
+				next = bridge->secondary;
+		}
 		bus = next;
 	}
 	return bus;

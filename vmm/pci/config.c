@@ -30,7 +30,7 @@ static void write_byte(struct pci_dev *dev, unsigned offset, uint8_t value)
 
 	byte = (uint8_t)((byte & ~writable) | (value & writable));
 	byte &= (uint8_t)~(value & dev->w1c[offset]);
-	/* Partner: the load in master_on(), which takes no lock. */
+	/* Partner: the load in pci_peek8(), which takes no lock. */
 	__atomic_store_n(&dev->config[offset], byte, __ATOMIC_RELEASE);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A PCI function: its header and its PCI Express capability (PCI Express base 5.0, sections 7.5.1 and 7.5.3). */
 #include <linux/pci_regs.h>
+#include <stdlib.h>
 
 #include "vmm/irqchip/route.h"
 #include "vmm/pci/internal.h"
@@ -65,7 +66,9 @@ int pci_dev_init(struct pci_dev *dev, const struct pci_ops *ops, const struct pc
 void pci_dev_fini(struct pci_dev *dev)
 {
 	irq_route_destroy(dev->msi_route);
-	pci_msix_fini(dev);
+	for (unsigned i = 0; i < dev->msix.count; i++)
+		irq_route_destroy(dev->msix.entries[i].route);
+	free(dev->msix.entries);
 	mutex_fini(&dev->lock);
 }
 

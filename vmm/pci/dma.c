@@ -14,16 +14,10 @@
 
 #include "vmm/pci/internal.h"
 
-static bool master_on(const struct pci_dev *dev)
-{
-	/* Partner: the stores in pci_config_write(). */
-	return __atomic_load_n(&dev->config[PCI_COMMAND], __ATOMIC_ACQUIRE) & PCI_COMMAND_MASTER;
-}
-
 /* Bridges on the way have to pass it on. */
 bool pci_bus_master(const struct pci_dev *dev)
 {
-	while (master_on(dev)) {
+	while (pci_peek8(dev, PCI_COMMAND) & PCI_COMMAND_MASTER) {
 		if (!dev->bus || !dev->bus->bridge)
 			return true;
 		dev = dev->bus->bridge;

@@ -4,29 +4,20 @@
 
 #define ECAM_BUS_SIZE 0x100000ull
 
-static unsigned bus_of(uint64_t offset)
-{
-	return (unsigned)(offset >> 20);
-}
-
-static unsigned devfn_of(uint64_t offset)
-{
-	return offset >> 12 & 0xff;
-}
-
-static unsigned register_of(uint64_t offset)
-{
-	return offset & (PCI_CONFIG_SIZE - 1);
-}
-
 static uint64_t ecam_read(void *opaque, uint64_t offset, unsigned size)
 {
-	return pci_root_config_read(opaque, bus_of(offset), devfn_of(offset), register_of(offset), size);
+	const unsigned bus = (unsigned)(offset / ECAM_BUS_SIZE);
+	const unsigned devfn = offset / PCI_CONFIG_SIZE % PCI_FUNCTIONS;
+
+	return pci_root_config_read(opaque, bus, devfn, offset % PCI_CONFIG_SIZE, size);
 }
 
 static void ecam_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
-	pci_root_config_write(opaque, bus_of(offset), devfn_of(offset), register_of(offset), value, size);
+	const unsigned bus = (unsigned)(offset / ECAM_BUS_SIZE);
+	const unsigned devfn = offset / PCI_CONFIG_SIZE % PCI_FUNCTIONS;
+
+	pci_root_config_write(opaque, bus, devfn, offset % PCI_CONFIG_SIZE, value, size);
 }
 
 static const struct bus_ops ecam_ops = {.read = ecam_read, .write = ecam_write};

@@ -28,34 +28,23 @@ void pci_window64(uint64_t top, unsigned bits, uint64_t *first, uint64_t *size)
 	*first = *size = 0;
 }
 
-/* True: all BARs of the function answer. */
-static bool all_mapped(const struct pci_dev *dev)
-{
-	for (unsigned b = 0; b < PCI_BARS; b++)
-		if (dev->bars[b].size && !dev->bars[b].mapped)
-			return false;
-	return true;
-}
-
-static bool has_bar(const struct pci_dev *dev)
-{
-	for (unsigned b = 0; b < PCI_BARS; b++)
-		if (dev->bars[b].size)
-			return true;
-	return false;
-}
-
+/* Where the function has BARs, or passes memory on to those of others. -ENOMEM: some BAR does not answer. */
 static int enable_memory(struct pci_dev *dev, void *opaque)
 {
+	bool wanted = dev->secondary;
 	int err = 0;
 
 	(void)opaque;
+	for (unsigned b = 0; b < PCI_BARS; b++)
+		wanted |= dev->bars[b].size != 0;
+	if (!wanted)
+		return 0;
 	mutex_take(&dev->lock);
-	if (has_bar(dev) || dev->secondary) {
-		pci_set16(dev->config, PCI_COMMAND, pci_get16(dev, PCI_COMMAND) | PCI_COMMAND_MEMORY);
-		pci_bars_update(dev);
-		err = all_mapped(dev) ? 0 : -ENOMEM;
-	}
+	pci_set16(dev->config, PCI_COMMAND, pci_get16(dev, PCI_COMMAND) | PCI_COMMAND_MEMORY);
+	pci_bars_update(dev);
+	for (unsigned b = 0; b < PCI_BARS; b++)
+		if (dev->bars[b].size && !dev->bars[b].mapped)
+			err = -ENOMEM;
 	mutex_drop(&dev->lock);
 	return err;
 }

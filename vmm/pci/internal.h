@@ -100,13 +100,6 @@ void pci_bars_withdraw(struct pci_dev *dev);
 bool pci_msix_read(struct pci_dev *dev, unsigned bar, uint64_t offset, unsigned size, uint64_t *value);
 bool pci_msix_write(struct pci_dev *dev, unsigned bar, uint64_t offset, uint64_t value, unsigned size);
 
-/* Free the table. dev->lock not held. */
-void pci_msix_fini(struct pci_dev *dev);
-
-/* A function gets its place: routes for its messages, whose requester it is now. -ENOMEM. */
-int pci_msi_place(struct pci_dev *dev, struct irqchip *chip, uint16_t requester);
-int pci_msix_place(struct pci_dev *dev, struct irqchip *chip, uint16_t requester);
-
 /* Config space changed: messages may be sent now or not, or are others; send what waits and may go now. */
 void pci_msi_update(struct pci_dev *dev);
 void pci_msix_update(struct pci_dev *dev);

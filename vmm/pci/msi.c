@@ -26,29 +26,22 @@ bool pci_msi_enabled(const struct pci_dev *dev)
 	return dev->msi && pci_get16(dev, dev->msi + PCI_MSI_FLAGS) & PCI_MSI_FLAGS_ENABLE;
 }
 
-int pci_msi_place(struct pci_dev *dev, struct irqchip *chip, uint16_t requester)
-{
-	return dev->msi ? irq_route_create(irqchip_router(chip), requester, &dev->msi_route) : 0;
-}
-
-static struct msi_message message_of(const struct pci_dev *dev)
-{
-	return (struct msi_message){
-		.address = pci_get32(dev, dev->msi + PCI_MSI_ADDRESS_LO) |
-			   (uint64_t)pci_get32(dev, dev->msi + PCI_MSI_ADDRESS_HI) << 32,
-		.data = pci_get16(dev, dev->msi + PCI_MSI_DATA_64),
-	};
-}
-
 /* A message is a memory write, so it needs bus mastering. */
 void pci_msi_update(struct pci_dev *dev)
 {
 	if (!dev->msi_route)
 		return;
-	if (pci_msi_enabled(dev) && pci_bus_master(dev))
-		irq_route_set(dev->msi_route, message_of(dev));
-	else
+	if (!pci_msi_enabled(dev) || !pci_bus_master(dev)) {
 		irq_route_clear(dev->msi_route);
+		return;
+	}
+	const struct msi_message message = {
+		.address = pci_get32(dev, dev->msi + PCI_MSI_ADDRESS_LO) |
+			   (uint64_t)pci_get32(dev, dev->msi + PCI_MSI_ADDRESS_HI) << 32,
+		.data = pci_get16(dev, dev->msi + PCI_MSI_DATA_64),
+	};
+
+	irq_route_set(dev->msi_route, message);
 }
 
 /* It is sent or lost: nothing here can hold it back. */

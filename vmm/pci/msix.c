@@ -43,15 +43,6 @@ bool pci_msix_enabled(const struct pci_dev *dev)
 	return control(dev) & PCI_MSIX_FLAGS_ENABLE;
 }
 
-int pci_msix_place(struct pci_dev *dev, struct irqchip *chip, uint16_t requester)
-{
-	int ret = 0;
-
-	for (unsigned i = 0; i < dev->msix.count && !ret; i++)
-		ret = irq_route_create(irqchip_router(chip), requester, &dev->msix.entries[i].route);
-	return ret;
-}
-
 /* A message is a memory write, so it needs bus mastering. */
 static bool may_send(const struct pci_dev *dev, const struct msix_entry *entry)
 {
@@ -95,13 +86,6 @@ int pci_msix_fd(struct pci_dev *dev, unsigned vector, struct loop *loop)
 	if (vector >= dev->msix.count || !dev->msix.entries[vector].route)
 		return -EINVAL;
 	return irq_route_fd(dev->msix.entries[vector].route, loop);
-}
-
-void pci_msix_fini(struct pci_dev *dev)
-{
-	for (unsigned i = 0; i < dev->msix.count; i++)
-		irq_route_destroy(dev->msix.entries[i].route);
-	free(dev->msix.entries);
 }
 
 void pci_msix_update(struct pci_dev *dev)
@@ -159,17 +143,16 @@ static void table_write(struct pci_dev *dev, uint64_t offset, uint32_t value)
 		send_or_keep(dev, entry);
 }
 
-static bool is_pending(const struct msix_entry *entry)
-{
-	return entry->pending || (entry->route && irq_route_pending(entry->route));
-}
-
 static uint32_t pba_read(const struct pci_msix *msix, uint64_t offset)
 {
 	uint32_t bits = 0;
 
-	for (unsigned i = 0; i < 32 && offset * 8 + i < msix->count; i++)
-		bits |= (uint32_t)is_pending(&msix->entries[offset * 8 + i]) << i;
+	for (unsigned i = 0; i < 32 && offset * 8 + i < msix->count; i++) {
+		const struct msix_entry *entry = &msix->entries[offset * 8 + i];
+
+		if (entry->pending || (entry->route && irq_route_pending(entry->route)))
+			bits |= 1u << i;
+	}
 	return bits;
 }
 

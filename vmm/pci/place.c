@@ -5,6 +5,7 @@
 #include <linux/pci_regs.h>
 #include <stdio.h>
 
+#include "vmm/irqchip/route.h"
 #include "vmm/pci/bus.h"
 #include "vmm/pci/internal.h"
 
@@ -17,16 +18,11 @@ static bool overlaps(struct pci_window given, struct pci_window range, uint64_t 
 	return true;
 }
 
-static struct pci_window home_of(const struct pci_bar *bar)
-{
-	return bar->home ? (struct pci_window){bar->home, bar->home + bar->size - 1} : (struct pci_window){1, 0};
-}
-
 /* Where a range of the function that is in the way of another one ends. */
 static bool find_overlap(const struct pci_dev *dev, struct pci_window range, uint64_t *end)
 {
-	for (unsigned b = 0; b < PCI_BARS; b++)
-		if (overlaps(home_of(&dev->bars[b]), range, end))
+	for (const struct pci_bar *bar = dev->bars; bar < dev->bars + PCI_BARS; bar++)
+		if (bar->home && overlaps((struct pci_window){bar->home, bar->home + bar->size - 1}, range, end))
 			return true;
 	return dev->secondary &&
 	       (overlaps(dev->secondary->memory, range, end) || overlaps(dev->secondary->prefetchable, range, end));
@@ -128,18 +124,26 @@ static void forget_place(struct pci_dev *dev)
 		dev->secondary->memory = dev->secondary->prefetchable = (struct pci_window){1, 0};
 }
 
+/* Routes for its messages, whose requester it is now. -ENOMEM. */
+static int place_messages(struct pci_dev *dev, struct irqchip *chip, uint16_t requester)
+{
+	int err = 0;
+
+	if (dev->msi)
+		err = irq_route_create(irqchip_router(chip), requester, &dev->msi_route);
+	for (unsigned i = 0; i < dev->msix.count && !err; i++)
+		err = irq_route_create(irqchip_router(chip), requester, &dev->msix.entries[i].route);
+	return err;
+}
+
 static int add_locked(struct pci_bus *bus, struct pci_dev *dev, unsigned devfn) REQUIRES(bus->root->lock)
 {
-	const uint16_t requester = pci_requester_id(bus, devfn);
-
 	if (bus->functions[devfn])
 		return -EEXIST;
 	int err = place(bus, dev);
 
 	if (!err)
-		err = pci_msi_place(dev, bus->root->config.irqchip, requester);
-	if (!err)
-		err = pci_msix_place(dev, bus->root->config.irqchip, requester);
+		err = place_messages(dev, bus->root->config.irqchip, pci_requester_id(bus, devfn));
 	if (err) {
 		forget_place(dev);
 		return err;
@@ -166,23 +170,18 @@ int pci_bus_add(struct pci_bus *bus, struct pci_dev *dev, unsigned devfn)
 	return err;
 }
 
-/* Nobody finds it any more, and those that have are out of its configuration space. */
-static void take_out(struct pci_root *root, struct pci_dev *dev)
-{
-	mutex_take(&root->lock);
-	dev->bus->functions[dev->devfn] = NULL; /* NOLINT: the caller has looked */
-	while (dev->users)
-		mutex_wait(&root->lock, &root->unused);
-	mutex_drop(&root->lock);
-}
-
 void pci_bus_remove(struct pci_dev *dev)
 {
 	struct pci_bus *bus = dev->bus;
 
 	if (!bus)
 		return;
-	take_out(bus->root, dev);
+	/* Nobody finds it any more, and those that have are out of its configuration space. */
+	mutex_take(&bus->root->lock);
+	bus->functions[dev->devfn] = NULL;
+	while (dev->users)
+		mutex_wait(&bus->root->lock, &bus->root->unused);
+	mutex_drop(&bus->root->lock);
 	pci_bars_withdraw(dev);
 	pci_intx_withdraw(dev);
 	forget_place(dev);
