@@ -86,12 +86,6 @@ static void intel_model_progress(struct iommu_model *base)
 		progress_await(intel->machine.progress);
 }
 
-static bool is_behind(const struct intel_model *intel, uint16_t requester)
-{
-	/* Partner: set_behind(). */
-	return atomic_load_explicit(&intel->behind[requester / 64], memory_order_relaxed) >> requester % 64 & 1;
-}
-
 /* Before the device sends anything. */
 static void set_behind(struct intel_model *intel, uint32_t requester, bool behind)
 {
@@ -104,17 +98,16 @@ static void set_behind(struct intel_model *intel, uint32_t requester, bool behin
 		atomic_fetch_and_explicit(word, ~bit, memory_order_relaxed);
 }
 
-static const struct vtd_unit *unit_of(const struct intel_model *intel, uint16_t requester)
-{
-	return &intel->units[is_behind(intel, requester) ? 0 : intel->count - 1];
-}
-
 static int remap(void *opaque, uint16_t requester, const struct msi_message *in, struct msi_message *out,
 		 uint32_t *index, bool report)
 {
+	const struct intel_model *intel = opaque;
+	/* Partner: set_behind(). */
+	const uint64_t word = atomic_load_explicit(&intel->behind[requester / 64], memory_order_relaxed);
+	const struct vtd_unit *unit = &intel->units[word >> requester % 64 & 1 ? 0 : intel->count - 1];
 	const struct viommu_irq_message request = {in->address, in->data};
 	struct viommu_irq_message message;
-	int err = viommu_vtd_remap(unit_of(opaque, requester)->model, requester, &request, &message, index, report);
+	int err = viommu_vtd_remap(unit->model, requester, &request, &message, index, report);
 
 	if (err)
 		return -EACCES;

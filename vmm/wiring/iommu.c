@@ -255,15 +255,6 @@ int iommu_wiring_add_unit(struct iommu_wiring *wiring, const struct virtio_env *
 	return err;
 }
 
-static unsigned count_behind(const struct iommu_wiring *wiring)
-{
-	unsigned count = 0;
-
-	for (struct registered *entry = NULL; (entry = registry_next(wiring->registry, entry));)
-		count += entry->behind;
-	return count;
-}
-
 static bool model_taken(const void *opaque)
 {
 	const struct iommu_wiring *wiring = opaque;
@@ -273,16 +264,17 @@ static bool model_taken(const void *opaque)
 
 int iommu_wiring_guest_begins(struct iommu_wiring *wiring)
 {
-	const struct waiting_config config = {
+	struct waiting_config config = {
 		.loop = wiring->loop,
 		.after_ms = DRIVER_MS,
 		.taken = model_taken,
 		.opaque = wiring,
-		.devices = count_behind(wiring),
 		.one = wiring->model->ops->one_waits,
 		.several = wiring->model->ops->several_wait,
 	};
 
+	for (struct registered *entry = NULL; (entry = registry_next(wiring->registry, entry));)
+		config.devices += entry->behind;
 	return wiring->boot_bypass || !config.devices ? 0 : waiting_create(&config, &wiring->waiting);
 }
 

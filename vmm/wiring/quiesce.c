@@ -64,15 +64,6 @@ static void begin(struct quiesce *quiesce)
 	viommu_inval_begin(quiesce->inval);
 }
 
-/* Its DMA is over; but a function that was asked for again meanwhile has to wait again. */
-static void tell(struct registered *entry)
-{
-	mutex_take(&entry->dev->lock);
-	if (!asked(entry))
-		pci_dma_idle_locked(entry->dev);
-	mutex_drop(&entry->dev->lock);
-}
-
 /* Nothing is told to devices that passed their deadline before they have let go: they are asked for again. */
 static int advance(struct quiesce *quiesce)
 {
@@ -84,10 +75,15 @@ static int advance(struct quiesce *quiesce)
 		if (!entry->quiescing)
 			continue;
 		entry->quiescing = false;
-		if (ret)
+		if (ret) {
 			ask_again(quiesce, entry);
-		else
-			tell(entry);
+			continue;
+		}
+		/* Its DMA is over; but a function that was asked for again meanwhile has to wait again. */
+		mutex_take(&entry->dev->lock);
+		if (!asked(entry))
+			pci_dma_idle_locked(entry->dev);
+		mutex_drop(&entry->dev->lock);
 	}
 	quiesce->waits = false;
 	return ret;
