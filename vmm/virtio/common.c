@@ -57,11 +57,6 @@ static void set_driver_feature(struct virtio_dev *dev, uint32_t value)
 		dev->unknown_features |= value != 0;
 }
 
-static void common_set_status(struct virtio_dev *dev, uint32_t value)
-{
-	virtio_set_status(dev, (uint8_t)value);
-}
-
 static void set_queue_size(struct virtio_dev *dev, uint32_t value)
 {
 	struct virtio_queue_regs *regs = selected_open(dev);
@@ -129,7 +124,7 @@ static const struct field fields[] = {
 	{VIRTIO_PCI_COMMON_GF, 4, .get = get_driver_feature, .set = set_driver_feature},
 	{VIRTIO_PCI_COMMON_MSIX, 2, DEVICE(config_vector), .set = set_config_vector},
 	{VIRTIO_PCI_COMMON_NUMQ, 2, DEVICE(queue_count)},
-	{VIRTIO_PCI_COMMON_STATUS, 1, DEVICE(status), .set = common_set_status},
+	{VIRTIO_PCI_COMMON_STATUS, 1, DEVICE(status), .set = virtio_set_status},
 	{VIRTIO_PCI_COMMON_CFGGENERATION, 1, DEVICE(generation)},
 	{VIRTIO_PCI_COMMON_Q_SELECT, 2, DEVICE(queue_select), .stored = true},
 	{VIRTIO_PCI_COMMON_Q_SIZE, 2, QUEUE(size), .set = set_queue_size},

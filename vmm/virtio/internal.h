@@ -27,7 +27,7 @@ uint64_t virtio_common_read(struct virtio_dev *dev, uint64_t offset, unsigned si
 void virtio_common_write(struct virtio_dev *dev, uint64_t offset, uint64_t value, unsigned size);
 
 /* The driver writes the device status. */
-void virtio_set_status(struct virtio_dev *dev, uint8_t value);
+void virtio_set_status(struct virtio_dev *dev, uint32_t value);
 
 /* Every feature bit that the device has. */
 uint64_t virtio_offered(struct virtio_dev *dev);

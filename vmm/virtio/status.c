@@ -33,11 +33,12 @@ static void status_reset(struct virtio_dev *dev)
 }
 
 /* A driver does not clear single bits (section 2.1.1), so they only add up. */
-void virtio_set_status(struct virtio_dev *dev, uint8_t value)
+void virtio_set_status(struct virtio_dev *dev, uint32_t value)
 {
-	uint8_t added = value & ~dev->status;
+	const uint8_t written = (uint8_t)value;
+	uint8_t added = written & ~dev->status;
 
-	if (!value) {
+	if (!written) {
 		status_reset(dev);
 		return;
 	}
