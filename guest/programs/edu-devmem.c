@@ -116,7 +116,7 @@ static int attack(const struct edu *edu)
 
 int main(int argc, char **argv)
 {
-	struct edu edu;
+	struct edu edu = {0};
 	uint64_t bar;
 
 	if (argc != 2) {
