@@ -14,6 +14,7 @@ enum { STEPS = 200 };
 static void connect_back(struct front *f)
 {
 	viommu_vhu_disconnect(f->vhu);
+	peer_honest = false; /* until it is connected again: it may be too crowded for that now */
 	if (viommu_vhu_stuck(f->vhu))
 		viommu_vhu_stop(f->vhu);
 	if (viommu_vhu_stuck(f->vhu) || viommu_vhu_crowded(f->vhu))
