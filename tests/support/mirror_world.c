@@ -253,10 +253,12 @@ static void step_unmap(struct mirror_world *w, unsigned domain)
 	mirror_world_forget(w, domain, first, last);
 }
 
-/* Where an endpoint is after a refused attach: where it was, or blocked. */
+/* Where an endpoint is after a refused attach: where it was, or blocked. The tag does not tell: it may be paused. */
 static unsigned where(const struct mirror_world *w, unsigned e, unsigned before)
 {
-	return section_domain(atomic_load(&w->endpoints[e]->tag)) ? before : BLOCKED;
+	const struct viommu_endpoint *endpoint = w->endpoints[e];
+
+	return endpoint->domain && !endpoint->failed ? before : BLOCKED;
 }
 
 static void step_move(struct mirror_world *w, unsigned e)
