@@ -133,7 +133,7 @@ static void publish(unsigned e)
 {
 	const uint64_t page = tape_below(&tape, PAGES);
 	const unsigned access = tape_below(&tape, 4);
-	const struct model_page want = mirror_world_expected(w, w->space[e], page);
+	const struct model_page want = mirror_world_reaches(w, e, page);
 
 	if (!caches[e].client)
 		return;
@@ -153,7 +153,7 @@ static void check_caches(void)
 {
 	for (unsigned e = 0; e < ENDPOINTS; e++)
 		for (uint64_t page = 0; page < PAGES; page++) {
-			const struct model_page want = mirror_world_expected(w, w->space[e], page);
+			const struct model_page want = mirror_world_reaches(w, e, page);
 
 			CHECK(!caches[e].has[page] || (want.access && want.gpa == caches[e].gpa[page]),
 			      "endpoint %u has page %u", e, (unsigned)page);
@@ -227,19 +227,18 @@ static void copy(unsigned e)
 	bool reaches = !w->paused[e];
 
 	for (uint64_t page = iova / PAGE; page <= (iova + len - 1) / PAGE; page++)
-		reaches &= (mirror_world_expected(w, w->space[e], page).access & VIOMMU_READ) != 0;
+		reaches &= (mirror_world_reaches(w, e, page).access & VIOMMU_READ) != 0;
 	const int err = viommu_dma_read(w->endpoints[e], (struct viommu_iova){iova}, bytes, len);
 
 	CHECK(!err == reaches, "%u bytes at 0x%llx: %d", len, (unsigned long long)iova, err);
 	for (unsigned i = 0; !err && i < len; i++)
-		CHECK(bytes[i] == (uint8_t)(mirror_world_expected(w, w->space[e], (iova + i) / PAGE).gpa / PAGE),
-		      "byte %u", i);
+		CHECK(bytes[i] == (uint8_t)(mirror_world_reaches(w, e, (iova + i) / PAGE).gpa / PAGE), "byte %u", i);
 	if (err)
 		return;
 	bool takes = true;
 
 	for (uint64_t page = iova / PAGE; page <= (iova + len - 1) / PAGE; page++)
-		takes &= (mirror_world_expected(w, w->space[e], page).access & VIOMMU_WRITE) != 0;
+		takes &= (mirror_world_reaches(w, e, page).access & VIOMMU_WRITE) != 0;
 	if (takes)
 		CHECK(!viommu_dma_write(w->endpoints[e], (struct viommu_iova){iova}, bytes, len), "not written");
 }
@@ -327,7 +326,7 @@ static void wait_for(unsigned e, enum end end, struct viommu_section *section, s
 		now_ms += DEADLINE_MS / 2 + 1;
 		CHECK(viommu_inval_poll(w->inval) == -ETIMEDOUT, "the deadline has passed");
 		CHECK(failed == 1u << e, "failed: 0x%x", failed);
-		w->space[e] = BLOCKED;
+		w->failed[e] = true;
 		CHECK(quarantined() == 1, "%u are in quarantine", (unsigned)quarantined());
 		CHECK(viommu_bypass(w->endpoints[e], w->inval) == -EIO, "it holds on to memory");
 		mirror_world_check(w);
@@ -351,7 +350,7 @@ static void obstruct(unsigned e)
 {
 	const uint64_t page = tape_below(&tape, PAGES);
 	const unsigned access = 1 + tape_below(&tape, 3);
-	const struct model_page want = mirror_world_expected(w, w->space[e], page);
+	const struct model_page want = mirror_world_reaches(w, e, page);
 	const uint8_t choice = tape_u8(&tape);
 	const bool held = choice & 1;
 	struct viommu_section section;
@@ -393,6 +392,7 @@ static void renew_domain(void)
 		w->inval->tag = TAG_TIMES_OUT;
 		CHECK(!viommu_detach(w->endpoints[e], w->inval), "not detached");
 		w->space[e] = BLOCKED;
+		w->failed[e] = false;
 	}
 	settle();
 	mirror_world_forget(w, domain, 0, PAGES - 1);

@@ -6,7 +6,10 @@
  *
  * A mirror is told of *extents*: the parts of mappings that are guest memory and carry a right. Where a mapping points
  * to no memory yet, its extent is told when viommu_mem_add() adds that memory. An endpoint that bypasses has one extent
- * for each region of memory, an endpoint that is blocked has none.
+ * for each region of memory, an endpoint that is blocked has none. An endpoint that has *failed* (inval.h) is
+ * different: its mirrors keep what its domain maps, and hear what that unmaps, until it is moved. Whoever learns of the
+ * failure (viommu_config.endpoint_failed) detaches the endpoint after the call, or stops the other party by other
+ * means.
  *
  * Order: the calls of one mirror come one at a time, in the order of the changes; what is unmapped is told before
  * anything is mapped in its place. Extents of one mirror do not overlap, and an unmap never cuts one.

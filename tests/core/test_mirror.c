@@ -389,6 +389,37 @@ static void test_an_unregistered_mirror_is_waited_for_no_more(void **state)
 	assert_int_equal(viommu_inval_poll(f->inval), 0);
 }
 
+/* Blocked for devices of this process; the other party is stopped by the embedder, or by a detach. */
+static void test_a_failed_endpoint_keeps_its_mirrors_until_it_is_moved(void **state)
+{
+	struct fixture *f = *state;
+	struct viommu_section section;
+	int err;
+
+	f->v->config.deadline_ms = 1;
+	attach(f);
+	assert_int_equal(map(f, 4, 2, 10), 0);
+	assert_int_equal(map(f, 8, 1, 20), 0);
+	assert_int_equal(viommu_dma_begin(f->endpoint, &section), 0);
+	unmap(f, 8, 1);
+	viommu_inval_begin(f->inval);
+	while ((err = viommu_inval_poll(f->inval)) == -EAGAIN)
+		;
+	assert_int_equal(err, -ETIMEDOUT);
+	assert_false(reaches(f, 4));
+	assert_int_equal(f->mirror->pages[4].access, VIOMMU_READ);
+	assert_int_equal(f->mirror->pages[8].access, 0);
+	viommu_dma_end(&section);
+	unmap(f, 4, 2);
+	assert_int_equal(complete(f), 0);
+	assert_int_equal(f->mirror->pages[4].access, 0);
+	assert_int_equal(map(f, 4, 2, 10), 0);
+	assert_int_equal(f->mirror->pages[4].access, VIOMMU_READ);
+	assert_int_equal(viommu_detach(f->endpoint, f->inval), 0);
+	assert_int_equal(complete(f), 0);
+	assert_int_equal(f->mirror->pages[4].access, 0);
+}
+
 static void test_ops_are_checked(void **state)
 {
 	struct fixture *f = *state;
@@ -423,6 +454,7 @@ int main(void)
 		TEST(test_blocked_is_never_refused),
 		TEST(test_an_unmap_waits_for_a_slow_mirror),
 		TEST(test_an_unregistered_mirror_is_waited_for_no_more),
+		TEST(test_a_failed_endpoint_keeps_its_mirrors_until_it_is_moved),
 		TEST(test_ops_are_checked),
 	};
 

@@ -37,6 +37,11 @@ struct model_page mirror_world_expected(const struct mirror_world *w, unsigned s
 	return found;
 }
 
+struct model_page mirror_world_reaches(const struct mirror_world *w, unsigned e, uint64_t page)
+{
+	return mirror_world_expected(w, w->failed[e] ? BLOCKED : w->space[e], page);
+}
+
 static void check_mirror(const struct mirror_world *w, unsigned m)
 {
 	const struct test_mirror *mirror = w->mirrors[m];
@@ -59,7 +64,7 @@ static void check_mirror(const struct mirror_world *w, unsigned m)
 static void check_device(struct mirror_world *w, unsigned e)
 {
 	const uint64_t page = roll(w, PAGES);
-	const struct model_page want = mirror_world_expected(w, w->space[e], page);
+	const struct model_page want = mirror_world_reaches(w, e, page);
 	uint8_t byte;
 	int err = viommu_dma_read(w->endpoints[e], (struct viommu_iova){page * PAGE}, &byte, 1);
 
@@ -256,9 +261,7 @@ static void step_unmap(struct mirror_world *w, unsigned domain)
 /* Where an endpoint is after a refused attach: where it was, or blocked. The tag does not tell: it may be paused. */
 static unsigned where(const struct mirror_world *w, unsigned e, unsigned before)
 {
-	const struct viommu_endpoint *endpoint = w->endpoints[e];
-
-	return endpoint->domain && !endpoint->failed ? before : BLOCKED;
+	return w->endpoints[e]->domain ? before : BLOCKED;
 }
 
 static void step_move(struct mirror_world *w, unsigned e)
@@ -279,6 +282,7 @@ static void step_move(struct mirror_world *w, unsigned e)
 		w->space[e] = where(w, e, w->space[e]);
 	} else {
 		w->space[e] = to;
+		w->failed[e] = false;
 	}
 	if (w->space[e] == WALKED)
 		w->incomplete = true; /* what is refused on the way in, or back, is left out */

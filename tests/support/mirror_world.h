@@ -58,6 +58,7 @@ struct mirror_world {
 	unsigned failures; /* that viommu_inval.failed told */
 	unsigned refused, attaches_refused;
 	bool paused[ENDPOINTS]; /* by the caller: a device of it does nothing */
+	bool failed[ENDPOINTS]; /* by the caller: blocked since a deadline; its mirrors keep what `space` has */
 };
 
 /* An empty world; `config` as for viommu_create(). */
@@ -76,6 +77,9 @@ void mirror_world_check(struct mirror_world *w);
 
 /* What a page of a space (a domain, BYPASS, BLOCKED) leads to; access 0: nothing that a device can use. */
 struct model_page mirror_world_expected(const struct mirror_world *w, unsigned space, uint64_t page);
+
+/* Likewise for a device of an endpoint, which reaches nothing while the endpoint has failed. */
+struct model_page mirror_world_reaches(const struct mirror_world *w, unsigned e, uint64_t page);
 
 /* The model hears of what is refused late: for an invalidation that the caller has made in the place of `inval`. */
 void mirror_world_watch(struct mirror_world *w);
