@@ -10,7 +10,7 @@ struct reference ref;
 
 void world_create(struct world *w, uint8_t kind)
 {
-	static const struct viommu_virtio_resv resv[] = {{0xfee00000, 0xfeefffff, true}, {0x9000, 0xafff, false}};
+	static const struct viommu_reserved resv[] = {{{0xfee00000}, {0xfeefffff}, true}, {{0x9000}, {0xafff}, false}};
 	const struct viommu_virtio_config config = {
 		.size = sizeof(struct viommu_virtio_config),
 		.input_bits = kind & 1 ? 48 : 64,

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <sys/uio.h>
 
-#include <viommu/types.h>
+#include <viommu/core.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -29,12 +29,6 @@ enum { VIOMMU_VIRTIO_BATCHES = 4 };
 /* Bytes of the device configuration and of one event, sections 5.13.4 and 5.13.6.9. */
 enum { VIOMMU_VIRTIO_CONFIG_SIZE = 40, VIOMMU_VIRTIO_EVENT_SIZE = 24 };
 
-/* A region that the guest must not map for any endpoint, reported by PROBE. */
-struct viommu_virtio_resv {
-	uint64_t first, last;
-	bool msi; /* the doorbell window of message-signalled interrupts; at most one */
-};
-
 struct viommu_virtio_config {
 	size_t size;                        /* sizeof(struct viommu_virtio_config): types.h */
 	unsigned input_bits;                /* input range 0..2^N-1, 32..64; 0: 64 */
@@ -46,7 +40,7 @@ struct viommu_virtio_config {
 	 * accepts it until the device is reset, and are blocked before and after. Not together with `bypass`.
 	 */
 	bool legacy_bypass;
-	const struct viommu_virtio_resv *resv; /* at most 32; copied */
+	const struct viommu_reserved *resv; /* what no endpoint may have mapped (PROBE); at most 32; copied */
 	size_t resv_count;
 	/*
 	 * Called when a fault waits for viommu_virtio_event(), on any thread, from inside the DMA that failed: it must

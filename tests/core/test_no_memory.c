@@ -468,7 +468,7 @@ static void virtio_detach(struct scene *s, uint32_t domain, unsigned endpoint)
 
 static void virtio_create(struct scene *s, unsigned endpoints)
 {
-	static const struct viommu_virtio_resv resv[] = {{MSI_FIRST, MSI_LAST, true}};
+	static const struct viommu_reserved resv[] = {{{MSI_FIRST}, {MSI_LAST}, true}};
 	const struct viommu_virtio_config config = {
 		.size = sizeof(struct viommu_virtio_config), .resv = resv, .resv_count = 1};
 

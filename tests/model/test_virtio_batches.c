@@ -379,9 +379,9 @@ static void test_events_that_are_dropped_are_counted(void **state)
 
 static void test_bad_configurations_are_refused(void **state)
 {
-	static const struct viommu_virtio_resv two_msi[] = {{0, 0xfff, true}, {0x1000, 0x1fff, true}};
-	static const struct viommu_virtio_resv overlap[] = {{0, 0x1fff, true}, {0x1000, 0x1fff, false}};
-	static const struct viommu_virtio_resv odd[] = {{0x800, 0xfff, false}};
+	static const struct viommu_reserved two_msi[] = {{{0}, {0xfff}, true}, {{0x1000}, {0x1fff}, true}};
+	static const struct viommu_reserved overlap[] = {{{0}, {0x1fff}, true}, {{0x1000}, {0x1fff}, false}};
+	static const struct viommu_reserved odd[] = {{{0x800}, {0xfff}, false}};
 	const struct viommu_virtio_config bad[] = {
 		{.size = sizeof(struct viommu_virtio_config), .input_bits = 31},
 		{.size = sizeof(struct viommu_virtio_config), .input_bits = 65},

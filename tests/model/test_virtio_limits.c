@@ -9,7 +9,7 @@
 
 enum { RW = VIO_MAP_F_READ | VIO_MAP_F_WRITE, ROOM = 6, ENDPOINT_C = 0x28, ENDPOINT_D = 0x30 };
 
-static const struct viommu_virtio_resv common[] = {{MSI_FIRST, MSI_LAST, true}, {0x40000000, 0x4000ffff, false}};
+static const struct viommu_reserved common[] = {{{MSI_FIRST}, {MSI_LAST}, true}, {{0x40000000}, {0x4000ffff}, false}};
 
 struct fixture {
 	struct driver *d;
@@ -68,7 +68,7 @@ static int teardown(void **state)
 }
 
 /* PROBE lists exactly these regions in this order, and zeros behind them. */
-static void assert_probe(struct fixture *f, uint32_t endpoint, const struct viommu_virtio_resv *wanted, size_t count)
+static void assert_probe(struct fixture *f, uint32_t endpoint, const struct viommu_reserved *wanted, size_t count)
 {
 	const size_t size = (2 + ROOM) * VIO_RESV_SIZE;
 	struct packet packet;
@@ -82,8 +82,8 @@ static void assert_probe(struct fixture *f, uint32_t endpoint, const struct viom
 		assert_int_equal(le32_get(property), 20 << 16 | VIO_PROPERTY_T_RESV_MEM);
 		assert_int_equal(le32_get(property + VIO_RESV_SUBTYPE),
 				 wanted[i].msi ? VIO_RESV_T_MSI : VIO_RESV_T_RESERVED);
-		assert_int_equal(le64_get(property + VIO_RESV_START), wanted[i].first);
-		assert_int_equal(le64_get(property + VIO_RESV_END), wanted[i].last);
+		assert_int_equal(le64_get(property + VIO_RESV_START), wanted[i].first.value);
+		assert_int_equal(le64_get(property + VIO_RESV_END), wanted[i].last.value);
 	}
 	for (size_t i = count * VIO_RESV_SIZE; i < size; i++)
 		assert_int_equal(packet.out[i], 0);
@@ -91,15 +91,15 @@ static void assert_probe(struct fixture *f, uint32_t endpoint, const struct viom
 
 static void test_probe_tells_each_endpoint_its_own_regions(void **state)
 {
-	static const struct viommu_virtio_resv wanted[] = {
-		{MSI_FIRST, MSI_LAST, true},
-		{0x40000000, 0x4000ffff, false},
-		{0x5000, 0x5fff, false},
-		{0x3ffff000, 0x3fffffff, false},
-		{0x40010000, 0x4001ffff, false},
-		{0xfec00000, MSI_FIRST - 1, false},
-		{MSI_LAST + 1ull, 0xfeffffff, false},
-		{1ull << 40, (1ull << 48) - 1, false},
+	static const struct viommu_reserved wanted[] = {
+		{{MSI_FIRST}, {MSI_LAST}, true},
+		{{0x40000000}, {0x4000ffff}, false},
+		{{0x5000}, {0x5fff}, false},
+		{{0x3ffff000}, {0x3fffffff}, false},
+		{{0x40010000}, {0x4001ffff}, false},
+		{{0xfec00000}, {MSI_FIRST - 1}, false},
+		{{MSI_LAST + 1ull}, {0xfeffffff}, false},
+		{{1ull << 40}, {(1ull << 48) - 1}, false},
 	};
 	struct fixture *f = *state;
 	uint8_t config[VIO_CONFIG_SIZE];
@@ -113,7 +113,7 @@ static void test_probe_tells_each_endpoint_its_own_regions(void **state)
 }
 
 /* The properties of an endpoint with an MSI window at 0x8000000, behind a device with `resv`. */
-static void probe_msi(const struct viommu_virtio_resv *resv, size_t resv_count, struct packet *packet)
+static void probe_msi(const struct viommu_reserved *resv, size_t resv_count, struct packet *packet)
 {
 	static const struct viommu_reserved own[] = {{{0x8000000}, {0x80fffff}, true}};
 	struct driver *d = driver_create(&(struct viommu_virtio_config){
@@ -147,7 +147,7 @@ static void test_an_msi_window_of_the_endpoint_is_told(void **state)
 
 static void test_an_msi_window_that_is_cut_is_reserved(void **state)
 {
-	static const struct viommu_virtio_resv middle = {0x8010000, 0x801ffff, false};
+	static const struct viommu_reserved middle = {{0x8010000}, {0x801ffff}, false};
 	struct packet packet;
 
 	(void)state;

@@ -10,7 +10,7 @@
 
 enum { RW = VIO_MAP_F_READ | VIO_MAP_F_WRITE };
 
-static const struct viommu_virtio_resv msi = {MSI_FIRST, MSI_LAST, true};
+static const struct viommu_reserved msi = {{MSI_FIRST}, {MSI_LAST}, true};
 
 static int linux_setup(void **state)
 {

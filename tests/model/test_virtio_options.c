@@ -109,19 +109,19 @@ static void test_legacy_bypass_ends_when_nobody_uses_it(void **state)
 }
 
 /* As many as there may be, each of one page, with a page between them, the last one the MSI window. */
-static void make_regions(struct viommu_virtio_resv *resv, size_t count)
+static void make_regions(struct viommu_reserved *resv, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		uint64_t first = 0x100000 + (uint64_t)i * 0x2000;
 
-		resv[i] = (struct viommu_virtio_resv){first, first + 0xfff, i == count - 1};
+		resv[i] = (struct viommu_reserved){{first}, {first + 0xfff}, i == count - 1};
 	}
 }
 
 static void test_reserved_regions_as_many_as_there_may_be(void **state)
 {
 	enum { COUNT = 32 };
-	struct viommu_virtio_resv resv[COUNT + 1];
+	struct viommu_reserved resv[COUNT + 1];
 	struct driver *d;
 	struct packet packet;
 	struct viommu_virtio *dev;
@@ -135,8 +135,8 @@ static void test_reserved_regions_as_many_as_there_may_be(void **state)
 	for (unsigned i = 0; i < COUNT; i++) {
 		const uint8_t *property = packet.out + i * VIO_RESV_SIZE;
 
-		assert_true(le64_get(property + VIO_RESV_START) == resv[i + 1].first);
-		assert_true(le64_get(property + VIO_RESV_END) == resv[i + 1].last);
+		assert_true(le64_get(property + VIO_RESV_START) == resv[i + 1].first.value);
+		assert_true(le64_get(property + VIO_RESV_END) == resv[i + 1].last.value);
 		assert_int_equal(property[VIO_RESV_SUBTYPE], i == COUNT - 1 ? VIO_RESV_T_MSI : VIO_RESV_T_RESERVED);
 	}
 	assert_int_equal(
@@ -151,7 +151,7 @@ static void test_reserved_regions_as_many_as_there_may_be(void **state)
 
 static void test_map_into_a_reserved_region_is_inval(void **state)
 {
-	static const struct viommu_virtio_resv resv[] = {{0x100000, 0x101fff, false}, {0, 0xfff, false}};
+	static const struct viommu_reserved resv[] = {{{0x100000}, {0x101fff}, false}, {{0}, {0xfff}, false}};
 	struct driver *d = driver_create(&(struct viommu_virtio_config){
 		.size = sizeof(struct viommu_virtio_config), .resv = resv, .resv_count = 2});
 
@@ -234,8 +234,8 @@ static void test_unmap_range_for_what_cuts_a_granule(void **state)
 
 static void test_configurations_that_do_not_fit_the_granule_are_refused(void **state)
 {
-	static const struct viommu_virtio_resv small[] = {{0x1000, 0x1fff, false}};
-	static const struct viommu_virtio_resv fits[] = {{0x10000, 0x1ffff, false}};
+	static const struct viommu_reserved small[] = {{{0x1000}, {0x1fff}, false}};
+	static const struct viommu_reserved fits[] = {{{0x10000}, {0x1ffff}, false}};
 	const struct viommu_virtio_config bad[] = {
 		{.size = sizeof(struct viommu_virtio_config), .page_size_mask = 0x800},
 		{.size = sizeof(struct viommu_virtio_config), .page_size_mask = ~0x7ffull},

@@ -438,12 +438,12 @@ static void write_bypass(struct run *run)
 	ref_write_bypass(&run->ref, value);
 }
 
-static void add_region(struct run *run, struct viommu_virtio_resv *resv, uint64_t first, uint64_t granules, bool msi)
+static void add_region(struct run *run, struct viommu_reserved *resv, uint64_t first, uint64_t granules, bool msi)
 {
 	struct reference *ref = &run->ref;
 	const uint64_t last = first + granules * ref->granule - 1;
 
-	resv[ref->resv_count] = (struct viommu_virtio_resv){first, last, msi};
+	resv[ref->resv_count] = (struct viommu_reserved){{first}, {last}, msi};
 	ref->resv[ref->resv_count].first = first;
 	ref->resv[ref->resv_count].last = last;
 	ref->resv[ref->resv_count++].msi = msi;
@@ -465,7 +465,7 @@ static void make_device(struct run *run)
 	static const unsigned bits[] = {32, 39, 48, 64};
 	static const unsigned granules[] = {12, 12, 14, 16};
 	const unsigned input_bits = bits[below(run, 4)], shift = granules[below(run, 4)];
-	struct viommu_virtio_resv resv[REF_RESV];
+	struct viommu_reserved resv[REF_RESV];
 	struct reference *ref = &run->ref;
 	struct viommu_virtio_config config = {
 		.size = sizeof(struct viommu_virtio_config), .input_bits = input_bits, .resv = resv};

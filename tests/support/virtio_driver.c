@@ -45,7 +45,8 @@ void driver_destroy(struct driver *driver)
 
 int driver_setup(void **state)
 {
-	static const struct viommu_virtio_resv resv[] = {{MSI_FIRST, MSI_LAST, true}, {0x40000000, 0x4000ffff, false}};
+	static const struct viommu_reserved resv[] = {{{MSI_FIRST}, {MSI_LAST}, true},
+						      {{0x40000000}, {0x4000ffff}, false}};
 	const struct viommu_virtio_config config = {.size = sizeof(struct viommu_virtio_config),
 						    .input_bits = 48,
 						    .domain_first = 1,

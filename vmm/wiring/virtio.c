@@ -28,15 +28,15 @@ static void event_ready(void *opaque)
 enum { RESV_MAX = 1 + KEY_RANGES_MAX };
 
 /* The MSI window, and what the command line reserves: for all devices; returns how many. */
-static size_t reserved_regions(const struct iommu_config *config, struct viommu_virtio_resv out[RESV_MAX])
+static size_t reserved_regions(const struct iommu_config *config, struct viommu_reserved out[RESV_MAX])
 {
 	const struct key_range msi = iommu_config_msi(config);
 	size_t count = 0;
 
-	out[count++] = (struct viommu_virtio_resv){msi.first, msi.last, true};
+	out[count++] = (struct viommu_reserved){{msi.first}, {msi.last}, true};
 	for (unsigned i = 0; i < config->resv.count; i++)
 		out[count++] =
-			(struct viommu_virtio_resv){config->resv.range[i].first, config->resv.range[i].last, false};
+			(struct viommu_reserved){{config->resv.range[i].first}, {config->resv.range[i].last}, false};
 	return count;
 }
 
@@ -53,7 +53,7 @@ static uint64_t page_sizes(const struct iommu_config *config, const struct pci_l
 static int virtio_model_create(const struct iommu_config *config, const struct iommu_machine *machine, struct viommu *v,
 			       struct iommu_model **out)
 {
-	struct viommu_virtio_resv resv[RESV_MAX];
+	struct viommu_reserved resv[RESV_MAX];
 	struct virtio_model *virtio = calloc(1, sizeof(*virtio));
 	const struct viommu_virtio_config model = {
 		.size = sizeof(struct viommu_virtio_config),

@@ -27,12 +27,12 @@ static bool resv_valid(const struct viommu_virtio_config *config)
 	if (config->resv_count > VIO_RESV_MAX || config->resv_room > VIO_RESV_ROOM_MAX)
 		return false;
 	for (size_t i = 0; i < config->resv_count; i++) {
-		struct range region = {config->resv[i].first, config->resv[i].last};
+		struct range region = vio_resv_range(&config->resv[i]);
 
 		if (region.first > region.last || !range_aligned(region, granule))
 			return false;
 		for (size_t j = 0; j < i; j++)
-			if (range_overlaps(region, (struct range){config->resv[j].first, config->resv[j].last}))
+			if (range_overlaps(region, vio_resv_range(&config->resv[j])))
 				return false;
 		msi += config->resv[i].msi;
 	}

@@ -13,7 +13,7 @@ static_assert(VIO_MAP_F_READ == (int)VIOMMU_READ && VIO_MAP_F_WRITE == (int)VIOM
 static bool mapping_reserved(const struct viommu_virtio *dev, struct range virt)
 {
 	for (size_t i = 0; i < dev->resv_count; i++)
-		if (range_overlaps(virt, (struct range){dev->resv[i].first, dev->resv[i].last}))
+		if (range_overlaps(virt, vio_resv_range(&dev->resv[i])))
 			return true;
 	return false;
 }

@@ -60,7 +60,7 @@ struct viommu_virtio {
 	struct range input;
 	uint64_t page_size_mask;
 	uint32_t domain_first, domain_last;
-	struct viommu_virtio_resv *resv;
+	struct viommu_reserved *resv;
 	size_t resv_count;
 	size_t resv_room; /* PROBE: for so many regions of each endpoint beside these */
 	/* The feature BYPASS rules instead of the configuration. Like what is above, it never changes. */
@@ -114,6 +114,11 @@ void vio_detach_all(struct viommu_virtio *dev) REQUIRES(dev->lock);
 /* mapping.c */
 int vio_map(struct viommu_virtio *dev, const uint8_t *request) REQUIRES(dev->lock);
 int vio_unmap(struct viommu_virtio *dev, const uint8_t *request) REQUIRES(dev->lock);
+
+static inline struct range vio_resv_range(const struct viommu_reserved *region)
+{
+	return (struct range){region->first.value, region->last.value};
+}
 
 /* probe.c */
 uint32_t vio_probe_size(const struct viommu_virtio *dev);

@@ -15,18 +15,18 @@ uint32_t vio_probe_size(const struct viommu_virtio *dev)
 	return (uint32_t)((dev->resv_count + dev->resv_room) * VIO_RESV_SIZE);
 }
 
-static void probe_put(uint8_t *property, const struct viommu_virtio_resv *region)
+static void probe_put(uint8_t *property, const struct viommu_reserved *region)
 {
 	memset(property, 0, VIO_RESV_SIZE);
 	le16_put(property + VIO_PROPERTY_TYPE, VIO_PROPERTY_T_RESV_MEM);
 	le16_put(property + VIO_PROPERTY_LENGTH, VIO_RESV_SIZE - VIO_PROPERTY_HEAD);
 	property[VIO_RESV_SUBTYPE] = region->msi ? VIO_RESV_T_MSI : VIO_RESV_T_RESERVED;
-	le64_put(property + VIO_RESV_START, region->first);
-	le64_put(property + VIO_RESV_END, region->last);
+	le64_put(property + VIO_RESV_START, region->first.value);
+	le64_put(property + VIO_RESV_END, region->last.value);
 }
 
 struct region_list {
-	struct viommu_virtio_resv region[VIO_RESV_ROOM_MAX];
+	struct viommu_reserved region[VIO_RESV_ROOM_MAX];
 	size_t count;
 };
 
@@ -38,16 +38,16 @@ static void cut(const struct region_list *from, struct range hole, struct region
 {
 	to->count = 0;
 	for (size_t i = 0; i < from->count; i++) {
-		const struct viommu_virtio_resv *region = &from->region[i];
+		const struct viommu_reserved *region = &from->region[i];
 
-		if (!range_overlaps((struct range){region->first, region->last}, hole)) {
+		if (!range_overlaps(vio_resv_range(region), hole)) {
 			to->region[to->count++] = *region;
 			continue;
 		}
-		if (region->first < hole.first)
-			to->region[to->count++] = (struct viommu_virtio_resv){region->first, hole.first - 1, false};
-		if (region->last > hole.last)
-			to->region[to->count++] = (struct viommu_virtio_resv){hole.last + 1, region->last, false};
+		if (region->first.value < hole.first)
+			to->region[to->count++] = (struct viommu_reserved){region->first, {hole.first - 1}, false};
+		if (region->last.value > hole.last)
+			to->region[to->count++] = (struct viommu_reserved){{hole.last + 1}, region->last, false};
 	}
 }
 
@@ -64,13 +64,12 @@ static void list_own(const struct viommu_virtio *dev, const struct viommu_endpoi
 	for (size_t i = 0; i < count && reserved[i].first.value <= dev->input.last; i++) {
 		const uint64_t last = reserved[i].last.value;
 
-		list.region[list.count++] = (struct viommu_virtio_resv){reserved[i].first.value,
-									last < dev->input.last ? last : dev->input.last,
-									reserved[i].msi && !msi};
+		list.region[list.count++] = (struct viommu_reserved){
+			reserved[i].first, {last < dev->input.last ? last : dev->input.last}, reserved[i].msi && !msi};
 	}
 	*out = list;
 	for (size_t i = 0; i < dev->resv_count; i++) {
-		cut(&list, (struct range){dev->resv[i].first, dev->resv[i].last}, out);
+		cut(&list, vio_resv_range(&dev->resv[i]), out);
 		list = *out;
 	}
 }
