@@ -10,7 +10,7 @@
 
 #include "vmm/util/mutex.h"
 
-enum { EVENTS_PER_ROUND = 32 };
+enum { EVENTS_PER_ROUND = 32, POLLS_PER_ROUND = 8 };
 
 struct work_list {
 	struct loop_work *head;
@@ -23,7 +23,9 @@ struct loop {
 	struct mutex lock;
 	struct work_list posted GUARDED_BY(lock);  /* for the next round */
 	struct work_list current GUARDED_BY(lock); /* of this round, not run yet */
-	/* loop thread only: the events of this round, so that loop_remove() can drop some */
+	/* Loop thread only. */
+	struct loop_poller *pollers, *polled; /* the one to be polled next */
+	/* The events of this round, so that loop_remove() can drop some. */
 	struct epoll_event events[EVENTS_PER_ROUND];
 	int count;
 };
@@ -219,16 +221,53 @@ static void run_watches(struct loop *loop)
 	loop->count = 0;
 }
 
+void loop_poller_add(struct loop *loop, struct loop_poller *poller)
+{
+	poller->next = loop->pollers;
+	loop->pollers = poller;
+}
+
+void loop_poller_remove(struct loop *loop, struct loop_poller *poller)
+{
+	struct loop_poller **at = &loop->pollers;
+
+	while (*at && *at != poller)
+		at = &(*at)->next;
+	if (!*at)
+		return;
+	*at = poller->next;
+	if (loop->polled == poller)
+		loop->polled = poller->next;
+}
+
+/* Several times, as each look at the file descriptors is a system call. */
+static void run_pollers(struct loop *loop)
+{
+	for (unsigned i = 0; i < POLLS_PER_ROUND && loop->pollers; i++) {
+		struct loop_poller *poller = loop->pollers;
+
+		for (; poller; poller = loop->polled) {
+			loop->polled = poller->next;
+			poller->poll(poller->opaque);
+		}
+	}
+}
+
 int loop_run(struct loop *loop)
 {
 	eventfd_t wakes;
 
 	while (!atomic_exchange(&loop->stop, false)) {
-		int count = epoll_wait(loop->epoll_fd, loop->events, EVENTS_PER_ROUND, -1);
+		run_pollers(loop);
+
+		const int timeout = loop->pollers ? 0 : -1;
+		int count = epoll_wait(loop->epoll_fd, loop->events, EVENTS_PER_ROUND, timeout);
 
 		if (count < 0 && errno != EINTR)
 			return -errno;
 		loop->count = count > 0 ? count : 0;
+		if (!loop->count)
+			continue;
 		/* It goes to zero before the work is taken, so that what is posted from now on wakes us again. */
 		eventfd_read(loop->wake_fd, &wakes);
 		run_watches(loop);

@@ -33,6 +33,16 @@ struct loop_work {
 	bool queued;
 };
 
+/*
+ * What is looked at again and again, in place of waiting: while there is one, the loop never sleeps. The owner keeps
+ * the memory.
+ */
+struct loop_poller {
+	void (*poll)(void *opaque);
+	void *opaque;
+	struct loop_poller *next; /* the loop's own */
+};
+
 int loop_create(struct loop **out);
 void loop_destroy(struct loop *loop);
 
@@ -43,6 +53,10 @@ void loop_destroy(struct loop *loop);
 int loop_add(struct loop *loop, struct loop_watch *watch, uint32_t events);
 int loop_modify(struct loop *loop, struct loop_watch *watch, uint32_t events);
 void loop_remove(struct loop *loop, struct loop_watch *watch);
+
+/* Poll, and poll no more. Loop thread, also inside a poller; or when the loop does not run. */
+void loop_poller_add(struct loop *loop, struct loop_poller *poller);
+void loop_poller_remove(struct loop *loop, struct loop_poller *poller);
 
 /* Run work soon on the loop's thread. Any thread. What was written before it is visible to the work. */
 void loop_post(struct loop *loop, struct loop_work *work);

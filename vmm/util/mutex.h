@@ -4,6 +4,7 @@
 #define VMM_UTIL_MUTEX_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <time.h>
 
 #if defined(__clang__)
@@ -39,6 +40,13 @@ static inline void mutex_take(struct mutex *mutex) LOCK_ATTR(acquire_capability(
 	LOCK_ATTR(no_thread_safety_analysis)
 {
 	pthread_mutex_lock(&mutex->posix);
+}
+
+/* True: it is taken. */
+static inline bool mutex_try(struct mutex *mutex) LOCK_ATTR(try_acquire_capability(true, mutex))
+	LOCK_ATTR(no_thread_safety_analysis)
+{
+	return !pthread_mutex_trylock(&mutex->posix);
 }
 
 static inline void mutex_drop(struct mutex *mutex) LOCK_ATTR(release_capability(mutex))

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Looking for a guest's requests, in place of being told of them. While it goes on the guest need not leave for the
+ * monitor, and nobody has to be woken; it costs the processor of the loop's thread. Who polls with POLLING_AUTO begins
+ * when requests come one soon after the other, and ends when none has come for a while.
+ */
+#ifndef VMM_UTIL_POLLING_H
+#define VMM_UTIL_POLLING_H
+
+#include <stdatomic.h>
+
+#include "vmm/util/loop.h"
+
+enum polling_mode { POLLING_OFF, POLLING_AUTO, POLLING_ALWAYS };
+
+struct polling_ops {
+	/* It begins: ask the guest not to notify. False: not now. */
+	bool (*begin)(void *opaque);
+	/* Serve what is there. True: something was. */
+	bool (*look)(void *opaque);
+	/* It ends: ask the guest to notify, and look once more. */
+	void (*end)(void *opaque);
+};
+
+struct polling_stats {
+	uint64_t begun, ns; /* how often it began; for how long it was on, without the last look that is under way */
+	uint64_t looks, found;
+};
+
+/* What a guest has asked of its IOMMU by a queue. */
+struct request_stats {
+	uint64_t requests, batches; /* those that were there when somebody looked are a batch */
+	uint64_t notifications;     /* the guest left for each */
+	struct polling_stats polling;
+};
+
+/* All but what is said of `calls` belongs to the loop's thread. */
+struct polling {
+	struct loop *loop;
+	enum polling_mode mode;
+	const struct polling_ops *ops;
+	void *opaque;
+	struct loop_poller poller;
+	struct loop_work start;
+	bool on;
+	unsigned idle_looks; /* since the clock was read */
+	uint64_t found_ns;   /* when something was found last */
+	uint64_t seen_ns;    /* until when `stats.ns` counts */
+	struct polling_stats stats;
+	/* Of calls of polling_busy(), which exclude each other. */
+	unsigned calls;
+	uint64_t called_ns;
+};
+
+void polling_init(struct polling *polling, struct loop *loop, enum polling_mode mode, const struct polling_ops *ops,
+		  void *opaque);
+/* Without ops->end(). Loop thread, or when the loop does not run. */
+void polling_fini(struct polling *polling);
+
+/* The guest has begun to work: POLLING_ALWAYS begins soon. Any thread. */
+void polling_ready(struct polling *polling);
+/* It has stopped to: ends, without ops->end(). Loop thread. */
+void polling_stop(struct polling *polling);
+
+/* A request came by a notification. Any thread, one at a time. */
+void polling_busy(struct polling *polling);
+
+/* Loop thread. */
+void polling_stats_get(const struct polling *polling, struct polling_stats *out);
+
+#endif
