@@ -14,11 +14,11 @@ _viommu_keys()
 		intel,*)
 			echo 'aw-bits=39 aw-bits=48 aw-bits=57 input-bits= intremap=on intremap=off eim=on eim=off
 				caching-mode=on caching-mode=off device-iotlb=on device-iotlb=off scalable=on
-				scalable=off'
+				scalable=off poll=off poll=auto poll=always'
 			;;
 		virtio,*)
 			echo 'bypass=on bypass=off bypass=legacy input-bits= granule=4K granule=64K page-size-mask=
-				resv='
+				resv= poll=off poll=auto poll=always'
 			;;
 		esac
 		;;

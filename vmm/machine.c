@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,6 +156,14 @@ static void narrow_limits(const struct machine *m, struct iommu_machine *wired)
 	}
 }
 
+/* Of those that this process may use. */
+static bool spare_processor(const struct machine *m)
+{
+	cpu_set_t set;
+
+	return !sched_getaffinity(0, sizeof(set), &set) && (unsigned)CPU_COUNT(&set) > m->config->cpus;
+}
+
 static int create_pci(struct machine *m)
 {
 	struct iommu_machine wired = {
@@ -167,6 +176,7 @@ static int create_pci(struct machine *m)
 		.fault = m->control ? machine_fault : NULL,
 		.opaque = m,
 		.others = has_others(m->config),
+		.spare_processor = spare_processor(m),
 	};
 	const int bits = kvm_address_bits(m->kvm.sys);
 
@@ -366,6 +376,13 @@ static bool vtd(void *opaque, struct viommu_vtd_stats *out)
 	return iommu_wiring_vtd_stats(m->wiring, out);
 }
 
+static bool requests(void *opaque, struct request_stats *out)
+{
+	const struct machine *m = opaque;
+
+	return iommu_wiring_requests(m->wiring, out);
+}
+
 static void machine_eoi(void *opaque, uint8_t vector)
 {
 	const struct machine *m = opaque;
@@ -385,8 +402,16 @@ enum vm_end machine_run(struct machine *m)
 		.eoi = machine_eoi,
 		.opaque = m,
 	};
-	const struct control_machine seen = {m->loop,    iommu_wiring_context(m->wiring), exits, interrupts, vtd, m,
-					     m->registry};
+	const struct control_machine seen = {
+		.loop = m->loop,
+		.v = iommu_wiring_context(m->wiring),
+		.exits = exits,
+		.interrupts = interrupts,
+		.vtd = vtd,
+		.requests = requests,
+		.opaque = m,
+		.registry = m->registry,
+	};
 
 	if (vcpus_start(&config, &m->vcpus))
 		return VM_END_ERROR;

@@ -19,6 +19,7 @@
 #include "vmm/irqchip/route.h"
 #include "vmm/pci/pci.h"
 #include "vmm/registry/registry.h"
+#include "vmm/util/polling.h"
 
 enum { FIRST_DEVICE = 3, REPLY_MAX = 64 << 10, LONGEST = 64 << 10 };
 
@@ -62,6 +63,13 @@ static bool vtd(void *opaque, struct viommu_vtd_stats *out)
 	return f->config.iommu.kind == IOMMU_INTEL;
 }
 
+static bool requests(void *opaque, struct request_stats *out)
+{
+	(void)opaque;
+	*out = (struct request_stats){1, 2, 3, {4, 5000, 6, 7}};
+	return true;
+}
+
 static bool iotlb_stats(struct pci_dev *dev, struct pci_iotlb_stats *out)
 {
 	(void)dev;
@@ -85,7 +93,7 @@ static void start(struct fixture *f)
 {
 	assert_int_equal(loop_create(&f->loop), 0);
 
-	const struct control_machine machine = {f->loop, f->v, exits, interrupts, vtd, f, f->registry};
+	const struct control_machine machine = {f->loop, f->v, exits, interrupts, vtd, requests, f, f->registry};
 
 	assert_int_equal(control_attach(f->control, &machine), 0);
 	assert_int_equal(pthread_create(&f->thread, NULL, run_loop, f), 0);
@@ -255,6 +263,13 @@ static void test_stats_count_faults_of_a_device(void **state)
 	assert_int_equal(json_integer_value(json_object_get(stats, "route_invalidations")), 3);
 	assert_int_equal(json_integer_value(json_object_get(stats, "route_commits")), 4);
 	assert_int_equal(json_integer_value(json_object_get(stats, "interrupts_blocked")), 5);
+	assert_int_equal(json_integer_value(json_object_get(stats, "requests")), 1);
+	assert_int_equal(json_integer_value(json_object_get(stats, "request_batches")), 2);
+	assert_int_equal(json_integer_value(json_object_get(stats, "request_notifications")), 3);
+	assert_int_equal(json_integer_value(json_object_get(stats, "polling_begun")), 4);
+	assert_int_equal(json_integer_value(json_object_get(stats, "polling_us")), 5);
+	assert_int_equal(json_integer_value(json_object_get(stats, "polling_looks")), 6);
+	assert_int_equal(json_integer_value(json_object_get(stats, "polling_found")), 7);
 	assert_string_equal(json_string_value(json_object_get(device, "path")), "vhost-user");
 	assert_int_equal(json_integer_value(json_object_get(device, "misses")), 1);
 	assert_int_equal(json_integer_value(json_object_get(device, "updates")), 2);

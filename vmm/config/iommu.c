@@ -15,11 +15,28 @@ enum { RESV_MAX = 31, GRANULE_MIN = 4 << 10, GRANULE_MAX = 1 << 30, INTEL_DEFAUL
 
 /* --iommu virtio,... as it was written. */
 struct wanted {
-	char *kind, *bypass;
+	char *kind, *bypass, *poll;
 	unsigned input_bits;
 	uint64_t granule, page_size_mask;
 	struct key_ranges resv;
 };
+
+static int settle_poll(const char *poll, struct iommu_config *config)
+{
+	static const char *const modes[] = {
+		[POLLING_OFF] = "off", [POLLING_AUTO] = "auto", [POLLING_ALWAYS] = "always"};
+
+	config->poll = POLLING_AUTO;
+	for (unsigned i = 0; poll && i < sizeof(modes) / sizeof(modes[0]); i++) {
+		if (strcmp(poll, modes[i]))
+			continue;
+		config->poll = (enum polling_mode)i;
+		return 0;
+	}
+	if (poll)
+		vmm_log("--iommu: poll=%s: off, auto or always is wanted", poll);
+	return poll ? -EINVAL : 0;
+}
 
 static int settle_bypass(const char *bypass, struct iommu_config *config)
 {
@@ -106,6 +123,8 @@ static int settle_virtio(const struct wanted *wanted, struct iommu_config *confi
 		err = settle_pages(wanted, config);
 	if (!err)
 		err = settle_resv(wanted, config);
+	if (!err)
+		err = settle_poll(wanted->poll, config);
 	config->input_bits = wanted->input_bits;
 	return err;
 }
@@ -119,6 +138,7 @@ static int parse_virtio(const char *option, const char *text, struct iommu_confi
 		{"granule", KEY_SIZE, offsetof(struct wanted, granule), 0, 0, false},
 		{"page-size-mask", KEY_WORD, offsetof(struct wanted, page_size_mask), 0, 0, false},
 		{"resv", KEY_RANGES, offsetof(struct wanted, resv), 0, RESV_MAX, false},
+		{"poll", KEY_STRING, offsetof(struct wanted, poll), 0, 0, false},
 	};
 	struct wanted wanted = {0};
 	int err = keyval_parse(option, text, keys, sizeof(keys) / sizeof(keys[0]), &wanted);
@@ -127,12 +147,13 @@ static int parse_virtio(const char *option, const char *text, struct iommu_confi
 		err = settle_virtio(&wanted, config);
 	free(wanted.kind);
 	free(wanted.bypass);
+	free(wanted.poll);
 	return err;
 }
 
 /* --iommu intel,... as it was written. */
 struct wanted_intel {
-	char *kind, *eim;
+	char *kind, *eim, *poll;
 	bool intremap;
 	unsigned input_bits;
 	struct intel_config intel;
@@ -168,7 +189,9 @@ static int settle_intel(const struct wanted_intel *wanted, struct iommu_config *
 	config->intel = *intel;
 	config->input_bits = wanted->input_bits;
 	config->intremap = wanted->intremap;
-	return settle_eim(wanted, config);
+	const int err = settle_eim(wanted, config);
+
+	return err ? err : settle_poll(wanted->poll, config);
 }
 
 static int parse_intel(const char *option, const char *text, struct iommu_config *config)
@@ -182,6 +205,7 @@ static int parse_intel(const char *option, const char *text, struct iommu_config
 		{"caching-mode", KEY_SWITCH, offsetof(struct wanted_intel, intel.caching_mode), 0, 0, false},
 		{"device-iotlb", KEY_SWITCH, offsetof(struct wanted_intel, intel.device_iotlb), 0, 0, false},
 		{"scalable", KEY_SWITCH, offsetof(struct wanted_intel, intel.scalable), 0, 0, false},
+		{"poll", KEY_STRING, offsetof(struct wanted_intel, poll), 0, 0, false},
 	};
 	struct wanted_intel wanted = {.intremap = true, .intel.aw_bits = INTEL_DEFAULT_WIDTH};
 	int err = keyval_parse(option, text, keys, sizeof(keys) / sizeof(keys[0]), &wanted);
@@ -190,6 +214,7 @@ static int parse_intel(const char *option, const char *text, struct iommu_config
 		err = settle_intel(&wanted, config);
 	free(wanted.kind);
 	free(wanted.eim);
+	free(wanted.poll);
 	return err;
 }
 

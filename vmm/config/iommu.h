@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "vmm/config/keyval.h"
+#include "vmm/util/polling.h"
 
 enum iommu_kind { IOMMU_NONE, IOMMU_VIRTIO, IOMMU_INTEL };
 
@@ -22,6 +23,7 @@ struct iommu_config {
 	bool legacy_bypass;      /* the older feature BYPASS instead of BYPASS_CONFIG */
 	unsigned input_bits;     /* 0: the model's default */
 	uint64_t page_size_mask; /* 0: the model's default */
+	enum polling_mode poll;  /* for requests, in place of being told of them */
 	struct intel_config intel;
 	bool intremap;          /* interrupts are remapped, */
 	bool eim;               /* to APIC ids of 32 bits */

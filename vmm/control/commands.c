@@ -16,8 +16,9 @@
 #include "vmm/irqchip/route.h"
 #include "vmm/pci/pci.h"
 #include "vmm/registry/registry.h"
+#include "vmm/util/polling.h"
 
-enum { TEXT_MAX = 256 };
+enum { TEXT_MAX = 256, NS_PER_US = 1000 };
 
 /* Counters are far from 2^63 in any machine's life. */
 static json_t *number(uint64_t value)
@@ -160,6 +161,21 @@ static json_t *device_stats(struct control *control, const struct registered *de
 	return stats;
 }
 
+static void add_requests(json_t *answer, const struct control_machine *machine)
+{
+	struct request_stats stats = {0};
+
+	if (!machine->requests || !machine->requests(machine->opaque, &stats))
+		return;
+	json_object_set_new(answer, "requests", number(stats.requests));
+	json_object_set_new(answer, "request_batches", number(stats.batches));
+	json_object_set_new(answer, "request_notifications", number(stats.notifications));
+	json_object_set_new(answer, "polling_begun", number(stats.polling.begun));
+	json_object_set_new(answer, "polling_us", number(stats.polling.ns / NS_PER_US));
+	json_object_set_new(answer, "polling_looks", number(stats.polling.looks));
+	json_object_set_new(answer, "polling_found", number(stats.polling.found));
+}
+
 static json_t *answer_stats(struct control *control)
 {
 	const struct control_machine *machine = &control->machine;
@@ -178,6 +194,7 @@ static json_t *answer_stats(struct control *control)
 	if (machine->interrupts)
 		add_interrupts(answer, machine);
 	control_add_vtd_stats(answer, machine, stats.walks);
+	add_requests(answer, machine);
 	for (struct registered *device = NULL; (device = next_device(control, device));)
 		json_array_append_new(devices, device_stats(control, device));
 	json_object_set_new(answer, "devices", devices);

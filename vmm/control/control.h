@@ -15,6 +15,7 @@ struct fault_history;
 struct irq_stats;
 struct loop;
 struct registry;
+struct request_stats;
 struct run_config;
 struct viommu;
 struct viommu_vtd_stats;
@@ -23,9 +24,10 @@ struct viommu_vtd_stats;
 struct control_machine {
 	struct loop *loop;
 	struct viommu *v;
-	uint64_t (*exits)(void *opaque);                         /* of all vCPUs so far; may be NULL */
-	void (*interrupts)(void *opaque, struct irq_stats *out); /* may be NULL */
-	bool (*vtd)(void *opaque, struct viommu_vtd_stats *out); /* false: there are no VT-d units; may be NULL */
+	uint64_t (*exits)(void *opaque);                           /* of all vCPUs so far; may be NULL */
+	void (*interrupts)(void *opaque, struct irq_stats *out);   /* may be NULL */
+	bool (*vtd)(void *opaque, struct viommu_vtd_stats *out);   /* false: there are no VT-d units; may be NULL */
+	bool (*requests)(void *opaque, struct request_stats *out); /* false: the IOMMU has no queue; may be NULL */
 	void *opaque;
 	const struct registry *registry;
 };

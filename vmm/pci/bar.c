@@ -30,9 +30,12 @@ static void on_bus_write(void *opaque, uint64_t offset, uint64_t value, unsigned
 {
 	struct pci_bar *bar = opaque;
 	struct pci_dev *dev = bar->dev;
+	const unsigned index = (unsigned)(bar - dev->bars);
 
+	if (dev->ops->doorbell && dev->ops->doorbell(dev, index, offset))
+		return;
 	mutex_take(&dev->lock);
-	pci_bar_write(dev, (unsigned)(bar - dev->bars), offset, value, size);
+	pci_bar_write(dev, index, offset, value, size);
 	mutex_drop(&dev->lock);
 }
 

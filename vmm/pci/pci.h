@@ -3,8 +3,8 @@
  * PCI functions: configuration space, BARs, interrupts. Devices embed struct pci_dev; where they sit is in bus.h.
  *
  * Locking: `lock` guards config space, BAR state and the MSI-X table; it is held around the callbacks of pci_ops, too
- * (but not around destroy). Order: pci_dev.lock -> device's own locks -> bus, irqchip, KVM's ioctls. Two devices' locks
- * are never held together.
+ * (but not around destroy and doorbell). Order: pci_dev.lock -> device's own locks -> bus, irqchip, KVM's ioctls. Two
+ * devices' locks are never held together.
  */
 #ifndef VMM_PCI_H
 #define VMM_PCI_H
@@ -56,6 +56,11 @@ struct pci_limits {
 struct pci_ops {
 	uint64_t (*bar_read)(struct pci_dev *dev, unsigned bar, uint64_t offset, unsigned size);
 	void (*bar_write)(struct pci_dev *dev, unsigned bar, uint64_t offset, uint64_t value, unsigned size);
+	/*
+	 * The guest writes to a BAR. True: the place is a doorbell, and what it asks for has been done, without `lock`;
+	 * else bar_write() follows. vCPU's thread, no lock held. May be NULL.
+	 */
+	bool (*doorbell)(struct pci_dev *dev, unsigned bar, uint64_t offset);
 	/*
 	 * The guest is about to read these bytes of config space, or has just written them. For capabilities that do
 	 * something when touched. May be NULL.

@@ -14,6 +14,23 @@
 
 enum { VENDOR_VIRTIO = 0x1af4, DEVICE_BASE = 0x1040, SUBSYSTEM = 0x1100 };
 
+void virtio_enter(struct virtio_dev *dev) NO_OTHER_THREAD
+{
+	if (dev->ops->doorbell)
+		mutex_take(&dev->entered);
+}
+
+bool virtio_try_enter(struct virtio_dev *dev) NO_OTHER_THREAD
+{
+	return !dev->ops->doorbell || mutex_try(&dev->entered);
+}
+
+void virtio_leave(struct virtio_dev *dev) NO_OTHER_THREAD
+{
+	if (dev->ops->doorbell)
+		mutex_drop(&dev->entered);
+}
+
 static int device_init_queue(struct virtio_dev *dev, struct virtio_queue *queue)
 {
 	int ret;
@@ -72,6 +89,7 @@ int virtio_init(struct virtio_dev *dev, const struct virtio_ops *ops, uint16_t q
 	dev->start_work = (struct loop_work){.run = virtio_start_cb, .opaque = dev};
 	dev->reset_work = (struct loop_work){.run = virtio_reset_cb, .opaque = dev};
 	dev->queue_work = (struct loop_work){.run = virtio_queue_cb, .opaque = dev};
+	mutex_init(&dev->entered);
 	virtio_clear_registers(dev);
 	ret = pci_dev_init(&dev->pci, &virtio_pci_ops, &ids);
 	if (ret)
@@ -91,4 +109,5 @@ void virtio_fini(struct virtio_dev *dev)
 	loop_cancel(dev->loop, &dev->queue_work);
 	device_fini_queues(dev, dev->queue_count);
 	pci_dev_fini(&dev->pci);
+	mutex_fini(&dev->entered);
 }

@@ -37,8 +37,11 @@ void virtio_kick_cb(void *opaque, uint32_t events)
 	struct virtio_dev *dev = queue->dev;
 
 	(void)events;
-	if (!viommu_event_take(queue->kick_fd))
-		virtio_kick(dev, (unsigned)(queue - dev->queues));
+	if (viommu_event_take(queue->kick_fd))
+		return;
+	virtio_enter(dev);
+	virtio_kick(dev, (unsigned)(queue - dev->queues));
+	virtio_leave(dev);
 }
 
 int virtio_dma_begin(struct virtio_dev *dev, struct viommu_section *section)

@@ -79,12 +79,26 @@ static void bar_write(struct pci_dev *pci, unsigned bar, uint64_t offset, uint64
 		virtio_queue_signal(dev, (unsigned)queue);
 }
 
+static bool doorbell(struct pci_dev *pci, unsigned bar, uint64_t offset)
+{
+	struct virtio_dev *dev = virtio_of(pci);
+	uint64_t queue = (offset - VIRTIO_NOTIFY) / VIRTIO_NOTIFY_MULTIPLIER;
+
+	(void)bar;
+	if (!dev->ops->doorbell || !within(offset, 1, VIRTIO_NOTIFY, VIRTIO_NOTIFY_SIZE) || queue >= dev->queue_count)
+		return false;
+	dev->ops->doorbell(dev, (unsigned)queue);
+	return true;
+}
+
 /* Where KVM cannot signal the eventfd, the write leaves the kernel and bar_write() does it. */
 static void bar_mapped(struct pci_dev *pci, unsigned bar, uint64_t address, bool mapped)
 {
 	struct virtio_dev *dev = virtio_of(pci);
 
 	(void)bar;
+	if (dev->ops->doorbell)
+		return;
 	for (unsigned i = 0; dev->kvm && i < dev->queue_count; i++) {
 		struct virtio_queue *queue = &dev->queues[i];
 		uint64_t at = address + VIRTIO_NOTIFY + i * VIRTIO_NOTIFY_MULTIPLIER;
@@ -182,12 +196,15 @@ static void virtio_pci_ats_enabled(struct pci_dev *pci, bool enabled)
 
 static void virtio_pci_failed(struct pci_dev *dev)
 {
+	virtio_enter(virtio_of(dev));
 	virtio_fail(virtio_of(dev), "it did not let go of memory in time");
+	virtio_leave(virtio_of(dev));
 }
 
 const struct pci_ops virtio_pci_ops = {
 	.bar_read = bar_read,
 	.bar_write = bar_write,
+	.doorbell = doorbell,
 	.config_access = config_access,
 	.bar_mapped = bar_mapped,
 	.placed = virtio_pci_placed,

@@ -77,6 +77,7 @@ void virtio_queue_cb(void *opaque)
 {
 	struct virtio_dev *dev = opaque;
 
+	virtio_enter(dev);
 	for (unsigned i = 0; i < dev->queue_count; i++) {
 		enum virtio_queue_wish wish = queue_take_wish(dev, i);
 
@@ -87,6 +88,7 @@ void virtio_queue_cb(void *opaque)
 			virtio_kick(dev, i);
 		}
 	}
+	virtio_leave(dev);
 }
 
 void virtio_queue_reset_done(struct virtio_dev *dev, unsigned queue)

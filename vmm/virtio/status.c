@@ -55,10 +55,8 @@ void virtio_set_status(struct virtio_dev *dev, uint32_t value)
 	}
 }
 
-void virtio_start_cb(void *opaque)
+static void start(struct virtio_dev *dev)
 {
-	struct virtio_dev *dev = opaque;
-
 	mutex_take(&dev->pci.lock);
 	dev->running = dev->started && !dev->resetting;
 	for (unsigned i = 0; dev->running && i < dev->queue_count; i++)
@@ -73,14 +71,23 @@ void virtio_start_cb(void *opaque)
 		virtio_kick(dev, i);
 }
 
+void virtio_start_cb(void *opaque)
+{
+	virtio_enter(opaque);
+	start(opaque);
+	virtio_leave(opaque);
+}
+
 void virtio_reset_cb(void *opaque)
 {
 	struct virtio_dev *dev = opaque;
 
 	loop_cancel(dev->loop, &dev->start_work);
 	loop_cancel(dev->loop, &dev->queue_work);
+	virtio_enter(dev);
 	dev->running = false;
 	dev->ops->reset(dev);
+	virtio_leave(dev);
 }
 
 void virtio_reset_done(struct virtio_dev *dev)

@@ -2,7 +2,7 @@
 /*
  * Virtio devices over PCI, modern only (virtio 1.2, section 4.1). VIRTIO_F_ACCESS_PLATFORM is always offered, and
  * needed behind an IOMMU. A device embeds struct virtio_dev and gives struct virtio_ops. All ops but the config
- * accessors run on the I/O thread.
+ * accessors and `doorbell` run on the I/O thread.
  */
 #ifndef VMM_VIRTIO_H
 #define VMM_VIRTIO_H
@@ -12,6 +12,7 @@
 
 #include "vmm/pci/pci.h"
 #include "vmm/util/loop.h"
+#include "vmm/util/polling.h"
 #include "vmm/vq/queue.h"
 
 struct kvm;
@@ -33,6 +34,12 @@ struct virtio_ops {
 	void (*start)(struct virtio_dev *dev);
 	/* Chains may wait in this queue. */
 	void (*kick)(struct virtio_dev *dev, unsigned queue);
+	/*
+	 * The driver notifies a queue: serve it here, where it can be done without waiting; elsewhere
+	 * virtio_queue_signal() has `kick` called. vCPU's thread, no lock held. With it, vCPUs and the I/O thread share
+	 * the queues: virtio_enter(). NULL: notifications reach the I/O thread by KVM's hand.
+	 */
+	void (*doorbell)(struct virtio_dev *dev, unsigned queue);
 	/*
 	 * The driver asked for a reset of a device that it had started: stop using the queues. Call virtio_reset_done()
 	 * when nothing is in flight any more, at once or later; until then the driver sees the old status.
@@ -81,7 +88,7 @@ struct virtio_queue_regs {
 struct virtio_queue {
 	struct virtio_dev *dev;
 	struct virtio_queue_regs regs; /* guarded by pci.lock */
-	struct vq vq;                  /* I/O thread */
+	struct vq vq;                  /* I/O thread, or virtio_enter() */
 	int kick_fd;
 	bool ioeventfd; /* KVM signals kick_fd; guarded by pci.lock */
 	struct loop_watch watch;
@@ -110,7 +117,8 @@ struct virtio_dev {
 	bool started;   /* DRIVER_OK was set; until virtio_reset_done() */
 	bool resetting; /* the driver waits for status 0 */
 	uint8_t cfg_capability;
-	/* I/O thread only. */
+	struct mutex entered; /* virtio_enter() */
+	/* I/O thread only; with virtio_enter(), of a device with a doorbell. */
 	bool running; /* between start and reset or failure */
 	struct virtio_queue queues[VIRTIO_MAX_QUEUES];
 	struct loop_work start_work, reset_work, queue_work;
@@ -127,6 +135,15 @@ struct virtio_env {
  */
 int virtio_init(struct virtio_dev *dev, const struct virtio_ops *ops, uint16_t queues, const struct virtio_env *env);
 void virtio_fini(struct virtio_dev *dev);
+
+/*
+ * Of a device with a doorbell: what uses its queues excludes others that do, until virtio_leave(). All ops but the
+ * config accessors and `doorbell` are called inside. virtio_try_enter(): false where another thread is there. Of other
+ * devices they do nothing. Before pci.lock.
+ */
+void virtio_enter(struct virtio_dev *dev);
+bool virtio_try_enter(struct virtio_dev *dev);
+void virtio_leave(struct virtio_dev *dev);
 
 /* As vq_miss_is_fault(), of a queue that was handed over. I/O thread. */
 bool virtio_queue_miss_is_fault(struct virtio_dev *dev, unsigned queue, struct viommu_iova iova, unsigned access);
@@ -189,13 +206,16 @@ int virtio_net_create(const struct virtio_env *env, const char *tap, unsigned qu
 int virtio_rng_create(const struct virtio_env *env, struct pci_dev **out);
 
 struct viommu_virtio;
+
 /*
  * The transport of a virtio-iommu. The model stays the caller's; events are fetched when virtio_iommu_event() says so.
  * @waits: a request or a reset is pending, so virtio_iommu_progress() is to be called when somebody lets go, and for
  * the deadline's sake. I/O thread
  */
-int virtio_iommu_create(const struct virtio_env *env, struct viommu_virtio *model, void (*waits)(void *opaque),
-			void *opaque, struct pci_dev **out);
+int virtio_iommu_create(const struct virtio_env *env, struct viommu_virtio *model, enum polling_mode polling,
+			void (*waits)(void *opaque), void *opaque, struct pci_dev **out);
+/* I/O thread. */
+void virtio_iommu_stats_get(struct pci_dev *dev, struct request_stats *out);
 /* To be called by the model's event_ready: any thread. */
 void virtio_iommu_event(struct pci_dev *dev);
 /* What is pending may be complete now. I/O thread, outside of sections. */

@@ -298,6 +298,13 @@ bool iommu_wiring_vtd_stats(struct iommu_wiring *wiring, struct viommu_vtd_stats
 	return wiring->model->ops->stats;
 }
 
+bool iommu_wiring_requests(struct iommu_wiring *wiring, struct request_stats *out)
+{
+	if (wiring->model->ops->requests)
+		wiring->model->ops->requests(wiring->model, out);
+	return wiring->model->ops->requests;
+}
+
 int iommu_wiring_acpi(struct iommu_wiring *wiring, struct acpi_config *acpi)
 {
 	free(wiring->behind);
@@ -314,6 +321,11 @@ int iommu_wiring_acpi(struct iommu_wiring *wiring, struct acpi_config *acpi)
 	if (wiring->model->ops->acpi)
 		wiring->model->ops->acpi(wiring->model, acpi);
 	return 0;
+}
+
+enum polling_mode iommu_polling(const struct iommu_config *config, const struct iommu_machine *machine)
+{
+	return config->poll == POLLING_AUTO && !machine->spare_processor ? POLLING_OFF : config->poll;
 }
 
 bool iommu_tells_maps(enum iommu_kind kind)

@@ -19,6 +19,7 @@ struct progress;
 struct ram;
 struct registered;
 struct registry;
+struct request_stats;
 struct viommu;
 struct viommu_fault;
 struct viommu_vtd_stats;
@@ -41,6 +42,7 @@ struct iommu_machine {
 	bool others;              /* there will be a device that is not behind the IOMMU */
 	struct pci_limits limits; /* of all that is to stand behind the IOMMU */
 	unsigned most_ranges;     /* of a single one */
+	bool spare_processor;     /* the host has more processors than the guest has vCPUs */
 };
 
 int iommu_wiring_create(const struct iommu_config *config, const struct iommu_machine *machine,
@@ -83,6 +85,9 @@ bool iommu_tells_maps(enum iommu_kind kind);
 
 /* The library's context, to ask for its counters. */
 struct viommu *iommu_wiring_context(const struct iommu_wiring *wiring);
+
+/* What came by the IOMMU's queue. false: it has none. Loop thread. */
+bool iommu_wiring_requests(struct iommu_wiring *wiring, struct request_stats *out);
 
 /* Counters of the VT-d units. false: there are none. */
 bool iommu_wiring_vtd_stats(struct iommu_wiring *wiring, struct viommu_vtd_stats *out);

@@ -34,6 +34,8 @@ struct iommu_model_ops {
 	bool (*taken)(const struct iommu_model *model);
 	/* May be NULL: it has no VT-d units. */
 	void (*stats)(struct iommu_model *model, struct viommu_vtd_stats *out);
+	/* What came by its queue. May be NULL: it has none. */
+	void (*requests)(struct iommu_model *model, struct request_stats *out);
 	/* What the tables say of it, but for the endpoints. May be NULL. */
 	void (*acpi)(const struct iommu_model *model, struct acpi_config *acpi);
 };
@@ -42,6 +44,9 @@ struct iommu_model_ops {
 struct iommu_model {
 	const struct iommu_model_ops *ops;
 };
+
+/* Where the machine has no processor to spare, POLLING_AUTO is off: polling would take a vCPU's. */
+enum polling_mode iommu_polling(const struct iommu_config *config, const struct iommu_machine *machine);
 
 extern const struct iommu_model_ops iommu_none, iommu_virtio, iommu_intel;
 

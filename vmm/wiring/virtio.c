@@ -15,6 +15,7 @@ struct virtio_model {
 	struct viommu_virtio *model;
 	struct pci_dev *unit; /* or NULL */
 	struct progress *progress;
+	enum polling_mode poll;
 };
 
 static void event_ready(void *opaque)
@@ -76,6 +77,7 @@ static int virtio_model_create(const struct iommu_config *config, const struct i
 	}
 	virtio->base.ops = &iommu_virtio;
 	virtio->progress = machine->progress;
+	virtio->poll = iommu_polling(config, machine);
 	*out = &virtio->base;
 	return 0;
 }
@@ -98,7 +100,7 @@ static void model_waits(void *opaque)
 static int virtio_model_create_unit(struct iommu_model *base, const struct virtio_env *env, struct pci_dev **out)
 {
 	struct virtio_model *virtio = (struct virtio_model *)base;
-	int err = virtio_iommu_create(env, virtio->model, model_waits, virtio, out);
+	int err = virtio_iommu_create(env, virtio->model, virtio->poll, model_waits, virtio, out);
 
 	if (!err)
 		virtio->unit = *out;
@@ -128,6 +130,11 @@ static bool virtio_model_taken(const struct iommu_model *base)
 	return virtio_iommu_taken(((const struct virtio_model *)base)->unit);
 }
 
+static void virtio_model_requests(struct iommu_model *base, struct request_stats *out)
+{
+	virtio_iommu_stats_get(((struct virtio_model *)base)->unit, out);
+}
+
 static void virtio_model_acpi(const struct iommu_model *base, struct acpi_config *acpi)
 {
 	const struct pci_dev *unit = ((const struct virtio_model *)base)->unit;
@@ -150,5 +157,6 @@ const struct iommu_model_ops iommu_virtio = {
 	.release = virtio_model_release,
 	.progress = virtio_model_progress,
 	.taken = virtio_model_taken,
+	.requests = virtio_model_requests,
 	.acpi = virtio_model_acpi,
 };

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Requests of a virtio-iommu on their way to the model and back: all that wait at a time go together, so that one
+ * invalidation serves many of them. While a batch is pending others are taken, up to a limit, and what is complete of a
+ * batch is given back before the rest is: an unmap that waits for a device holds up no map.
+ */
+#include <errno.h>
+
+#include "vmm/virtio/iommu.h"
+
+static struct vq *request_queue(struct virtio_iommu *iommu)
+{
+	return &iommu->dev.queues[VIOMMU_VIRTIO_REQUESTQ].vq;
+}
+
+/* Add one part of the chain to the batch. 0; -E2BIG: no room left; or an error of the translation. */
+static int add_part(struct virtio_iommu *iommu, struct iommu_batch *batch, struct viommu_section *section,
+		    bool writable, const struct iovec **iov, size_t *iov_count)
+{
+	uint64_t len = writable ? iommu->chain.writable_bytes : iommu->chain.readable_bytes;
+	struct viommu_span *spans = batch->spans + batch->spans_used;
+	struct iovec *to = batch->iov + batch->spans_used;
+	int count =
+		vq_translate(section, &iommu->chain, writable, 0, len, spans, IOMMU_BATCH_SPANS - batch->spans_used);
+
+	if (count < 0)
+		return count;
+	for (int i = 0; i < count; i++)
+		to[i] = (struct iovec){spans[i].host, spans[i].len};
+	batch->spans_used += (unsigned)count;
+	*iov = to;
+	*iov_count = (size_t)count;
+	return 0;
+}
+
+static int add_request(struct virtio_iommu *iommu, struct iommu_batch *batch, struct viommu_section *section)
+{
+	struct viommu_virtio_request *request = &batch->requests[batch->count];
+	unsigned spans_used = batch->spans_used;
+	int ret;
+
+	*request = (struct viommu_virtio_request){0};
+	ret = add_part(iommu, batch, section, false, &request->in, &request->in_count);
+	if (!ret)
+		ret = add_part(iommu, batch, section, true, &request->out, &request->out_count);
+	if (ret) {
+		batch->spans_used = spans_used;
+		return ret;
+	}
+	batch->given[batch->count] = false;
+	batch->heads[batch->count++] = iommu->chain.head;
+	return 0;
+}
+
+/* Everything that waits, as far as there is room. 0 or an error of the ring or of a buffer. */
+static int collect(struct virtio_iommu *iommu, struct iommu_batch *batch, struct viommu_section *section)
+{
+	struct vq *vq = request_queue(iommu);
+	/* As long as batches follow each other, a notification tells us nothing. */
+	int ret = vq_ask_kicks(vq, section, false);
+
+	batch->count = batch->spans_used = batch->given_count = 0;
+	while (!ret && batch->count < vq->size) {
+		ret = vq_pop(vq, section, &iommu->chain);
+		if (ret <= 0)
+			break;
+		ret = add_request(iommu, batch, section);
+		if (!ret)
+			continue;
+		vq_unpop(vq);
+		/* Full: the rest comes with the next batch. */
+		if (ret == -E2BIG && batch->count)
+			ret = 0;
+		break;
+	}
+	if (batch->count) {
+		viommu_dma_hold(section, &batch->hold, batch->spans, batch->spans_used);
+		batch->held = true;
+	}
+	return ret;
+}
+
+/*
+ * Give back what is complete and was not yet: its answers are in the buffers. 1: with an interrupt; 0; or an error of
+ * the ring.
+ */
+static int push_complete(struct virtio_iommu *iommu, struct iommu_batch *batch, struct viommu_section *section)
+{
+	struct vq_used used[IOMMU_BATCH];
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < batch->count; i++) {
+		if (batch->given[i] || !batch->requests[i].complete)
+			continue;
+		batch->given[i] = true;
+		used[count++] = (struct vq_used){batch->heads[i], batch->requests[i].written};
+	}
+	int ret = vq_push_all(request_queue(iommu), section, used, count);
+
+	return ret ? ret : vq_wants_interrupt(request_queue(iommu), section);
+}
+
+static void drop_batch(struct iommu_batch *batch)
+{
+	if (batch->held)
+		viommu_dma_release(&batch->hold);
+	batch->held = batch->pending = false;
+	batch->count = 0;
+}
+
+void iommu_drop_batches(struct virtio_iommu *iommu)
+{
+	for (unsigned i = 0; i < VIOMMU_VIRTIO_BATCHES; i++)
+		drop_batch(&iommu->batches[i]);
+}
+
+static void give_back(struct virtio_iommu *iommu, struct iommu_batch *batch)
+{
+	struct viommu_section section;
+	int ret = 0;
+
+	if (iommu->dev.running && request_queue(iommu)->enabled) {
+		ret = virtio_dma_begin(&iommu->dev, &section);
+		if (!ret) {
+			ret = push_complete(iommu, batch, &section);
+			viommu_dma_end(&section);
+		}
+	}
+	if (ret > 0)
+		virtio_interrupt_queue(&iommu->dev, VIOMMU_VIRTIO_REQUESTQ);
+	else if (ret < 0)
+		virtio_fail(&iommu->dev, "requests cannot be given back");
+}
+
+static void finish_batch(struct virtio_iommu *iommu, struct iommu_batch *batch)
+{
+	unsigned complete = 0;
+
+	for (unsigned i = 0; i < batch->count; i++)
+		complete += batch->requests[i].complete;
+	if (complete > batch->given_count)
+		give_back(iommu, batch);
+	batch->given_count = complete;
+	if (complete == batch->count)
+		drop_batch(batch);
+}
+
+bool iommu_finish_batches(struct virtio_iommu *iommu)
+{
+	bool left = false;
+
+	for (unsigned i = 0; i < VIOMMU_VIRTIO_BATCHES; i++) {
+		struct iommu_batch *batch = &iommu->batches[i];
+
+		if (batch->pending)
+			finish_batch(iommu, batch);
+		left |= batch->pending;
+	}
+	return left;
+}
+
+unsigned iommu_take_batch(struct virtio_iommu *iommu)
+{
+	struct viommu_section section;
+	struct iommu_batch *batch = NULL;
+	int ret;
+
+	for (unsigned i = 0; i < VIOMMU_VIRTIO_BATCHES && !batch; i++)
+		if (!iommu->batches[i].pending)
+			batch = &iommu->batches[i];
+	if (!batch || virtio_dma_begin(&iommu->dev, &section))
+		return 0;
+	ret = collect(iommu, batch, &section);
+	if (!ret && !batch->count && !iommu->polled) {
+		ret = vq_idle(request_queue(iommu), &section);
+		if (ret > 0)
+			loop_post(iommu->dev.loop, &iommu->more);
+	}
+	viommu_dma_end(&section);
+	/* What came before the broken place is served; the next batch starts with it. */
+	if (ret < 0 && !batch->count)
+		virtio_fail(&iommu->dev, "the request queue is broken");
+	if (!batch->count)
+		return 0;
+	batch->pending = true;
+	iommu->stats.batches++;
+	iommu->stats.requests += batch->count;
+	/* Only what takes nothing away may overtake: these are given back in the order in which they were taken. */
+	const unsigned count = batch->count;
+
+	viommu_virtio_submit(iommu->model, batch->requests, count);
+	iommu_finish_batches(iommu);
+	return count;
+}
