@@ -123,6 +123,46 @@ VIOMMU_PUBLIC void viommu_vtd_write(struct viommu_vtd *unit, uint64_t offset, ui
  */
 VIOMMU_PUBLIC int viommu_vtd_poll(struct viommu_vtd *unit);
 
+/*
+ * viommu_vtd_page_open - let the guest read and write the register page as memory, so that what it asks for in steady
+ * state needs no access that the embedder has to pass on. The page shows the registers when this returns, and the
+ * embedder may let the guest reach it in their place; accesses that still come by viommu_vtd_read() and
+ * viommu_vtd_write(), before and after, find the same memory.
+ *
+ * Only invalidation by the queue goes on while the page is open, and somebody has to look for it, again and again
+ * (viommu_vtd_page_look()). Commands, faults and completion events wait until it is closed.
+ *
+ * Thread rules: this, _look and _close exclude each other, outside of sections. Not open while the unit is
+ * destroyed, or reset (viommu_vtd_reset()).
+ *
+ * @page: VIOMMU_VTD_SIZE bytes, aligned likewise; until it is closed
+ *
+ * Errors:
+ *   -EBUSY  it is open; the queue is off; something else is under way, or a fault or completion waits for the guest
+ */
+VIOMMU_PUBLIC int viommu_vtd_page_open(struct viommu_vtd *unit, void *page);
+
+/*
+ * viommu_vtd_page_look - take what the guest has put into the queue. 1: something; 0: nothing was there.
+ *
+ * Errors:
+ *   -EBUSY  something waits that needs the page closed: keep the guest away from it, then call viommu_vtd_page_close()
+ */
+VIOMMU_PUBLIC int viommu_vtd_page_look(struct viommu_vtd *unit);
+
+/*
+ * viommu_vtd_page_waits - an event waits for the page to be closed. Any thread. An embedder that asks on a vCPU's
+ * thread before it enters the guest, and closes the page then, lets a guest see a fault as early as with registers:
+ * what an access that leaves the guest tells of a device comes after what that device has done.
+ */
+VIOMMU_PUBLIC bool viommu_vtd_page_waits(const struct viommu_vtd *unit);
+
+/*
+ * viommu_vtd_page_close - the guest does not reach the page any more: perform what it has written there last, and send
+ * the events that waited. Nothing where it is not open.
+ */
+VIOMMU_PUBLIC void viommu_vtd_page_close(struct viommu_vtd *unit);
+
 /* viommu_vtd_reset - as at power-on: DMA bypasses, interrupts pass. Complete when viommu_vtd_poll() gives 0. */
 VIOMMU_PUBLIC void viommu_vtd_reset(struct viommu_vtd *unit);
 
@@ -147,6 +187,7 @@ struct viommu_vtd_stats {
 	uint64_t waits;    /* wait descriptors completed */
 	uint64_t timeouts; /* invalidations that ended with ITE */
 	uint64_t faults_recorded, faults_lost;
+	uint64_t enables; /* how often software has switched translation on */
 };
 
 /*

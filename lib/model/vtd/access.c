@@ -17,13 +17,13 @@ static bool in_records(uint64_t offset)
 	return offset >= VTD_FRCD && offset - VTD_FRCD < VTD_RECORDS * VTD_FRCD_SIZE;
 }
 
-static uint32_t access_read(struct viommu_vtd *unit, uint64_t offset) REQUIRES(unit->lock)
+uint32_t vtd_access_read(struct viommu_vtd *unit, uint64_t offset)
 {
 	return in_records(offset) ? vtd_record_read(unit, (unsigned)(offset - VTD_FRCD))
 				  : vtd_register_read(unit, offset);
 }
 
-static void access_write(struct viommu_vtd *unit, uint64_t offset, uint32_t value) REQUIRES(unit->lock)
+void vtd_access_write(struct viommu_vtd *unit, uint64_t offset, uint32_t value)
 {
 	if (in_records(offset)) {
 		vtd_record_write(unit, (unsigned)(offset - VTD_FRCD), value);
@@ -39,6 +39,19 @@ static void access_write(struct viommu_vtd *unit, uint64_t offset, uint32_t valu
 		vtd_ask_poll(unit);
 }
 
+static uint32_t read_half(struct viommu_vtd *unit, uint64_t offset) REQUIRES(unit->lock)
+{
+	return unit->page.host ? vtd_page_read(unit, offset) : vtd_access_read(unit, offset);
+}
+
+static void write_half(struct viommu_vtd *unit, uint64_t offset, uint32_t value) REQUIRES(unit->lock)
+{
+	if (unit->page.host)
+		vtd_page_write(unit, offset, value);
+	else
+		vtd_access_write(unit, offset, value);
+}
+
 uint64_t viommu_vtd_read(struct viommu_vtd *unit, uint64_t offset, unsigned size)
 {
 	uint64_t value;
@@ -46,9 +59,9 @@ uint64_t viommu_vtd_read(struct viommu_vtd *unit, uint64_t offset, unsigned size
 	if (!access_valid(offset, size))
 		return 0;
 	lock_take(&unit->lock);
-	value = access_read(unit, offset);
+	value = read_half(unit, offset);
 	if (size == 8)
-		value |= (uint64_t)access_read(unit, offset + HALF) << 32;
+		value |= (uint64_t)read_half(unit, offset + HALF) << 32;
 	vtd_unlock(unit);
 	return value;
 }
@@ -58,8 +71,8 @@ void viommu_vtd_write(struct viommu_vtd *unit, uint64_t offset, uint64_t value, 
 	if (!access_valid(offset, size))
 		return;
 	lock_take(&unit->lock);
-	access_write(unit, offset, (uint32_t)value);
+	write_half(unit, offset, (uint32_t)value);
 	if (size == 8)
-		access_write(unit, offset + HALF, (uint32_t)(value >> 32));
+		write_half(unit, offset + HALF, (uint32_t)(value >> 32));
 	vtd_unlock(unit);
 }

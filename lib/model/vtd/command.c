@@ -56,6 +56,7 @@ static void translation(struct viommu_vtd *unit, uint32_t value, uint32_t change
 	}
 	if (changed & VTD_GCMD_TE) {
 		vtd_set_translation(unit, unit->inval, value & VTD_GCMD_TE);
+		unit->stats.enables += !!(value & VTD_GCMD_TE);
 		unit->command |= (uint32_t)(value & VTD_GCMD_TE);
 		unit->command_clear |= (uint32_t)(~value & VTD_GCMD_TE);
 	}

@@ -20,7 +20,7 @@ static void send_unless_masked(struct viommu_vtd *unit, const struct event *even
 {
 	uint64_t *control = &unit->event_regs[event->control];
 
-	if (!(*control & VTD_EVENT_IP) || *control & VTD_EVENT_IM)
+	if (unit->events_held || !(*control & VTD_EVENT_IP) || *control & VTD_EVENT_IM)
 		return;
 	*control &= ~VTD_EVENT_IP;
 	unit->config.interrupt(unit->config.opaque, (struct viommu_irq_message){
@@ -35,6 +35,9 @@ static void event_raise(struct viommu_vtd *unit, const struct event *event, uint
 	bool first = !(unit->event_regs[event->status] & event->causes);
 
 	unit->event_regs[event->status] |= cause;
+	if (unit->events_held)
+		/* Relaxed: who sees it closes the page, and takes the lock for that. */
+		atomic_store_explicit(&unit->event_waits, true, memory_order_relaxed);
 	if (!first)
 		return;
 	unit->event_regs[event->control] |= VTD_EVENT_IP;
@@ -85,5 +88,31 @@ void vtd_event_written(struct viommu_vtd *unit, enum vtd_event_register reg)
 {
 	lock_take(&unit->event_lock);
 	event_settle(unit, reg == EVENT_FSTS || reg == EVENT_FECTL ? &fault_event : &completion_event);
+	lock_drop(&unit->event_lock);
+}
+
+bool vtd_event_hold(struct viommu_vtd *unit)
+{
+	lock_take(&unit->event_lock);
+	bool none = !(unit->event_regs[EVENT_FSTS] & CAUSES) && !(unit->event_regs[EVENT_ICS] & VTD_ICS_IWC);
+
+	unit->events_held = none;
+	atomic_store_explicit(&unit->event_waits, false, memory_order_relaxed);
+	lock_drop(&unit->event_lock);
+	return none;
+}
+
+bool vtd_event_waits(const struct viommu_vtd *unit)
+{
+	return atomic_load_explicit(&unit->event_waits, memory_order_relaxed);
+}
+
+void vtd_event_release(struct viommu_vtd *unit)
+{
+	lock_take(&unit->event_lock);
+	unit->events_held = false;
+	atomic_store_explicit(&unit->event_waits, false, memory_order_relaxed);
+	send_unless_masked(unit, &fault_event);
+	send_unless_masked(unit, &completion_event);
 	lock_drop(&unit->event_lock);
 }

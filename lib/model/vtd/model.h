@@ -4,6 +4,7 @@
  *
  *   unit.c        made, given endpoints, destroyed
  *   access.c      software reads and writes registers, and what a write begins
+ *   page.c        the register page as memory that software writes
  *   operation.c   what the unit does next: polled, reset
  *   registers.c   the register file: one table row for each register
  *   command.c     GCMD and GSTS

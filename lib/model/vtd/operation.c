@@ -116,6 +116,8 @@ bool vtd_advance(struct viommu_vtd *unit)
 
 void vtd_unlock(struct viommu_vtd *unit)
 {
+	if (unit->page.host)
+		vtd_page_show_head(unit);
 	lock_drop(&unit->lock);
 	/* Partner: the fence in viommu_vtd_poll(). That one sees the lock dropped, or we see that it missed it. */
 	atomic_thread_fence(memory_order_seq_cst);

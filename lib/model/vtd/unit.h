@@ -7,7 +7,7 @@
 #include "lib/model/vtd/model.h"
 #include "lib/spec/vtd.h"
 
-enum { VTD_RECORDS = 8, VTD_MAMV = 36, VTD_MHMV = 15 };
+enum { VTD_RECORDS = 8, VTD_MAMV = 36, VTD_MHMV = 15, VTD_PAGE_WORDS = 24 };
 
 /* Registers that hold something. */
 enum vtd_register {
@@ -58,6 +58,12 @@ struct vtd_queue {
 	struct viommu_inval *inval;
 };
 
+/* page.c. Who looks at it without the lock is the one that opens and closes it. */
+struct vtd_page {
+	void *host; /* NULL: closed. Changes under the unit's lock, on the thread that looks */
+	_Atomic uint32_t shown[VTD_PAGE_WORDS];
+};
+
 struct viommu_vtd {
 	struct viommu *v;
 	struct viommu_vtd_config config;
@@ -81,6 +87,7 @@ struct viommu_vtd {
 	bool more GUARDED_BY(lock);        /* the queue has more than one turn's work */
 	bool irq_changed GUARDED_BY(lock); /* irq_invalidate() was called since the last irq_commit() */
 	struct viommu_vtd_stats stats GUARDED_BY(lock);
+	struct vtd_page page;
 
 	_Atomic uint64_t root; /* RTADDR as SRTP latched it */
 
@@ -94,6 +101,8 @@ struct viommu_vtd {
 	} records[VTD_RECORDS] GUARDED_BY(event_lock);
 	unsigned next_record GUARDED_BY(event_lock);
 	uint64_t recorded GUARDED_BY(event_lock), lost GUARDED_BY(event_lock);
+	bool events_held GUARDED_BY(event_lock); /* software would not see their cause: the page is open */
+	_Atomic bool event_waits;                /* for the page to be closed; set under event_lock */
 };
 
 /*
@@ -113,6 +122,15 @@ static inline void vtd_ask_poll(const struct viommu_vtd *unit)
 }
 /* operation.c: drop the lock. A poll that was turned away by it is asked for again. */
 void vtd_unlock(struct viommu_vtd *unit) LOCK_ATTR(release_capability(unit->lock));
+
+/* access.c: as the registers stand, whatever the page shows. */
+uint32_t vtd_access_read(struct viommu_vtd *unit, uint64_t offset) REQUIRES(unit->lock);
+void vtd_access_write(struct viommu_vtd *unit, uint64_t offset, uint32_t value) REQUIRES(unit->lock);
+
+/* page.c, of an open page: software's accesses that come by way of us, and IQH as it is now. */
+uint32_t vtd_page_read(struct viommu_vtd *unit, uint64_t offset) REQUIRES(unit->lock);
+void vtd_page_write(struct viommu_vtd *unit, uint64_t offset, uint32_t value) REQUIRES(unit->lock);
+void vtd_page_show_head(struct viommu_vtd *unit) REQUIRES(unit->lock);
 
 /* registers.c: four bytes of the register that lies at an offset; where none does: 0, and nothing is written. */
 uint32_t vtd_register_read(struct viommu_vtd *unit, uint64_t offset) REQUIRES(unit->lock);
@@ -153,6 +171,14 @@ bool vtd_event_status(struct viommu_vtd *unit, uint64_t status);
 void vtd_event_fault_locked(struct viommu_vtd *unit, uint64_t status) REQUIRES(unit->event_lock);
 /* Software has cleared a fault record. */
 void vtd_event_settle_locked(struct viommu_vtd *unit) REQUIRES(unit->event_lock);
+
+/*
+ * Hold events back while the page is open: false where one is there already. Does one wait? Let them go, once software
+ * reads registers again.
+ */
+bool vtd_event_hold(struct viommu_vtd *unit);
+bool vtd_event_waits(const struct viommu_vtd *unit);
+void vtd_event_release(struct viommu_vtd *unit);
 
 /* fault.c: the records as registers; 4 bytes at an offset from VTD_FRCD. */
 uint32_t vtd_record_read(struct viommu_vtd *unit, unsigned offset);
