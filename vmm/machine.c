@@ -167,6 +167,7 @@ static bool spare_processor(const struct machine *m)
 static int create_pci(struct machine *m)
 {
 	struct iommu_machine wired = {
+		.kvm = &m->kvm,
 		.ram = m->ram,
 		.loop = m->loop,
 		.mmio = m->mmio,
@@ -390,6 +391,13 @@ static void machine_eoi(void *opaque, uint8_t vector)
 	irq_eoi(m->irqchip, vector);
 }
 
+static void machine_entering(void *opaque)
+{
+	const struct machine *m = opaque;
+
+	iommu_wiring_entering(m->wiring);
+}
+
 enum vm_end machine_run(struct machine *m)
 {
 	const struct vcpu_config config = {
@@ -400,6 +408,7 @@ enum vm_end machine_run(struct machine *m)
 		.entry = m->entry,
 		.stopped = machine_end,
 		.eoi = machine_eoi,
+		.entering = machine_entering,
 		.opaque = m,
 	};
 	const struct control_machine seen = {

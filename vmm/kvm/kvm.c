@@ -14,6 +14,8 @@
 
 /* Of KVM_CAP_X2APIC_API since 2026; older headers lack it. */
 #define X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST (1ull << 2)
+/* Of KVM_CAP_DISABLE_QUIRKS2 since Linux 6.12. */
+#define QUIRK_SLOT_ZAP_ALL (1ull << 7)
 
 /* What we cannot do without, and how to name it to a person. */
 static const struct {
@@ -70,6 +72,14 @@ static int enable_split_irqchip(struct kvm *kvm)
 	return 0;
 }
 
+static void forget_one_slot(struct kvm *kvm)
+{
+	const int quirks = ioctl(kvm->vm, KVM_CHECK_EXTENSION, KVM_CAP_DISABLE_QUIRKS2);
+	struct kvm_enable_cap cap = {.cap = KVM_CAP_DISABLE_QUIRKS2, .args = {QUIRK_SLOT_ZAP_ALL}};
+
+	kvm->slots.forgets_one = quirks > 0 && quirks & QUIRK_SLOT_ZAP_ALL && !ioctl(kvm->vm, KVM_ENABLE_CAP, &cap);
+}
+
 void kvm_fini(struct kvm *kvm)
 {
 	if (kvm->vm >= 0) {
@@ -105,6 +115,8 @@ int kvm_init(struct kvm *kvm)
 		error = enable_split_irqchip(kvm);
 	if (error)
 		kvm_fini(kvm);
+	else
+		forget_one_slot(kvm);
 	return error;
 
 err_sys:

@@ -60,6 +60,8 @@ struct vcpu_config {
 	void (*stopped)(void *opaque, enum vm_end why);
 	/* KVM saw the end of a level interrupt with this vector. Any vCPU's thread. */
 	void (*eoi)(void *opaque, uint8_t vector);
+	/* A vCPU is about to enter the guest, after an exit. Its thread. */
+	void (*entering)(void *opaque);
 	void *opaque;
 };
 

@@ -12,6 +12,7 @@ void kvm_slots_init(struct kvm_slots *slots, int vm, unsigned max) NO_OTHER_THRE
 {
 	slots->vm = vm;
 	slots->max = max;
+	slots->forgets_one = false;
 	slots->first = NULL;
 	mutex_init(&slots->lock);
 }

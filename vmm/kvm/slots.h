@@ -25,7 +25,8 @@ struct kvm_slot {
 
 struct kvm_slots {
 	int vm;
-	unsigned max; /* slots that KVM has */
+	unsigned max;     /* slots that KVM has */
+	bool forgets_one; /* where a slot goes KVM forgets what it knows of that one, and not of all */
 	struct mutex lock;
 	struct kvm_slot *first GUARDED_BY(lock); /* by number */
 };

@@ -196,6 +196,7 @@ enum vm_end vcpu_run(struct vcpu *vcpu)
 		if (!ioctl(vcpu->fd, KVM_RUN, 0)) {
 			count_exit(vcpu);
 			why = serve_exit(vcpu);
+			vcpu->config->entering(vcpu->config->opaque);
 			continue;
 		}
 		/* EAGAIN: it still waits for its SIPI. */

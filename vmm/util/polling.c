@@ -8,6 +8,7 @@ enum {
 	IDLE_NS = 1000000, /* so long nothing may come before it ends; and so close do requests come before it begins */
 	CALLS = 8,         /* so many of those */
 	LOOKS = 16,        /* without a look at the clock */
+	PAUSE_NS = 10000000, /* where it could not go on */
 };
 
 static uint64_t now_ns(void)
@@ -49,9 +50,9 @@ static void poll_cb(void *opaque)
 	count_time(polling, now);
 	if (found) {
 		polling->found_ns = now;
-	} else if (polling->mode == POLLING_AUTO && now - polling->found_ns > IDLE_NS) {
+	} else if (polling->mode == POLLING_AUTO && now - polling->found_ns > IDLE_NS &&
+		   polling->ops->end(polling->opaque)) {
 		polling_stop(polling);
-		polling->ops->end(polling->opaque);
 	}
 }
 
@@ -92,19 +93,27 @@ void polling_ready(struct polling *polling)
 		loop_post(polling->loop, &polling->start);
 }
 
+void polling_stop_for_now(struct polling *polling)
+{
+	atomic_store_explicit(&polling->not_before_ns, now_ns() + PAUSE_NS, memory_order_relaxed);
+	polling_stop(polling);
+}
+
+/* Nothing else depends on what is read and written here. */
 void polling_busy(struct polling *polling)
 {
 	if (polling->mode == POLLING_OFF)
 		return;
 	const uint64_t now = now_ns();
-	const bool soon = now - polling->called_ns < IDLE_NS;
+	const uint64_t before = atomic_exchange_explicit(&polling->called_ns, now, memory_order_relaxed);
+	const bool soon = now < before + IDLE_NS;
+	const unsigned calls = soon ? 1 + atomic_load_explicit(&polling->calls, memory_order_relaxed) : 0;
+	const bool enough = calls >= CALLS || polling->mode == POLLING_ALWAYS;
+	const bool begins = enough && now >= atomic_load_explicit(&polling->not_before_ns, memory_order_relaxed);
 
-	polling->called_ns = now;
-	polling->calls = soon ? polling->calls + 1 : 0;
-	if (polling->calls < CALLS && polling->mode == POLLING_AUTO)
-		return;
-	polling->calls = 0;
-	loop_post(polling->loop, &polling->start);
+	atomic_store_explicit(&polling->calls, begins ? 0 : calls, memory_order_relaxed);
+	if (begins)
+		loop_post(polling->loop, &polling->start);
 }
 
 void polling_stats_get(const struct polling *polling, struct polling_stats *out)

@@ -18,8 +18,8 @@ struct polling_ops {
 	bool (*begin)(void *opaque);
 	/* Serve what is there. True: something was. */
 	bool (*look)(void *opaque);
-	/* It ends: ask the guest to notify, and look once more. */
-	void (*end)(void *opaque);
+	/* It ends: ask the guest to notify, and look once more. False: it goes on, for this cannot be done now. */
+	bool (*end)(void *opaque);
 };
 
 struct polling_stats {
@@ -47,9 +47,9 @@ struct polling {
 	uint64_t found_ns;   /* when something was found last */
 	uint64_t seen_ns;    /* until when `stats.ns` counts */
 	struct polling_stats stats;
-	/* Of calls of polling_busy(), which exclude each other. */
-	unsigned calls;
-	uint64_t called_ns;
+	/* Of polling_busy(), whose callers are many; a count that is off by a few does no harm. */
+	_Atomic unsigned calls;
+	_Atomic uint64_t called_ns, not_before_ns;
 };
 
 void polling_init(struct polling *polling, struct loop *loop, enum polling_mode mode, const struct polling_ops *ops,
@@ -62,7 +62,10 @@ void polling_ready(struct polling *polling);
 /* It has stopped to: ends, without ops->end(). Loop thread. */
 void polling_stop(struct polling *polling);
 
-/* A request came by a notification. Any thread, one at a time. */
+/* It cannot go on: likewise, and POLLING_AUTO begins no more for a while. Also inside ops->look(). Loop thread. */
+void polling_stop_for_now(struct polling *polling);
+
+/* A request came by a notification. Any thread. */
 void polling_busy(struct polling *polling);
 
 /* Loop thread. */

@@ -143,7 +143,7 @@ static bool poll_begin(void *opaque)
 	return iommu->polled;
 }
 
-static void poll_end(void *opaque)
+static bool poll_end(void *opaque)
 {
 	struct virtio_iommu *iommu = opaque;
 
@@ -151,6 +151,7 @@ static void poll_end(void *opaque)
 	iommu->polled = false;
 	go_on(iommu);
 	virtio_leave(&iommu->dev);
+	return true;
 }
 
 static const struct polling_ops polling_ops = {.begin = poll_begin, .look = poll_look, .end = poll_end};

@@ -16,13 +16,14 @@
 #include <viommu/viommu.h>
 
 #include "vmm/irqchip/route.h"
+#include "vmm/kvm/kvm.h"
 #include "vmm/layout/layout.h"
 #include "vmm/util/bus.h"
+#include "vmm/wiring/intel_page.h"
 #include "vmm/wiring/model.h"
 #include "vmm/wiring/progress.h"
 
-/* The global command register, and its bit that switches translation on (11.4.4). */
-enum { GCMD = 0x18, GCMD_TE_SHIFT = 31 };
+enum { IQT = 0x88 }; /* the queue's tail (11.4.9) */
 
 enum { REQUESTERS = 1 << 16 };
 
@@ -43,8 +44,9 @@ struct intel_model {
 	 * come while others send.
 	 */
 	_Atomic uint64_t behind[REQUESTERS / 64];
-	_Atomic bool taken; /* the guest has switched translation on */
 	struct irq_remapper remapper;
+	struct intel_page page;         /* of the first unit */
+	_Atomic uint64_t notifications; /* writes of its tail that left the guest */
 };
 
 static void interrupt(void *opaque, struct viommu_irq_message message)
@@ -127,10 +129,13 @@ static uint64_t registers_read(void *opaque, uint64_t offset, unsigned size)
 static void registers_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
 	const struct vtd_unit *unit = opaque;
+	struct intel_model *intel = unit->intel;
 
-	if (offset == GCMD && value >> GCMD_TE_SHIFT & 1 && unit == unit->intel->units)
-		atomic_store_explicit(&unit->intel->taken, true, memory_order_relaxed); /* nothing else depends on it */
 	viommu_vtd_write(unit->model, offset, value, size);
+	if (offset != IQT || unit != intel->units)
+		return;
+	atomic_fetch_add_explicit(&intel->notifications, 1, memory_order_relaxed);
+	intel_page_busy(&intel->page);
 }
 
 static const struct bus_ops registers_ops = {.read = registers_read, .write = registers_write};
@@ -174,6 +179,7 @@ static void intel_model_destroy(struct iommu_model *base)
 {
 	struct intel_model *intel = (struct intel_model *)base;
 
+	intel_page_fini(&intel->page);
 	while (intel->count) {
 		struct vtd_unit *unit = &intel->units[--intel->count];
 
@@ -181,6 +187,18 @@ static void intel_model_destroy(struct iommu_model *base)
 		viommu_vtd_destroy(unit->model);
 	}
 	free(intel);
+}
+
+/* Each time that the registers are memory no longer, a KVM without this forgets all that it knows of guest memory. */
+static int init_page(struct intel_model *intel, const struct iommu_config *config)
+{
+	struct kvm *kvm = intel->machine.kvm;
+	enum polling_mode mode = iommu_polling(config, &intel->machine);
+
+	if (!kvm || (mode == POLLING_AUTO && !kvm->slots.forgets_one))
+		mode = POLLING_OFF;
+	return intel_page_init(&intel->page, intel->units[0].model, LAYOUT_VTD, kvm ? &kvm->slots : NULL,
+			       intel->machine.loop, mode);
 }
 
 static int intel_model_create(const struct iommu_config *config, const struct iommu_machine *machine, struct viommu *v,
@@ -198,6 +216,8 @@ static int intel_model_create(const struct iommu_config *config, const struct io
 
 	if (!err && config->intremap && machine->others)
 		err = add_unit(intel, config, v, true);
+	if (!err)
+		err = init_page(intel, config);
 	if (err) {
 		intel_model_destroy(&intel->base);
 		return err;
@@ -232,7 +252,10 @@ static int intel_model_release(struct iommu_model *base, struct viommu_endpoint 
 /* True: the guest has switched translation on, at some time. */
 static bool intel_model_taken(const struct iommu_model *base)
 {
-	return atomic_load_explicit(&((const struct intel_model *)base)->taken, memory_order_relaxed);
+	struct viommu_vtd_stats stats = {.size = sizeof(struct viommu_vtd_stats)};
+
+	viommu_vtd_stats_get(((const struct intel_model *)base)->units[0].model, &stats);
+	return stats.enables;
 }
 
 /* Of all units together. */
@@ -253,7 +276,26 @@ static void intel_model_stats(struct iommu_model *base, struct viommu_vtd_stats 
 		out->timeouts += stats.timeouts;
 		out->faults_recorded += stats.faults_recorded;
 		out->faults_lost += stats.faults_lost;
+		out->enables += stats.enables;
 	}
+}
+
+static void intel_model_entering(struct iommu_model *base)
+{
+	intel_page_settle(&((struct intel_model *)base)->page);
+}
+
+static void intel_model_requests(struct iommu_model *base, struct request_stats *out)
+{
+	struct intel_model *intel = (struct intel_model *)base;
+	struct viommu_vtd_stats stats;
+
+	intel_model_stats(base, &stats);
+	polling_stats_get(&intel->page.polling, &out->polling);
+	out->notifications = atomic_load_explicit(&intel->notifications, memory_order_relaxed);
+	out->batches = out->notifications + out->polling.found;
+	out->requests = stats.context_invalidations + stats.iotlb_invalidations + stats.device_tlb_invalidations +
+			stats.irq_invalidations + stats.waits;
 }
 
 static void intel_model_acpi(const struct iommu_model *base, struct acpi_config *acpi)
@@ -274,5 +316,7 @@ const struct iommu_model_ops iommu_intel = {
 	.progress = intel_model_progress,
 	.taken = intel_model_taken,
 	.stats = intel_model_stats,
+	.entering = intel_model_entering,
+	.requests = intel_model_requests,
 	.acpi = intel_model_acpi,
 };

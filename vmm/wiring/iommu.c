@@ -298,6 +298,12 @@ bool iommu_wiring_vtd_stats(struct iommu_wiring *wiring, struct viommu_vtd_stats
 	return wiring->model->ops->stats;
 }
 
+void iommu_wiring_entering(struct iommu_wiring *wiring)
+{
+	if (wiring->model->ops->entering)
+		wiring->model->ops->entering(wiring->model);
+}
+
 bool iommu_wiring_requests(struct iommu_wiring *wiring, struct request_stats *out)
 {
 	if (wiring->model->ops->requests)

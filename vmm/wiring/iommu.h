@@ -18,6 +18,7 @@ struct loop;
 struct progress;
 struct ram;
 struct registered;
+struct kvm;
 struct registry;
 struct request_stats;
 struct viommu;
@@ -30,6 +31,7 @@ enum { IOMMU_SLOT = 1, IOMMU_DEADLINE_MS = 5000 };
 
 /* What of the machine is there before the wiring. */
 struct iommu_machine {
+	struct kvm *kvm; /* NULL: there is none, and so no memory of a model's own */
 	const struct ram *ram;
 	struct loop *loop;
 	struct bus *mmio;
@@ -85,6 +87,9 @@ bool iommu_tells_maps(enum iommu_kind kind);
 
 /* The library's context, to ask for its counters. */
 struct viommu *iommu_wiring_context(const struct iommu_wiring *wiring);
+
+/* A vCPU is about to enter the guest, after an exit. Its thread, no lock held. */
+void iommu_wiring_entering(struct iommu_wiring *wiring);
 
 /* What came by the IOMMU's queue. false: it has none. Loop thread. */
 bool iommu_wiring_requests(struct iommu_wiring *wiring, struct request_stats *out);

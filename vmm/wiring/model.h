@@ -34,6 +34,8 @@ struct iommu_model_ops {
 	bool (*taken)(const struct iommu_model *model);
 	/* May be NULL: it has no VT-d units. */
 	void (*stats)(struct iommu_model *model, struct viommu_vtd_stats *out);
+	/* A vCPU is about to enter the guest, after an exit. Its thread, no lock held. May be NULL. */
+	void (*entering)(struct iommu_model *model);
 	/* What came by its queue. May be NULL: it has none. */
 	void (*requests)(struct iommu_model *model, struct request_stats *out);
 	/* What the tables say of it, but for the endpoints. May be NULL. */
