@@ -23,6 +23,7 @@ struct loop {
 	struct mutex lock;
 	struct work_list posted GUARDED_BY(lock);  /* for the next round */
 	struct work_list current GUARDED_BY(lock); /* of this round, not run yet */
+	bool asleep GUARDED_BY(lock);              /* or about to be: what is posted has to wake it */
 	/* Loop thread only. */
 	struct loop_poller *pollers, *polled; /* the one to be polled next */
 	/* The events of this round, so that loop_remove() can drop some. */
@@ -156,20 +157,21 @@ static void loop_wake(struct loop *loop)
 
 void loop_post(struct loop *loop, struct loop_work *work)
 {
-	bool first;
+	bool wake;
 
 	mutex_take(&loop->lock);
-	first = !loop->posted.head;
+	wake = loop->asleep;
 	if (!work->queued) {
 		work->queued = true;
 		work->next = NULL;
 		*loop->posted.tail = work;
 		loop->posted.tail = &work->next;
+		loop->asleep = false; /* one wake-up is enough */
 	} else {
-		first = false; /* the thread that queued it has woken the loop, or the loop is at it */
+		wake = false; /* the thread that queued it has woken the loop, or the loop is at it */
 	}
 	mutex_drop(&loop->lock);
-	if (first)
+	if (wake)
 		loop_wake(loop);
 }
 
@@ -212,11 +214,15 @@ static void run_work(struct loop *loop)
 /* data.ptr is NULL for our own wake_fd and for dropped events. */
 static void run_watches(struct loop *loop)
 {
+	eventfd_t wakes;
+
 	for (int i = 0; i < loop->count; i++) {
 		struct loop_watch *watch = loop->events[i].data.ptr;
 
 		if (watch)
 			watch->ready(watch->opaque, loop->events[i].events);
+		else
+			eventfd_read(loop->wake_fd, &wakes);
 	}
 	loop->count = 0;
 }
@@ -253,23 +259,42 @@ static void run_pollers(struct loop *loop)
 	}
 }
 
+bool loop_polls(const struct loop *loop)
+{
+	return loop->pollers;
+}
+
+/* True: nothing is to be done before a file descriptor is ready. */
+static bool fall_asleep(struct loop *loop)
+{
+	mutex_take(&loop->lock);
+	loop->asleep = !loop->pollers && !loop->posted.head;
+	const bool asleep = loop->asleep;
+
+	mutex_drop(&loop->lock);
+	return asleep;
+}
+
+static void wake_up(struct loop *loop)
+{
+	mutex_take(&loop->lock);
+	loop->asleep = false;
+	mutex_drop(&loop->lock);
+}
+
 int loop_run(struct loop *loop)
 {
-	eventfd_t wakes;
-
 	while (!atomic_exchange(&loop->stop, false)) {
 		run_pollers(loop);
 
-		const int timeout = loop->pollers ? 0 : -1;
-		int count = epoll_wait(loop->epoll_fd, loop->events, EVENTS_PER_ROUND, timeout);
+		const bool sleeps = fall_asleep(loop);
+		int count = epoll_wait(loop->epoll_fd, loop->events, EVENTS_PER_ROUND, sleeps ? -1 : 0);
 
 		if (count < 0 && errno != EINTR)
 			return -errno;
 		loop->count = count > 0 ? count : 0;
-		if (!loop->count)
-			continue;
-		/* It goes to zero before the work is taken, so that what is posted from now on wakes us again. */
-		eventfd_read(loop->wake_fd, &wakes);
+		if (sleeps)
+			wake_up(loop);
 		run_watches(loop);
 		run_work(loop);
 	}

@@ -58,6 +58,9 @@ void loop_remove(struct loop *loop, struct loop_watch *watch);
 void loop_poller_add(struct loop *loop, struct loop_poller *poller);
 void loop_poller_remove(struct loop *loop, struct loop_poller *poller);
 
+/* True: there is a poller. Loop thread. */
+bool loop_polls(const struct loop *loop);
+
 /* Run work soon on the loop's thread. Any thread. What was written before it is visible to the work. */
 void loop_post(struct loop *loop, struct loop_work *work);
 
