@@ -15,7 +15,11 @@
 #include "vmm/util/loop.h"
 
 enum { NET_RX = 0, NET_TX = 1, NET_PAIR_QUEUES = 2, NET_MAX_PAIRS = 8 };
-enum { NET_BURST = 64, NET_BURST_BYTES = 256 << 10, NET_AHEAD = 32 };
+/*
+ * So many slices of a burst follow each other, each in a section of its own: what the guest takes away waits for the
+ * slice at hand. A slice ends after so many frames, or with the frame that makes it so long.
+ */
+enum { NET_SLICES = 4, NET_SLICE = 16, NET_SLICE_BYTES = 16 << 10, NET_AHEAD = 32 };
 
 struct net_card;
 
@@ -100,8 +104,8 @@ static inline struct vq *net_vq(struct net_pair *pair, unsigned direction)
 }
 
 /* One burst in a section. An enum net_end; -errno: the ring is broken. */
-int net_rx_burst(struct net_pair *pair, struct viommu_section *section);
-int net_tx_burst(struct net_pair *pair, struct viommu_section *section);
+int net_rx_slice(struct net_pair *pair, struct viommu_section *section);
+int net_tx_slice(struct net_pair *pair, struct viommu_section *section);
 
 /* A ring has nothing more: ask for kicks, and look again, for some chains may have come meanwhile. As a burst's end. */
 int net_ring_empty(struct vq *vq, struct viommu_section *section);

@@ -42,8 +42,8 @@ static void ask_ahead(struct net_pair *pair, unsigned direction, struct viommu_s
 		vq_unpop(vq);
 }
 
-/* In a section of its own. As a burst's end. */
-static int pairs_burst(struct net_pair *pair, unsigned direction)
+/* In a section of its own. As a slice's end. */
+static int run_slice(struct net_pair *pair, unsigned direction)
 {
 	struct net_card *card = pair->card;
 	const unsigned queue = net_queue(pair, direction);
@@ -52,7 +52,7 @@ static int pairs_burst(struct net_pair *pair, unsigned direction)
 
 	if (end)
 		return end;
-	end = direction == NET_RX ? net_rx_burst(pair, &section) : net_tx_burst(pair, &section);
+	end = direction == NET_RX ? net_rx_slice(pair, &section) : net_tx_slice(pair, &section);
 	if (end == NET_ASKED)
 		ask_ahead(pair, direction, &section);
 	interrupt = vq_wants_interrupt(net_vq(pair, direction), &section);
@@ -62,11 +62,14 @@ static int pairs_burst(struct net_pair *pair, unsigned direction)
 	return interrupt < 0 && end >= 0 ? interrupt : end;
 }
 
-/* One burst in one direction, and what follows from how it ended. */
+/* One burst in one direction, and what follows from how it ended. Pollers of the loop wait for no more than a slice. */
 static void run_burst(struct net_pair *pair, unsigned direction)
 {
 	struct net_card *card = pair->card;
-	int end = pairs_burst(pair, direction);
+	int end = run_slice(pair, direction);
+
+	for (unsigned i = 1; i < NET_SLICES && end == NET_MORE && !loop_polls(card->loop); i++)
+		end = run_slice(pair, direction);
 
 	if (end < 0) {
 		card->ops->broken(card, net_queue(pair, direction), end);

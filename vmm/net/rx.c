@@ -198,13 +198,13 @@ static int rx_receive(struct net_pair *pair, struct viommu_section *section)
 	return ret ? ret : rx_deliver(pair, section);
 }
 
-int net_rx_burst(struct net_pair *pair, struct viommu_section *section)
+int net_rx_slice(struct net_pair *pair, struct viommu_section *section)
 {
 	size_t bytes = 0;
 	/* New buffers are news only to a pair that has none. */
 	int ret = vq_ask_kicks(net_vq(pair, NET_RX), section, false);
 
-	for (unsigned i = 0; !ret && i < NET_BURST && bytes < NET_BURST_BYTES; i++) {
+	for (unsigned i = 0; !ret && i < NET_SLICE && bytes < NET_SLICE_BYTES; i++) {
 		pair->frame.len = pair->late ? pair->frame.len : 0;
 		ret = rx_receive(pair, section);
 		if (ret != RX_DELIVERED && ret != RX_DROPPED)

@@ -51,14 +51,14 @@ static int transmit(struct net_pair *pair, struct viommu_section *section)
 	return errno == EAGAIN && pair->active ? NET_TAP : 0;
 }
 
-int net_tx_burst(struct net_pair *pair, struct viommu_section *section)
+int net_tx_slice(struct net_pair *pair, struct viommu_section *section)
 {
 	struct vq_chain *chain = &pair->buffers.chain;
 	struct vq *vq = net_vq(pair, NET_TX);
 	uint64_t bytes = 0;
 	int ret = vq_ask_kicks(vq, section, false);
 
-	for (unsigned i = 0; !ret && i < NET_BURST && bytes < NET_BURST_BYTES; i++) {
+	for (unsigned i = 0; !ret && i < NET_SLICE && bytes < NET_SLICE_BYTES; i++) {
 		ret = vq_pop(vq, section, chain);
 		if (!ret)
 			return net_ring_empty(vq, section);
