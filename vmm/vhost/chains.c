@@ -11,7 +11,7 @@
 
 /*
  * Chains that are looked at, and bytes of buffers: all that a ring can have, or a burst of what comes next. A guest may
- * offer gigabytes in pages that lie nowhere together; other devices wait meanwhile.
+ * offer gigabytes in pages that lie nowhere together; other devices have their turn between two bursts.
  */
 struct extent {
 	unsigned chains;
@@ -57,17 +57,14 @@ static int chains_next(struct vhost_link *link, struct vq *vq, struct vq_chain *
 	return ret;
 }
 
-/* Go through chains from where the kernel is. */
-static int chains_walk(struct vhost_link *link, unsigned direction, struct extent left)
+/* Go through chains from `*next` on, which follows. 1: there may be more; 0: that was all; or an error. */
+static int chains_walk(struct vhost_link *link, unsigned direction, struct extent left, uint16_t *next)
 {
-	struct vhost_vring_state base = {.index = direction};
 	struct vq vq = link->net->dev.queues[vhost_queue(link, direction)].vq;
 	struct vq_chain *chain = &link->net->chain;
 	int ret = 1;
 
-	if (ioctl(link->fd, VHOST_GET_VRING_BASE, &base))
-		return -errno;
-	vq.next_avail = (uint16_t)base.num;
+	vq.next_avail = *next;
 	vq.event_idx = false; /* nothing is written for the driver */
 	for (unsigned i = 0; i < left.chains && ret > 0; i++) {
 		ret = chains_next(link, &vq, chain, left.report);
@@ -76,17 +73,64 @@ static int chains_walk(struct vhost_link *link, unsigned direction, struct exten
 
 			if (err)
 				return err;
+			*next = vq.next_avail;
 		}
 	}
-	return ret < 0 ? ret : 0;
+	return ret;
+}
+
+static int where_kernel_is(const struct vhost_link *link, unsigned direction, uint16_t *next)
+{
+	struct vhost_vring_state base = {.index = direction};
+
+	if (ioctl(link->fd, VHOST_GET_VRING_BASE, &base))
+		return -errno;
+	*next = (uint16_t)base.num;
+	return 0;
 }
 
 int vhost_chains_replay(struct vhost_link *link, unsigned direction)
 {
-	return chains_walk(link, direction, replay);
+	uint16_t next;
+	int err = where_kernel_is(link, direction, &next);
+
+	if (!err)
+		err = chains_walk(link, direction, replay, &next);
+	return err < 0 ? err : 0;
+}
+
+/* The kernel may be at work in them meanwhile; what it has had already is pushed in vain. */
+static void go_on(void *opaque)
+{
+	struct vhost_ahead *ahead = opaque;
+	struct vhost_link *link = ahead->link;
+	const unsigned direction = (unsigned)(ahead - link->ahead);
+
+	if (!vhost_has_queue(link, direction))
+		return;
+	const uint16_t from = ahead->next;
+	int ret = chains_walk(link, direction, prefetch, &ahead->next);
+
+	/* A single chain that is too long is left to the kernel's questions. */
+	if (ret > 0 || (ret == -E2BIG && ahead->next != from))
+		loop_post(link->net->dev.loop, &ahead->work);
 }
 
 void vhost_chains_prefetch(struct vhost_link *link, unsigned direction)
 {
-	chains_walk(link, direction, prefetch);
+	struct vhost_ahead *ahead = &link->ahead[direction];
+
+	if (!where_kernel_is(link, direction, &ahead->next))
+		go_on(ahead);
+}
+
+void vhost_chains_init(struct vhost_link *link)
+{
+	for (unsigned i = 0; i < VHOST_LINK_QUEUES; i++)
+		link->ahead[i] = (struct vhost_ahead){.link = link, .work = {.run = go_on, .opaque = &link->ahead[i]}};
+}
+
+void vhost_chains_stop(struct vhost_link *link, unsigned direction)
+{
+	loop_cancel(link->net->dev.loop, &link->ahead[direction].work);
 }

@@ -244,6 +244,7 @@ void vhost_link_stop(struct vhost_link *link)
 	for (unsigned i = 0; i < VHOST_LINK_QUEUES; i++) {
 		struct vhost_vring_state base = {.index = i};
 
+		vhost_chains_stop(link, i);
 		if (!vhost_has_queue(link, i))
 			continue;
 		set_file(link, VHOST_NET_SET_BACKEND, i, VHOST_FILE_UNBIND);

@@ -249,9 +249,11 @@ int vhost_net_create(const struct virtio_env *env, const struct vhost_net_config
 	net->dev.loop = env->loop;
 	net_control_init(&net->control, &net->dev, net->link_count, net_perform);
 	memcpy(net->mac, config->mac, sizeof(net->mac));
-	for (unsigned i = 0; i < net->link_count; i++)
+	for (unsigned i = 0; i < net->link_count; i++) {
 		net->links[i] = (struct vhost_link){
 			.net = net, .index = i, .tap_fd = -1, .fd = -1, .error = {{.fd = -1}, {.fd = -1}}};
+		vhost_chains_init(&net->links[i]);
+	}
 	int err = net_init(net, env, config->tap);
 
 	if (err) {

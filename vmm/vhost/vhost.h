@@ -23,6 +23,13 @@ enum { VHOST_RX = 0, VHOST_TX = 1, VHOST_LINK_QUEUES = 2 };
 
 struct vhost_net;
 
+/* Chains of a queue whose translations are pushed, burst by burst, before the kernel asks for them. */
+struct vhost_ahead {
+	struct vhost_link *link;
+	struct loop_work work;
+	uint16_t next;
+};
+
 /* A queue pair. */
 struct vhost_link {
 	struct vhost_net *net;
@@ -32,6 +39,7 @@ struct vhost_link {
 	struct viommu_vhost *iotlb;
 	struct loop_watch miss_watch;
 	bool started;
+	struct vhost_ahead ahead[VHOST_LINK_QUEUES];
 	/* The kernel's reports of broken rings. */
 	struct {
 		int fd;
@@ -100,8 +108,13 @@ void vhost_link_stop(struct vhost_link *link);
  */
 int vhost_chains_replay(struct vhost_link *link, unsigned direction);
 
-/* The kernel has missed a translation in a queue: push those of the chains that come next. */
+/*
+ * The kernel has missed a translation in a queue: push those of all chains that wait there, some now and the others
+ * when the other devices had their turn; until vhost_chains_stop().
+ */
 void vhost_chains_prefetch(struct vhost_link *link, unsigned direction);
+void vhost_chains_init(struct vhost_link *link);
+void vhost_chains_stop(struct vhost_link *link, unsigned direction);
 
 /* A pair is in use from now on, or no more; or: the first `count` are, the others are not. -errno. */
 int vhost_link_use(struct vhost_link *link, bool use);
