@@ -167,6 +167,15 @@ int viommu__endpoint_set_sink(struct viommu_endpoint *endpoint, viommu__fault_si
 	return err;
 }
 
+bool viommu__endpoint_attached(struct viommu_endpoint *endpoint)
+{
+	lock_take(&endpoint->v->lock);
+	const bool attached = endpoint->domain;
+
+	lock_drop(&endpoint->v->lock);
+	return attached;
+}
+
 /* Record that the endpoint leaves its domain; the change has its reference from now on. */
 static void leave_locked(struct viommu_endpoint *endpoint, struct viommu_inval *inval) REQUIRES(endpoint->v->lock)
 {

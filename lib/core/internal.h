@@ -37,6 +37,9 @@ int viommu__endpoint_release(struct viommu_endpoint *endpoint, struct viommu_inv
  */
 const struct viommu_reserved *viommu__endpoint_reserved(const struct viommu_endpoint *endpoint, size_t *count);
 
+/* False: it is in no domain and does not bypass. So a mirror that refuses late leaves it (mirror.h). */
+bool viommu__endpoint_attached(struct viommu_endpoint *endpoint);
+
 /* A line of the model's own ("fault: ..."), counted and logged as those of blocked DMA are. */
 void viommu__fault_line(struct viommu *v, const char *line);
 

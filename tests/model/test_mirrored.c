@@ -94,6 +94,61 @@ static void test_a_map_that_is_refused_late_has_it_too(void **state)
 	end_virtio(d);
 }
 
+static void send_refused_late(struct driver *d, struct packet *packet)
+{
+	mirror->slow = true;
+	assert_int_equal(viommu_virtio_submit(d->dev, &packet->request, 1), -EAGAIN);
+	assert_true(mirror->pending[(mirror->pending_last - 1) % MIRROR_PENDING].number);
+	while (mirror->pending_last - mirror->pending_first > 1)
+		test_mirror_answer(mirror, 0);
+	assert_true(test_mirror_answer(mirror, -EIO));
+	while (viommu_virtio_poll(d->dev) == -EAGAIN)
+		assert_true(test_mirror_answer(mirror, 0));
+	mirror->slow = false;
+	assert_int_equal(packet_status(packet), VIO_S_DEVERR);
+}
+
+/* It has left the domain where it was, and cannot go back. */
+static void test_an_attach_that_is_refused_late_leaves_it_unattached(void **state)
+{
+	struct driver *d = start_virtio();
+	struct packet packet;
+
+	(void)state;
+	assert_int_equal(driver_attach(d, 1, ENDPOINT_B), VIO_S_OK);
+	assert_int_equal(driver_map(d, 1, 0x1000, 0x1fff, 0, RW), VIO_S_OK);
+	assert_int_equal(driver_attach(d, 2, ENDPOINT_A), VIO_S_OK);
+	packet_attach(&packet, 1, ENDPOINT_A, 0);
+	send_refused_late(d, &packet);
+	assert_false(driver_reads(d->a, 0x1000));
+	assert_int_equal(driver_detach(d, 1, ENDPOINT_A), VIO_S_INVAL);
+	assert_int_equal(driver_detach(d, 2, ENDPOINT_A), VIO_S_INVAL);
+	assert_int_equal(driver_map(d, 2, 0x1000, 0x1fff, 0, RW), VIO_S_NOENT);
+	assert_int_equal(driver_detach(d, 1, ENDPOINT_B), VIO_S_OK);
+	assert_int_equal(driver_map(d, 1, 0x2000, 0x2fff, 0, RW), VIO_S_NOENT);
+	assert_int_equal(driver_attach(d, 1, ENDPOINT_A), VIO_S_OK);
+	end_virtio(d);
+}
+
+/* Where unattached endpoints bypass, it does. */
+static void test_an_attach_that_is_refused_late_leaves_a_bypass(void **state)
+{
+	const uint8_t bypass = 1;
+	struct driver *d = start_virtio();
+	struct packet packet;
+
+	(void)state;
+	viommu_virtio_config_write(d->dev, VIO_CONFIG_BYPASS, &bypass, 1);
+	assert_int_equal(viommu_virtio_poll(d->dev), 0);
+	assert_int_equal(driver_attach(d, 1, ENDPOINT_B), VIO_S_OK);
+	assert_int_equal(driver_map(d, 1, 0x1000, 0x1fff, 0, RW), VIO_S_OK);
+	packet_attach(&packet, 1, ENDPOINT_A, 0);
+	send_refused_late(d, &packet);
+	assert_int_equal(driver_detach(d, 1, ENDPOINT_A), VIO_S_INVAL);
+	assert_true(driver_reads(d->a, 0x5000));
+	end_virtio(d);
+}
+
 static struct vtd_driver *start_vtd(bool caching_mode, struct vtd_tables *tables)
 {
 	struct vtd_driver *d = vtd_driver_create(
@@ -273,6 +328,8 @@ int main(void)
 		cmocka_unit_test(test_a_refused_map_has_the_specifications_status),
 		cmocka_unit_test(test_a_refused_attach_has_it_too),
 		cmocka_unit_test(test_a_map_that_is_refused_late_has_it_too),
+		cmocka_unit_test(test_an_attach_that_is_refused_late_leaves_it_unattached),
+		cmocka_unit_test(test_an_attach_that_is_refused_late_leaves_a_bypass),
 		cmocka_unit_test(test_a_mirror_follows_the_guests_tables),
 		cmocka_unit_test(test_a_refused_leaf_is_a_recorded_fault),
 		cmocka_unit_test(test_without_caching_mode_there_is_no_mirror),

@@ -73,6 +73,36 @@ void vio_leave(struct viommu_virtio *dev, struct vio_endpoint *endpoint)
 	domain_release(dev, domain);
 }
 
+int vio_set_unattached(struct viommu_virtio *dev, struct vio_endpoint *endpoint, struct viommu_inval *inval)
+{
+	return dev->bypass.applied ? viommu_bypass(endpoint->core, inval) : viommu_detach(endpoint->core, inval);
+}
+
+void vio_force_unattached(struct viommu_virtio *dev, struct vio_endpoint *endpoint, struct viommu_inval *inval)
+{
+	/* -EIO: it has failed and must not bypass yet, so it stays blocked. */
+	if (vio_set_unattached(dev, endpoint, inval))
+		viommu_detach(endpoint->core, inval);
+}
+
+/* A mirror that could hold neither the new space nor the old one has put the endpoint out. */
+static void note_lost(struct viommu_virtio *dev, struct vio_endpoint *endpoint, struct viommu_inval *inval)
+	REQUIRES(dev->lock)
+{
+	if (viommu__endpoint_attached(endpoint->core))
+		return;
+	if (endpoint->domain)
+		vio_leave(dev, endpoint);
+	vio_force_unattached(dev, endpoint, inval);
+}
+
+void vio_note_all_lost(struct viommu_virtio *dev, struct viommu_inval *inval)
+{
+	for (size_t i = 0; i < dev->endpoint_count; i++)
+		if (dev->endpoints[i].domain)
+			note_lost(dev, &dev->endpoints[i], inval);
+}
+
 static int attach_perform(struct viommu_virtio *dev, struct vio_endpoint *endpoint, struct vio_domain *domain)
 	REQUIRES(dev->lock)
 {
@@ -80,6 +110,7 @@ static int attach_perform(struct viommu_virtio *dev, struct vio_endpoint *endpoi
 
 	if (err) {
 		domain_release(dev, domain);
+		note_lost(dev, endpoint, dev->inval);
 		return err;
 	}
 	domain->endpoints++;
@@ -115,18 +146,6 @@ int vio_attach(struct viommu_virtio *dev, const uint8_t *request)
 	return err ? err : attach_perform(dev, endpoint, domain);
 }
 
-int vio_set_unattached(struct viommu_virtio *dev, struct vio_endpoint *endpoint, struct viommu_inval *inval)
-{
-	return dev->bypass.applied ? viommu_bypass(endpoint->core, inval) : viommu_detach(endpoint->core, inval);
-}
-
-void vio_force_unattached(struct viommu_virtio *dev, struct vio_endpoint *endpoint, struct viommu_inval *inval)
-{
-	/* -EIO: it has failed and must not bypass yet, so it stays blocked. */
-	if (vio_set_unattached(dev, endpoint, inval))
-		viommu_detach(endpoint->core, inval);
-}
-
 int vio_detach(struct viommu_virtio *dev, const uint8_t *request)
 {
 	struct vio_endpoint *endpoint = vio_endpoint_find(dev, le32_get(request + VIO_DETACH_ENDPOINT));
@@ -137,7 +156,9 @@ int vio_detach(struct viommu_virtio *dev, const uint8_t *request)
 		return -EINVAL;
 	int err = vio_set_unattached(dev, endpoint, dev->inval);
 
-	if (!err)
+	if (err)
+		note_lost(dev, endpoint, dev->inval);
+	else
 		vio_leave(dev, endpoint);
 	return err;
 }

@@ -50,6 +50,7 @@ struct vio_batch {
 	struct viommu_virtio *dev;
 	struct viommu_inval *inval;
 	bool pending; /* `inval` has begun */
+	bool failed;  /* one of the requests has, while it was pending */
 	struct viommu_virtio_request *requests;
 	size_t count;
 };
@@ -108,6 +109,8 @@ int vio_set_unattached(struct viommu_virtio *dev, struct vio_endpoint *endpoint,
 /* The same where room is reserved and nothing may fail. */
 void vio_force_unattached(struct viommu_virtio *dev, struct vio_endpoint *endpoint, struct viommu_inval *inval)
 	REQUIRES(dev->lock);
+/* Mirrors have refused what was attached: endpoints that they have put out of their domains are unattached. */
+void vio_note_all_lost(struct viommu_virtio *dev, struct viommu_inval *inval) REQUIRES(dev->lock);
 /* Take every endpoint out of its domain. Cannot fail: `inval` has room for all (see viommu_virtio_manage()). */
 void vio_detach_all(struct viommu_virtio *dev) REQUIRES(dev->lock);
 

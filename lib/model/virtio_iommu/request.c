@@ -141,15 +141,27 @@ void vio_request_failed(void *opaque, unsigned tag, int err)
 	struct vio_batch *batch = opaque;
 	struct viommu_virtio_request *request = &batch->requests[tag];
 
+	batch->failed = true;
 	if (tag < batch->count && request->written >= VIO_TAIL_SIZE)
 		put_tail(request, request->written - VIO_TAIL_SIZE, request_status(err));
 }
 
+/* What a failed ATTACH leaves unattached may bypass, which its mirrors are told of in a second round. */
+static bool batch_second_round(struct viommu_virtio *dev, struct vio_batch *batch) REQUIRES(dev->lock)
+{
+	batch->failed = false;
+	vio_note_all_lost(dev, batch->inval);
+	viommu_inval_begin(batch->inval);
+	return viommu_inval_poll(batch->inval) == -EAGAIN;
+}
+
 /* -ETIMEDOUT ends the wait too; the statuses are corrected by then. */
-static bool batch_pending(struct vio_batch *batch)
+static bool batch_pending(struct viommu_virtio *dev, struct vio_batch *batch) REQUIRES(dev->lock)
 {
 	if (!batch->pending || viommu_inval_poll(batch->inval) == -EAGAIN)
 		return batch->pending;
+	if (batch->failed && batch_second_round(dev, batch))
+		return true;
 	for (size_t i = 0; i < batch->count; i++)
 		batch->requests[i].complete = true;
 	batch->pending = false;
@@ -162,7 +174,7 @@ static int poll_locked(struct viommu_virtio *dev) REQUIRES(dev->lock)
 	bool pending = false;
 
 	for (size_t i = 0; i < VIOMMU_VIRTIO_BATCHES; i++)
-		pending |= batch_pending(&dev->batches[i]);
+		pending |= batch_pending(dev, &dev->batches[i]);
 	int side = vio_bypass_step(dev);
 
 	return pending ? -EAGAIN : side;
