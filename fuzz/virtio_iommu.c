@@ -2,14 +2,17 @@
 /*
  * A virtio-iommu's driver that sends any bytes, in buffers of any lengths. Every status is the one that the tests'
  * reference gives, and every access ends as it does there, so nothing translates that was not mapped, or after it was
- * unmapped. A section that is open while something is taken away keeps just that request from completing.
+ * unmapped. A section that is open while something is taken away keeps just that request from completing. In some lives
+ * an endpoint has a mirror that takes its time, or refuses. A device that is paused gets nothing, and loses nothing.
  */
 #include <errno.h>
 
-#include "fuzz/virtio_world.h"
+#include "fuzz/virtio_mirror.h"
 #include "lib/util/le.h"
 
 enum { OUT = 256, STEPS = 900, NOTHING = 0xcc };
+
+static bool paused[REF_ENDPOINTS];
 
 static const uint64_t windows[] = {0, 0xfee00000 - 0x4000, 0xffffffffc000, 0xffffffffffff0000};
 static const int errors[] = {0, -EFAULT, -EFAULT, -EACCES, -EFAULT};
@@ -44,6 +47,82 @@ static void write_config(struct world *w, struct tape *tape)
 	CHECK(config[VIO_CONFIG_BYPASS] == (ref.bypass && !ref.legacy), "bypass is %u", config[VIO_CONFIG_BYPASS]);
 }
 
+/* What a mirror is asked by a request of this type. */
+static struct virtio_mirror_mood draw_mood(struct tape *tape, uint8_t type)
+{
+	const uint8_t kind = tape_u8(tape);
+	struct virtio_mirror_mood mood = {.late = kind & 1, .refuse_err = kind & 4 ? -ENOSPC : -EIO};
+
+	if (kind < 128 || (type != VIO_T_ATTACH && type != VIO_T_MAP))
+		return mood;
+	mood.refuse = kind & 0x40 ? 1 : kind >> 4 & 3;
+	mood.refuse_attach = kind & 2 ? 1 + (kind >> 3 & 1) : 0;
+	return mood;
+}
+
+/* Until nothing is pending. True: the mirror had been asked. */
+static bool answer(struct world *w)
+{
+	bool asked = false;
+
+	while (viommu_virtio_poll(w->dev) == -EAGAIN) {
+		CHECK(virtio_mirror_answer(), "pending");
+		asked = true;
+	}
+	return asked;
+}
+
+/*
+ * A mirror has refused it. What is refused at once has changed nothing; an endpoint that is refused after it has left
+ * its domain, or cannot go back there, is unattached.
+ */
+static int take_back(const struct reference *before, const uint8_t *in, bool late)
+{
+	if (in[0] != VIO_T_ATTACH || !late)
+		ref = *before;
+	if (in[0] == VIO_T_ATTACH && (late || virtio_mirror_lost()))
+		ref_detach(&ref, (uint32_t)ref.attached[MIRRORED], ref.ids[MIRRORED]);
+	return virtio_mirror_refusal() == -ENOSPC ? VIO_S_NOMEM : VIO_S_DEVERR;
+}
+
+static void check_answer(const uint8_t *out, uint32_t written, int wanted, unsigned type)
+{
+	CHECK((wanted == REF_UNWRITTEN) == !written, "type %u: %u bytes written, status %d expected", type, written,
+	      wanted);
+	CHECK(!written || out[written - VIO_TAIL_SIZE] == wanted, "type %u: status %u instead of %d", type,
+	      out[written - VIO_TAIL_SIZE], wanted);
+	for (size_t i = written; i < OUT; i++)
+		CHECK(out[i] == NOTHING, "byte %zu behind what was written", i);
+}
+
+/* What the reference says of a request is made, and a mirror's part in it. `padded`: its bytes, and zeroes */
+static void perform(struct world *w, struct viommu_virtio_request *request, const uint8_t *padded, size_t len,
+		    size_t room, struct virtio_mirror_mood mood)
+{
+	static struct reference before;
+	const unsigned in_use = world_in_use(w);
+
+	if (mood.refuse || mood.refuse_attach)
+		before = ref;
+	virtio_mirror_set_mood(mood);
+
+	int wanted = world_expect(padded, len, room);
+	const bool waits = world_in_use(w) < in_use;
+	const int err = viommu_virtio_submit(w->dev, request, 1);
+	const bool at_once = virtio_mirror_refusal(), inside = w->inside;
+
+	CHECK(!waits || err || at_once, "complete, although somebody is inside");
+	world_leave(w);
+	const bool asked = answer(w);
+
+	CHECK(!err || (err == -EAGAIN && (inside || asked)), "error %d", err);
+	CHECK(request->complete, "pending");
+	if (virtio_mirror_refusal())
+		wanted = take_back(&before, padded, !at_once);
+	virtio_mirror_set_mood((struct virtio_mirror_mood){0});
+	check_answer(request->out[0].iov_base, request->written, wanted, padded[0]);
+}
+
 /* In two pieces each, cut where the input says; the readable part is a block of its own size. */
 static void send(struct world *w, struct tape *tape, const uint8_t *bytes, size_t len, size_t room)
 {
@@ -56,25 +135,10 @@ static void send(struct world *w, struct tape *tape, const uint8_t *bytes, size_
 	memcpy(in, bytes, len);
 	memcpy(padded, bytes, len);
 	memset(out, NOTHING, sizeof(out));
-
-	const unsigned in_use = world_in_use(w);
-	const int wanted = world_expect(padded, len, room);
-	const bool waits = world_in_use(w) < in_use;
-	const int err = viommu_virtio_submit(w->dev, &request, 1);
-	const uint32_t written = request.written;
-
-	CHECK(!err || (err == -EAGAIN && w->inside && !request.complete), "error %d", err);
-	CHECK(!waits || err, "complete, although somebody is inside");
-	world_leave(w);
-	CHECK(!viommu_virtio_poll(w->dev) && request.complete, "pending");
+	perform(w, &request, padded, len, room,
+		w->mirrored ? draw_mood(tape, padded[0]) : (struct virtio_mirror_mood){0});
 	free(in);
-	CHECK(written <= room, "%u bytes", written);
-	CHECK((wanted == REF_UNWRITTEN) == !written, "type %u: %u bytes written, status %d expected", padded[0],
-	      written, wanted);
-	CHECK(!written || out[written - VIO_TAIL_SIZE] == wanted, "type %u: status %u instead of %d", padded[0],
-	      out[written - VIO_TAIL_SIZE], wanted);
-	for (size_t i = written; i < sizeof(out); i++)
-		CHECK(out[i] == NOTHING, "byte %zu behind what was written", i);
+	CHECK(request.written <= room, "%u bytes", request.written);
 }
 
 static uint64_t draw_address(struct tape *tape)
@@ -145,6 +209,10 @@ static void use(struct world *w, struct tape *tape)
 	world_leave(w);
 	if (len - 1 > UINT64_MAX - address)
 		return;
+	if (paused[endpoint]) {
+		CHECK(viommu_dma_begin(w->endpoints[endpoint], &w->section) == -ECANCELED, "it is paused");
+		return;
+	}
 	CHECK(!viommu_dma_begin(w->endpoints[endpoint], &w->section), "no section");
 	w->inside = true;
 	w->user = endpoint;
@@ -160,25 +228,78 @@ static void use(struct world *w, struct tape *tape)
 		      "0x%llx: another place", (unsigned long long)(address + i));
 }
 
+/* What a device that is told to stop is still doing is waited for. */
+static void quiesce(struct world *w, unsigned endpoint)
+{
+	struct viommu_inval *inval;
+	const bool waits = w->inside && w->user == endpoint;
+
+	CHECK(!viommu_inval_create(w->v, &inval), "no invalidation");
+	CHECK(!viommu_quiesce(w->endpoints[endpoint], inval), "it goes on");
+	viommu_inval_begin(inval);
+	CHECK(viommu_inval_poll(inval) == (waits ? -EAGAIN : 0), "the section is %sopen", waits ? "" : "not ");
+	if (waits) {
+		world_leave(w);
+		CHECK(!viommu_inval_poll(inval), "nobody is inside");
+	}
+	viommu_inval_destroy(inval);
+}
+
+static void pause_or_resume(struct world *w, struct tape *tape)
+{
+	const uint8_t kind = tape_u8(tape);
+	const unsigned endpoint = kind % REF_ENDPOINTS;
+
+	paused[endpoint] = !paused[endpoint];
+	if (!paused[endpoint])
+		viommu_endpoint_resume(w->endpoints[endpoint]);
+	else
+		viommu_endpoint_pause(w->endpoints[endpoint]);
+	if (paused[endpoint] && kind & 0x80)
+		quiesce(w, endpoint);
+}
+
+static void step(struct world *w, struct tape *tape)
+{
+	const uint8_t choice = tape_u8(tape);
+
+	if (choice < 150)
+		send_some(w, tape);
+	else if (choice < 230)
+		use(w, tape);
+	else if (choice < 238)
+		pause_or_resume(w, tape);
+	else if (choice < 250)
+		write_config(w, tape);
+	else
+		reset(w, tape);
+	virtio_mirror_check();
+}
+
+static void finish(struct world *w)
+{
+	world_leave(w);
+	virtio_mirror_unregister();
+	for (unsigned i = 0; i < REF_ENDPOINTS; i++)
+		if (paused[i])
+			viommu_endpoint_resume(w->endpoints[i]);
+	memset(paused, 0, sizeof(paused));
+	world_destroy(w);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	struct tape tape = {bytes, size};
 	struct world w = {0};
+	const uint8_t kind = tape_u8(&tape);
 
-	world_create(&w, tape_u8(&tape));
+	world_create(&w, kind);
+	w.mirrored = kind & 8;
+	if (w.mirrored)
+		virtio_mirror_register(&w);
 	accept_features(&w, UINT64_MAX);
-	for (unsigned step = 0; tape.left && step < STEPS; step++) {
-		const uint8_t choice = tape_u8(&tape);
-
-		if (choice < 150)
-			send_some(&w, &tape);
-		else if (choice < 235)
-			use(&w, &tape);
-		else if (choice < 250)
-			write_config(&w, &tape);
-		else
-			reset(&w, &tape);
-	}
-	world_destroy(&w);
+	for (unsigned i = 0; tape.left && i < STEPS; i++)
+		step(&w, &tape);
+	finish(&w);
 	return 0;
 }

@@ -17,6 +17,7 @@ struct world {
 	struct viommu_section section;
 	bool inside;
 	unsigned user;        /* whose section it is */
+	bool mirrored;        /* an endpoint has a mirror */
 	unsigned deadline_ms; /* of invalidations; 0: as usual */
 };
 

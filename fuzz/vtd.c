@@ -2,7 +2,8 @@
 /*
  * A VT-d unit whose driver writes anything: registers, invalidation descriptors, tables; legacy mode, or with
  * -DFUZZ_SCALABLE scalable mode. What translates lies in guest memory. After an invalidation of everything an access
- * goes nowhere that a plain walk of the tables does not go; when the tables are gone, none goes anywhere.
+ * goes nowhere that a plain walk of the tables does not go; when the tables are gone, none goes anywhere. A device that
+ * is paused goes nowhere either.
  */
 #include <errno.h>
 
@@ -18,6 +19,8 @@ enum { SCALABLE = 0 };
 #endif
 
 enum { PAGE = 4096, STEPS = 500 };
+
+static bool paused[WORLD_DEVICES];
 
 struct access {
 	unsigned device;
@@ -60,6 +63,10 @@ static void use(struct vtd_world *w, const struct access *access, bool strict)
 	world_leave(w);
 	if (access->len - 1 > UINT64_MAX - access->iova)
 		return;
+	if (paused[access->device]) {
+		CHECK(viommu_dma_begin(w->devices[access->device], &w->section) == -ECANCELED, "it is paused");
+		return;
+	}
 	CHECK(!viommu_dma_begin(w->devices[access->device], &w->section), "no section");
 	w->inside = true;
 
@@ -143,6 +150,15 @@ static void send_interrupt(struct vtd_world *w, struct tape *tape)
 	CHECK(!err || err == -EPERM, "%d", err);
 }
 
+static void pause_or_resume(struct vtd_world *w, unsigned device)
+{
+	paused[device] = !paused[device];
+	if (paused[device])
+		viommu_endpoint_pause(w->devices[device]);
+	else
+		viommu_endpoint_resume(w->devices[device]);
+}
+
 static void step(struct vtd_world *w, struct tape *tape)
 {
 	const uint8_t choice = tape_u8(tape);
@@ -163,6 +179,8 @@ static void step(struct vtd_world *w, struct tape *tape)
 		vtd_lay_path(tape, w->scalable);
 	} else if (choice < 210) {
 		send_interrupt(w, tape);
+	} else if (choice < 212) {
+		pause_or_resume(w, choice & 1);
 	} else if (choice < 215) {
 		world_leave(w);
 		viommu_vtd_reset(w->unit);
@@ -189,6 +207,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	world_take_faults(&w);
 	memset(world_ram, 0, sizeof(world_ram));
 	world_flush(&w);
+	for (unsigned i = 0; i < WORLD_DEVICES; i++)
+		if (paused[i])
+			pause_or_resume(&w, i);
 
 	const struct access access = draw_access(&w, &zeroes);
 
