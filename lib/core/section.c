@@ -43,11 +43,12 @@ static inline __attribute__((always_inline)) struct section_slot *claim_any(stru
 {
 	for (unsigned i = 0; i < SECTION_SLOTS; i++) {
 		unsigned index = (slot_hint + i) % SECTION_SLOTS;
+		struct section_slot *slot = &sections->slots[index];
 
-		if (claim(&sections->slots[index], tag)) {
+		if (claim(slot, tag)) {
 			slot_hint = index;
 			raise_high_water(sections, index);
-			return &sections->slots[index];
+			return slot;
 		}
 	}
 	return NULL;
@@ -59,13 +60,13 @@ static inline __attribute__((always_inline)) struct section_slot *claim_any(stru
  */
 static uint32_t settle(struct section_slot *slot, struct viommu_endpoint *endpoint, uint32_t tag)
 {
-	uint64_t sequence = atomic_load_explicit(&slot->word, memory_order_relaxed) >> 32;
-
 	for (;;) {
 		uint32_t now = atomic_load(&endpoint->tag);
 
 		if (now == tag)
 			return tag;
+		uint64_t sequence = atomic_load_explicit(&slot->word, memory_order_relaxed) >> 32;
+
 		tag = now;
 		atomic_store(&slot->word, sequence << 32 | tag);
 	}
@@ -79,24 +80,6 @@ static inline void section_leave(struct section_slot *slot)
 	atomic_signal_fence(memory_order_seq_cst);
 	if (__builtin_expect(atomic_load_explicit(&slot->flags, memory_order_relaxed) != 0, 0))
 		wake_section_left(slot);
-}
-
-/*
- * There is no domain. True: because the endpoint is paused. If it has been resumed meanwhile, *tag is what it has now:
- * viommu_endpoint_pause() sets `paused` before the tag, viommu_endpoint_resume() clears it after the tag.
- */
-static __attribute__((noinline)) bool is_paused(struct section_slot *slot, struct viommu_endpoint *endpoint,
-						uint32_t *tag)
-{
-	bool paused;
-
-	do {
-		/* Acquire: partner of the release in viommu_endpoint_resume(). */
-		paused = atomic_load_explicit(&endpoint->paused, memory_order_acquire);
-		if (!paused)
-			*tag = settle(slot, endpoint, *tag);
-	} while (!paused && !section_domain(*tag) && atomic_load(&endpoint->paused));
-	return paused;
 }
 
 /* The slot of endpoint->v has been claimed, with this tag. */
@@ -118,6 +101,26 @@ static inline void section_enter(struct viommu_section *section, struct viommu_e
 	section->memory = atomic_load_explicit(&v->memory, memory_order_acquire);
 }
 
+/*
+ * The tag names no domain: the endpoint is blocked or paused. It may have been resumed meanwhile:
+ * viommu_endpoint_pause() sets `paused` before the tag, viommu_endpoint_resume() clears it after the tag.
+ */
+static __attribute__((noinline)) int enter_without_domain(struct viommu_section *section,
+							  struct viommu_endpoint *endpoint, struct section_slot *slot,
+							  uint32_t tag)
+{
+	do {
+		/* Acquire: partner of the release in viommu_endpoint_resume(). */
+		if (atomic_load_explicit(&endpoint->paused, memory_order_acquire)) {
+			section_leave(slot);
+			return -ECANCELED;
+		}
+		tag = settle(slot, endpoint, tag);
+	} while (!section_domain(tag) && atomic_load(&endpoint->paused));
+	section_enter(section, endpoint, endpoint->v, slot, tag);
+	return 0;
+}
+
 int viommu_dma_begin(struct viommu_endpoint *endpoint, struct viommu_section *section)
 {
 	struct viommu *v = endpoint->v;
@@ -127,10 +130,9 @@ int viommu_dma_begin(struct viommu_endpoint *endpoint, struct viommu_section *se
 	if (!slot)
 		return -EAGAIN;
 	tag = settle(slot, endpoint, tag);
-	if (__builtin_expect(!section_domain(tag), 0) && is_paused(slot, endpoint, &tag)) {
-		section_leave(slot);
-		return -ECANCELED;
-	}
+	/* The call comes last, so that registers need not be saved for it. */
+	if (__builtin_expect(!section_domain(tag), 0))
+		return enter_without_domain(section, endpoint, slot, tag);
 	section_enter(section, endpoint, v, slot, tag);
 	return 0;
 }
