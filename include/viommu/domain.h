@@ -89,8 +89,9 @@ VIOMMU_PUBLIC void viommu_endpoint_resume(struct viommu_endpoint *endpoint);
  * told to stop. Sections that begin later are not waited for: after viommu_endpoint_pause() none begins.
  *
  * Errors:
+ *   -EBUSY  @inval has begun already
  *   -ENOMEM
- *   -EIO  the endpoint has failed and still holds on to memory: inval.h
+ *   -EIO    the endpoint has failed and still holds on to memory: inval.h
  */
 VIOMMU_PUBLIC int viommu_quiesce(struct viommu_endpoint *endpoint, struct viommu_inval *inval);
 

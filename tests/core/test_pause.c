@@ -95,6 +95,7 @@ static void test_what_is_under_way_is_waited_for(void **state)
 	assert_int_equal(viommu_quiesce(f->endpoint, f->inval), 0);
 	viommu_inval_begin(f->inval);
 	assert_int_equal(viommu_inval_poll(f->inval), -EAGAIN);
+	assert_int_equal(viommu_quiesce(f->endpoint, f->inval), -EBUSY);
 	viommu_dma_end(&section);
 	assert_int_equal(viommu_inval_poll(f->inval), 0);
 }
