@@ -263,6 +263,43 @@ static void run_many_endpoints(struct scene *s)
 	destroy(s);
 }
 
+static uint64_t reserved_first(const struct viommu_endpoint *endpoint)
+{
+	size_t count;
+	const struct viommu_reserved *reserved = viommu__endpoint_reserved(endpoint, &count);
+
+	return count == 1 ? reserved->first.value : 0;
+}
+
+/* Reserve the page in place of what is reserved; where that fails, it is as before. */
+static int reserve(struct viommu_endpoint *endpoint, uint64_t page)
+{
+	const struct viommu_reserved reserved = {iova(page), iova(page + 0xfff), false};
+	const struct viommu_endpoint_limits limits = {
+		.size = sizeof(struct viommu_endpoint_limits), .reserved = &reserved, .reserved_count = 1};
+	const uint64_t before = reserved_first(endpoint);
+	int err = viommu_endpoint_set_limits(endpoint, &limits);
+
+	assert_int_equal(reserved_first(endpoint), err ? before : page);
+	return err;
+}
+
+static void run_limits(struct scene *s)
+{
+	create(s, 1, 0);
+	add_domains(s);
+	TRY(s, reserve(s->endpoints[0], 0x1000));
+	TRY(s, reserve(s->endpoints[0], 0x2000));
+	TRY(s, viommu_attach(s->endpoints[0], s->domains[0], s->inval));
+	TRY(s, map(s->domains[0], 0x1000, 0x1fff));
+	assert_int_equal(map(s->domains[0], 0x2000, 0x2fff), -EINVAL);
+	TRY(s, viommu_detach(s->endpoints[0], s->inval));
+	complete(s->inval);
+	for (unsigned i = 0; i < 3; i++)
+		viommu_domain_destroy(s->domains[i]);
+	destroy(s);
+}
+
 static void run_memory(struct scene *s)
 {
 	create(s, 1, 0);
@@ -593,6 +630,12 @@ static void test_many_endpoints(void **state)
 	sweep(run_many_endpoints);
 }
 
+static void test_limits(void **state)
+{
+	(void)state;
+	sweep(run_limits);
+}
+
 static void test_memory_regions(void **state)
 {
 	(void)state;
@@ -644,11 +687,17 @@ static void test_virtio_reset_and_bypass(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_mappings),       cmocka_unit_test(test_many_endpoints),
-		cmocka_unit_test(test_memory_regions), cmocka_unit_test(test_clients),
-		cmocka_unit_test(test_walked_domains), cmocka_unit_test(test_a_shared_table),
-		cmocka_unit_test(test_deadline),       cmocka_unit_test(test_virtio_requests),
-		cmocka_unit_test(test_virtio_batch),   cmocka_unit_test(test_virtio_reset_and_bypass),
+		cmocka_unit_test(test_mappings),
+		cmocka_unit_test(test_many_endpoints),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_memory_regions),
+		cmocka_unit_test(test_clients),
+		cmocka_unit_test(test_walked_domains),
+		cmocka_unit_test(test_a_shared_table),
+		cmocka_unit_test(test_deadline),
+		cmocka_unit_test(test_virtio_requests),
+		cmocka_unit_test(test_virtio_batch),
+		cmocka_unit_test(test_virtio_reset_and_bypass),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
