@@ -110,6 +110,16 @@ class Dma(unittest.TestCase):
                          [(0x18, IOVA + 4 * PAGE, viommu.READ, viommu.Reason.NOT_MAPPED)])
         self.assertEqual(self.lines, ['fault: device read 0x14000: not mapped (domain 1)'])
 
+    def test_limits_refuse_maps(self):
+        self.device.detach()
+        self.device.set_limits(reserved=[(0x20000, 0x2ffff), (0x40000, 0x40fff)], address_bits=32)
+        self.device.attach(self.domain)
+        for iova in 0x2f000, 0x40000, 1 << 32:
+            with self.assertRaises(OSError) as caught:
+                self.domain.map(iova, iova + PAGE - 1, GPA, viommu.READ)
+            self.assertEqual(caught.exception.errno, 22)
+        self.domain.map(0x41000, 0x41fff, GPA, viommu.READ)
+
     def test_errors_have_their_number(self):
         with self.assertRaises(FileExistsError):
             self.domain.map(IOVA, IOVA + PAGE - 1, GPA, viommu.READ)

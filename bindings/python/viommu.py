@@ -22,7 +22,7 @@ import errno
 import mmap
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from ctypes import CFUNCTYPE, POINTER, byref, c_bool, c_char_p, c_int, c_size_t, c_uint, c_uint32, c_uint64, c_void_p
 
 READ, WRITE, MMIO = 1, 2, 4
@@ -73,6 +73,17 @@ class Stats(ctypes.Structure):
         'table_bytes', 'quarantined')]
 
 
+class Reserved(ctypes.Structure):
+    """struct viommu_reserved"""
+    _fields_ = [('first', Iova), ('last', Iova), ('msi', c_bool)]
+
+
+class EndpointLimits(ctypes.Structure):
+    """struct viommu_endpoint_limits"""
+    _fields_ = [('size', c_size_t), ('reserved', POINTER(Reserved)), ('reserved_count', c_size_t),
+                ('page_sizes', c_uint64), ('address_bits', c_uint)]
+
+
 class SectionHead(ctypes.Structure):
     """struct viommu_section"""
     _fields_ = [('near_iova', c_uint64), ('near_len', c_uint64), ('near_host', c_void_p), ('near_shift', c_uint64),
@@ -88,7 +99,8 @@ class Span(ctypes.Structure):
 
 # What test_viommu.py compares with the headers.
 LAYOUTS = {'viommu_iova': Iova, 'viommu_gpa': Gpa, 'viommu_fault': Fault, 'viommu_config': Config,
-           'viommu_stats': Stats, 'viommu_section': SectionHead, 'viommu_span': Span}
+           'viommu_stats': Stats, 'viommu_reserved': Reserved, 'viommu_endpoint_limits': EndpointLimits,
+           'viommu_section': SectionHead, 'viommu_span': Span}
 
 _library = ctypes.CDLL(os.environ.get('VIOMMU_LIBRARY', 'libviommu.so.0'))
 
@@ -115,6 +127,7 @@ _mem_add = _function('viommu_mem_add', c_int, c_void_p, Gpa, c_uint64, c_void_p,
 _mem_remove = _function('viommu_mem_remove', c_int, c_void_p, Gpa, c_void_p)
 _endpoint_add = _function('viommu_endpoint_add', c_int, c_void_p, c_uint32, c_char_p, POINTER(c_void_p))
 _endpoint_remove = _function('viommu_endpoint_remove', c_int, c_void_p)
+_endpoint_set_limits = _function('viommu_endpoint_set_limits', c_int, c_void_p, POINTER(EndpointLimits))
 _stats_get = _function('viommu_stats_get', c_int, c_void_p, POINTER(Stats))
 _domain_create = _function('viommu_domain_create', c_int, c_void_p, c_uint32, POINTER(c_void_p))
 _domain_destroy = _function('viommu_domain_destroy', None, c_void_p)
@@ -226,6 +239,12 @@ class Endpoint:
     def __init__(self, context: Context, requester: int, name: str) -> None:
         self.context, self.handle = context, c_void_p()
         _endpoint_add(context.handle, requester, name.encode(), byref(self.handle))
+
+    def set_limits(self, reserved: Sequence[tuple[int, int]] = (), page_sizes: int = 0, address_bits: int = 0) -> None:
+        """What it can have mapped, as struct viommu_endpoint_limits says it; `reserved` has pairs first, last."""
+        regions = (Reserved * len(reserved))(*((Iova(first), Iova(last), False) for first, last in reserved))
+        limits = EndpointLimits(ctypes.sizeof(EndpointLimits), regions, len(reserved), page_sizes, address_bits)
+        _endpoint_set_limits(self.handle, byref(limits))
 
     def attach(self, domain: Domain, invalidation: Invalidation | None = None) -> None:
         _attach(self.handle, domain.handle, self.context.inval(invalidation).handle)
