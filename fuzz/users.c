@@ -103,6 +103,20 @@ void users_taken(struct user *user, unsigned page)
 	user->given[page] = false;
 }
 
+void users_taken_all(struct user *user)
+{
+	for (unsigned page = 0; page < USERS_PAGES; page++)
+		users_taken(user, page);
+}
+
+void users_wait_for(struct viommu_inval *inval)
+{
+	viommu_inval_begin(inval);
+	while (viommu_inval_poll(inval))
+		sched_yield();
+	viommu_inval_destroy(inval);
+}
+
 void users_join(struct users *users)
 {
 	atomic_store(&users->stop, true);

@@ -40,6 +40,11 @@ void users_start(struct users *users, struct tape *tape, struct viommu_endpoint 
 /* To be called before the page can be reached, and when it cannot be reached any more. */
 void users_give(struct user *user, unsigned page);
 void users_taken(struct user *user, unsigned page);
+/* When none of its pages can be reached any more. */
+void users_taken_all(struct user *user);
+
+/* Begin this invalidation, wait until devices are done, and destroy it. */
+void users_wait_for(struct viommu_inval *inval);
 
 /* The threads end; pages that are the guest's are as it left them. */
 void users_join(struct users *users);

@@ -70,18 +70,12 @@ static void detach(struct world *w, unsigned index)
 	send(w, in, sizeof(in), VIO_S_OK);
 }
 
-static void take_all(struct user *user)
-{
-	for (unsigned page = 0; page < USERS_PAGES; page++)
-		users_taken(user, page);
-}
-
 static void reset(struct world *w)
 {
 	viommu_virtio_reset(w->dev, false);
 	poll_until_done(w);
 	for (unsigned i = 0; i < USERS; i++)
-		take_all(&users.user[i]);
+		users_taken_all(&users.user[i]);
 	viommu_virtio_set_features(w->dev, UINT64_MAX);
 	for (unsigned i = 0; i < USERS; i++)
 		attach(w, i);
@@ -94,11 +88,8 @@ static void release(struct world *w, unsigned index)
 
 	CHECK(!viommu_inval_create(w->v, &inval), "no invalidation");
 	CHECK(!viommu_virtio_release(w->dev, w->endpoints[index], inval), "not released");
-	viommu_inval_begin(inval);
-	while (viommu_inval_poll(inval))
-		sched_yield();
-	viommu_inval_destroy(inval);
-	take_all(&users.user[index]);
+	users_wait_for(inval);
+	users_taken_all(&users.user[index]);
 	CHECK(!viommu_virtio_manage(w->dev, w->endpoints[index]), "not managed");
 	attach(w, index);
 }
@@ -114,11 +105,11 @@ static void step(struct world *w, struct tape *tape)
 		release(w, index);
 	} else if (choice >= 230) {
 		detach(w, index);
-		take_all(user);
+		users_taken_all(user);
 		attach(w, index);
 	} else if (choice >= 210) {
 		send_unmap(w, index, 0, USERS_PAGES - 1);
-		take_all(user);
+		users_taken_all(user);
 	} else if (user->given[page]) {
 		send_unmap(w, index, page, page);
 		users_taken(user, page);
@@ -143,7 +134,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		step(&w, &tape);
 	for (unsigned i = 0; i < USERS; i++) {
 		send_unmap(&w, i, 0, USERS_PAGES - 1);
-		take_all(&users.user[i]);
+		users_taken_all(&users.user[i]);
 	}
 	users_join(&users);
 	world_destroy(&w);

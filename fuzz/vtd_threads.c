@@ -4,8 +4,6 @@
  * devices do DMA on threads of their own (users.h). When the wait descriptor is complete, no device uses what the
  * entries had led to. Legacy mode, or scalable mode with tables of either stage, as the input says.
  */
-#include <sched.h>
-
 #include "fuzz/users.h"
 #include "fuzz/vtd_world.h"
 #include "lib/spec/vtd.h"
@@ -90,12 +88,6 @@ static void forget_page(struct vtd_world *w, unsigned index, unsigned page, unsi
 	world_queue(w, ways[way % (first_stage ? 5 : 3)], 1);
 }
 
-static void take_all(struct user *user)
-{
-	for (unsigned page = 0; page < USERS_PAGES; page++)
-		users_taken(user, page);
-}
-
 /* Pages stay in the tables: the device is given back what they lead to. */
 static void renew_device(struct vtd_world *w, unsigned index, bool selective)
 {
@@ -114,7 +106,7 @@ static void renew_device(struct vtd_world *w, unsigned index, bool selective)
 		world_queue(w, selective ? of_device : of_all, 2);
 	for (unsigned page = 0; page < USERS_PAGES; page++)
 		set_page(index, page, false);
-	take_all(&users.user[index]);
+	users_taken_all(&users.user[index]);
 	set_device(index, true);
 }
 
@@ -125,13 +117,10 @@ static void release(struct vtd_world *w, unsigned index)
 
 	CHECK(!viommu_inval_create(w->v, &inval), "no invalidation");
 	CHECK(!viommu_vtd_release(w->unit, w->devices[index], inval), "not released");
-	viommu_inval_begin(inval);
-	while (viommu_inval_poll(inval))
-		sched_yield();
-	viommu_inval_destroy(inval);
+	users_wait_for(inval);
 	for (unsigned page = 0; page < USERS_PAGES; page++)
 		set_page(index, page, false);
-	take_all(&users.user[index]);
+	users_taken_all(&users.user[index]);
 	CHECK(!viommu_vtd_manage(w->unit, w->devices[index]), "not managed");
 }
 
@@ -148,7 +137,7 @@ static void step(struct vtd_world *w, struct tape *tape)
 		for (unsigned i = 0; i < USERS_PAGES; i++)
 			set_page(index, i, false);
 		forget_page(w, index, 0, choice & 1);
-		take_all(user);
+		users_taken_all(user);
 	} else if (user->given[page]) {
 		set_page(index, page, false);
 		forget_page(w, index, page, choice);
