@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <linux/pci_regs.h>
-#include <linux/virtio_config.h>
-#include <linux/virtio_pci.h>
 #include <linux/virtio_ring.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +12,6 @@
 #include "tests/support/pci_bar.h"
 #include "vmm/kvm/kvm.h"
 #include "vmm/virtio/internal.h"
-
-enum { QUEUE = 64, RING_STRIDE = 0x4000, AVAIL_AT = 0x1000, USED_AT = 0x2000 };
 
 struct fake_tap fake_tap;
 
@@ -155,29 +151,13 @@ void net_settle(struct net_fixture *f)
 
 static uint64_t ring(unsigned queue)
 {
-	return RINGS + (uint64_t)queue * RING_STRIDE;
+	return RINGS + (uint64_t)queue * BAR_QUEUE_BYTES;
 }
 
 static void set_queue(struct net_fixture *f, unsigned queue)
 {
-	bar_set(f->pci, VIRTIO_PCI_COMMON_Q_SELECT, 2, queue);
-	bar_set(f->pci, VIRTIO_PCI_COMMON_Q_SIZE, 2, QUEUE);
-	bar_set(f->pci, VIRTIO_PCI_COMMON_Q_DESCLO, 8, ring(queue));
-	bar_set(f->pci, VIRTIO_PCI_COMMON_Q_AVAILLO, 8, ring(queue) + AVAIL_AT);
-	bar_set(f->pci, VIRTIO_PCI_COMMON_Q_USEDLO, 8, ring(queue) + USED_AT);
-	bar_set(f->pci, VIRTIO_PCI_COMMON_Q_ENABLE, 2, 1);
+	bar_set_queue(f->pci, queue, ring(queue));
 	f->used[queue] = 0;
-}
-
-bool net_accept(struct net_fixture *f, uint64_t features)
-{
-	set_status(f, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
-	for (unsigned i = 0; i < 2; i++) {
-		bar_set(f->pci, VIRTIO_PCI_COMMON_GFSELECT, 4, i);
-		bar_set(f->pci, VIRTIO_PCI_COMMON_GF, 4, (uint32_t)(features >> (32 * i)));
-	}
-	set_status(f, VIRTIO_CONFIG_S_FEATURES_OK);
-	return net_status(f) & VIRTIO_CONFIG_S_FEATURES_OK;
 }
 
 static void run_device(struct net_fixture *f)
@@ -190,18 +170,13 @@ static void run_device(struct net_fixture *f)
 
 void net_start_device(struct net_fixture *f, uint64_t wanted)
 {
-	uint64_t features = 0;
+	const uint64_t needed = 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_ACCESS_PLATFORM;
 
 	f->pci->endpoint = f->endpoint;
 	pci_config_write(f->pci, PCI_COMMAND, PCI_COMMAND_MASTER, 2);
 	memset(f->ram + RINGS, 0, BUFFERS - RINGS);
 	set_status(f, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
-	for (unsigned i = 0; i < 2; i++) {
-		bar_set(f->pci, VIRTIO_PCI_COMMON_DFSELECT, 4, i);
-		features |= net_reg(f, VIRTIO_PCI_COMMON_DF, 4) << (32 * i);
-	}
-	features &= (wanted | 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_ACCESS_PLATFORM) & ~f->without;
-	assert_true(net_accept(f, features));
+	assert_true(bar_accept(f->pci, bar_offered(f->pci) & (wanted | needed) & ~f->without));
 	run_device(f);
 }
 
@@ -232,7 +207,7 @@ void net_queue_reset_and_enable(struct net_fixture *f, unsigned queue)
 	net_settle(f);
 	assert_int_equal(net_reg(f, VIRTIO_PCI_COMMON_Q_RESET, 2), 0);
 	assert_int_equal(net_reg(f, VIRTIO_PCI_COMMON_Q_ENABLE, 2), 0);
-	memset(f->ram + ring(queue), 0, RING_STRIDE);
+	memset(f->ram + ring(queue), 0, BAR_QUEUE_BYTES);
 	set_queue(f, queue);
 	net_settle(f);
 }
@@ -241,8 +216,10 @@ static struct vring ring_of(struct net_fixture *f, unsigned queue)
 {
 	uint8_t *at = f->ram + ring(queue);
 
-	return (struct vring){
-		.num = QUEUE, .desc = (void *)at, .avail = (void *)(at + AVAIL_AT), .used = (void *)(at + USED_AT)};
+	return (struct vring){.num = BAR_QUEUE_SIZE,
+			      .desc = (void *)at,
+			      .avail = (void *)(at + BAR_AVAIL_AT),
+			      .used = (void *)(at + BAR_USED_AT)};
 }
 
 /* Descriptors are used in the ring's order and their chains end before they come round again. */
@@ -251,14 +228,14 @@ static uint16_t put_desc(struct vring *vring, struct vring_desc desc)
 	uint16_t index = 0;
 
 	while (vring->desc[index].len)
-		assert_true(++index < QUEUE);
+		assert_true(++index < BAR_QUEUE_SIZE);
 	vring->desc[index] = desc;
 	return index;
 }
 
 static void publish(struct vring *vring, uint16_t head)
 {
-	vring->avail->ring[vring->avail->idx % QUEUE] = head;
+	vring->avail->ring[vring->avail->idx % BAR_QUEUE_SIZE] = head;
 	__atomic_store_n(&vring->avail->idx, (uint16_t)(vring->avail->idx + 1), __ATOMIC_RELEASE);
 }
 
@@ -292,7 +269,7 @@ void net_kick_queue(struct net_fixture *f, unsigned queue)
 
 bool net_is_used(const struct net_fixture *f, unsigned queue)
 {
-	const struct vring_used *used = (const void *)(f->ram + ring(queue) + USED_AT);
+	const struct vring_used *used = (const void *)(f->ram + ring(queue) + BAR_USED_AT);
 
 	return __atomic_load_n(&used->idx, __ATOMIC_ACQUIRE) != f->used[queue];
 }
@@ -300,12 +277,12 @@ bool net_is_used(const struct net_fixture *f, unsigned queue)
 bool net_used(struct net_fixture *f, unsigned queue, uint32_t *len, uint64_t *address)
 {
 	struct vring vring = ring_of(f, queue);
-	struct vring_used_elem *elem = &vring.used->ring[f->used[queue] % QUEUE];
+	struct vring_used_elem *elem = &vring.used->ring[f->used[queue] % BAR_QUEUE_SIZE];
 
 	if (vring.used->idx == f->used[queue])
 		return false;
 	f->used[queue]++;
-	assert_true(elem->id < QUEUE);
+	assert_true(elem->id < BAR_QUEUE_SIZE);
 	*len = elem->len;
 	*address = vring.desc[elem->id].addr;
 	if (vring.desc[elem->id].flags & VRING_DESC_F_NEXT)

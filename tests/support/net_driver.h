@@ -44,8 +44,6 @@ int net_teardown(void **state);
 
 /* Make the device with so many queue pairs, and start it with what is both offered and in `features`. */
 void net_boot(struct net_fixture *f, unsigned pairs, uint64_t features);
-/* Accept just these; did FEATURES_OK stick? */
-bool net_accept(struct net_fixture *f, uint64_t features);
 /* The same with a device that the test has put into f->pci, of whatever kind; f->net is NULL then. */
 void net_start_device(struct net_fixture *f, uint64_t features);
 void net_device_reset(struct net_fixture *f);

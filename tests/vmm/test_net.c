@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "tests/support/net_driver.h"
+#include "tests/support/pci_bar.h"
 #include "vmm/virtio/internal.h"
 
 #define BIT(feature) (1ull << VIRTIO_NET_F_##feature)
@@ -454,13 +455,13 @@ static void test_platform(void **state)
 	for (unsigned behind = 0; behind < 2; behind++) {
 		f->pci->behind = behind;
 		net_device_reset(f);
-		assert_int_equal(net_accept(f, version), !behind);
+		assert_int_equal(bar_accept(f->pci, version), !behind);
 		net_device_reset(f);
-		assert_true(net_accept(f, version | platform));
+		assert_true(bar_accept(f->pci, version | platform));
 		net_device_reset(f);
-		assert_false(net_accept(f, platform));
+		assert_false(bar_accept(f->pci, platform));
 		net_device_reset(f);
-		assert_false(net_accept(f, 0));
+		assert_false(bar_accept(f->pci, 0));
 	}
 	f->pci->behind = false;
 	f->without = platform;

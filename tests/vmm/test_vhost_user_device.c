@@ -5,8 +5,6 @@
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
-#include <linux/virtio_config.h>
-#include <linux/virtio_pci.h>
 #include <linux/virtio_ring.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -27,7 +25,7 @@
 #include "vmm/vhost_user/device.h"
 #include "vmm/virtio/internal.h"
 
-enum { RING = 0x10000, STRIDE = 0x4000, AVAIL_AT = 0x1000, USED_AT = 0x2000, QUEUE = 64, PATIENCE_S = 60 };
+enum { RING = 0x10000, PATIENCE_S = 60 };
 
 struct world {
 	struct front *front; /* context, endpoint and memory; its own front end is not used */
@@ -266,45 +264,16 @@ static int make_disk(struct world *w)
 
 static uint64_t ring(unsigned queue)
 {
-	return RING + (uint64_t)queue * STRIDE;
-}
-
-static void set_queue(struct world *w, unsigned queue)
-{
-	bar_set(w->pci, VIRTIO_PCI_COMMON_Q_SELECT, 2, queue);
-	bar_set(w->pci, VIRTIO_PCI_COMMON_Q_SIZE, 2, QUEUE);
-	bar_set(w->pci, VIRTIO_PCI_COMMON_Q_DESCLO, 8, ring(queue));
-	bar_set(w->pci, VIRTIO_PCI_COMMON_Q_AVAILLO, 8, ring(queue) + AVAIL_AT);
-	bar_set(w->pci, VIRTIO_PCI_COMMON_Q_USEDLO, 8, ring(queue) + USED_AT);
-	bar_set(w->pci, VIRTIO_PCI_COMMON_Q_ENABLE, 2, 1);
-}
-
-static uint64_t offered(struct world *w)
-{
-	uint64_t features = 0;
-
-	for (unsigned i = 0; i < 2; i++) {
-		bar_set(w->pci, VIRTIO_PCI_COMMON_DFSELECT, 4, i);
-		features |= bar_get(w->pci, VIRTIO_PCI_COMMON_DF, 4) << (32 * i);
-	}
-	return features;
+	return RING + (uint64_t)queue * BAR_QUEUE_BYTES;
 }
 
 /* The driver starts the device with some of what is offered. */
 static void boot_with(struct world *w, uint64_t wanted)
 {
-	uint64_t features;
-
 	bar_set(w->pci, VIRTIO_PCI_COMMON_STATUS, 1, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
-	features = offered(w) & wanted;
-	for (unsigned i = 0; i < 2; i++) {
-		bar_set(w->pci, VIRTIO_PCI_COMMON_GFSELECT, 4, i);
-		bar_set(w->pci, VIRTIO_PCI_COMMON_GF, 4, (uint32_t)(features >> (32 * i)));
-	}
-	bar_set(w->pci, VIRTIO_PCI_COMMON_STATUS, 1, VIRTIO_CONFIG_S_FEATURES_OK);
-	assert_true(status(w) & VIRTIO_CONFIG_S_FEATURES_OK);
+	assert_true(bar_accept(w->pci, bar_offered(w->pci) & wanted));
 	for (unsigned i = 0; i < bar_get(w->pci, VIRTIO_PCI_COMMON_NUMQ, 2); i++)
-		set_queue(w, i);
+		bar_set_queue(w->pci, i, ring(i));
 	bar_set(w->pci, VIRTIO_PCI_COMMON_STATUS, 1, VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
@@ -315,7 +284,7 @@ static void boot(struct world *w)
 
 static void map_rings(struct world *w)
 {
-	front_map(w->front, RING, 5 * STRIDE, RING, 3);
+	front_map(w->front, RING, 5 * BAR_QUEUE_BYTES, RING, 3);
 }
 
 static uint64_t drained(int fd)
@@ -336,9 +305,9 @@ static void test_rings_are_handed_over(void **state)
 	pthread_mutex_lock(&w->lock);
 	assert_true(w->back.acked_features >> VIRTIO_F_ACCESS_PLATFORM & 1);
 	assert_int_equal(w->back.addrs[1].desc, ring(1));
-	assert_int_equal(w->back.addrs[1].avail, ring(1) + AVAIL_AT);
-	assert_int_equal(w->back.addrs[1].used, ring(1) + USED_AT);
-	assert_int_equal(w->back.sizes[1], QUEUE);
+	assert_int_equal(w->back.addrs[1].avail, ring(1) + BAR_AVAIL_AT);
+	assert_int_equal(w->back.addrs[1].used, ring(1) + BAR_USED_AT);
+	assert_int_equal(w->back.sizes[1], BAR_QUEUE_SIZE);
 	/* It is kicked once, as something may wait already; then the driver's notifications arrive. */
 	assert_int_equal(drained(w->kick), 1);
 	bar_set(w->pci, VIRTIO_NOTIFY, 2, 0);
@@ -389,8 +358,8 @@ static void test_features_are_both_sides(void **state)
 		1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_ACCESS_PLATFORM | 1ull << VHU_F_PROTOCOL_FEATURES | 1;
 	assert_int_equal(make_net(w, 2), 0);
 	/* CSUM; MAC, STATUS, CTRL_VQ and MQ are the monitor's. */
-	assert_int_equal(offered(w), 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_ACCESS_PLATFORM | 1 | 1 << 5 |
-					     1 << 16 | 1 << 17 | 1 << 22);
+	assert_int_equal(bar_offered(w->pci), 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_ACCESS_PLATFORM | 1 |
+						      1 << 5 | 1 << 16 | 1 << 17 | 1 << 22);
 }
 
 static void test_goes_on_when_the_back_end_is_back(void **state)
@@ -402,7 +371,7 @@ static void test_goes_on_when_the_back_end_is_back(void **state)
 	boot(w);
 	wait_for(w, &w->enables, 2);
 	for (unsigned round = 1; round <= 3; round++) {
-		w->front->ram[ring(0) + USED_AT + 2] = (uint8_t)(7 * round);
+		w->front->ram[ring(0) + BAR_USED_AT + 2] = (uint8_t)(7 * round);
 		pthread_mutex_lock(&w->lock);
 		w->kill = true;
 		pthread_mutex_unlock(&w->lock);
@@ -485,8 +454,8 @@ static void test_only_what_a_ring_needs_is_a_fault(void **state)
 	struct world *w = *state;
 	uint8_t *ram = w->front->ram;
 	struct vring_desc *desc = (void *)(ram + ring(0));
-	struct vring_avail *avail = (void *)(ram + ring(0) + AVAIL_AT);
-	struct vring_used *used = (void *)(ram + ring(0) + USED_AT);
+	struct vring_avail *avail = (void *)(ram + ring(0) + BAR_AVAIL_AT);
+	struct vring_used *used = (void *)(ram + ring(0) + BAR_USED_AT);
 
 	map_rings(w);
 	assert_int_equal(make_net(w, 1), 0);
@@ -516,7 +485,7 @@ static void give_back_nonsense(struct world *w)
 	assert_ptr_not_equal(memory, MAP_FAILED);
 	struct vring_used *used = (void *)(memory + (w->back.addrs[0].used - region.user_address));
 
-	used->ring[0] = (struct vring_used_elem){.id = QUEUE - 1};
+	used->ring[0] = (struct vring_used_elem){.id = BAR_QUEUE_SIZE - 1};
 	used->idx = 1;
 	munmap(memory, region.size);
 	assert_int_equal(write(w->call, &one, sizeof(one)), sizeof(one));
@@ -640,14 +609,14 @@ static void test_disk_with_requests_under_way(void **state)
 	assert_int_equal(make_disk(w), 0);
 	boot(w);
 	wait_for(w, &w->enables, 1);
-	w->front->ram[ring(0) + AVAIL_AT + 2] = 1;
+	w->front->ram[ring(0) + BAR_AVAIL_AT + 2] = 1;
 	pthread_mutex_lock(&w->lock);
 	w->kill = true;
 	pthread_mutex_unlock(&w->lock);
 	wait_for_status(w, VIRTIO_CONFIG_S_NEEDS_RESET, VIRTIO_CONFIG_S_NEEDS_RESET);
 	bar_set(w->pci, VIRTIO_PCI_COMMON_STATUS, 1, 0);
 	wait_for_status(w, 0xff, 0);
-	w->front->ram[ring(0) + AVAIL_AT + 2] = 0;
+	w->front->ram[ring(0) + BAR_AVAIL_AT + 2] = 0;
 	boot(w);
 	wait_for(w, &w->enables, 2);
 }
