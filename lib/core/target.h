@@ -6,6 +6,8 @@
 #ifndef LIB_CORE_TARGET_H
 #define LIB_CORE_TARGET_H
 
+#include <assert.h>
+
 #include "lib/core/context.h"
 
 /*
@@ -17,10 +19,7 @@ struct target {
 	unsigned access;
 };
 
-static inline uint64_t target_bytes(uint64_t pages)
-{
-	return pages > UINT64_MAX >> TABLE_PAGE_SHIFT ? UINT64_MAX : pages << TABLE_PAGE_SHIFT;
-}
+static_assert(TABLE_BITS * (TABLE_LEVELS - 1) + TABLE_PAGE_SHIFT < 64, "the length of the largest leaf fits");
 
 /* In what is kept of the domain, or always there. */
 static inline bool target_find(const struct viommu_domain *domain, uint64_t iova, struct target *out)
@@ -35,7 +34,7 @@ static inline bool target_find(const struct viommu_domain *domain, uint64_t iova
 	}
 	if (!table_find(&domain->table, iova >> TABLE_PAGE_SHIFT, &hit))
 		return false;
-	*out = (struct target){hit.gpa + offset, target_bytes(hit.pages) - offset, offset, hit.access};
+	*out = (struct target){hit.gpa + offset, (hit.pages << TABLE_PAGE_SHIFT) - offset, offset, hit.access};
 	return true;
 }
 
