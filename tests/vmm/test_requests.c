@@ -433,6 +433,47 @@ static void test_queue_reset_waits_for_what_was_taken(void **state)
 	each_way(queue_reset_waits, POLLING_ALWAYS);
 }
 
+/* The I/O thread serves all devices: vCPUs that notify all the time must not keep it from this one. */
+static atomic_bool io_entered;
+
+static void *enter_as_io(void *opaque)
+{
+	struct virtio_dev *dev = opaque;
+
+	virtio_enter(dev);
+	io_entered = true;
+	virtio_leave(dev);
+	return NULL;
+}
+
+static bool io_waits(struct wired *w)
+{
+	return atomic_load(&unit(w)->entering);
+}
+
+static void test_notifications_let_the_loop_go_first(void **state)
+{
+	pthread_t io;
+
+	(void)state;
+	for (unsigned i = 0; i < MANY; i++) {
+		struct wired *w = create(POLLING_OFF, ALL_FEATURES);
+
+		io_entered = false;
+		virtio_enter(unit(w));
+		assert_int_equal(pthread_create(&io, NULL, enter_as_io, unit(w)), 0);
+		assert_true(wired_comes_about(w, io_waits));
+		add_attach(w);
+		virtio_leave(unit(w));
+		notify(w);
+		assert_true(io_entered || !wired_answered(w));
+		pthread_join(io, NULL);
+		net_settle(&w->net);
+		wired_expect_answer(w);
+		wired_destroy(w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -446,6 +487,7 @@ int main(void)
 		cmocka_unit_test(test_broken_queue_is_found_by_the_thread_that_notifies),
 		cmocka_unit_test(test_queue_reset_while_it_is_polled),
 		cmocka_unit_test(test_queue_reset_waits_for_what_was_taken),
+		cmocka_unit_test(test_notifications_let_the_loop_go_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

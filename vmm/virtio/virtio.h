@@ -7,6 +7,7 @@
 #ifndef VMM_VIRTIO_H
 #define VMM_VIRTIO_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -118,6 +119,7 @@ struct virtio_dev {
 	bool resetting; /* the driver waits for status 0 */
 	uint8_t cfg_capability;
 	struct mutex entered; /* virtio_enter() */
+	atomic_uint entering; /* threads that wait for it there; virtio_try_enter() lets them go first */
 	/* I/O thread only; with virtio_enter(), of a device with a doorbell. */
 	bool running; /* between start and reset or failure */
 	struct virtio_queue queues[VIRTIO_MAX_QUEUES];
@@ -138,8 +140,9 @@ void virtio_fini(struct virtio_dev *dev);
 
 /*
  * Of a device with a doorbell: what uses its queues excludes others that do, until virtio_leave(). All ops but the
- * config accessors and `doorbell` are called inside. virtio_try_enter(): false where another thread is there. Of other
- * devices they do nothing. Before pci.lock.
+ * config accessors and `doorbell` are called inside. virtio_try_enter(): false where another thread is there, or waits
+ * to be: threads that come again and again by it alone must not keep the I/O thread out. Of other devices they do
+ * nothing. Before pci.lock.
  */
 void virtio_enter(struct virtio_dev *dev);
 bool virtio_try_enter(struct virtio_dev *dev);
