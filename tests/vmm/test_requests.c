@@ -190,6 +190,26 @@ static void test_notified_request_is_answered_before_it_returns(void **state)
 	each_way(answers_before_it_returns, POLLING_AUTO);
 }
 
+static void goes_to_the_loop(struct wired *w, bool event_idx)
+{
+	virtio_enter(unit(w));
+	add_attach(w);
+	notify_elsewhere(w);
+	assert_false(wired_answered(w));
+	virtio_leave(unit(w));
+	assert_false(wired_answered(w));
+	net_settle(&w->net);
+	wired_expect_answer(w);
+	assert_true(is_to_notify(w, event_idx));
+	assert_int_equal(stats_of(w).notifications, 1);
+}
+
+static void test_contended_notification_is_served_by_the_loop(void **state)
+{
+	(void)state;
+	each_way(goes_to_the_loop, POLLING_OFF);
+}
+
 static void is_polled(struct wired *w, bool event_idx)
 {
 	uint16_t event = *avail_event(w);
@@ -478,6 +498,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_notified_request_is_answered_before_it_returns),
+		cmocka_unit_test(test_contended_notification_is_served_by_the_loop),
 		cmocka_unit_test(test_polled_request_needs_no_notification),
 		cmocka_unit_test(test_after_polling_the_driver_is_asked_to_notify),
 		cmocka_unit_test(test_request_that_comes_as_polling_ends_is_served),

@@ -88,7 +88,6 @@ static bool serve_here(struct virtio_iommu *iommu)
 {
 	unsigned turns = 0;
 
-	iommu->stats.notifications++;
 	while (serves(iommu) && turns < TURNS && iommu_take_batch(iommu))
 		turns++;
 	polling_busy(&iommu->polling);
@@ -102,6 +101,7 @@ static void iommu_doorbell(struct virtio_dev *dev, unsigned queue)
 
 	if (queue != VIOMMU_VIRTIO_REQUESTQ)
 		return;
+	atomic_fetch_add_explicit(&iommu->notifications, 1, memory_order_relaxed); /* nothing depends on it */
 	if (!virtio_try_enter(dev)) {
 		/* Who is there may have looked at the queue before. */
 		virtio_queue_signal(dev, queue);
@@ -255,6 +255,7 @@ void virtio_iommu_stats_get(struct pci_dev *pci, struct request_stats *out)
 	virtio_enter(&iommu->dev);
 	*out = iommu->stats;
 	virtio_leave(&iommu->dev);
+	out->notifications = atomic_load_explicit(&iommu->notifications, memory_order_relaxed);
 	polling_stats_get(&iommu->polling, &out->polling);
 }
 

@@ -38,7 +38,8 @@ struct virtio_iommu {
 	struct loop_work more;      /* chains wait in the ring, or something is pending */
 	struct polling polling;     /* of the request queue */
 	bool polled;                /* so the driver is not asked to notify */
-	struct request_stats stats; /* but for its `polling` */
+	struct request_stats stats; /* but for its `notifications` and `polling` */
+	_Atomic uint64_t notifications;
 	void (*waits)(void *opaque);
 	void *waits_opaque;
 	struct vq_chain chain; /* the one at hand */
