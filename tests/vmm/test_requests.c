@@ -377,6 +377,34 @@ static void break_queue(struct wired *w)
 	avail->idx += 0x4000;
 }
 
+static void fails_and_is_not_polled(struct wired *w, bool event_idx)
+{
+	uint64_t looks;
+
+	net_settle(&w->net);
+	assert_int_equal(stats_of(w).polling.begun, 1);
+	break_queue(w);
+	runs(w);
+	assert_true(net_status(&w->net) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	looks = stats_of(w).polling.looks;
+	runs(w);
+	notify(w);
+	runs(w);
+	assert_int_equal(stats_of(w).polling.looks, looks);
+	net_device_reset(&w->net);
+	net_start_device(&w->net, event_idx ? ALL_FEATURES : ~EVENT_IDX);
+	wired_master(w, true);
+	add_attach(w);
+	expect_found(w);
+	assert_int_equal(stats_of(w).polling.begun, 2);
+}
+
+static void test_failed_device_is_not_polled_until_it_is_reset(void **state)
+{
+	(void)state;
+	each_way(fails_and_is_not_polled, POLLING_ALWAYS);
+}
+
 static void fails_where_it_is_notified(struct wired *w, bool event_idx)
 {
 	(void)event_idx;
@@ -505,6 +533,7 @@ int main(void)
 		cmocka_unit_test(test_polling_ends_while_a_request_waits),
 		cmocka_unit_test(test_polling_ends_while_bus_mastering_is_off),
 		cmocka_unit_test(test_notified_while_bus_mastering_is_off),
+		cmocka_unit_test(test_failed_device_is_not_polled_until_it_is_reset),
 		cmocka_unit_test(test_broken_queue_is_found_by_the_thread_that_notifies),
 		cmocka_unit_test(test_queue_reset_while_it_is_polled),
 		cmocka_unit_test(test_queue_reset_waits_for_what_was_taken),

@@ -127,6 +127,11 @@ static bool poll_look(void *opaque)
 	const bool left = count && iommu_finish_batches(iommu);
 
 	iommu->waiting |= left;
+	/* A device that has failed has nothing to find before the driver starts it again. */
+	if (!iommu->dev.running) {
+		iommu->polled = false;
+		polling_stop(&iommu->polling);
+	}
 	virtio_leave(&iommu->dev);
 	if (left)
 		iommu->waits(iommu->waits_opaque);
