@@ -369,6 +369,77 @@ static void test_notified_while_bus_mastering_is_off(void **state)
 	each_way(notified_without_bus_mastering, POLLING_OFF);
 }
 
+static unsigned held_batches(struct wired *w)
+{
+	const struct virtio_iommu *iommu = iommu_of(unit(w));
+	unsigned held = 0;
+
+	for (unsigned i = 0; i < VIOMMU_VIRTIO_BATCHES; i++)
+		held += iommu->batches[i].held;
+	return held;
+}
+
+/* The request was taken, so its answer waits, but nothing of it is pending as PCI has it. */
+static void answers_when_the_master_is_back(struct wired *w, bool event_idx)
+{
+	struct viommu_section section;
+	struct viommu_span span;
+	struct viommu_hold hold;
+
+	attach_and_map(w);
+	wired_use_page(w, &section, &span, &hold);
+	add_unmap(w, 0);
+	notify(w);
+	runs(w);
+	assert_int_equal(held_batches(w), 1);
+	wired_master(w, false);
+	viommu_dma_release(&hold);
+	runs(w);
+	assert_false(wired_answered(w));
+	assert_false(net_status(&w->net) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_int_equal(held_batches(w), 0);
+	wired_master(w, true);
+	expect_found(w);
+	assert_true(is_to_notify(w, event_idx));
+	add_map(w, 0);
+	serve_here(w);
+}
+
+static void test_answer_waits_for_bus_mastering(void **state)
+{
+	(void)state;
+	each_way(answers_when_the_master_is_back, POLLING_OFF);
+	each_way(answers_when_the_master_is_back, POLLING_AUTO);
+}
+
+static void resets_while_an_answer_waits(struct wired *w, bool event_idx)
+{
+	struct viommu_section section;
+	struct viommu_span span;
+	struct viommu_hold hold;
+
+	(void)event_idx;
+	attach_and_map(w);
+	wired_use_page(w, &section, &span, &hold);
+	add_unmap(w, 0);
+	notify(w);
+	wired_master(w, false);
+	viommu_dma_release(&hold);
+	runs(w);
+	net_device_reset(&w->net);
+	net_start_device(&w->net, event_idx ? ALL_FEATURES : ~EVENT_IDX);
+	wired_master(w, true);
+	runs(w);
+	assert_false(wired_answered(w));
+	attach_and_map(w);
+}
+
+static void test_reset_while_an_answer_waits_for_bus_mastering(void **state)
+{
+	(void)state;
+	each_way(resets_while_an_answer_waits, POLLING_OFF);
+}
+
 /* The driver makes more available than the queue has. */
 static void break_queue(struct wired *w)
 {
@@ -533,6 +604,8 @@ int main(void)
 		cmocka_unit_test(test_polling_ends_while_a_request_waits),
 		cmocka_unit_test(test_polling_ends_while_bus_mastering_is_off),
 		cmocka_unit_test(test_notified_while_bus_mastering_is_off),
+		cmocka_unit_test(test_answer_waits_for_bus_mastering),
+		cmocka_unit_test(test_reset_while_an_answer_waits_for_bus_mastering),
 		cmocka_unit_test(test_failed_device_is_not_polled_until_it_is_reset),
 		cmocka_unit_test(test_broken_queue_is_found_by_the_thread_that_notifies),
 		cmocka_unit_test(test_queue_reset_while_it_is_polled),

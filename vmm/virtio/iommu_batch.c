@@ -100,11 +100,17 @@ static int push_complete(struct virtio_iommu *iommu, struct iommu_batch *batch, 
 	return ret ? ret : vq_wants_interrupt(request_queue(iommu), section);
 }
 
-static void drop_batch(struct iommu_batch *batch)
+static void let_go(struct iommu_batch *batch)
 {
 	if (batch->held)
 		viommu_dma_release(&batch->hold);
-	batch->held = batch->pending = false;
+	batch->held = false;
+}
+
+static void drop_batch(struct iommu_batch *batch)
+{
+	let_go(batch);
+	batch->pending = false;
 	batch->count = 0;
 }
 
@@ -114,22 +120,23 @@ void iommu_drop_batches(struct virtio_iommu *iommu)
 		drop_batch(&iommu->batches[i]);
 }
 
-static void give_back(struct virtio_iommu *iommu, struct iommu_batch *batch)
+/* False: the ring cannot be reached now, as bus mastering is off. All queues are kicked when it can. */
+static bool give_back(struct virtio_iommu *iommu, struct iommu_batch *batch)
 {
 	struct viommu_section section;
-	int ret = 0;
+	int ret;
 
-	if (iommu->dev.running && request_queue(iommu)->enabled) {
-		ret = virtio_dma_begin(&iommu->dev, &section);
-		if (!ret) {
-			ret = push_complete(iommu, batch, &section);
-			viommu_dma_end(&section);
-		}
-	}
+	if (!iommu->dev.running || !request_queue(iommu)->enabled)
+		return true;
+	if (virtio_dma_begin(&iommu->dev, &section))
+		return false;
+	ret = push_complete(iommu, batch, &section);
+	viommu_dma_end(&section);
 	if (ret > 0)
 		virtio_interrupt_queue(&iommu->dev, VIOMMU_VIRTIO_REQUESTQ);
 	else if (ret < 0)
 		virtio_fail(&iommu->dev, "requests cannot be given back");
+	return true;
 }
 
 static void finish_batch(struct virtio_iommu *iommu, struct iommu_batch *batch)
@@ -138,8 +145,11 @@ static void finish_batch(struct virtio_iommu *iommu, struct iommu_batch *batch)
 
 	for (unsigned i = 0; i < batch->count; i++)
 		complete += batch->requests[i].complete;
-	if (complete > batch->given_count)
-		give_back(iommu, batch);
+	/* What is complete is in memory, and the device has nothing more under way, whether it can say so or not. */
+	if (complete == batch->count)
+		let_go(batch);
+	if (complete > batch->given_count && !give_back(iommu, batch))
+		return;
 	batch->given_count = complete;
 	if (complete == batch->count)
 		drop_batch(batch);
