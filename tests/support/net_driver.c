@@ -154,7 +154,7 @@ static uint64_t ring(unsigned queue)
 	return RINGS + (uint64_t)queue * BAR_QUEUE_BYTES;
 }
 
-static void set_queue(struct net_fixture *f, unsigned queue)
+void net_set_queue(struct net_fixture *f, unsigned queue)
 {
 	bar_set_queue(f->pci, queue, ring(queue));
 	f->used[queue] = 0;
@@ -163,21 +163,26 @@ static void set_queue(struct net_fixture *f, unsigned queue)
 static void run_device(struct net_fixture *f)
 {
 	for (unsigned i = 0; i < net_reg(f, VIRTIO_PCI_COMMON_NUMQ, 2); i++)
-		set_queue(f, i);
+		net_set_queue(f, i);
 	set_status(f, VIRTIO_CONFIG_S_DRIVER_OK);
-	net_settle(f);
+}
+
+void net_begin_device(struct net_fixture *f, uint64_t wanted)
+{
+	const uint64_t needed = 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_ACCESS_PLATFORM;
+
+	set_status(f, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
+	assert_true(bar_accept(f->pci, bar_offered(f->pci) & (wanted | needed) & ~f->without));
+	run_device(f);
 }
 
 void net_start_device(struct net_fixture *f, uint64_t wanted)
 {
-	const uint64_t needed = 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_ACCESS_PLATFORM;
-
 	f->pci->endpoint = f->endpoint;
 	pci_config_write(f->pci, PCI_COMMAND, PCI_COMMAND_MASTER, 2);
 	memset(f->ram + RINGS, 0, BUFFERS - RINGS);
-	set_status(f, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
-	assert_true(bar_accept(f->pci, bar_offered(f->pci) & (wanted | needed) & ~f->without));
-	run_device(f);
+	net_begin_device(f, wanted);
+	net_settle(f);
 }
 
 void net_boot(struct net_fixture *f, unsigned pairs, uint64_t features)
@@ -208,11 +213,11 @@ void net_queue_reset_and_enable(struct net_fixture *f, unsigned queue)
 	assert_int_equal(net_reg(f, VIRTIO_PCI_COMMON_Q_RESET, 2), 0);
 	assert_int_equal(net_reg(f, VIRTIO_PCI_COMMON_Q_ENABLE, 2), 0);
 	memset(f->ram + ring(queue), 0, BAR_QUEUE_BYTES);
-	set_queue(f, queue);
+	net_set_queue(f, queue);
 	net_settle(f);
 }
 
-static struct vring ring_of(struct net_fixture *f, unsigned queue)
+struct vring net_ring(struct net_fixture *f, unsigned queue)
 {
 	uint8_t *at = f->ram + ring(queue);
 
@@ -241,14 +246,14 @@ static void publish(struct vring *vring, uint16_t head)
 
 void net_add(struct net_fixture *f, unsigned queue, uint64_t address, uint32_t len, bool writable)
 {
-	struct vring vring = ring_of(f, queue);
+	struct vring vring = net_ring(f, queue);
 
 	publish(&vring, put_desc(&vring, (struct vring_desc){address, len, writable ? VRING_DESC_F_WRITE : 0, 0}));
 }
 
 void net_add_command(struct net_fixture *f, unsigned queue, const void *bytes, uint32_t len, uint32_t room)
 {
-	struct vring vring = ring_of(f, queue);
+	struct vring vring = net_ring(f, queue);
 	uint16_t head = put_desc(&vring, (struct vring_desc){BUFFERS, len, 0, 0});
 
 	memcpy(f->ram + BUFFERS, bytes, len);
@@ -276,7 +281,7 @@ bool net_is_used(const struct net_fixture *f, unsigned queue)
 
 bool net_used(struct net_fixture *f, unsigned queue, uint32_t *len, uint64_t *address)
 {
-	struct vring vring = ring_of(f, queue);
+	struct vring vring = net_ring(f, queue);
 	struct vring_used_elem *elem = &vring.used->ring[f->used[queue] % BAR_QUEUE_SIZE];
 
 	if (vring.used->idx == f->used[queue])

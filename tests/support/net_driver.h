@@ -7,6 +7,7 @@
 #define TESTS_SUPPORT_NET_DRIVER_H
 
 #include <linux/virtio_net.h>
+#include <linux/virtio_ring.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -46,6 +47,11 @@ int net_teardown(void **state);
 void net_boot(struct net_fixture *f, unsigned pairs, uint64_t features);
 /* The same with a device that the test has put into f->pci, of whatever kind; f->net is NULL then. */
 void net_start_device(struct net_fixture *f, uint64_t features);
+/* Only that, up to DRIVER_OK, with rings as they are: somebody else runs the loop. */
+void net_begin_device(struct net_fixture *f, uint64_t features);
+/* Describe a queue of empty rings to the device, and enable it. */
+void net_set_queue(struct net_fixture *f, unsigned queue);
+struct vring net_ring(struct net_fixture *f, unsigned queue);
 void net_device_reset(struct net_fixture *f);
 /* Reset one queue, and begin it anew with empty rings. */
 void net_queue_reset_and_enable(struct net_fixture *f, unsigned queue);

@@ -145,19 +145,19 @@ static void expect_found(struct wired *w)
 
 static uint16_t avail_idx(struct wired *w)
 {
-	const struct vring_avail *avail = (const void *)(w->net.ram + unit(w)->queues[VIOMMU_VIRTIO_REQUESTQ].vq.avail);
-
-	return avail->idx;
+	return net_ring(&w->net, VIOMMU_VIRTIO_REQUESTQ).avail->idx;
 }
 
 static struct vring_used *used_ring(struct wired *w)
 {
-	return (void *)(w->net.ram + unit(w)->queues[VIOMMU_VIRTIO_REQUESTQ].vq.used);
+	return net_ring(&w->net, VIOMMU_VIRTIO_REQUESTQ).used;
 }
 
 static uint16_t *avail_event(struct wired *w)
 {
-	return (uint16_t *)&used_ring(w)->ring[unit(w)->queues[VIOMMU_VIRTIO_REQUESTQ].vq.size];
+	const struct vring vring = net_ring(&w->net, VIOMMU_VIRTIO_REQUESTQ);
+
+	return (uint16_t *)&vring.used->ring[vring.num];
 }
 
 /* As a driver finds out before it notifies of the next request (virtio 1.2, sections 2.7.7.1 and 2.7.10.1). */
@@ -443,9 +443,7 @@ static void test_reset_while_an_answer_waits_for_bus_mastering(void **state)
 /* The driver makes more available than the queue has. */
 static void break_queue(struct wired *w)
 {
-	struct vring_avail *avail = (void *)(w->net.ram + unit(w)->queues[VIOMMU_VIRTIO_REQUESTQ].vq.avail);
-
-	avail->idx += 0x4000;
+	net_ring(&w->net, VIOMMU_VIRTIO_REQUESTQ).avail->idx += 0x4000;
 }
 
 static void fails_and_is_not_polled(struct wired *w, bool event_idx)
