@@ -3,7 +3,7 @@
  * Every virtio device: features without which it does not work (virtio 1.2, section 6.1), indirect tables, interrupts
  * by event (section 2.7.7), and the reset of a single queue (section 2.6.1). kernel=1: Linux's vhost serves some, which
  * leaves a flag as it was before events were negotiated. behind=MASK: a bit for each slot whose device is behind the
- * IOMMU.
+ * IOMMU. polled=1: the virtio-iommu's queue is polled, so that it needs no notification and asks for none.
  */
 #include "payload.h"
 #include "pci.h"
@@ -93,6 +93,41 @@ static bool interrupted(const struct virtio *dev, bool wanted)
 	return false;
 }
 
+static bool reset_queue(const struct queue *queue)
+{
+	queue_set_register(queue, Q_RESET, 1);
+	for (unsigned i = 0; i < PATIENCE && queue_register(queue, Q_RESET); i++)
+		breathe(1);
+	return !queue_register(queue, Q_RESET) && !queue_register(queue, Q_ENABLE);
+}
+
+static bool is_polled(const struct virtio *dev)
+{
+	return dev->id == VIRTIO_IOMMU && parameter("polled", 0);
+}
+
+static void check_polled(struct virtio *dev)
+{
+	struct queue queue;
+	bool good = begin(dev, &queue, 0);
+
+	queue.quiet = true;
+	for (unsigned i = 0; i < 3 * QUEUE_SIZE && good; i++)
+		good = request_works(&queue, i & 1);
+	result(dev, "polled: requests need no notification", good);
+	good = begin(dev, &queue, BIT(F_EVENT_IDX));
+	queue.quiet = true;
+	good = good && request_works(&queue, false);
+	result(dev, "polled, without EVENT_IDX: none either, and the flag says so", good && queue.used[0] == 1);
+	if (virtio_offered(dev) & BIT(F_RING_RESET)) {
+		good = reset_queue(&queue);
+		queue_prepare(&queue, dev, request_queue(dev), QUEUE_SIZE, 0);
+		queue_enable(&queue);
+		queue.quiet = true;
+		result(dev, "polled: nor after the queue's reset", good && request_works(&queue, false));
+	}
+}
+
 static void check_events(struct virtio *dev)
 {
 	struct queue queue;
@@ -107,10 +142,11 @@ static void check_events(struct virtio *dev)
 	result(dev, "none for entries 1 and 2", good && !interrupted(dev, false));
 	good = request_works(&queue, false);
 	result(dev, "one for entry 3", good && interrupted(dev, true));
-	for (unsigned i = 0; i < PATIENCE && *queue_avail_event(&queue) != 4; i++)
+	for (unsigned i = 0; i < PATIENCE && *queue_avail_event(&queue) != 4 && !is_polled(dev); i++)
 		breathe(1);
-	result(dev, "the device asks for chain 4, by event alone",
-	       *queue_avail_event(&queue) == 4 && (!queue.used[0] || parameter("kernel", 0)));
+	if (!is_polled(dev))
+		result(dev, "the device asks for chain 4, by event alone",
+		       *queue_avail_event(&queue) == 4 && (!queue.used[0] || parameter("kernel", 0)));
 	good = begin(dev, &queue, BIT(F_EVENT_IDX));
 	read8(dev->isr);
 	queue.avail[0] = 1;
@@ -119,14 +155,6 @@ static void check_events(struct virtio *dev)
 	queue.avail[0] = 0;
 	good = request_works(&queue, false);
 	result(dev, "and so it does the other way", good && interrupted(dev, true));
-}
-
-static bool reset_queue(const struct queue *queue)
-{
-	queue_set_register(queue, Q_RESET, 1);
-	for (unsigned i = 0; i < PATIENCE && queue_register(queue, Q_RESET); i++)
-		breathe(1);
-	return !queue_register(queue, Q_RESET) && !queue_register(queue, Q_ENABLE);
 }
 
 static void check_reset(struct virtio *dev)
@@ -174,6 +202,8 @@ void payload(void)
 		check_platform(&dev);
 		check_indirect(&dev);
 		check_events(&dev);
+		if (is_polled(&dev))
+			check_polled(&dev);
 		if (virtio_offered(&dev) & BIT(F_RING_RESET))
 			check_reset(&dev);
 		virtio_reset(&dev);
