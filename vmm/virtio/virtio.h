@@ -153,7 +153,8 @@ bool virtio_queue_miss_is_fault(struct virtio_dev *dev, unsigned queue, struct v
 
 /*
  * Open a section for the device's DMA. Closed with viommu_dma_end(). -ECANCELED: bus mastering is off (all queues
- * are kicked when it comes on); -EAGAIN: too many sections are open (all queues are kicked soon). I/O thread.
+ * are kicked when it comes on); -EAGAIN: too many sections are open (all queues are kicked soon). I/O thread, or inside
+ * virtio_enter().
  */
 int virtio_dma_begin(struct virtio_dev *dev, struct viommu_section *section);
 
@@ -165,7 +166,7 @@ void virtio_interrupt_queue(struct virtio_dev *dev, unsigned queue);
 
 /*
  * The driver, or its rings, are broken: set DEVICE_NEEDS_RESET, tell the driver, log one line (at most one a second),
- * stop: dev->running is false from now on. I/O thread, outside of sections.
+ * stop: dev->running is false from now on. I/O thread, or inside virtio_enter(); outside of sections.
  */
 void virtio_fail(struct virtio_dev *dev, const char *why);
 

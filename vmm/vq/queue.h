@@ -3,7 +3,7 @@
  * Split virtqueues, device side (virtio 1.2, section 2.7). Addresses are aligned as section 2.7 asks for (the
  * caller checks that when it enables the queue), so no field straddles a page. Every address in them is an IOVA and is
  * translated inside the section that the caller opened. Descriptors are copied once, then checked. One thread at a
- * time: the I/O thread.
+ * time.
  */
 #ifndef VMM_VQ_QUEUE_H
 #define VMM_VQ_QUEUE_H
