@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
-# Every DMA buffer is unmapped, and the unmap completed, before the driver goes on.
+# Every DMA buffer is unmapped, and the unmap completed, before the driver goes on, which notifies nobody: the monitor
+# polls.
 . "$here/cases/common.sh"
-working_guest strict-1-cpu 'iommu.strict=1 viommu.groups=00:02.0,00:03.0,00:04.0' 1
+working_guest strict-1-cpu 'iommu.strict=1 viommu.groups=00:02.0,00:03.0,00:04.0' 1 --iommu virtio,poll=always
