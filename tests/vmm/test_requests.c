@@ -333,6 +333,41 @@ static void test_polling_ends_while_a_request_waits(void **state)
 	each_way(ends_while_one_waits, POLLING_AUTO);
 }
 
+/* No batch is left to take the next request in, so the ring cannot be looked at; it is when one is complete. */
+static void ends_while_all_batches_wait(struct wired *w, bool event_idx)
+{
+	struct viommu_section section;
+	struct viommu_span span;
+
+	make_busy(w);
+	for (unsigned i = 0; i < VIOMMU_VIRTIO_BATCHES; i++) {
+		add_unmap(w, i);
+		expect_found(w);
+		add_map(w, i);
+		expect_found(w);
+	}
+	wired_use_page(w, &section, &span, NULL);
+	for (unsigned i = 0; i < VIOMMU_VIRTIO_BATCHES; i++) {
+		add_unmap(w, i);
+		runs(w);
+	}
+	let_polling_end(w);
+	add_map(w, MANY);
+	runs(w);
+	assert_false(wired_answered(w));
+	viommu_dma_end(&section);
+	runs(w);
+	for (unsigned i = 0; i < VIOMMU_VIRTIO_BATCHES + 1; i++)
+		wired_expect_answer(w);
+	assert_true(is_to_notify(w, event_idx));
+}
+
+static void test_polling_ends_while_all_batches_wait(void **state)
+{
+	(void)state;
+	each_way(ends_while_all_batches_wait, POLLING_AUTO);
+}
+
 static void master_off_as_polling_ends(struct wired *w, bool event_idx)
 {
 	make_busy(w);
@@ -600,6 +635,7 @@ int main(void)
 		cmocka_unit_test(test_after_polling_the_driver_is_asked_to_notify),
 		cmocka_unit_test(test_request_that_comes_as_polling_ends_is_served),
 		cmocka_unit_test(test_polling_ends_while_a_request_waits),
+		cmocka_unit_test(test_polling_ends_while_all_batches_wait),
 		cmocka_unit_test(test_polling_ends_while_bus_mastering_is_off),
 		cmocka_unit_test(test_notified_while_bus_mastering_is_off),
 		cmocka_unit_test(test_answer_waits_for_bus_mastering),
