@@ -99,6 +99,7 @@ struct wired *wired_create_virtio(enum polling_mode poll, uint64_t features)
 	net_start_device(&w->net, features);
 	pci_root_config_write(w->root, 0, IOMMU_SLOT << 3, PCI_BASE_ADDRESS_0, LAYOUT_PCI32, 4);
 	wired_master(w, true);
+	net_settle(&w->net); /* it kicks all queues */
 	return w;
 }
 
