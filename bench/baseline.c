@@ -99,11 +99,12 @@ static double hit_round(void *opaque)
 	return (double)(bench_ns() - start) / rounds(run);
 }
 
-static void random_work(void *opaque)
+static void random_work(void *opaque, unsigned thread)
 {
 	struct run *run = opaque;
 	uint64_t state = BENCH_SEED, sum = 0;
 
+	(void)thread;
 	for (unsigned i = 0; i < rounds(run); i++)
 		sum += host_of(run, (bench_random(&state) & (run->pages - 1)) * BENCH_PAGE);
 	run->sink = sum;
@@ -113,7 +114,7 @@ static double random_round(void *opaque)
 {
 	uint64_t start = bench_ns();
 
-	random_work(opaque);
+	random_work(opaque, 0);
 	return (double)(bench_ns() - start) / rounds(opaque);
 }
 

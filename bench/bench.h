@@ -92,9 +92,14 @@ static inline void bench_must(int err)
 
 /*
  * How much more two threads do together than one, each on a processor of its own.
- * @work: does a fixed number of operations. Returns 0 where there are not enough processors.
+ * @work: does a fixed number of operations as one of the threads, 0 or 1. Returns 0 where there are not enough
+ *     processors.
  */
-double bench_scaling(void (*work)(void *opaque), void *opaque);
+typedef void (*bench_work)(void *opaque, unsigned thread);
+double bench_scaling(bench_work work, void *opaque);
+
+/* The same as a figure of ours; none where there are not enough processors. */
+void bench_report_scaling(const char *bench, const char *name, bench_work work, void *opaque, struct bench_goal goal);
 
 /* The benchmarks. */
 void bench_translate(void);

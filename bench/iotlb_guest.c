@@ -6,7 +6,7 @@
 
 #include "bench/iotlb_guest.h"
 
-enum { RING_PAGES = 3 };
+enum { RING_PAGES = GUEST_RINGS * GUEST_RING_PAGES };
 
 double iotlb_now_us(void)
 {

@@ -10,8 +10,10 @@
 #include "bench/vtd_guest.h"
 
 enum {
-	GUEST_PAGES = 1 << 16,                /* from IOVA 0 on */
-	GUEST_RING = GUEST_PAGES * BENCH_PAGE /* three pages that do lie side by side, from GPA 0 on */
+	GUEST_PAGES = 1 << 16,                 /* from IOVA 0 on */
+	GUEST_RING = GUEST_PAGES * BENCH_PAGE, /* pages that do lie side by side, from GPA 0 on */
+	GUEST_RINGS = 2,
+	GUEST_RING_PAGES = 3 /* of each ring: descriptors, available, used */
 };
 
 struct iotlb_guest {

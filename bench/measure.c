@@ -81,7 +81,7 @@ static uint64_t patient_ns(void)
 
 /* Threads that work at the same time: each goes on until all have had their fill. */
 struct crowd {
-	void (*work)(void *opaque);
+	bench_work work;
 	void *opaque;
 	unsigned count;
 	_Atomic unsigned ready, satisfied;
@@ -89,6 +89,7 @@ struct crowd {
 
 struct member {
 	struct crowd *crowd;
+	unsigned number;
 	int processor;
 	double rate;
 	pthread_t thread;
@@ -112,7 +113,7 @@ static void *member_main(void *opaque)
 	uint64_t start = patient_ns();
 
 	do {
-		crowd->work(crowd->opaque);
+		crowd->work(crowd->opaque, member->number);
 		if (++done == ENOUGH)
 			atomic_fetch_add(&crowd->satisfied, 1);
 	} while (atomic_load(&crowd->satisfied) < crowd->count);
@@ -121,14 +122,14 @@ static void *member_main(void *opaque)
 }
 
 /* Work per time of so many threads together. */
-static double crowd_rate(void (*work)(void *opaque), void *opaque, const int *processors, unsigned count)
+static double crowd_rate(bench_work work, void *opaque, const int *processors, unsigned count)
 {
 	struct crowd crowd = {.work = work, .opaque = opaque, .count = count};
 	struct member members[READERS];
 	double rate = 0;
 
 	for (unsigned i = 0; i < count; i++) {
-		members[i] = (struct member){.crowd = &crowd, .processor = processors[i]};
+		members[i] = (struct member){.crowd = &crowd, .number = i, .processor = processors[i]};
 		bench_must(-pthread_create(&members[i].thread, NULL, member_main, &members[i]));
 	}
 	for (unsigned i = 0; i < count; i++) {
@@ -152,7 +153,7 @@ static unsigned find_processors(int *processors)
 	return count;
 }
 
-double bench_scaling(void (*work)(void *opaque), void *opaque)
+double bench_scaling(bench_work work, void *opaque)
 {
 	int processors[READERS];
 	double ratios[SCALING_ROUNDS];
@@ -170,4 +171,14 @@ double bench_scaling(void (*work)(void *opaque), void *opaque)
 		ratios[i] = READERS * crowd_rate(work, opaque, processors, READERS) / alone;
 	}
 	return median(ratios, SCALING_ROUNDS);
+}
+
+void bench_report_scaling(const char *bench, const char *name, bench_work work, void *opaque, struct bench_goal goal)
+{
+	const double scaling = bench_scaling(work, opaque);
+
+	if (scaling > 0)
+		bench_report(bench, name, scaling, "x", goal);
+	else
+		fprintf(stderr, "viommu: bench: %s %s: one processor: no two threads\n", bench, name);
 }

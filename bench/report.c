@@ -5,7 +5,7 @@
 
 #include "bench/bench.h"
 
-enum { ROWS = 16, BASELINES = 3 };
+enum { ROWS = 40, BASELINES = 3 };
 
 struct row {
 	const char *name, *unit;

@@ -17,12 +17,13 @@ static uint64_t host_of(struct viommu_section *section, uint64_t iova)
 }
 
 /* Independent look-ups of random pages. */
-static void random_work(void *opaque)
+static void random_work(void *opaque, unsigned thread)
 {
 	struct bench *bench = opaque;
 	struct viommu_section section;
 	uint64_t state = BENCH_SEED, sum = 0;
 
+	(void)thread;
 	for (unsigned i = 0; i < ROUNDS; i += BURST) {
 		viommu_dma_begin(bench->endpoint, &section);
 		for (unsigned j = 0; j < BURST; j++)
@@ -36,7 +37,7 @@ static double random_round(void *opaque)
 {
 	uint64_t start = bench_ns();
 
-	random_work(opaque);
+	random_work(opaque, 0);
 	return (double)(bench_ns() - start) / ROUNDS;
 }
 
@@ -133,12 +134,8 @@ static void large(void)
 static void readers(void)
 {
 	struct bench *bench = bench_setup(1 << 10);
-	double scaling = bench_scaling(random_work, bench);
 
-	if (scaling > 0)
-		bench_report("translate", "two-reader-scaling", scaling, "x", BENCH_AT_LEAST(1.9));
-	else
-		fputs("viommu: bench: one processor: no two readers\n", stderr);
+	bench_report_scaling("translate", "two-reader-scaling", random_work, bench, BENCH_AT_LEAST(1.9));
 	bench_teardown(bench);
 }
 
