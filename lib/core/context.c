@@ -85,7 +85,7 @@ int viommu_stats_get(struct viommu *v, struct viommu_stats *out)
 	now = (struct viommu_stats){
 		.maps = v->gone_maps,
 		.unmaps = v->gone_unmaps,
-		.walks = v->gone_walks,
+		.walks = section_walks(&v->sections),
 		.invalidations = v->gone_invalidations,
 		.waited = v->gone_waited,
 		.events_dropped = atomic_load_explicit(&v->events_dropped, memory_order_relaxed),
@@ -99,7 +99,6 @@ int viommu_stats_get(struct viommu *v, struct viommu_stats *out)
 		spin_take(&domain->lock);
 		now.maps += domain->maps;
 		now.unmaps += domain->unmaps;
-		now.walks += domain->walks;
 		now.table_bytes += domain->table.bytes;
 		spin_drop(&domain->lock);
 	}

@@ -41,7 +41,7 @@ struct viommu_domain {
 	unsigned references GUARDED_BY(lock);
 	_Atomic bool destroyed;              /* viommu.lock to write: the creator has given it up */
 	struct table table GUARDED_BY(lock); /* written under the lock, read in sections */
-	uint64_t maps GUARDED_BY(lock), unmaps GUARDED_BY(lock), walks GUARDED_BY(lock);
+	uint64_t maps GUARDED_BY(lock), unmaps GUARDED_BY(lock);
 	bool overfull GUARDED_BY(lock); /* walked: something could not be kept */
 	_Atomic uint64_t generation;    /* walked: counts invalidations; written under the lock */
 
@@ -93,8 +93,7 @@ struct viommu {
 	struct index_pool endpoint_indices GUARDED_BY(lock), domain_indices GUARDED_BY(lock);
 	struct viommu_domain *domains GUARDED_BY(lock); /* list of all */
 	struct viommu_domain *bypass;                   /* the identity domain of bypassing endpoints */
-	uint64_t gone_maps GUARDED_BY(lock), gone_unmaps GUARDED_BY(lock),
-		gone_walks GUARDED_BY(lock); /* of domains that are no more */
+	uint64_t gone_maps GUARDED_BY(lock), gone_unmaps GUARDED_BY(lock); /* of domains that are no more */
 
 	_Atomic unsigned doomed; /* domains that are destroyed and not yet freed */
 

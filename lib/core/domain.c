@@ -90,7 +90,6 @@ static void await_release(struct viommu_domain *domain)
 /* The domain is unlinked, so no other thread counts in it; the context's counts are under its lock. */
 static void bequeath_locked(struct viommu *v, const struct viommu_domain *domain) REQUIRES(v->lock) NO_OTHER_THREAD
 {
-	v->gone_walks += domain->walks;
 	v->gone_maps += domain->maps;
 	if (!domain->walk)
 		v->gone_unmaps += domain->unmaps + domain->table.mappings; /* what was mapped goes too */

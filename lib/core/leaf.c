@@ -31,7 +31,7 @@ bool viommu__section_kept(const struct viommu_section *section, uint64_t iova, s
 bool viommu__section_leaf(const struct viommu_section *section, uint64_t iova, struct viommu__leaf *leaf,
 			  uint64_t *hole)
 {
-	struct viommu_domain *domain = section->domain;
+	const struct viommu_domain *domain = section->domain;
 	struct walk_result result;
 	struct target target;
 
@@ -44,7 +44,7 @@ bool viommu__section_leaf(const struct viommu_section *section, uint64_t iova, s
 		*hole = table_next(&domain->table, page, &page) ? (page << TABLE_PAGE_SHIFT) - 1 : UINT64_MAX;
 		return false;
 	}
-	if (!viommu__domain_walk(domain, section->memory, iova, 0, &result)) {
+	if (!viommu__domain_walk(section, iova, 0, &result)) {
 		target_fill(&result, iova, &target);
 		*leaf = leaf_of(&target);
 		return true;

@@ -28,12 +28,31 @@ struct section_slot {
 	_Atomic uint32_t sequence; /* of the last claim; may be a little stale, which only makes a wait longer */
 	_Atomic unsigned flags;    /* wake.h */
 	struct viommu *v;
+	_Atomic uint64_t walks; /* in all sections that have had it; written in a section alone */
 } __attribute__((aligned(128)));
 
 struct section_table {
 	struct section_slot *slots;
 	_Atomic unsigned high_water; /* slots from here on have never been claimed */
 };
+
+static inline void section_count_walk(struct section_slot *slot)
+{
+	const uint64_t walks = atomic_load_explicit(&slot->walks, memory_order_relaxed);
+
+	atomic_store_explicit(&slot->walks, walks + 1, memory_order_relaxed);
+}
+
+/* By all sections so far. */
+static inline uint64_t section_walks(const struct section_table *sections)
+{
+	const unsigned slots = atomic_load_explicit(&sections->high_water, memory_order_relaxed);
+	uint64_t walks = 0;
+
+	for (unsigned i = 0; i < slots; i++)
+		walks += atomic_load_explicit(&sections->slots[i].walks, memory_order_relaxed);
+	return walks;
+}
 
 static inline uint16_t section_endpoint(uint64_t word)
 {

@@ -58,13 +58,13 @@ static inline void target_fill(const struct walk_result *result, uint64_t iova, 
 static inline bool target_find_or_walk(const struct viommu_section *section, uint64_t iova, unsigned access,
 				       struct target *out)
 {
-	struct viommu_domain *domain = section->domain;
+	const struct viommu_domain *domain = section->domain;
 	bool found = target_find(domain, iova, out);
 	struct walk_result result;
 
 	if (!domain->walk || (found && target_allows(out, access)))
 		return found;
-	if (viommu__domain_walk(domain, section->memory, iova, access, &result))
+	if (viommu__domain_walk(section, iova, access, &result))
 		return false;
 	target_fill(&result, iova, out);
 	return true;

@@ -67,7 +67,7 @@ static __attribute__((noinline)) int walk_target(struct viommu_section *section,
 						 struct target *out)
 {
 	struct walk_result result;
-	int err = viommu__domain_walk(section->domain, section->memory, iova, access, &result);
+	int err = viommu__domain_walk(section, iova, access, &result);
 
 	if (!err) {
 		target_fill(&result, iova, out);

@@ -22,22 +22,32 @@ static void keep_locked(struct viommu_domain *domain, const struct walk_result *
 		domain->overfull = true;
 }
 
-int viommu__domain_walk(struct viommu_domain *domain, const struct memory *memory, uint64_t iova, unsigned access,
-			struct walk_result *result)
+/* What a walk found that began with this generation is kept, unless an invalidation has come since. */
+static void keep(struct viommu_domain *domain, const struct walk_result *result, uint64_t generation)
 {
-	/* Acquire: partner of the release in viommu__domain_evict(); the guest's entries are read after it. */
-	uint64_t generation = atomic_load_explicit(&domain->generation, memory_order_acquire);
-	int err = domain->walk->walk(domain->walk_opaque, memory, iova, access, result);
-
 	spin_take(&domain->lock);
-	domain->walks++;
-	atomic_store_explicit(&domain->id, result->domain_id, memory_order_relaxed);
 #ifdef VIOMMU_MUTANT_GENERATION /* wrong on purpose: kept, whatever was invalidated since */
 	generation = atomic_load_explicit(&domain->generation, memory_order_relaxed);
 #endif
-	if (!err && !result->once && generation == atomic_load_explicit(&domain->generation, memory_order_relaxed))
+	if (generation == atomic_load_explicit(&domain->generation, memory_order_relaxed))
 		keep_locked(domain, result);
 	spin_drop(&domain->lock);
+}
+
+int viommu__domain_walk(const struct viommu_section *section, uint64_t iova, unsigned access,
+			struct walk_result *result)
+{
+	struct viommu_domain *domain = section->domain;
+	/* Acquire: partner of the release in viommu__domain_evict(); the guest's entries are read after it. */
+	uint64_t generation = atomic_load_explicit(&domain->generation, memory_order_acquire);
+	int err = domain->walk->walk(domain->walk_opaque, section->memory, iova, access, result);
+
+	section_count_walk(section->slot);
+	/* Nearly always what it is already: then the line stays the one that all sections have read. */
+	if (atomic_load_explicit(&domain->id, memory_order_relaxed) != result->domain_id)
+		atomic_store_explicit(&domain->id, result->domain_id, memory_order_relaxed);
+	if (!err && !result->once)
+		keep(domain, result, generation);
 	return err;
 }
 

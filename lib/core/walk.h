@@ -20,6 +20,7 @@
 struct viommu;
 struct viommu_domain;
 struct viommu_inval;
+struct viommu_section;
 
 /* What a walk says of an address. */
 struct walk_result {
@@ -66,8 +67,12 @@ int viommu__domain_evict(struct viommu_domain *domain, struct range iova, bool s
 int viommu__domain_replace(struct viommu_domain *domain, struct range iova, uint64_t gpa, unsigned access,
 			   struct viommu_inval *inval);
 
-/* Look an address up by a walk and keep what it finds. As walk(). */
-int viommu__domain_walk(struct viommu_domain *domain, const struct memory *memory, uint64_t iova, unsigned access,
+/*
+ * Look an address of the section's domain up by a walk, and keep what it finds. As walk(). Where nothing is kept it
+ * writes to no line of the domain: a device that finds all it needs by walks, as behind a shared table, does not get in
+ * the way of the others.
+ */
+int viommu__domain_walk(const struct viommu_section *section, uint64_t iova, unsigned access,
 			struct walk_result *result);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/core/inval.h"
 #include "tests/support/test.h"
@@ -24,6 +25,7 @@ struct fixture {
 	uint8_t *ram;
 	_Atomic uint64_t entries[2 * LARGE]; /* guest address | rights, 0: not present; the model's table */
 	bool large;                          /* the entry of page 512 stands for 512 pages */
+	bool once;                           /* what a walk finds is not to be kept */
 	_Atomic unsigned walks;
 	void (*overtake)(struct fixture *f); /* once, when a walk has read its entry; NULL: nothing */
 };
@@ -52,6 +54,7 @@ static int walk(void *opaque, const struct memory *memory, uint64_t iova, unsign
 	result->iova = (struct range){first, first + pages * PAGE - 1};
 	result->gpa = entry & ~(uint64_t)(PAGE - 1);
 	result->access = entry & 3;
+	result->once = f->once;
 	return 0;
 }
 
@@ -121,6 +124,27 @@ static void test_a_miss_walks_once(void **state)
 	assert_int_equal(f->walks, 1);
 	viommu_stats_get(f->v, &stats);
 	assert_int_equal(stats.walks, 1);
+}
+
+/* Devices that keep nothing do not wait for each other, nor for the thread that has the lock. */
+static void test_what_is_not_kept_takes_no_lock(void **state)
+{
+	struct fixture *f = *state;
+	struct viommu_stats stats = {.size = sizeof(struct viommu_stats)};
+
+	f->once = true;
+	f->entries[3] = 7 * PAGE | VIOMMU_READ;
+	alarm(10);
+	spin_take(&f->domain->lock);
+	assert_int_equal(peek(f, 3), 7);
+	assert_int_equal(peek(f, 3), 7);
+	assert_int_equal(peek(f, 4), -EFAULT);
+	spin_drop(&f->domain->lock);
+	alarm(0);
+	assert_int_equal(f->walks, 3);
+	viommu_stats_get(f->v, &stats);
+	assert_int_equal(stats.walks, 3);
+	assert_int_equal(atomic_load(&f->domain->id), DOMAIN_NUMBER);
 }
 
 static void test_not_present_is_never_kept(void **state)
@@ -369,6 +393,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_a_miss_walks_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_is_not_kept_takes_no_lock, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_present_is_never_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_an_entry_is_used_until_it_is_invalidated, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_more_rights_need_no_invalidation, setup, teardown),
