@@ -41,7 +41,7 @@ static void free_parts(struct viommu *v) NO_OTHER_THREAD
 
 int viommu_create(const struct viommu_config *config, struct viommu **out)
 {
-	struct viommu *v = calloc(1, sizeof(*v));
+	struct viommu *v = lines_alloc(sizeof(*v));
 
 	if (!v)
 		return -ENOMEM;

@@ -97,12 +97,13 @@ struct viommu {
 
 	_Atomic unsigned doomed; /* domains that are destroyed and not yet freed */
 
-	struct viommu_domain *_Atomic *by_index;    /* published; INDEX_MAX + 1 of them */
-	struct memory *_Atomic memory;              /* published; viommu.lock to write */
-	const struct memory *_Atomic mirror_memory; /* what mirrors are told of; viommu.lock to write */
+	/* What each section reads, and nobody writes often. */
+	LINE_ALIGNED struct viommu_domain *_Atomic *by_index; /* published; INDEX_MAX + 1 of them */
+	struct memory *_Atomic memory;                        /* published; viommu.lock to write */
+	const struct memory *_Atomic mirror_memory;           /* what mirrors are told of; viommu.lock to write */
 	struct section_table sections;
 
-	_Atomic uint64_t tickets; /* of holds */
+	LINE_ALIGNED _Atomic uint64_t tickets; /* of holds: each draws one */
 	struct viommu_inval *invals GUARDED_BY(lock);
 	uint64_t gone_invalidations GUARDED_BY(lock), gone_waited GUARDED_BY(lock); /* of those that are no more */
 	struct viommu_client *clients GUARDED_BY(lock);

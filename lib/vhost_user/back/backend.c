@@ -123,7 +123,7 @@ static void leave_peer(struct viommu_backend *backend)
 /* With a peer, which is the backend's own where the embedder has none. */
 static struct viommu_backend *backend_alloc(const struct viommu_backend_config *config)
 {
-	struct viommu_backend *backend = calloc(1, sizeof(*backend));
+	struct viommu_backend *backend = lines_alloc(sizeof(*backend));
 
 	if (!backend)
 		return NULL;

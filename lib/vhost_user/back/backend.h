@@ -12,6 +12,7 @@
 
 #include <viommu/vhost_user_back.h>
 
+#include "lib/util/lines.h"
 #include "lib/vhost_user/back/connection.h"
 #include "lib/vhost_user/back/dirty_log.h"
 #include "lib/vhost_user/back/iotlb.h"
@@ -28,8 +29,9 @@ struct viommu_backend {
 	struct vbe_log log;
 	struct vbe_connection connection;
 	struct viommu *v;
-	struct viommu_endpoint *endpoint;
-	struct vbe_negotiated negotiated;
+	/* Lines of their own: each burst reads the first of the endpoint, the IOTLB and the log. */
+	LINE_ALIGNED struct viommu_endpoint *endpoint;
+	LINE_ALIGNED struct vbe_negotiated negotiated;
 	struct vbe_tasks tasks;
 	struct vbe_memory memory;
 	struct vbe_iotlb iotlb;

@@ -13,6 +13,7 @@
 
 #include <viommu/dma.h>
 
+#include "lib/util/lines.h"
 #include "lib/vhost_user/back/memory.h"
 #include "lib/vhost_user/back/task.h"
 
@@ -20,11 +21,11 @@ struct vbe_dirty_file;
 struct vbe_dirty_note;
 
 struct vbe_dirty_log {
-	struct reaper_account *account;
+	LINE_ALIGNED struct reaper_account *account;
 	struct vbe_dirty_file *_Atomic file; /* the front end's, or NULL; it is used while `on` */
-	_Atomic bool on;
+	_Atomic bool on;                     /* each burst reads it */
 
-	struct lock lock;
+	LINE_ALIGNED struct lock lock;
 	struct vbe_dirty_note *notes GUARDED_BY(lock); /* that no burst uses */
 	int event GUARDED_BY(lock);                    /* to be signalled when the log has changed; -1: none */
 };

@@ -11,16 +11,17 @@
 #include <viommu/dma.h>
 
 #include "lib/core/internal.h"
+#include "lib/util/lines.h"
 #include "lib/vhost_user/back/asking.h"
 #include "lib/vhost_user/back/memory.h"
 #include "lib/vhost_user/back/shared.h"
 #include "lib/vhost_user/back/task.h"
 
 struct vbe_iotlb {
-	struct viommu_domain *domain;
+	LINE_ALIGNED struct viommu_domain *domain;
 	const struct vbe_memory *memory;
-	struct vbe_shared shared;
-	struct vbe_asking asking;
+	struct vbe_shared shared;              /* each burst reads it */
+	LINE_ALIGNED struct vbe_asking asking; /* each miss writes it */
 };
 
 /* What the front end says of translations. Errors: the message is refused. */

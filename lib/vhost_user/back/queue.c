@@ -8,16 +8,26 @@
 
 #define PROTOCOL (1ull << VHU_F_PROTOCOL_FEATURES)
 
-int vbe_queues_init(struct vbe_queues *queues)
+int vbe_queues_init(struct vbe_queues *queues) NO_OTHER_THREAD
 {
-	for (unsigned i = 0; i < VIOMMU_BACKEND_QUEUES; i++)
-		queues->queue[i] = (struct vbe_queue){.kick = -1, .running_kick = -1, .call = -1, .err = -1};
-	return lock_init(&queues->lock);
+	for (unsigned i = 0; i < VIOMMU_BACKEND_QUEUES; i++) {
+		const int err = lock_init(&queues->queue[i].lock);
+
+		if (err) {
+			while (i--)
+				lock_fini(&queues->queue[i].lock);
+			return err;
+		}
+		queues->queue[i].kick = queues->queue[i].running_kick = -1;
+		queues->queue[i].call = queues->queue[i].err = -1;
+	}
+	return 0;
 }
 
 void vbe_queues_fini(struct vbe_queues *queues)
 {
-	lock_fini(&queues->lock);
+	for (unsigned i = 0; i < VIOMMU_BACKEND_QUEUES; i++)
+		lock_fini(&queues->queue[i].lock);
 }
 
 bool vbe_queues_run(const struct vbe_queues *queues)

@@ -11,14 +11,17 @@
 
 #include <viommu/vhost_user_back.h>
 
+#include "lib/util/lines.h"
+#include "lib/util/lock.h"
 #include "lib/vhost_user/back/memory.h"
 #include "lib/vhost_user/back/negotiate.h"
 #include "lib/vhost_user/back/task.h"
 
 enum vbe_queue_state { VBE_IDLE, VBE_RUNNING, VBE_STOPPING };
 
+/* Lines of its own: the threads of different queues interrupt at the same time. */
 struct vbe_queue {
-	enum vbe_queue_state state;
+	LINE_ALIGNED enum vbe_queue_state state;
 	bool kicked;  /* SET_VRING_KICK came: the ring is started */
 	bool enabled; /* by SET_VRING_ENABLE */
 	bool placed;  /* SET_VRING_ADDR came */
@@ -27,11 +30,12 @@ struct vbe_queue {
 	uint16_t size, base;
 	struct vhu_vring_addr addr;
 	int kick, running_kick; /* what is to be used, and what the embedder uses; -1: none */
-	int call, err;          /* vbe_queues.lock */
-	bool untold;            /* likewise: interrupted while there was no `call` */
+	struct lock lock;
+	int call GUARDED_BY(lock), err GUARDED_BY(lock);
+	bool untold GUARDED_BY(lock); /* interrupted while there was no `call` */
 };
 
-/* The serving thread's, but for what the lock guards. */
+/* The serving thread's, but for what a queue's lock guards. */
 struct vbe_queues {
 	const struct viommu_backend_config *config;
 	const struct vbe_negotiated *negotiated;
@@ -39,7 +43,6 @@ struct vbe_queues {
 	const struct vbe_log *log;
 	struct vbe_tasks *tasks;
 	struct reaper_account *account;
-	struct lock lock;
 	struct vbe_queue queue[VIOMMU_BACKEND_QUEUES];
 };
 

@@ -20,7 +20,7 @@ void vbe_queue_set_call(struct vbe_queues *queues, unsigned index, int fd)
 {
 	struct vbe_queue *queue = &queues->queue[index];
 
-	lock_take(&queues->lock);
+	lock_take(&queue->lock);
 	if (queue->call >= 0)
 		reaper_close(queues->account, queue->call);
 	queue->call = fd;
@@ -28,36 +28,38 @@ void vbe_queue_set_call(struct vbe_queues *queues, unsigned index, int fd)
 		queue->untold = false;
 		viommu_event_signal(fd);
 	}
-	lock_drop(&queues->lock);
+	lock_drop(&queue->lock);
 }
 
 void vbe_queue_set_err(struct vbe_queues *queues, unsigned index, int fd)
 {
 	struct vbe_queue *queue = &queues->queue[index];
 
-	lock_take(&queues->lock);
+	lock_take(&queue->lock);
 	if (queue->err >= 0)
 		reaper_close(queues->account, queue->err);
 	queue->err = fd;
-	lock_drop(&queues->lock);
+	lock_drop(&queue->lock);
 }
 
 void vbe_queue_interrupt(struct vbe_queues *queues, unsigned index)
 {
 	struct vbe_queue *queue = &queues->queue[index];
 
-	lock_take(&queues->lock);
+	lock_take(&queue->lock);
 	if (queue->call >= 0)
 		viommu_event_signal(queue->call);
 	else
 		queue->untold = true;
-	lock_drop(&queues->lock);
+	lock_drop(&queue->lock);
 }
 
 void vbe_queue_error(struct vbe_queues *queues, unsigned index)
 {
-	lock_take(&queues->lock);
-	if (queues->queue[index].err >= 0)
-		viommu_event_signal(queues->queue[index].err);
-	lock_drop(&queues->lock);
+	struct vbe_queue *queue = &queues->queue[index];
+
+	lock_take(&queue->lock);
+	if (queue->err >= 0)
+		viommu_event_signal(queue->err);
+	lock_drop(&queue->lock);
 }

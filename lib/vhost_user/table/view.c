@@ -84,7 +84,7 @@ int viommu_shared_view_open(const struct viommu_shared_files *files, struct viom
 {
 	if (!sizes_right(files))
 		return -EPROTO;
-	struct viommu_shared_view *view = malloc(sizeof(*view));
+	struct viommu_shared_view *view = aligned_alloc(_Alignof(struct viommu_shared_view), sizeof(*view));
 
 	if (!view)
 		return -ENOMEM;

@@ -7,8 +7,9 @@
 
 #include "lib/vhost_user/table/layout.h"
 
+/* A line of its own, which all readers read at each access and nobody writes. */
 struct viommu_shared_view {
-	const struct shared_header *table;
+	_Alignas(64) const struct shared_header *table;
 	struct shared_epoch *epochs;
 	uint64_t table_bytes, epochs_bytes;
 	unsigned slots;
