@@ -58,7 +58,7 @@ static void write_root(struct tree *tree, uint64_t word)
 	atomic_store_explicit(&tree->table->root, word, memory_order_release);
 }
 
-static void publish(struct tree *tree, uint32_t node, unsigned index, uint64_t word)
+static inline void publish(struct tree *tree, uint32_t node, unsigned index, uint64_t word)
 {
 	if (!read_entry(tree, node, index))
 		tree->nodes[node].used++;
@@ -197,6 +197,25 @@ static void put_below_root(struct tree *tree, uint64_t page, unsigned level, uin
 	put_leaf(tree, node, level, page, leaf);
 }
 
+/* The node at level 0 that has a page's entry; 0: there is none. */
+static inline uint32_t bottom_node(const struct tree *tree, uint64_t page)
+{
+	const uint64_t root = read_root(tree);
+	unsigned level = root & SHARED_ROOT_LEVEL;
+	uint32_t node = word_node(root);
+
+	if (!root || page >> (SHARED_BITS * (level + 1)))
+		return 0;
+	for (; level; level--) {
+		const uint64_t word = read_entry(tree, node, shared_index(page, level));
+
+		if (!word || word & SHARED_LEAF)
+			return 0;
+		node = word_node(word);
+	}
+	return node;
+}
+
 /* The largest leaf that can begin at this page. */
 static unsigned leaf_level(uint64_t page, uint64_t last)
 {
@@ -208,7 +227,7 @@ static unsigned leaf_level(uint64_t page, uint64_t last)
 	return level;
 }
 
-int tree_put(struct tree *tree, struct range pages, uint64_t gpa, unsigned access)
+static __attribute__((noinline)) int put_range(struct tree *tree, struct range pages, uint64_t gpa, unsigned access)
 {
 	for (uint64_t page = pages.first; page <= pages.last;) {
 		unsigned level = leaf_level(page, pages.last), top = level_for(page);
@@ -221,6 +240,17 @@ int tree_put(struct tree *tree, struct range pages, uint64_t gpa, unsigned acces
 			       (gpa + ((page - pages.first) << SHARED_PAGE_SHIFT)) | access | SHARED_LEAF);
 		page += shared_pages(level);
 	}
+	return 0;
+}
+
+int tree_put(struct tree *tree, struct range pages, uint64_t gpa, unsigned access)
+{
+	/* The common case: one page, whose node is there. */
+	const uint32_t node = pages.first == pages.last ? bottom_node(tree, pages.first) : 0;
+
+	if (!node)
+		return put_range(tree, pages, gpa, access);
+	publish(tree, node, shared_index(pages.first, 0), gpa | access | SHARED_LEAF);
 	return 0;
 }
 
@@ -280,7 +310,7 @@ static void clear_node(struct tree *tree, uint32_t node, unsigned level, uint64_
 		clear_entry(tree, node, level, (struct range){at, at + size - 1}, pages, generation);
 }
 
-void tree_clear(struct tree *tree, struct range pages, uint64_t generation)
+static __attribute__((noinline)) void clear_range(struct tree *tree, struct range pages, uint64_t generation)
 {
 	uint64_t root = read_root(tree);
 	unsigned level = root & SHARED_ROOT_LEVEL;
@@ -299,4 +329,15 @@ void tree_clear(struct tree *tree, struct range pages, uint64_t generation)
 		write_root(tree, 0);
 		retire(tree, node, generation);
 	}
+}
+
+void tree_clear(struct tree *tree, struct range pages, uint64_t generation)
+{
+	/* The common case: one page, whose node is there and has others. */
+	const uint32_t node = pages.first == pages.last ? bottom_node(tree, pages.first) : 0;
+
+	if (!node || tree->nodes[node].used == 1)
+		clear_range(tree, pages, generation);
+	else if (read_entry(tree, node, shared_index(pages.first, 0)))
+		empty(tree, node, shared_index(pages.first, 0));
 }
