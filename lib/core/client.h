@@ -32,8 +32,10 @@ struct viommu_client {
 	_Atomic uint64_t asked;
 	_Atomic uint64_t acked; /* everything up to this one is acknowledged */
 	struct viommu_client *prev, *next;
-	struct lock lock;            /* a cache's: of what is handed on (publish.c) */
-	_Atomic uint64_t generation; /* of translations; written with the lock held */
+	void (*settle)(void *opaque); /* a serial cache's (internal.h); what it hands on is under viommu.lock */
+	bool unsettled;               /* viommu.lock: it has been told, and not settled yet */
+	struct lock lock;             /* another cache's: of what is handed on (publish.c) */
+	_Atomic uint64_t generation;  /* of translations; written with that lock held */
 	/* Mirrors: */
 	struct pending_map *pending GUARDED_BY(lock);
 	size_t pending_count GUARDED_BY(lock), pending_room GUARDED_BY(lock);
@@ -48,18 +50,25 @@ struct client_wait {
 	uint64_t ticket;
 };
 
-/* Make a client and list it. -ENOMEM. *out is set before the first callback. */
-int client_add(struct viommu_endpoint *endpoint, const struct viommu_client_ops *ops,
-	       const struct viommu_mirror_ops *mirror, void *opaque, struct viommu_client **out);
+/* Make a client like this one and list it. -ENOMEM. *out is set before the first callback. */
+int client_add(const struct viommu_client *kind, struct viommu_client **out);
 
 /* It counts as having acknowledged everything. */
 void client_remove(struct viommu_client *client);
 
-/* What is being translated now is not handed on. */
-static inline void publish_cut_locked(struct viommu_client *client) REQUIRES(client->lock)
+/* What is handed on is handed on under this lock, and nothing is while an invalidation is told. */
+static inline struct lock *publish_lock(struct viommu_client *client)
 {
+	return client->settle ? &client->endpoint->v->lock : &client->lock;
+}
+
+/* What is being translated now is not handed on. publish_lock() held. */
+static inline void publish_cut_locked(struct viommu_client *client)
+{
+	const uint64_t generation = atomic_load_explicit(&client->generation, memory_order_relaxed);
+
 	/* Release: partner of the acquire in viommu_publish(). */
-	atomic_fetch_add_explicit(&client->generation, 1, memory_order_release);
+	atomic_store_explicit(&client->generation, generation + 1, memory_order_release);
 }
 
 static inline bool client_wait_over(const struct client_wait *wait)

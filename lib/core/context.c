@@ -15,10 +15,11 @@ static int alloc_parts(struct viommu *v)
 	v->by_index = calloc(INDEX_MAX + 1, sizeof(*v->by_index));
 	v->memory = calloc(1, sizeof(struct memory));
 	v->mirror_memory = v->memory;
-	v->sections.slots = aligned_alloc(_Alignof(struct section_slot), SECTION_SLOTS * sizeof(struct section_slot));
+	v->sections.slots =
+		aligned_alloc(_Alignof(struct section_slot), SECTION_SLOTS_ALL * sizeof(struct section_slot));
 	if (!v->by_index || !v->memory || !v->sections.slots)
 		return -1;
-	for (unsigned i = 0; i < SECTION_SLOTS; i++)
+	for (unsigned i = 0; i < SECTION_SLOTS_ALL; i++)
 		v->sections.slots[i] = (struct section_slot){.v = v};
 	return viommu__domain_create_identity(v, 0, &v->bypass);
 }

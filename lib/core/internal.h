@@ -86,6 +86,14 @@ enum viommu__space {
 };
 enum viommu__space viommu__section_space(const struct viommu_section *section);
 
+/*
+ * In a client's callback, or between viommu__client_take() and _drop(): as viommu_dma_begin(), but without an end and
+ * without a slot, for looking what the endpoint's domain maps. Each invalidation tells this client, for which it takes
+ * the lock that is held here, between its changes and its end: so what is found stays as long as a section would keep
+ * it. What the domain can say of its mappings; VIOMMU__SPACE_NONE: blocked, or paused.
+ */
+enum viommu__space viommu__client_look(const struct viommu_client *client, struct viommu_section *section);
+
 /* Bytes that are mapped in one piece from an address on. */
 struct viommu__leaf {
 	uint64_t gpa, len;
@@ -101,6 +109,22 @@ bool viommu__section_kept(const struct viommu_section *section, uint64_t iova, s
  */
 bool viommu__section_leaf(const struct viommu_section *section, uint64_t iova, struct viommu__leaf *leaf,
 			  uint64_t *hole);
+
+/*
+ * As viommu_client_register(), for a client of the library itself: what viommu_publish() hands on comes under the lock
+ * that its callbacks run under. So all that its callbacks and hand_on use needs no lock of its own: other threads are
+ * kept out by _take() and _drop(). Not for a client that publishes in its `map`.
+ *
+ * It has been told of all changes of an invalidation when `settle` is called, once, as another callback and behind a
+ * full fence: what `invalidate` has taken out is visible before what `settle` looks at.
+ */
+int viommu__client_register_serial(struct viommu_endpoint *endpoint, const struct viommu_client_ops *ops,
+				   void (*settle)(void *opaque), void *opaque, struct viommu_client **out);
+void viommu__client_take(struct viommu_client *client);
+void viommu__client_drop(struct viommu_client *client);
+
+/* In `settle`, where nothing that an earlier one was called for is left: as viommu_client_ack(), for less. */
+void viommu__client_ack_at_once(struct viommu_client *client, uint64_t ticket);
 
 /* Call run() while no callback of the endpoint's clients runs. It may do what viommu_client_ops.map may. */
 void viommu__without_callbacks(struct viommu_endpoint *endpoint, void (*run)(void *opaque), void *opaque);

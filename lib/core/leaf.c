@@ -18,14 +18,19 @@ static struct viommu__leaf leaf_of(const struct target *target)
 	return (struct viommu__leaf){target->gpa, target->len, target->access};
 }
 
-bool viommu__section_kept(const struct viommu_section *section, uint64_t iova, struct viommu__leaf *leaf)
+static inline bool find_kept(const struct viommu_domain *domain, uint64_t iova, struct viommu__leaf *leaf)
 {
 	struct target target;
-	bool found = target_find(section->domain, iova, &target);
+	bool found = target_find(domain, iova, &target);
 
 	if (found)
 		*leaf = leaf_of(&target);
 	return found;
+}
+
+bool viommu__section_kept(const struct viommu_section *section, uint64_t iova, struct viommu__leaf *leaf)
+{
+	return find_kept(section->domain, iova, leaf);
 }
 
 bool viommu__section_leaf(const struct viommu_section *section, uint64_t iova, struct viommu__leaf *leaf,
@@ -35,7 +40,7 @@ bool viommu__section_leaf(const struct viommu_section *section, uint64_t iova, s
 	struct walk_result result;
 	struct target target;
 
-	if (viommu__section_kept(section, iova, leaf))
+	if (find_kept(domain, iova, leaf))
 		return true;
 	*hole = iova | ((1u << TABLE_PAGE_SHIFT) - 1);
 	if (!domain->walk) {

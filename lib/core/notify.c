@@ -35,7 +35,7 @@ static bool about(const struct viommu_client *client, const struct change *chang
 	return true;
 }
 
-bool notify_concerns(const struct viommu_client *client, const struct change *change)
+static inline bool concerns(const struct viommu_client *client, const struct change *change)
 {
 	/* Caches are told of maps when they are made, and wait for nothing. */
 	if (change_adds(change) && !client->mirror)
@@ -51,16 +51,31 @@ bool notify_concerns(const struct viommu_client *client, const struct change *ch
 	return about(client, change);
 }
 
+bool notify_concerns(const struct viommu_client *client, const struct change *change)
+{
+	return concerns(client, change);
+}
+
+/* publish_lock() held. */
+static inline void tell_locked(struct viommu_client *client, struct range range, uint64_t ticket)
+{
+	publish_cut_locked(client);
+	client->ops->invalidate(client->opaque, (struct viommu_iova){range.first}, (struct viommu_iova){range.last},
+				ticket);
+}
+
 static void tell(struct viommu_client *client, const struct change *change)
 {
 	const struct range range = change->kind == CHANGE_UNMAP ? change->range : everything;
 	const uint64_t ticket = atomic_load_explicit(&client->asked, memory_order_relaxed) + 1;
 
 	atomic_store_explicit(&client->asked, ticket, memory_order_relaxed);
+	if (client->settle) {
+		tell_locked(client, range, ticket);
+		return;
+	}
 	lock_take(&client->lock);
-	publish_cut_locked(client);
-	client->ops->invalidate(client->opaque, (struct viommu_iova){range.first}, (struct viommu_iova){range.last},
-				ticket);
+	tell_locked(client, range, ticket);
 	lock_drop(&client->lock);
 }
 
@@ -73,10 +88,10 @@ static void tell_map(const struct viommu_client *client, struct range range)
 /* After an invalidation: *range, where something new may be in place of what it took away. False: nowhere. */
 static bool renewed(const struct viommu_client *client, const struct change *change, struct range *range)
 {
-	if (change_adds(change) || !about(client, change))
+	if (change->kind == CHANGE_UNMAP && !(change->domain->walk && change->domain->walk->told))
 		return false;
 	*range = change->kind == CHANGE_UNMAP ? change->range : everything;
-	return change->kind != CHANGE_UNMAP || (change->domain->walk && change->domain->walk->told);
+	return !change_adds(change) && about(client, change);
 }
 
 /*
@@ -103,25 +118,33 @@ static void tell_all_again(const struct viommu_client *client, const struct work
 			tell_map(client, range);
 }
 
-static void await(struct viommu_client *client, struct work *work)
+/* Unless it has acknowledged everything already, as a cache may while it is told. */
+static inline void await(struct viommu_client *client, struct work *work)
 {
-	work->clients[work->client_count++] =
-		(struct client_wait){client, atomic_load_explicit(&client->asked, memory_order_relaxed)};
+	const struct client_wait wait = {client, atomic_load_explicit(&client->asked, memory_order_relaxed)};
+
+	if (!client_wait_over(&wait))
+		work->clients[work->client_count++] = wait;
 }
 
+/* A serial client is awaited when it has settled. */
 static void invalidate_cache(struct viommu_client *client, struct work *work)
 {
-	bool told = false;
+	bool told = false, again = false;
+	struct range range;
 
 	for (size_t i = 0; i < work->count; i++) {
-		if (!notify_concerns(client, &work->changes[i]))
+		again |= renewed(client, &work->changes[i], &range);
+		if (!concerns(client, &work->changes[i]))
 			continue;
 		tell(client, &work->changes[i]);
 		told = true;
 	}
-	if (told)
+	client->unsettled = told && client->settle;
+	if (told && !client->settle)
 		await(client, work);
-	tell_all_again(client, work);
+	if (again)
+		tell_all_again(client, work);
 }
 
 /* A mirror was told when the change was made. */
@@ -153,17 +176,23 @@ void notify_moved_locked(struct viommu_endpoint *endpoint)
 			tell_map(client, everything);
 }
 
-void notify_invalidate(struct viommu *v, struct work *work)
+void notify_clients_invalidate(struct viommu *v, struct work *work)
 {
-	/* After the fence in work_begin(); partner: the read-modify-write in register_locked(). */
-	if (!atomic_load_explicit(&v->client_count, memory_order_relaxed))
-		return;
 	lock_take(&v->lock);
 	for (struct viommu_client *client = v->clients; client; client = client->next)
 		if (client->mirror)
 			await_mirror(client, work);
 		else
 			invalidate_cache(client, work);
+	/* Partners: as in notify_invalidate(), and the fences of those who read what serial clients have taken out. */
+	atomic_thread_fence(memory_order_seq_cst);
+	for (struct viommu_client *client = v->clients; client; client = client->next) {
+		if (!client->unsettled)
+			continue;
+		client->settle(client->opaque);
+		client->unsettled = false;
+		await(client, work);
+	}
 	lock_drop(&v->lock);
 }
 

@@ -8,8 +8,23 @@
 /* True: the client may carry translations that the change takes away. viommu.lock held. */
 bool notify_concerns(const struct viommu_client *client, const struct change *change);
 
-/* Tell the clients, and note those to wait for. Takes no lock where there are no clients. */
-void notify_invalidate(struct viommu *v, struct work *work);
+/* The part of it that takes the lock. */
+void notify_clients_invalidate(struct viommu *v, struct work *work);
+
+/*
+ * Tell the clients, and note those to wait for. A full fence: what changed before, and what the clients have taken out,
+ * is visible before anything that is looked at afterwards. Takes no lock where there are no clients.
+ */
+static inline void notify_invalidate(struct viommu *v, struct work *work)
+{
+	if (!atomic_load_explicit(&v->client_count, memory_order_relaxed)) {
+		/* Partners: the claim in viommu_dma_begin(), and the read-modify-write in register_locked(). */
+		atomic_thread_fence(memory_order_seq_cst);
+		if (!atomic_load_explicit(&v->client_count, memory_order_relaxed))
+			return;
+	}
+	notify_clients_invalidate(v, work);
+}
 
 /* Something was mapped in a domain. */
 void notify_clients_mapped(struct viommu_domain *domain, struct range range);

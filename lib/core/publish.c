@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * No stale translation is handed on: viommu_publish() notes the client's generation, translates in a section, and hands
- * on under the client's lock only if the generation is still the same. An invalidation makes its change first and then,
- * under the lock, raises the generation and tells the client. So what is handed on of the old translation comes before
- * that, or not at all.
+ * on under the client's lock (publish_lock()) only if the generation is still the same. An invalidation makes its
+ * change first and then, under the lock, raises the generation and tells the client. So what is handed on of the old
+ * translation comes before that, or not at all.
  */
 #include <errno.h>
 
@@ -29,6 +29,7 @@ static int translate(struct viommu_endpoint *endpoint, struct viommu_iova iova, 
 int viommu_publish(struct viommu_client *client, struct viommu_iova iova, unsigned access, bool report,
 		   viommu_hand_on hand_on, void *opaque)
 {
+	struct lock *lock = publish_lock(client);
 	struct viommu_extent extent;
 
 	for (unsigned i = 0; i < TRIES; i++) {
@@ -38,7 +39,7 @@ int viommu_publish(struct viommu_client *client, struct viommu_iova iova, unsign
 
 		if (err)
 			return err;
-		lock_take(&client->lock);
+		lock_take(lock);
 #ifdef VIOMMU_MUTANT_PUBLISH /* wrong on purpose: handed on, whatever was invalidated since */
 		const bool valid = true;
 
@@ -49,7 +50,7 @@ int viommu_publish(struct viommu_client *client, struct viommu_iova iova, unsign
 
 		if (valid)
 			err = hand_on(opaque, &extent);
-		lock_drop(&client->lock);
+		lock_drop(lock);
 		if (valid)
 			return err;
 	}
@@ -58,7 +59,9 @@ int viommu_publish(struct viommu_client *client, struct viommu_iova iova, unsign
 
 void viommu_publish_cut(struct viommu_client *client)
 {
-	lock_take(&client->lock);
+	struct lock *lock = publish_lock(client);
+
+	lock_take(lock);
 	publish_cut_locked(client);
-	lock_drop(&client->lock);
+	lock_drop(lock);
 }

@@ -8,7 +8,16 @@
 int viommu_client_register(struct viommu_endpoint *endpoint, const struct viommu_client_ops *ops, void *opaque,
 			   struct viommu_client **out)
 {
-	return ops && ops->invalidate ? client_add(endpoint, ops, NULL, opaque, out) : -EINVAL;
+	const struct viommu_client kind = {.endpoint = endpoint, .ops = ops, .opaque = opaque};
+
+	return ops && ops->invalidate ? client_add(&kind, out) : -EINVAL;
+}
+
+int viommu__client_register_serial(struct viommu_endpoint *endpoint, const struct viommu_client_ops *ops,
+				   void (*settle)(void *opaque), void *opaque, struct viommu_client **out)
+{
+	return client_add(&(struct viommu_client){.endpoint = endpoint, .ops = ops, .opaque = opaque, .settle = settle},
+			  out);
 }
 
 static int check_ops(const struct viommu_mirror_ops *ops)
@@ -25,7 +34,7 @@ int viommu_mirror_register(struct viommu_endpoint *endpoint, const struct viommu
 	int err = check_ops(ops);
 
 	if (!err)
-		err = client_add(endpoint, NULL, ops, opaque, out);
+		err = client_add(&(struct viommu_client){.endpoint = endpoint, .mirror = ops, .opaque = opaque}, out);
 	if (err)
 		return err;
 	err = mirror_join(*out);

@@ -2,6 +2,7 @@
 /* Sections begin and end: a slot is claimed, its word settled, and cleared. */
 #include <errno.h>
 
+#include "lib/core/client.h"
 #include "lib/core/internal.h"
 #include "lib/core/wake.h"
 
@@ -155,6 +156,19 @@ int viommu__look_begin(struct viommu_endpoint *endpoint, struct viommu_section *
 		return -EAGAIN;
 	section_enter(section, endpoint, v, slot, tag);
 	return 0;
+}
+
+enum viommu__space viommu__client_look(const struct viommu_client *client, struct viommu_section *section)
+{
+	struct viommu_endpoint *endpoint = client->endpoint;
+	struct viommu *v = endpoint->v;
+	/* Written under the lock that the caller holds. */
+	const uint32_t tag = atomic_load_explicit(&endpoint->tag, memory_order_relaxed);
+
+	if (!section_domain(tag))
+		return VIOMMU__SPACE_NONE;
+	section_enter(section, endpoint, v, &v->sections.slots[SECTION_SLOT_LOOK], tag);
+	return viommu__section_space(section);
 }
 
 void viommu_dma_end(struct viommu_section *section)

@@ -54,8 +54,6 @@ void work_begin(struct viommu *v, struct work *work)
 {
 	if (__builtin_expect(work->mirrored, 0))
 		end_batches(work);
-	/* Partner: the claim in viommu_dma_begin(). Our changes are visible before we look at the slots. */
-	atomic_thread_fence(memory_order_seq_cst);
 	notify_invalidate(v, work);
 	/* Slots that were never claimed need no look. */
 	if (atomic_load_explicit(&v->sections.high_water, memory_order_relaxed))

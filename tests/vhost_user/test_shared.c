@@ -263,6 +263,72 @@ static void test_an_invalidation_waits_for_who_is_inside(void **state)
 	world_close(&w);
 }
 
+static int begin_unmap_two(struct world *w, uint64_t a, uint64_t b)
+{
+	const uint64_t pages[] = {a, b};
+	int err = 0;
+
+	for (unsigned i = 0; i < 2 && !err; i++)
+		err = viommu_unmap(w->domain, (struct viommu_iova){pages[i] * PAGE},
+				   (struct viommu_iova){pages[i] * PAGE + PAGE - 1}, w->inval, NULL);
+	viommu_inval_begin(w->inval);
+	return err;
+}
+
+/* However many changes it has, they are taken out first, and then readers are looked for once. */
+static void test_an_invalidation_of_several_changes_waits_once(void **state)
+{
+	struct viommu_shared_reader reader;
+	struct viommu_shared_extent extent;
+	struct world w;
+
+	(void)state;
+	world_open(&w, 0);
+	assert_int_equal(world_map(&w, 5, 1, 9, RW), 0);
+	assert_int_equal(world_map(&w, 600, 1, 10, RW), 0);
+	viommu_shared_enter(w.view, 1, &reader);
+	assert_int_equal(viommu_shared_find(&reader, (struct viommu_iova){600 * PAGE}, RW, &extent), 0);
+	assert_int_equal(begin_unmap_two(&w, 5, 600), 0);
+	assert_int_equal(w.pending, 1);
+	assert_int_equal(world_stats(&w).invalidations, 2);
+	assert_int_equal(world_stats(&w).waited, 1);
+	assert_int_equal(viommu_inval_poll(w.inval), -EAGAIN);
+	assert_int_equal(world_look_page(&w, 5), -ENOENT);
+	assert_int_equal(world_look_page(&w, 600), -ENOENT);
+	viommu_shared_leave(&reader);
+	assert_int_equal(viommu_shared_poll(w.shared), 0);
+	assert_int_equal(viommu_inval_poll(w.inval), 0);
+	/* Nobody is inside: nothing to wait for, nor to poll. */
+	assert_int_equal(world_map(&w, 5, 1, 9, RW), 0);
+	assert_int_equal(begin_unmap_two(&w, 5, 600), 0);
+	assert_int_equal(viommu_inval_poll(w.inval), 0);
+	assert_int_equal(world_stats(&w).waited, 1);
+	world_close(&w);
+}
+
+/* A page is put where its node is, and taken out, while the table has no room for another node. */
+static void test_a_full_table_still_changes_pages_that_have_a_node(void **state)
+{
+	struct world w;
+	uint64_t page = LEVEL_1;
+
+	(void)state;
+	world_open(&w, SHARED_TABLE_MIN);
+	assert_int_equal(world_map(&w, 5, 1, 9, RW), 0);
+	assert_int_equal(world_map(&w, 6, 1, 10, RW), 0);
+	for (; !world_stats(&w).full; page += LEVEL_1)
+		assert_int_equal(world_map(&w, page, 1, 11, RW), 0);
+	world_unmap(&w, 5, 1);
+	assert_int_equal(world_look_page(&w, 5), -ENOENT);
+	assert_int_equal(world_map(&w, 5, 1, 12, RW), 0);
+	assert_int_equal(world_look_page(&w, 5), 12);
+	assert_int_equal(world_look_page(&w, 6), 10);
+	world_unmap(&w, 5, 1);
+	world_unmap(&w, 6, 1); /* the node's last */
+	assert_int_equal(world_look_page(&w, 6), -ENOENT);
+	world_close(&w);
+}
+
 static void test_destruction_ends_the_waiting(void **state)
 {
 	struct viommu_shared_reader reader;
@@ -526,6 +592,8 @@ int main(void)
 		cmocka_unit_test(test_the_tree_is_what_was_put_into_it),
 		cmocka_unit_test(test_the_whole_space),
 		cmocka_unit_test(test_an_invalidation_waits_for_who_is_inside),
+		cmocka_unit_test(test_an_invalidation_of_several_changes_waits_once),
+		cmocka_unit_test(test_a_full_table_still_changes_pages_that_have_a_node),
 		cmocka_unit_test(test_destruction_ends_the_waiting),
 		cmocka_unit_test(test_nodes_are_used_again_when_readers_have_left),
 		cmocka_unit_test(test_a_full_table_keeps_nothing_more),

@@ -9,15 +9,36 @@
 #include <stdlib.h>
 
 #include "lib/core/internal.h"
+#include "lib/util/lock.h"
 #include "lib/util/sized.h"
 
 enum { DEFAULT_BYTES = 16 << 20, DEFAULT_SLOTS = 16 };
+
+/* Acquire: partner of the releases in view.c; what a reader did before it left, or came back, is over. */
+static inline uint64_t inside(const struct shared_epoch *epoch)
+{
+	return atomic_load_explicit(&epoch->inside, memory_order_acquire);
+}
+
+/* False: each reader is outside, as it mostly is: a look at all slots with few branches. */
+static bool any_inside(const struct viommu_shared *shared)
+{
+	const struct shared_epoch *epoch = shared->epochs;
+	unsigned left = shared->config.slots;
+	uint64_t any = 0;
+
+	for (; left >= 4; left -= 4, epoch += 4)
+		any |= inside(epoch) | inside(epoch + 1) | inside(epoch + 2) | inside(epoch + 3);
+	for (; left; left--, epoch++)
+		any |= inside(epoch);
+	return any;
+}
 
 /*
  * The generation that all readers inside have seen; 0: the other side has written what it cannot have read. Its word is
  * taken for nothing but its own being inside: with a lie it uses memory too late, which it could do without one.
  */
-static uint64_t oldest_locked(const struct viommu_shared *shared) REQUIRES(shared->lock)
+static uint64_t oldest_locked(const struct viommu_shared *shared)
 {
 	uint64_t oldest = shared->generation;
 
@@ -25,21 +46,18 @@ static uint64_t oldest_locked(const struct viommu_shared *shared) REQUIRES(share
 	return oldest;
 #endif
 	for (unsigned i = 0; i < shared->config.slots; i++) {
-		/*
-		 * Acquire: partner of the releases in view.c; what a reader did before it left, or came back, is over.
-		 */
-		uint64_t inside = atomic_load_explicit(&shared->epochs[i].inside, memory_order_acquire);
+		const uint64_t since = inside(&shared->epochs[i]);
 
-		if (inside > shared->generation)
+		if (since > shared->generation)
 			return 0;
-		if (inside && inside < oldest)
-			oldest = inside;
+		if (since && since < oldest)
+			oldest = since;
 	}
 	return oldest;
 }
 
 /* Acknowledge what can be. True: there is something left to wait for. */
-static bool settle_locked(struct viommu_shared *shared) REQUIRES(shared->lock)
+static bool settle_locked(struct viommu_shared *shared)
 {
 	uint64_t oldest = shared->failed ? 0 : oldest_locked(shared);
 
@@ -52,37 +70,42 @@ static bool settle_locked(struct viommu_shared *shared) REQUIRES(shared->lock)
 		shared->acked = oldest - 1;
 		viommu_client_ack(shared->client, shared->acked);
 	}
-	return oldest < shared->generation;
+	shared->waits = oldest < shared->generation;
+	return shared->waits;
 }
 
-static void take_out_locked(struct viommu_shared *shared, struct range iova, uint64_t ticket) REQUIRES(shared->lock)
+/* With viommu.lock held, as the next ones. */
+static void on_invalidate(void *opaque, struct viommu_iova first, struct viommu_iova last, uint64_t ticket)
 {
-	struct range pages = {iova.first >> SHARED_PAGE_SHIFT, iova.last >> SHARED_PAGE_SHIFT};
+	const struct range pages = {first.value >> SHARED_PAGE_SHIFT, last.value >> SHARED_PAGE_SHIFT};
+	struct viommu_shared *shared = opaque;
 
 	shared->stats.invalidations++;
 	shared->generation = ticket + 1;
 	tree_clear(&shared->tree, pages, shared->generation);
 	/* Release: partner of the acquire in viommu_shared_enter(). */
 	atomic_store_explicit(&shared->tree.table->generation, shared->generation, memory_order_release);
-	/* Partner: the fence in viommu_shared_enter(). Our change is visible before we look for readers inside. */
-	atomic_thread_fence(memory_order_seq_cst);
 }
 
-/* With viommu.lock held, as the next one. */
-static void on_invalidate(void *opaque, struct viommu_iova first, struct viommu_iova last, uint64_t ticket)
+/*
+ * The fence that comes before is the partner of the one in viommu_shared_enter(): what was taken out is visible before
+ * we look for readers inside.
+ */
+static void on_settle(void *opaque)
 {
 	struct viommu_shared *shared = opaque;
 
-	lock_take(&shared->lock);
-	bool failed = shared->failed;
+	/* The common case, by itself for what it costs: nobody is inside, and nothing older waits. */
+	if (!any_inside(shared) && !shared->waits && !shared->failed) {
+		tree_recycle(&shared->tree, shared->generation);
+		shared->acked = shared->generation - 1;
+		viommu__client_ack_at_once(shared->client, shared->acked);
+		return;
+	}
+	const bool failed = shared->failed, waits = settle_locked(shared);
 
-	take_out_locked(shared, (struct range){first.value, last.value}, ticket);
-	bool waits = settle_locked(shared);
-
-	failed = shared->failed && !failed;
 	shared->stats.waited += waits;
-	lock_drop(&shared->lock);
-	if (failed && shared->config.failed)
+	if (shared->failed && !failed && shared->config.failed)
 		shared->config.failed(shared->config.opaque);
 	if (waits && shared->config.pending)
 		shared->config.pending(shared->config.opaque);
@@ -90,7 +113,7 @@ static void on_invalidate(void *opaque, struct viommu_iova first, struct viommu_
 
 static void on_map(void *opaque, struct viommu_iova first, struct viommu_iova last)
 {
-	shared_fill(opaque, (struct range){first.value, last.value});
+	shared_fill_locked(opaque, (struct range){first.value, last.value});
 }
 
 static const struct viommu_client_ops ops = {
@@ -98,10 +121,10 @@ static const struct viommu_client_ops ops = {
 
 int viommu_shared_poll(struct viommu_shared *shared)
 {
-	lock_take(&shared->lock);
+	viommu__client_take(shared->client);
 	bool failed = shared->failed, waits = settle_locked(shared), now = shared->failed;
 
-	lock_drop(&shared->lock);
+	viommu__client_drop(shared->client);
 	if (now && !failed && shared->config.failed)
 		shared->config.failed(shared->config.opaque);
 	return now ? -EPROTO : waits ? -EAGAIN : 0;
@@ -109,10 +132,10 @@ int viommu_shared_poll(struct viommu_shared *shared)
 
 uint64_t shared_acked(struct viommu_shared *shared)
 {
-	lock_take(&shared->lock);
+	viommu__client_take(shared->client);
 	uint64_t acked = shared->acked;
 
-	lock_drop(&shared->lock);
+	viommu__client_drop(shared->client);
 	return acked;
 }
 
@@ -120,18 +143,15 @@ static int put(void *opaque, const struct viommu_extent *extent)
 {
 	struct viommu_shared *shared = opaque;
 
-	lock_take(&shared->lock);
-	int err = shared_put_locked(shared, extent);
-
-	lock_drop(&shared->lock);
-	return err;
+	return shared_put_locked(shared, (struct range){extent->first.value, extent->last.value}, extent->gpa.value,
+				 extent->access);
 }
 
 int shared_miss(struct viommu_shared *shared, struct viommu_iova iova, unsigned access, bool report)
 {
-	lock_take(&shared->lock);
+	viommu__client_take(shared->client);
 	shared->stats.misses++;
-	lock_drop(&shared->lock);
+	viommu__client_drop(shared->client);
 	return viommu_publish(shared->client, iova, access, report, put, shared);
 }
 
@@ -209,11 +229,9 @@ static void refill(void *opaque)
 {
 	struct viommu_shared *shared = opaque;
 
-	lock_take(&shared->lock);
 	/* Readers inside may walk what is taken out until the next invalidation is over. */
 	tree_clear(&shared->tree, (struct range){0, UINT64_MAX >> SHARED_PAGE_SHIFT}, shared->generation + 1);
-	lock_drop(&shared->lock);
-	shared_fill(shared, (struct range){0, UINT64_MAX});
+	shared_fill_locked(shared, (struct range){0, UINT64_MAX});
 }
 
 void viommu_shared_refill(struct viommu_shared *shared)
@@ -234,17 +252,12 @@ int viommu_shared_create(struct viommu_endpoint *endpoint, const struct viommu_s
 		goto err_free;
 	shared->endpoint = endpoint;
 	write_header(shared);
-	err = lock_init(&shared->lock);
+	err = viommu__client_register_serial(endpoint, &ops, on_settle, shared, &shared->client);
 	if (err)
 		goto err_files;
-	err = viommu_client_register(endpoint, &ops, shared, &shared->client);
-	if (err)
-		goto err_lock;
 	viommu_shared_refill(shared);
 	*out = shared;
 	return 0;
-err_lock:
-	lock_fini(&shared->lock);
 err_files:
 	destroy_files(shared);
 err_free:
@@ -259,7 +272,6 @@ void viommu_shared_destroy(struct viommu_shared *shared) NO_OTHER_THREAD
 	viommu_client_unregister(shared->client);
 	/* A reader that still has it mapped finds nothing. */
 	atomic_store_explicit(&shared->tree.table->root, 0, memory_order_relaxed);
-	lock_fini(&shared->lock);
 	destroy_files(shared);
 	free(shared);
 }
@@ -278,9 +290,9 @@ void viommu_shared_files_get(const struct viommu_shared *shared, struct viommu_s
 int viommu_shared_stats_get(struct viommu_shared *shared, struct viommu_shared_stats *out)
 {
 	struct viommu_shared_stats now;
-	lock_take(&shared->lock);
+	viommu__client_take(shared->client);
 	now = shared->stats;
 	now.bytes = (uint64_t)(shared->tree.count - shared->tree.spared) * SHARED_NODE;
-	lock_drop(&shared->lock);
+	viommu__client_drop(shared->client);
 	return sized_give(out, &now, sizeof(now));
 }
