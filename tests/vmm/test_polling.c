@@ -53,11 +53,12 @@ static bool guest_look(void *opaque)
 	return guest->finds;
 }
 
-static void guest_end(void *opaque)
+static bool guest_end(void *opaque)
 {
 	struct guest *guest = opaque;
 
 	guest->ended++;
+	return true;
 }
 
 static const struct polling_ops guest_ops = {.begin = guest_begin, .look = guest_look, .end = guest_end};
