@@ -143,7 +143,8 @@ VIOMMU_PUBLIC int viommu_vtd_poll(struct viommu_vtd *unit);
 VIOMMU_PUBLIC int viommu_vtd_page_open(struct viommu_vtd *unit, void *page);
 
 /*
- * viommu_vtd_page_look - take what the guest has put into the queue. 1: something; 0: nothing was there.
+ * viommu_vtd_page_look - take what the guest has put into the queue. 1: something; 0: nothing was there,
+ * or the page is not open.
  *
  * Errors:
  *   -EBUSY  something waits that needs the page closed: keep the guest away from it, then call viommu_vtd_page_close()

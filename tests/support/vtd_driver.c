@@ -15,10 +15,13 @@ static void ask_for_poll(void *opaque)
 	atomic_fetch_add(&d->pending, 1);
 }
 
-static void drop_interrupt(void *opaque, struct viommu_irq_message message)
+/* Of one unit, one after the other. */
+static void note_interrupt(void *opaque, struct viommu_irq_message message)
 {
-	(void)opaque;
-	(void)message;
+	struct vtd_driver *d = opaque;
+
+	d->messages[atomic_load(&d->interrupts) % VTD_MESSAGES] = message;
+	atomic_fetch_add(&d->interrupts, 1);
 }
 
 static void drop_irq_invalidate(void *opaque, uint32_t first, uint32_t last)
@@ -50,7 +53,7 @@ struct vtd_driver *vtd_driver_create_patient(const struct viommu_vtd_config *con
 	d->next_page = VTD_PAGE_SIZE;
 	d->config = config ? *config : (struct viommu_vtd_config){.size = sizeof(struct viommu_vtd_config)};
 	d->config.pending = ask_for_poll;
-	d->config.interrupt = drop_interrupt;
+	d->config.interrupt = note_interrupt;
 	d->config.irq_invalidate = drop_irq_invalidate;
 	d->config.irq_commit = drop_irq_commit;
 	d->config.opaque = d;

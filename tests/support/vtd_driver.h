@@ -24,6 +24,7 @@ enum {
 	VTD_C = 0x01a0,     /* 01:14.0, in the upper half of its bus */
 	VTD_DEVICES = 3,
 	VTD_HOLE = 0x40000000, /* nothing lies here */
+	VTD_MESSAGES = 16,
 };
 
 struct vtd_driver {
@@ -35,7 +36,9 @@ struct vtd_driver {
 	uint64_t next_page;
 	uint64_t root, queue, status;
 	uint32_t tail, commands;
-	_Atomic unsigned pending; /* how often the unit asked to be polled */
+	_Atomic unsigned pending;    /* how often the unit asked to be polled */
+	_Atomic unsigned interrupts; /* and interrupted: by these messages, the last VTD_MESSAGES of them */
+	struct viommu_irq_message messages[VTD_MESSAGES];
 };
 
 /* A unit with three devices, as after power-on; patient: with another deadline than the default. */

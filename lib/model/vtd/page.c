@@ -97,6 +97,8 @@ void vtd_page_show_head(struct viommu_vtd *unit)
 
 int viommu_vtd_page_look(struct viommu_vtd *unit)
 {
+	if (!unit->page.host)
+		return 0;
 	for (unsigned i = TAIL + 1; i < VTD_PAGE_WORDS; i++)
 		if (written(unit, i))
 			return -EBUSY;
