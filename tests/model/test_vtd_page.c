@@ -430,6 +430,28 @@ static void test_registers_of_64_bits_are_taken_by_halves_or_at_once(void **stat
 	}
 }
 
+/* IVA reads as 0, so it must not be taken for unchanged when software writes a 0 there. */
+static void test_an_address_of_0_replaces_another_one(void **state)
+{
+	struct world *w = *state;
+	struct vtd_tables tables = vtd_second_stage(w->d, 4);
+
+	vtd_map(w->d, &tables, 0, VTD_DATA | VTD_SS_R);
+	vtd_set_context(w->d, VTD_A, tables.top | VTD_ENTRY_P, DID << 8 | AW_48);
+	vtd_flush_context(w->d, 1, 0, 0, 0);
+	assert_int_equal(vtd_peek(w->d, VTD_A, 0), VTD_DATA);
+	viommu_vtd_write(w->d->unit, VTD_IVA, 0x1234567000, 8);
+	open_page(w);
+	vtd_paged_store(&w->p, VTD_IVA, 0, 8);
+	vtd_paged_close(&w->p);
+	vtd_command_clear(w->d, VTD_GCMD_QIE);
+	vtd_map(w->d, &tables, 0, (VTD_DATA + VTD_PAGE_SIZE) | VTD_SS_R);
+	viommu_vtd_write(w->d->unit, VTD_IOTLB, VTD_IOTLB_IVT | 3ull << 60 | (uint64_t)DID << 32, 8);
+	while (viommu_vtd_poll(w->d->unit))
+		sched_yield();
+	assert_int_equal(vtd_peek(w->d, VTD_A, 0), VTD_DATA + VTD_PAGE_SIZE);
+}
+
 struct race {
 	struct world *w;
 	_Atomic bool stop;
@@ -534,6 +556,7 @@ int main(void)
 		TEST(test_a_command_that_switches_all_off_is_seen),
 		TEST(test_what_was_written_last_is_performed_when_the_page_is_closed),
 		TEST(test_registers_of_64_bits_are_taken_by_halves_or_at_once),
+		TEST(test_an_address_of_0_replaces_another_one),
 		TEST(test_a_page_that_is_not_opened_holds_no_events),
 		TEST(test_no_request_is_lost),
 	};

@@ -61,6 +61,9 @@ static void show(struct viommu_vtd *unit) REQUIRES(unit->lock)
 	for (unsigned offset = 0; offset < VTD_FRCD + VTD_RECORDS * VTD_FRCD_SIZE; offset += sizeof(uint32_t))
 		page_store(unit, offset, vtd_access_read(unit, offset));
 	page_store(unit, VTD_GCMD, NO_COMMAND);
+	/* IVA cannot be read either. What it holds stands there, so that to write the same changes nothing. */
+	page_store(unit, VTD_IVA, (uint32_t)unit->regs[REG_IVA]);
+	page_store(unit, VTD_IVA + 4, (uint32_t)(unit->regs[REG_IVA] >> 32));
 	for (unsigned i = 0; i < VTD_PAGE_WORDS; i++)
 		atomic_store_explicit(&unit->page.shown[i], page_load(unit, words[i]), memory_order_relaxed);
 }
