@@ -467,6 +467,29 @@ static void *fault_main(void *opaque)
 	return NULL;
 }
 
+/* Not even a part of it: software would clear it there, and that would count for nothing. */
+static void test_a_fault_does_not_get_into_the_page_while_it_is_opened(void **state)
+{
+	struct race race = {.w = *state};
+	struct world *w = race.w;
+	unsigned seen = 0;
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, fault_main, &race);
+	for (unsigned i = 0; i < OPENINGS; i++) {
+		clear_fault(w);
+		if (!vtd_paged_open(&w->p)) {
+			seen |= in_page(w, VTD_FSTS) & CAUSES;
+			for (unsigned at = VTD_FRCD; at < VTD_FRCD + 8 * VTD_FRCD_SIZE; at += VTD_FRCD_SIZE)
+				seen |= in_page(w, at + 12) & 1u << 31;
+		}
+		vtd_paged_close(&w->p);
+	}
+	race.stop = true;
+	pthread_join(thread, NULL);
+	assert_int_equal(seen, 0);
+}
+
 /* Once it cannot be done, the events that were held go out. */
 static void test_a_page_that_is_not_opened_holds_no_events(void **state)
 {
@@ -557,6 +580,7 @@ int main(void)
 		TEST(test_what_was_written_last_is_performed_when_the_page_is_closed),
 		TEST(test_registers_of_64_bits_are_taken_by_halves_or_at_once),
 		TEST(test_an_address_of_0_replaces_another_one),
+		TEST(test_a_fault_does_not_get_into_the_page_while_it_is_opened),
 		TEST(test_a_page_that_is_not_opened_holds_no_events),
 		TEST(test_no_request_is_lost),
 	};

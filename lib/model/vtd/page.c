@@ -68,6 +68,16 @@ static void show(struct viommu_vtd *unit) REQUIRES(unit->lock)
 		atomic_store_explicit(&unit->page.shown[i], page_load(unit, words[i]), memory_order_relaxed);
 }
 
+/* Of a fault that came meanwhile the page may show a part, which software would clear there to no effect. */
+static int page_begin(struct viommu_vtd *unit) REQUIRES(unit->lock)
+{
+	if (!vtd_event_waits(unit))
+		return 0;
+	unit->page.host = NULL;
+	vtd_event_release(unit);
+	return -EBUSY;
+}
+
 int viommu_vtd_page_open(struct viommu_vtd *unit, void *page)
 {
 	int err = -EBUSY;
@@ -76,7 +86,7 @@ int viommu_vtd_page_open(struct viommu_vtd *unit, void *page)
 	if (!unit->page.host && quiet(unit) && vtd_event_hold(unit)) {
 		unit->page.host = page;
 		show(unit);
-		err = 0;
+		err = page_begin(unit);
 	}
 	vtd_unlock(unit);
 	return err;
