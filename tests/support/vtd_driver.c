@@ -21,6 +21,7 @@ static void note_interrupt(void *opaque, struct viommu_irq_message message)
 	struct vtd_driver *d = opaque;
 
 	d->messages[atomic_load(&d->interrupts) % VTD_MESSAGES] = message;
+	d->sum += (message.address << 32 | message.data) * 0x9e3779b97f4a7c15 ^ message.address;
 	atomic_fetch_add(&d->interrupts, 1);
 }
 

@@ -39,6 +39,7 @@ struct vtd_driver {
 	_Atomic unsigned pending;    /* how often the unit asked to be polled */
 	_Atomic unsigned interrupts; /* and interrupted: by these messages, the last VTD_MESSAGES of them */
 	struct viommu_irq_message messages[VTD_MESSAGES];
+	uint64_t sum; /* of all of them, the same in any order */
 };
 
 /* A unit with three devices, as after power-on; patient: with another deadline than the default. */
