@@ -18,13 +18,13 @@ enum { NO_COMMAND = 0x007fffff };
 
 /* Registers of 32 bits, and halves of those of 64, that software may write, in the order in which they take effect. */
 static const uint16_t words[VTD_PAGE_WORDS] = {
-	VTD_RTADDR, VTD_RTADDR + 4, VTD_FEDATA,   VTD_FEADDR,   VTD_FEUADDR, VTD_IQA,     VTD_IQA + 4, VTD_IEDATA,
-	VTD_IEADDR, VTD_IEUADDR,    VTD_IRTA,     VTD_IRTA + 4, VTD_IVA,     VTD_IVA + 4, VTD_CCMD,    VTD_IOTLB,
-	VTD_IQT,    VTD_GCMD,       VTD_CCMD + 4, VTD_FSTS,     VTD_FECTL,   VTD_ICS,     VTD_IECTL,   VTD_IOTLB + 4,
+	VTD_RTADDR, VTD_RTADDR + 4, VTD_FEDATA, VTD_FEADDR,   VTD_FEUADDR, VTD_IQA,     VTD_IQA + 4,   VTD_IEDATA,
+	VTD_IEADDR, VTD_IEUADDR,    VTD_IRTA,   VTD_IRTA + 4, VTD_IVA,     VTD_IVA + 4, VTD_CCMD,      VTD_IQT,
+	VTD_GCMD,   VTD_CCMD + 4,   VTD_FSTS,   VTD_FECTL,    VTD_ICS,     VTD_IECTL,   VTD_IOTLB + 4,
 };
 
 /* The tail, and behind it what closes the page when it is written. */
-enum { TAIL = 16 };
+enum { TAIL = 15 };
 
 static _Atomic uint32_t *word_at(const struct viommu_vtd *unit, unsigned offset)
 {

@@ -7,7 +7,7 @@
 #include "lib/model/vtd/model.h"
 #include "lib/spec/vtd.h"
 
-enum { VTD_RECORDS = 8, VTD_MAMV = 36, VTD_MHMV = 15, VTD_PAGE_WORDS = 24 };
+enum { VTD_RECORDS = 8, VTD_MAMV = 36, VTD_MHMV = 15, VTD_PAGE_WORDS = 23 };
 
 /* Registers that hold something. */
 enum vtd_register {
