@@ -138,7 +138,11 @@ void viommu_vtd_page_close(struct viommu_vtd *unit)
 	lock_take(&unit->lock);
 	if (unit->page.host) {
 		for (unsigned i = 0; i < VTD_PAGE_WORDS; i++) {
+#ifdef VIOMMU_MUTANT_PAGE /* wrong on purpose: what nobody has looked at before is lost */
+			differs[i] = false;
+#else
 			differs[i] = written(unit, i);
+#endif
 			values[i] = page_load(unit, words[i]);
 		}
 		unit->page.host = NULL;
