@@ -14,29 +14,6 @@
 
 enum { VENDOR_VIRTIO = 0x1af4, DEVICE_BASE = 0x1040, SUBSYSTEM = 0x1100 };
 
-void virtio_enter(struct virtio_dev *dev) NO_OTHER_THREAD
-{
-	if (!dev->ops->doorbell)
-		return;
-	atomic_fetch_add_explicit(&dev->entering, 1, memory_order_relaxed);
-	mutex_take(&dev->entered);
-	atomic_fetch_sub_explicit(&dev->entering, 1, memory_order_relaxed);
-}
-
-/* Relaxed: what is seen late only lets the other thread wait for one turn more. The mutex orders all else. */
-bool virtio_try_enter(struct virtio_dev *dev) NO_OTHER_THREAD
-{
-	if (!dev->ops->doorbell)
-		return true;
-	return !atomic_load_explicit(&dev->entering, memory_order_relaxed) && mutex_try(&dev->entered);
-}
-
-void virtio_leave(struct virtio_dev *dev) NO_OTHER_THREAD
-{
-	if (dev->ops->doorbell)
-		mutex_drop(&dev->entered);
-}
-
 static int device_init_queue(struct virtio_dev *dev, struct virtio_queue *queue)
 {
 	int ret;

@@ -329,11 +329,6 @@ int iommu_wiring_acpi(struct iommu_wiring *wiring, struct acpi_config *acpi)
 	return 0;
 }
 
-enum polling_mode iommu_polling(const struct iommu_config *config, const struct iommu_machine *machine)
-{
-	return config->poll == POLLING_AUTO && !machine->spare_processor ? POLLING_OFF : config->poll;
-}
-
 bool iommu_tells_maps(enum iommu_kind kind)
 {
 	return models[kind]->tells_maps;
