@@ -2,17 +2,6 @@
 /* The leaves of a section's domain, one at a time, for clients that hand translations on before they are used. */
 #include "lib/core/target.h"
 
-enum viommu__space viommu__section_space(const struct viommu_section *section)
-{
-	const struct viommu_domain *domain = section->domain;
-
-	if (!domain)
-		return VIOMMU__SPACE_NONE;
-	if (!domain->walk)
-		return VIOMMU__SPACE_KNOWN;
-	return domain->walk->told ? VIOMMU__SPACE_TOLD : VIOMMU__SPACE_ASKED;
-}
-
 static struct viommu__leaf leaf_of(const struct target *target)
 {
 	return (struct viommu__leaf){target->gpa, target->len, target->access};

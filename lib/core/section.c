@@ -158,6 +158,17 @@ int viommu__look_begin(struct viommu_endpoint *endpoint, struct viommu_section *
 	return 0;
 }
 
+enum viommu__space viommu__section_space(const struct viommu_section *section)
+{
+	const struct viommu_domain *domain = section->domain;
+
+	if (!domain)
+		return VIOMMU__SPACE_NONE;
+	if (!domain->walk)
+		return VIOMMU__SPACE_KNOWN;
+	return domain->walk->told ? VIOMMU__SPACE_TOLD : VIOMMU__SPACE_ASKED;
+}
+
 enum viommu__space viommu__client_look(const struct viommu_client *client, struct viommu_section *section)
 {
 	struct viommu_endpoint *endpoint = client->endpoint;

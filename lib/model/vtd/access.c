@@ -3,7 +3,7 @@
  * Software's accesses to the register page, and what a write begins. They are split into four bytes, lower half first,
  * so the half that holds a trigger comes after the half that does not, however software writes.
  */
-#include "lib/model/vtd/unit.h"
+#include "lib/model/vtd/page.h"
 
 enum { HALF = 4 };
 
@@ -39,17 +39,29 @@ void vtd_access_write(struct viommu_vtd *unit, uint64_t offset, uint32_t value)
 		vtd_ask_poll(unit);
 }
 
+void vtd_access_serve_tail(struct viommu_vtd *unit)
+{
+	uint32_t tail;
+
+	if (!vtd_page_tail_written(unit, &tail))
+		return;
+	atomic_store_explicit(&unit->page.shown[VTD_PAGE_TAIL], tail, memory_order_relaxed);
+	vtd_access_write(unit, VTD_IQT, tail);
+}
+
 static uint32_t read_half(struct viommu_vtd *unit, uint64_t offset) REQUIRES(unit->lock)
 {
-	return unit->page.host ? vtd_page_read(unit, offset) : vtd_access_read(unit, offset);
+	return unit->page.host ? vtd_page_load(unit, offset) : vtd_access_read(unit, offset);
 }
 
 static void write_half(struct viommu_vtd *unit, uint64_t offset, uint32_t value) REQUIRES(unit->lock)
 {
-	if (unit->page.host)
-		vtd_page_write(unit, offset, value);
-	else
+	if (!unit->page.host) {
 		vtd_access_write(unit, offset, value);
+		return;
+	}
+	vtd_page_store(unit, offset, value);
+	vtd_access_serve_tail(unit);
 }
 
 uint64_t viommu_vtd_read(struct viommu_vtd *unit, uint64_t offset, unsigned size)

@@ -5,7 +5,7 @@
  */
 #include <errno.h>
 
-#include "lib/model/vtd/unit.h"
+#include "lib/model/vtd/page.h"
 
 static void operation_begin(struct viommu_vtd *unit, enum vtd_operation operation) REQUIRES(unit->lock)
 {
@@ -117,7 +117,7 @@ bool vtd_advance(struct viommu_vtd *unit)
 void vtd_unlock(struct viommu_vtd *unit)
 {
 	if (unit->page.host)
-		vtd_page_show_head(unit);
+		vtd_page_store(unit, VTD_IQH, (uint32_t)unit->regs[REG_IQH]);
 	lock_drop(&unit->lock);
 	/* Partner: the fence in viommu_vtd_poll(). That one sees the lock dropped, or we see that it missed it. */
 	atomic_thread_fence(memory_order_seq_cst);

@@ -7,11 +7,10 @@
  * Who still comes by viommu_vtd_read() and viommu_vtd_write() finds the same memory, so it does not matter when exactly
  * software reaches the page itself.
  */
-#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
-#include "lib/model/vtd/unit.h"
+#include "lib/model/vtd/page.h"
 
 /* GCMD cannot be read. Reserved bits alone stand there, and no switch, so a command is seen that switches all off. */
 enum { NO_COMMAND = 0x007fffff };
@@ -23,29 +22,10 @@ static const uint16_t words[VTD_PAGE_WORDS] = {
 	VTD_GCMD,   VTD_CCMD + 4,   VTD_FSTS,   VTD_FECTL,    VTD_ICS,     VTD_IECTL,   VTD_IOTLB + 4,
 };
 
-/* The tail, and behind it what closes the page when it is written. */
-enum { TAIL = 15 };
-
-static _Atomic uint32_t *word_at(const struct viommu_vtd *unit, unsigned offset)
-{
-	return (_Atomic uint32_t *)((uint8_t *)unit->page.host + offset);
-}
-
-/* Acquire: what software wrote before. Partner: its store, which on x86 is a release. */
-static uint32_t page_load(const struct viommu_vtd *unit, unsigned offset)
-{
-	return le32toh(atomic_load_explicit(word_at(unit, offset), memory_order_acquire));
-}
-
-/* Release: partner of software's load: what it may read of memory then. */
-static void page_store(struct viommu_vtd *unit, unsigned offset, uint32_t value)
-{
-	atomic_store_explicit(word_at(unit, offset), htole32(value), memory_order_release);
-}
-
 static bool written(const struct viommu_vtd *unit, unsigned index)
 {
-	return page_load(unit, words[index]) != atomic_load_explicit(&unit->page.shown[index], memory_order_relaxed);
+	return vtd_page_load(unit, words[index]) !=
+	       atomic_load_explicit(&unit->page.shown[index], memory_order_relaxed);
 }
 
 /* Only the queue may be at work, and nothing waits for software to look at it. */
@@ -59,13 +39,13 @@ static void show(struct viommu_vtd *unit) REQUIRES(unit->lock)
 {
 	memset(unit->page.host, 0, VIOMMU_VTD_SIZE);
 	for (unsigned offset = 0; offset < VTD_FRCD + VTD_RECORDS * VTD_FRCD_SIZE; offset += sizeof(uint32_t))
-		page_store(unit, offset, vtd_access_read(unit, offset));
-	page_store(unit, VTD_GCMD, NO_COMMAND);
+		vtd_page_store(unit, offset, vtd_access_read(unit, offset));
+	vtd_page_store(unit, VTD_GCMD, NO_COMMAND);
 	/* IVA cannot be read either. What it holds stands there, so that to write the same changes nothing. */
-	page_store(unit, VTD_IVA, (uint32_t)unit->regs[REG_IVA]);
-	page_store(unit, VTD_IVA + 4, (uint32_t)(unit->regs[REG_IVA] >> 32));
+	vtd_page_store(unit, VTD_IVA, (uint32_t)unit->regs[REG_IVA]);
+	vtd_page_store(unit, VTD_IVA + 4, (uint32_t)(unit->regs[REG_IVA] >> 32));
 	for (unsigned i = 0; i < VTD_PAGE_WORDS; i++)
-		atomic_store_explicit(&unit->page.shown[i], page_load(unit, words[i]), memory_order_relaxed);
+		atomic_store_explicit(&unit->page.shown[i], vtd_page_load(unit, words[i]), memory_order_relaxed);
 }
 
 /* Of a fault that came meanwhile the page may show a part, which software would clear there to no effect. */
@@ -92,35 +72,21 @@ int viommu_vtd_page_open(struct viommu_vtd *unit, void *page)
 	return err;
 }
 
-/* The tail alone is served while the page is open. */
-static void serve_tail(struct viommu_vtd *unit) REQUIRES(unit->lock)
-{
-	const uint32_t tail = page_load(unit, VTD_IQT);
-
-	if (tail == atomic_load_explicit(&unit->page.shown[TAIL], memory_order_relaxed))
-		return;
-	atomic_store_explicit(&unit->page.shown[TAIL], tail, memory_order_relaxed);
-	vtd_access_write(unit, VTD_IQT, tail);
-}
-
-void vtd_page_show_head(struct viommu_vtd *unit)
-{
-	page_store(unit, VTD_IQH, (uint32_t)unit->regs[REG_IQH]);
-}
-
 int viommu_vtd_page_look(struct viommu_vtd *unit)
 {
+	uint32_t tail;
+
 	if (!unit->page.host)
 		return 0;
-	for (unsigned i = TAIL + 1; i < VTD_PAGE_WORDS; i++)
+	for (unsigned i = VTD_PAGE_TAIL + 1; i < VTD_PAGE_WORDS; i++)
 		if (written(unit, i))
 			return -EBUSY;
 	if (vtd_event_waits(unit))
 		return -EBUSY;
-	if (!written(unit, TAIL))
+	if (!vtd_page_tail_written(unit, &tail))
 		return 0;
 	lock_take(&unit->lock);
-	serve_tail(unit);
+	vtd_access_serve_tail(unit);
 	vtd_unlock(unit);
 	return 1;
 }
@@ -143,7 +109,7 @@ void viommu_vtd_page_close(struct viommu_vtd *unit)
 #else
 			differs[i] = written(unit, i);
 #endif
-			values[i] = page_load(unit, words[i]);
+			values[i] = vtd_page_load(unit, words[i]);
 		}
 		unit->page.host = NULL;
 		for (unsigned i = 0; i < VTD_PAGE_WORDS; i++)
@@ -152,15 +118,4 @@ void viommu_vtd_page_close(struct viommu_vtd *unit)
 		vtd_event_release(unit);
 	}
 	vtd_unlock(unit);
-}
-
-uint32_t vtd_page_read(struct viommu_vtd *unit, uint64_t offset)
-{
-	return page_load(unit, (unsigned)offset);
-}
-
-void vtd_page_write(struct viommu_vtd *unit, uint64_t offset, uint32_t value)
-{
-	page_store(unit, (unsigned)offset, value);
-	serve_tail(unit);
 }

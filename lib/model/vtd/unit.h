@@ -58,6 +58,9 @@ struct vtd_queue {
 	struct viommu_inval *inval;
 };
 
+/* The tail among the open page's words; what lies behind it closes the page when it is written. */
+enum { VTD_PAGE_TAIL = 15 };
+
 /* page.c. Who looks at it without the lock is the one that opens and closes it. */
 struct vtd_page {
 	void *host; /* NULL: closed. Changes under the unit's lock, on the thread that looks */
@@ -127,10 +130,8 @@ void vtd_unlock(struct viommu_vtd *unit) LOCK_ATTR(release_capability(unit->lock
 uint32_t vtd_access_read(struct viommu_vtd *unit, uint64_t offset) REQUIRES(unit->lock);
 void vtd_access_write(struct viommu_vtd *unit, uint64_t offset, uint32_t value) REQUIRES(unit->lock);
 
-/* page.c, of an open page: software's accesses that come by way of us, and IQH as it is now. */
-uint32_t vtd_page_read(struct viommu_vtd *unit, uint64_t offset) REQUIRES(unit->lock);
-void vtd_page_write(struct viommu_vtd *unit, uint64_t offset, uint32_t value) REQUIRES(unit->lock);
-void vtd_page_show_head(struct viommu_vtd *unit) REQUIRES(unit->lock);
+/* access.c: the tail of an open page alone is served while it is open. */
+void vtd_access_serve_tail(struct viommu_vtd *unit) REQUIRES(unit->lock);
 
 /* registers.c: four bytes of the register that lies at an offset; where none does: 0, and nothing is written. */
 uint32_t vtd_register_read(struct viommu_vtd *unit, uint64_t offset) REQUIRES(unit->lock);
