@@ -120,6 +120,7 @@ static void perform(struct world *w, struct viommu_virtio_request *request, cons
 	if (virtio_mirror_refusal())
 		wanted = take_back(&before, padded, !at_once);
 	virtio_mirror_set_mood((struct virtio_mirror_mood){0});
+	CHECK(request->written <= room, "%u bytes", request->written);
 	check_answer(request->out[0].iov_base, request->written, wanted, padded[0]);
 }
 
@@ -138,7 +139,6 @@ static void send(struct world *w, struct tape *tape, const uint8_t *bytes, size_
 	perform(w, &request, padded, len, room,
 		w->mirrored ? draw_mood(tape, padded[0]) : (struct virtio_mirror_mood){0});
 	free(in);
-	CHECK(request.written <= room, "%u bytes", request.written);
 }
 
 static uint64_t draw_address(struct tape *tape)
