@@ -20,19 +20,21 @@ static const struct baseline_ops *const stores[] = {
 	&baseline_hash,
 #endif
 	&baseline_list,
+	&baseline_interval,
 };
 
-enum { STORES = sizeof(stores) / sizeof(stores[0]), ROUNDS = 1000000, DENSE = 1 << 16 };
+enum { STORES = sizeof(stores) / sizeof(stores[0]), DENSE = 1 << 16 };
 
-struct run {
-	const struct baseline_ops *ops;
-	void *store;
-	uint8_t *memory;
-	uint64_t pages, heap; /* heap: bytes that the mappings took */
-	volatile uint64_t sink;
-};
+const struct baseline_ops *baseline_hash_ops(void)
+{
+#ifdef BENCH_GLIB
+	return &baseline_hash;
+#else
+	return NULL;
+#endif
+}
 
-static void map(const struct run *run, uint64_t page)
+static void map(const struct baseline_run *run, uint64_t page)
 {
 	const uint64_t at = page * BENCH_PAGE;
 	const struct baseline_mapping mapping = {at, at + BENCH_PAGE - 1, bench_gpa(page), VIOMMU_READ | VIOMMU_WRITE};
@@ -48,11 +50,11 @@ static uint64_t heap_bytes(void)
 }
 
 /* From the last page to the first: a sorted list fills in no time that way. */
-static bool run_init(struct run *run, const struct baseline_ops *ops, uint64_t pages)
+bool baseline_setup(struct baseline_run *run, const struct baseline_ops *ops, uint64_t pages)
 {
-	*run = (struct run){.ops = ops, .pages = pages};
-	if (pages > ops->most)
+	if (!ops || pages > ops->most)
 		return false;
+	*run = (struct baseline_run){.ops = ops, .pages = pages};
 	run->store = ops->create();
 	if (!run->store)
 		return false;
@@ -65,14 +67,14 @@ static bool run_init(struct run *run, const struct baseline_ops *ops, uint64_t p
 	return true;
 }
 
-static void run_fini(struct run *run)
+void baseline_teardown(struct baseline_run *run)
 {
 	run->ops->destroy(run->store);
 	free(run->memory);
 }
 
 /* What a device needs to know: where in this process, with the right that it wants. */
-static uint64_t host_of(const struct run *run, uint64_t iova)
+static uint64_t host_of(const struct baseline_run *run, uint64_t iova)
 {
 	struct baseline_mapping mapping;
 
@@ -80,90 +82,105 @@ static uint64_t host_of(const struct run *run, uint64_t iova)
 		return 0;
 	uint64_t gpa = mapping.gpa + (iova - mapping.first);
 
-	return gpa <= BENCH_MEMORY - 64 ? (uintptr_t)run->memory + gpa : 0;
+	return gpa <= BENCH_MEMORY - BENCH_LEN ? (uintptr_t)run->memory + gpa : 0;
 }
 
-static unsigned rounds(const struct run *run)
+static unsigned lookups(const struct baseline_run *run)
 {
-	return (unsigned)(ROUNDS / run->ops->slower);
+	return (unsigned)(BENCH_LOOKUPS / run->ops->slower);
 }
 
-static double hit_round(void *opaque)
+double baseline_hit_round(void *opaque)
 {
-	struct run *run = opaque;
+	struct baseline_run *run = opaque;
+	const unsigned count = lookups(run);
 	uint64_t start = bench_ns(), sum = 0;
 
-	for (unsigned i = 0; i < rounds(run); i++)
-		sum += host_of(run, 5 * BENCH_PAGE + (i & 0xf00));
+	for (unsigned i = 0; i < count; i++)
+		sum += host_of(run, bench_near(i));
 	run->sink = sum;
-	return (double)(bench_ns() - start) / rounds(run);
+	return bench_each(start, count);
+}
+
+double baseline_sequential_round(void *opaque)
+{
+	struct baseline_run *run = opaque;
+	const unsigned count = lookups(run);
+	uint64_t start = bench_ns(), sum = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		sum += host_of(run, (i & (run->pages - 1)) * BENCH_PAGE);
+	run->sink = sum;
+	return bench_each(start, count);
 }
 
 static void random_work(void *opaque, unsigned thread)
 {
-	struct run *run = opaque;
+	struct baseline_run *run = opaque;
+	const unsigned count = lookups(run);
 	uint64_t state = BENCH_SEED, sum = 0;
 
 	(void)thread;
-	for (unsigned i = 0; i < rounds(run); i++)
+	for (unsigned i = 0; i < count; i++)
 		sum += host_of(run, (bench_random(&state) & (run->pages - 1)) * BENCH_PAGE);
 	run->sink = sum;
 }
 
-static double random_round(void *opaque)
+double baseline_random_round(void *opaque)
 {
 	uint64_t start = bench_ns();
 
 	random_work(opaque, 0);
-	return (double)(bench_ns() - start) / rounds(opaque);
+	return bench_each(start, lookups(opaque));
 }
 
-static double map_unmap_round(void *opaque)
+double baseline_map_unmap_round(void *opaque)
 {
-	struct run *run = opaque;
+	struct baseline_run *run = opaque;
 	uint64_t state = BENCH_SEED, start = bench_ns();
+	unsigned count = (unsigned)(BENCH_CHANGES / run->ops->slower);
 
-	for (unsigned i = 0; i < rounds(run); i++) {
+	for (unsigned i = 0; i < count; i++) {
 		uint64_t page = bench_random(&state) & (run->pages - 1);
 
 		run->ops->unmap(run->store, page * BENCH_PAGE, page * BENCH_PAGE + BENCH_PAGE - 1);
 		map(run, page);
 	}
-	return (double)(bench_ns() - start) / rounds(run);
+	return bench_each(start, count);
 }
 
 static void time_case(const char *bench, const char *name, const struct baseline_ops *ops, uint64_t pages,
 		      double (*round)(void *opaque))
 {
-	struct run run;
+	struct baseline_run run;
 
-	if (!run_init(&run, ops, pages))
+	if (!baseline_setup(&run, ops, pages))
 		return;
 	bench_report_baseline(bench, name, ops->name, bench_median(round, &run), "ns");
-	run_fini(&run);
+	baseline_teardown(&run);
 }
 
 static void scaling_case(const struct baseline_ops *ops)
 {
-	struct run run;
+	struct baseline_run run;
 
-	if (!run_init(&run, ops, 1 << 10))
+	if (!baseline_setup(&run, ops, 1 << 10))
 		return;
 	double scaling = bench_scaling(random_work, &run);
 
 	if (scaling > 0)
 		bench_report_baseline("translate", "two-reader-scaling", ops->name, scaling, "x");
-	run_fini(&run);
+	baseline_teardown(&run);
 }
 
 static void memory_case(const struct baseline_ops *ops)
 {
-	struct run run;
+	struct baseline_run run;
 
-	if (!run_init(&run, ops, DENSE))
+	if (!baseline_setup(&run, ops, DENSE))
 		return;
 	bench_report_baseline("map", "bytes-per-mapping", ops->name, (double)run.heap / DENSE, "bytes");
-	run_fini(&run);
+	baseline_teardown(&run);
 }
 
 void baseline_check(void)
@@ -179,9 +196,11 @@ void baseline_check(void)
 void baseline_translate(void)
 {
 	for (unsigned i = 0; i < STORES; i++) {
-		time_case("translate", "hit", stores[i], 1 << 16, hit_round);
-		time_case("translate", "random-64Ki", stores[i], 1 << 16, random_round);
-		time_case("translate", "random-1Mi", stores[i], 1 << 20, random_round);
+		if (stores[i] == &baseline_interval)
+			continue;
+		time_case("translate", "hit", stores[i], 1 << 16, baseline_hit_round);
+		time_case("translate", "random-64Ki", stores[i], 1 << 16, baseline_random_round);
+		time_case("translate", "random-1Mi", stores[i], 1 << 20, baseline_random_round);
 		scaling_case(stores[i]);
 	}
 }
@@ -189,8 +208,10 @@ void baseline_translate(void)
 void baseline_map_unmap(void)
 {
 	for (unsigned i = 0; i < STORES; i++) {
-		time_case("map", "map-unmap-4KiB-1Ki", stores[i], 1 << 10, map_unmap_round);
-		time_case("map", "map-unmap-4KiB-1Mi", stores[i], 1 << 20, map_unmap_round);
+		if (stores[i] != baseline_hash_ops()) {
+			time_case("map", "map-unmap-4KiB-1Ki", stores[i], 1 << 10, baseline_map_unmap_round);
+			time_case("map", "map-unmap-4KiB-1Mi", stores[i], 1 << 20, baseline_map_unmap_round);
+		}
 		memory_case(stores[i]);
 	}
 }

@@ -24,12 +24,34 @@ struct baseline_ops {
 	bool (*find)(void *store, uint64_t iova, struct baseline_mapping *out);
 };
 
-extern const struct baseline_ops baseline_list, baseline_tree, baseline_hash;
+extern const struct baseline_ops baseline_list, baseline_tree, baseline_hash, baseline_interval;
+
+/* A store with mappings in it. */
+struct baseline_run {
+	const struct baseline_ops *ops;
+	void *store;
+	uint8_t *memory;
+	uint64_t pages, heap; /* heap: bytes that the mappings took */
+	volatile uint64_t sink;
+};
+
+/* The same mappings as those of bench_setup(). False: not to be had here, or not with so many. */
+bool baseline_setup(struct baseline_run *run, const struct baseline_ops *ops, uint64_t pages);
+void baseline_teardown(struct baseline_run *run);
+
+/* GLib's hash table; NULL where this was built without GLib. */
+const struct baseline_ops *baseline_hash_ops(void);
+
+/* The rounds of the cases; of a struct baseline_run. */
+double baseline_hit_round(void *opaque);
+double baseline_sequential_round(void *opaque);
+double baseline_random_round(void *opaque);
+double baseline_map_unmap_round(void *opaque);
 
 /* Say on stderr which baselines are missing. */
 void baseline_check(void);
 
-/* The cases of the two benchmarks, for every baseline that there is. */
+/* The cases of the two benchmarks, for each baseline that is not measured in turn with ours. */
 void baseline_translate(void);
 void baseline_map_unmap(void);
 

@@ -18,11 +18,27 @@ int bench_main(int argc, char **argv);
 struct bench_goal {
 	char relation; /* '<': at most, '>': at least */
 	double value;
+	const char *against; /* the goal is a ratio to the side of this name; NULL: it is in the figure's unit */
 };
 
-#define BENCH_AT_MOST(value) ((struct bench_goal){'<', (value)})
-#define BENCH_AT_LEAST(value) ((struct bench_goal){'>', (value)})
+#define BENCH_AT_MOST(value) ((struct bench_goal){'<', (value), NULL})
+#define BENCH_AT_MOST_OF(value, against) ((struct bench_goal){'<', (value), (against)})
+#define BENCH_AT_LEAST(value) ((struct bench_goal){'>', (value), NULL})
 #define BENCH_NO_GOAL ((struct bench_goal){0})
+
+/* The name of the side that is the least that a figure can be (bare.h). */
+#define BENCH_BARE "bare"
+
+/* One way to do what is measured. Side 0 is ours. */
+struct bench_side {
+	const char *name;
+	double (*round)(void *opaque); /* returns nanoseconds for each operation */
+	void *opaque;
+	double value; /* the median of the rounds */
+	double ratio; /* ours to it: the median of the ratios, each of two rounds one after the other */
+};
+
+enum { BENCH_SIDES = 4 };
 
 /* One of our figures: printed as a JSON object at once, and kept for the table. Names are string constants. */
 void bench_report(const char *bench, const char *name, double value, const char *unit, struct bench_goal goal);
@@ -30,17 +46,30 @@ void bench_report(const char *bench, const char *name, double value, const char 
 /* The same figure of another way to store translations: after ours. */
 void bench_report_baseline(const char *bench, const char *name, const char *baseline, double value, const char *unit);
 
+/* Ours, with what was measured in turn with it. The unit is ns. */
+void bench_report_sides(const char *bench, const char *name, const struct bench_side *sides, unsigned count,
+			struct bench_goal goal);
+
 /* Figures go to `file` as JSON Lines, and there is a table too unless that is stdout. */
 void bench_json(FILE *file);
 
 /* Print the figures that are kept, and forget them. Nothing where stdout has them as JSON. */
 void bench_table(void);
 
+/*
+ * The C library's locks and its allocator are faster in a program that never had a second thread, which no monitor is:
+ * all is measured with their ways for several.
+ */
+void bench_threads(void);
+
 /* This thread's processor time: what others do on the machine is not counted. */
 uint64_t bench_ns(void);
 
 /* The median of several rounds of a measurement, each of which returns a figure. */
 double bench_median(double (*round)(void *opaque), void *opaque);
+
+/* Measure the sides in turn, so that a machine that changes its speed does so for all of them. */
+void bench_in_turn(struct bench_side *sides, unsigned count);
 
 /*
  * How many times as much it is for `a` as for `b`: the median of rounds in turn, as a machine may change its speed in
@@ -58,6 +87,21 @@ static inline uint64_t bench_random(uint64_t *state)
 }
 
 enum { BENCH_SEED = 88172645 };
+
+/* Of a round: look-ups of so many bytes each, or pairs of map and unmap. */
+enum { BENCH_LOOKUPS = 1 << 20, BENCH_LEN = 64, BENCH_CHANGES = 1 << 19 };
+
+/* Nanoseconds for each of so many operations. */
+static inline double bench_each(uint64_t start, unsigned count)
+{
+	return (double)(bench_ns() - start) / count;
+}
+
+/* The addresses of the case `hit`: all on one page. */
+static inline uint64_t bench_near(unsigned i)
+{
+	return 5 * BENCH_PAGE + (i & 0xf00);
+}
 
 /* Where the mapping of a page points to: all of them lie in BENCH_MEMORY. */
 static inline uint64_t bench_gpa(uint64_t page)

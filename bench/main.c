@@ -29,7 +29,8 @@ static void help(void)
 	puts("usage: viommu bench [--json[=FILE]] [BENCH...]\n\n"
 	     "Measures the library in this process, in processor time of one thread where nothing else is said, and "
 	     "beside it "
-	     "what\nothers use for the same. Without BENCH: all of them.\n");
+	     "what\nothers use for the same, with the ratio of ours to it in brackets; `bare` is the least that it "
+	     "can be.\nWithout BENCH: all of them.\n");
 	for (unsigned i = 0; i < BENCHES; i++)
 		printf("  %-10s %s\n", benches[i].name, benches[i].summary);
 	puts("\n  --json         one JSON object a line for each figure, no table\n"
@@ -135,6 +136,7 @@ int bench_main(int argc, char **argv)
 		return STATUS_USAGE;
 	if (request.json)
 		bench_json(json ? json : stdout);
+	bench_threads();
 	baseline_check();
 	for (unsigned i = 0; i < (request.count ? request.count : BENCHES); i++)
 		run(request.count ? request.benches[i] : i);

@@ -19,6 +19,19 @@ uint64_t bench_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+static void *nothing(void *opaque)
+{
+	return opaque;
+}
+
+void bench_threads(void)
+{
+	pthread_t thread;
+
+	bench_must(-pthread_create(&thread, NULL, nothing, NULL));
+	pthread_join(thread, NULL);
+}
+
 static int by_value(const void *a, const void *b)
 {
 	const double one = *(const double *)a, two = *(const double *)b;
@@ -41,6 +54,23 @@ double bench_median(double (*round)(void *opaque), void *opaque)
 	for (unsigned i = 0; i < ROUNDS; i++)
 		values[i] = round(opaque);
 	return median(values, ROUNDS);
+}
+
+void bench_in_turn(struct bench_side *sides, unsigned count)
+{
+	double values[BENCH_SIDES][ROUNDS], ratios[ROUNDS];
+
+	for (unsigned i = 0; i < count; i++)
+		sides[i].round(sides[i].opaque);
+	for (unsigned round = 0; round < ROUNDS; round++)
+		for (unsigned i = 0; i < count; i++)
+			values[i][round] = sides[i].round(sides[i].opaque);
+	for (unsigned i = count; i--;) { /* ours last: a median sorts */
+		for (unsigned round = 0; round < ROUNDS; round++)
+			ratios[round] = values[0][round] / values[i][round];
+		sides[i].value = median(values[i], ROUNDS);
+		sides[i].ratio = median(ratios, ROUNDS);
+	}
 }
 
 double bench_ratio(double (*round)(void *opaque), void *a, void *b)
