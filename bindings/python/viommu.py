@@ -23,7 +23,8 @@ import mmap
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from ctypes import CFUNCTYPE, POINTER, byref, c_bool, c_char_p, c_int, c_size_t, c_uint, c_uint32, c_uint64, c_void_p
+from ctypes import (CFUNCTYPE, POINTER, byref, c_bool, c_char_p, c_int, c_size_t, c_uint, c_uint8, c_uint32, c_uint64,
+                    c_void_p)
 
 READ, WRITE, MMIO = 1, 2, 4
 
@@ -87,9 +88,10 @@ class EndpointLimits(ctypes.Structure):
 class SectionHead(ctypes.Structure):
     """struct viommu_section"""
     _fields_ = [('near_iova', c_uint64), ('near_len', c_uint64), ('near_host', c_void_p), ('near_shift', c_uint64),
-                ('near_access', c_uint), ('quiet', c_bool), ('endpoint', c_void_p), ('domain', c_void_p),
-                ('memory', c_void_p), ('region', c_void_p), ('slot', c_void_p), ('dirty', c_void_p),
-                ('reserved', c_void_p * 4)]
+                ('near_access', c_uint), ('quiet', c_bool), ('root_shift', c_uint8), ('endpoint', c_void_p),
+                ('domain', c_void_p), ('memory', c_void_p), ('region', c_void_p), ('slot', c_void_p),
+                ('dirty', c_void_p), ('root', c_void_p), ('reach', c_uint64), ('region_first', c_uint64),
+                ('region_room', c_uint64), ('region_host', c_void_p), ('reserved', c_void_p * 4)]
 
 
 class Span(ctypes.Structure):

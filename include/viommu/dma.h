@@ -23,7 +23,8 @@ extern "C" {
 /*
  * An open section; visible so that it can lie on the stack. The fields are the library's own, but for `quiet`.
  *
- * The members up to `quiet` are read by viommu_section_near(), which is compiled into the caller.
+ * What viommu_section_near() and viommu_section_walk() read is part of the binary interface, because they are compiled
+ * into the caller.
  */
 struct viommu_section {
 	/* The piece that was translated last, so that the next access nearby finds it at once. */
@@ -32,11 +33,17 @@ struct viommu_section {
 	uint64_t near_shift; /* from host addresses to guest-physical ones */
 	unsigned near_access;
 	bool quiet; /* the caller may set it after viommu_dma_begin(): then this section reports no faults */
+	/* Of the table: how far left an address is moved so that its highest 9 bits are the index in the root. */
+	uint8_t root_shift;
 	struct viommu_endpoint *endpoint;
 	struct viommu_domain *domain;
-	const void *memory, *region;
+	const void *memory, *region; /* the region used last; where there is one, what comes behind `dirty` is valid */
 	void *slot;
-	void *dirty; /* a back end's note of what may be written (vhost_user_back.h, dirty_log), or NULL */
+	void *dirty;      /* a back end's note of what may be written (vhost_user_back.h, dirty_log), or NULL */
+	const void *root; /* of the table: the slots of its highest node */
+	uint64_t reach;   /* of the table: addresses below are in it */
+	uint64_t region_first, region_room; /* guest addresses: the first one, and how many follow it */
+	uint8_t *region_host;               /* of the first one */
 	void *reserved[4];
 };
 
@@ -127,15 +134,63 @@ extern inline __attribute__((gnu_inline, always_inline)) bool viommu_section_nea
 	return true;
 }
 
+/* A word of a domain's table (lib/core/table.h). */
+enum {
+	VIOMMU_WORD_NODE = 1 << 6,   /* it is the address of the slots of a node */
+	VIOMMU_WORD_PAGE_SHIFT = 7,  /* enum viommu_access, this far left, where it is one page of memory */
+	VIOMMU_WORD_INDEX_BITS = 9,  /* of the address, for each level */
+	VIOMMU_WORD_PAGE_SIZE = 4096 /* the bits from here on are a guest address */
+};
+
 /*
- * Where the compiler optimises, a near hit needs no call: a call through the library's table costs as much as the
- * look-up. Elsewhere, and where its address is taken, the exported function is used.
+ * True where the table says that all of the answer lies on one page of the region used last, which is then in *out. The
+ * root may have been replaced in the meantime: the old one stays until the section ends, because invalidations wait for
+ * that, and all that is below it is what the new one has, or empty.
+ */
+extern inline __attribute__((gnu_inline, always_inline)) bool viommu_section_walk(const struct viommu_section *section,
+										  struct viommu_iova iova, uint64_t len,
+										  unsigned access,
+										  struct viommu_span *out)
+{
+	const uint64_t offset = iova.value % VIOMMU_WORD_PAGE_SIZE;
+	const uint64_t *slots;
+	uint64_t word, ahead, rest;
+
+	if (!section->region || iova.value >= section->reach || access - 1 >= (unsigned)(VIOMMU_READ | VIOMMU_WRITE))
+		return false;
+	slots = (const uint64_t *)section->root;
+	rest = iova.value << section->root_shift;
+	for (;;) {
+		const uint64_t index = rest >> (64 - VIOMMU_WORD_INDEX_BITS);
+
+		/* Acquire: partner of the release in slot_publish(). */
+		word = __atomic_load_n(&slots[index], __ATOMIC_ACQUIRE);
+		rest <<= VIOMMU_WORD_INDEX_BITS;
+		if (!(word & VIOMMU_WORD_NODE))
+			break;
+		slots = (const uint64_t *)(uintptr_t)word;
+	}
+	ahead = (word & -(uint64_t)VIOMMU_WORD_PAGE_SIZE) - section->region_first;
+	if (((uint64_t)access << VIOMMU_WORD_PAGE_SHIFT & ~word) || ahead > section->region_room ||
+	    len - 1 >= VIOMMU_WORD_PAGE_SIZE - offset)
+		return false;
+	out->iova = iova;
+	out->len = len;
+	out->host = section->region_host + ahead + offset;
+	out->gpa.value = (uintptr_t)out->host + section->near_shift;
+	return true;
+}
+
+/*
+ * Where the compiler optimises, neither a near hit nor a walk needs a call: a call through the library's table costs as
+ * much as the look-up. Elsewhere, and where its address is taken, the exported function is used.
  */
 extern inline __attribute__((gnu_inline)) int viommu_dma_translate(struct viommu_section *section,
 								   struct viommu_iova iova, uint64_t len,
 								   unsigned access, struct viommu_span *out)
 {
-	if (__builtin_expect(viommu_section_near(section, iova, len, access, out), 1))
+	if (__builtin_expect(viommu_section_near(section, iova, len, access, out), 1) ||
+	    __builtin_expect(viommu_section_walk(section, iova, len, access, out), 1))
 		return 0;
 	return viommu_dma_translate_far(section, iova, len, access, out);
 }

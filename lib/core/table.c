@@ -39,6 +39,17 @@ static uint64_t slot_get(const struct table_node *node, unsigned index)
 	return atomic_load_explicit(&node->slot[index], memory_order_relaxed);
 }
 
+static uint64_t child_word(const struct table_node *node)
+{
+	return (uintptr_t)node->slot;
+}
+
+/* @ends: LEAF_FIRST, LEAF_LAST */
+static uint64_t leaf_word(unsigned level, uint64_t gpa, unsigned access, unsigned ends)
+{
+	return gpa | access | ends | LEAF | (level || access & LEAF_MMIO ? 0 : access << LEAF_PAGE_SHIFT);
+}
+
 /* Change a slot and keep count. */
 static void slot_publish(struct table_node *node, unsigned index, uint64_t word)
 {
@@ -176,7 +187,7 @@ static void fill_node(struct table_node *node, unsigned level, struct range r, s
 			unsigned ends = (base == fill.all.first ? LEAF_FIRST : 0) |
 					(base + part.last == fill.all.last ? LEAF_LAST : 0);
 
-			slot_publish(node, i, gpa | fill.access | ends | LEAF);
+			slot_publish(node, i, leaf_word(level, gpa, fill.access, ends));
 			continue;
 		}
 		struct fill below = {fill.table, gpa, fill.access, {fill.all.first - base, fill.all.last - base}};
@@ -188,7 +199,7 @@ static void fill_node(struct table_node *node, unsigned level, struct range r, s
 		}
 		child = spare_take(fill.table);
 		fill_node(child, level - 1, part, below);
-		slot_publish(node, i, (uintptr_t)child);
+		slot_publish(node, i, child_word(child));
 	}
 }
 
@@ -210,7 +221,7 @@ static void grow(struct table *table, unsigned count)
 	for (unsigned level = (root & 7) + 1; count; count--, level++) {
 		struct table_node *node = spare_take(table);
 
-		slot_publish(node, 0, (uintptr_t)root_node(root_get(table)));
+		slot_publish(node, 0, child_word(root_node(root_get(table))));
 		root_publish(table, node, level);
 	}
 }
@@ -235,9 +246,9 @@ static int map_first(struct table *table, struct range pages, struct fill fill)
 }
 
 /* The node at level 0 that a page's slot lies in, or NULL where there is none yet, or a larger leaf. */
-static struct table_node *bottom_node(const struct table *table, uint64_t page)
+static inline struct table_node *bottom_node(const struct table *table, uint64_t page)
 {
-	uintptr_t root = root_get(table);
+	const uintptr_t root = root_get(table);
 	struct table_node *node = root_node(root);
 
 	if (!root || !fits(page, root & 7))
@@ -245,30 +256,31 @@ static struct table_node *bottom_node(const struct table *table, uint64_t page)
 	for (unsigned level = root & 7; level; level--) {
 		uint64_t word = slot_get(node, table_slot(page, level));
 
-		if (!word || word & LEAF)
+		if (!(word & TABLE_NODE))
 			return NULL;
 		node = table_child(word);
 	}
 	return node;
 }
 
-/* The common case: one page, and the nodes are there. */
-static bool map_one(struct table *table, uint64_t page, uint64_t gpa, unsigned access)
+/* The common case: one page, and its node is there. */
+static inline bool map_one(struct table *table, uint64_t page, uint64_t gpa, unsigned access)
 {
 	struct table_node *node = bottom_node(table, page);
 	unsigned index = table_slot(page, 0);
 
 	if (!node || slot_get(node, index))
 		return false;
-	slot_publish(node, index, gpa | access | LEAF_FIRST | LEAF_LAST | LEAF);
+	node->used++;
+	/* Release: as in slot_publish(). */
+	atomic_store_explicit(&node->slot[index], leaf_word(0, gpa, access, LEAF_FIRST | LEAF_LAST),
+			      memory_order_release);
 	table->mappings++;
 	return true;
 }
 
-int table_map(struct table *table, struct range pages, uint64_t gpa, unsigned access)
+static __attribute__((noinline)) int map_range(struct table *table, struct range pages, uint64_t gpa, unsigned access)
 {
-	if (pages.first == pages.last && map_one(table, pages.first, gpa, access))
-		return 0;
 	struct fill fill = {table, gpa - (pages.first << TABLE_PAGE_SHIFT), access, pages};
 	uintptr_t root = root_get(table);
 
@@ -298,6 +310,13 @@ int table_map(struct table *table, struct range pages, uint64_t gpa, unsigned ac
 	return 0;
 }
 
+int table_map(struct table *table, struct range pages, uint64_t gpa, unsigned access)
+{
+	if (pages.first == pages.last && map_one(table, pages.first, gpa, access))
+		return 0;
+	return map_range(table, pages, gpa, access);
+}
+
 /* The leaf of a page with its place: first page and size. */
 static bool leaf_of(const struct table *table, uint64_t page, struct range *leaf, uint64_t *word)
 {
@@ -324,7 +343,9 @@ bool table_unmap_one(struct table *table, uint64_t page)
 
 	if (!node || node->used == 1 || (slot_get(node, index) & WHOLE) != WHOLE)
 		return false;
-	slot_publish(node, index, 0);
+	node->used--;
+	/* Release: as in slot_publish(). */
+	atomic_store_explicit(&node->slot[index], 0, memory_order_release);
 	table->mappings--;
 	return true;
 }
@@ -413,7 +434,8 @@ void table_replace(struct table *table, struct range pages, uint64_t gpa, unsign
 		node = table_child(word);
 	}
 	if (word && slot_pages(level) == pages.last - pages.first + 1)
-		slot_publish(node, table_slot(pages.first, level), gpa | access | LEAF_FIRST | LEAF_LAST | LEAF);
+		slot_publish(node, table_slot(pages.first, level),
+			     leaf_word(level, gpa, access, LEAF_FIRST | LEAF_LAST));
 }
 
 void table_evict(struct table *table, struct range pages, struct table_retired *retired)

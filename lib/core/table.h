@@ -2,11 +2,11 @@
 /*
  * The mappings of one domain: a radix tree over IOVA pages that readers walk without a lock.
  *
- * A node has 512 slots; a slot of level n stands for 512^n pages. A slot is one 64-bit word: nothing, a child node, or
- * a leaf: guest address and rights of all its pages. A mapping is spread over the largest slots that fit, so one
- * aligned 2 MiB page, or 1 GiB, or 2^57 bytes, is one leaf, and 8 bytes are all that a 4 KiB mapping takes. The leaves
- * at the ends of a mapping are marked: neighbours never melt together, and a range that would cut a mapping is seen. A
- * node without leaves below it does not exist.
+ * A node has 512 slots; a slot of level n stands for 512^n pages. A slot is one 64-bit word: nothing, the slots of a
+ * child node, or a leaf: guest address and rights of all its pages. A mapping is spread over the largest slots that
+ * fit, so one aligned 2 MiB page, or 1 GiB, or 2^57 bytes, is one leaf, and 8 bytes are all that a 4 KiB mapping takes.
+ * The leaves at the ends of a mapping are marked: neighbours never melt together, and a range that would cut a mapping
+ * is seen. A node without leaves below it does not exist.
  *
  * Pages are 4 KiB; page numbers have 52 bits; ranges are closed.
  *
@@ -16,8 +16,10 @@
 #ifndef LIB_CORE_TABLE_H
 #define LIB_CORE_TABLE_H
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "lib/util/lines.h"
@@ -33,17 +35,25 @@ enum {
 /* Flag bits of a leaf; READ, WRITE and MMIO are those of enum viommu_access. */
 enum {
 	LEAF_ACCESS = 7,
+	LEAF_MMIO = 1 << 2,
 	LEAF_FIRST = 1 << 3, /* a mapping starts with this leaf */
 	LEAF_LAST = 1 << 4,  /* a mapping ends with it */
 	LEAF = 1 << 5,       /* never set in a node's address */
+	/* READ and WRITE once more, this far left, of one page of memory: viommu_section_walk() looks at them alone */
+	LEAF_PAGE_SHIFT = 7,
 	LEAF_FLAGS = (1 << TABLE_PAGE_SHIFT) - 1,
 };
 
+/* Set in a word that is the address of a node's slots, and in no other. */
+enum { TABLE_NODE = 1 << 6 };
+
 struct table_node {
-	_Atomic uint64_t slot[TABLE_SLOTS];
 	unsigned used;           /* slots that are not empty; writers only */
 	struct table_node *next; /* in a list of nodes that are out of the tree */
-} __attribute__((aligned(64)));
+	_Atomic uint64_t slot[TABLE_SLOTS] __attribute__((aligned(TABLE_NODE)));
+} __attribute__((aligned(2 * TABLE_NODE)));
+
+static_assert(offsetof(struct table_node, slot) == TABLE_NODE, "the address of the slots has this bit");
 
 /* Nodes taken out of a tree, waiting for their readers. */
 struct table_retired {
@@ -123,9 +133,10 @@ static inline uint64_t table_last_byte(uint64_t page)
 	return (page << TABLE_PAGE_SHIFT) | ((1u << TABLE_PAGE_SHIFT) - 1);
 }
 
+/* NULL: there is none. */
 static inline struct table_node *table_child(uint64_t word)
 {
-	return (struct table_node *)(uintptr_t)word;
+	return (struct table_node *)(uintptr_t)(word & ~(uint64_t)TABLE_NODE);
 }
 
 static inline unsigned table_slot(uint64_t page, unsigned level)
@@ -142,17 +153,19 @@ static inline bool table_find(const struct table *table, uint64_t page, struct t
 	 */
 	uintptr_t root = atomic_load_explicit(&table->root, memory_order_acquire);
 	unsigned level = root & 7;
-	uint64_t word = root - level;
+	uint64_t word = (root - level) + TABLE_NODE;
 
 	if (!root || page >> (TABLE_BITS * (level + 1)))
 		return false;
 	for (;; level--) { /* level 0 has no children, so this ends there */
-		word = atomic_load_explicit(&table_child(word)->slot[table_slot(page, level)], memory_order_acquire);
-		if (word & LEAF)
+		const _Atomic uint64_t *slot = (const _Atomic uint64_t *)(uintptr_t)word;
+
+		word = atomic_load_explicit(&slot[table_slot(page, level)], memory_order_acquire);
+		if (!(word & TABLE_NODE))
 			break;
-		if (!word)
-			return false;
 	}
+	if (!word)
+		return false;
 	uint64_t size = 1ull << (TABLE_BITS * level), offset = page & (size - 1);
 
 	hit->gpa = (word & ~(uint64_t)LEAF_FLAGS) + (offset << TABLE_PAGE_SHIFT);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Translation inside a section, and copies through it. The hot path. */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -22,6 +23,29 @@ static __attribute__((noinline)) void extend(const struct viommu_section *sectio
 	}
 }
 
+static_assert((int)VIOMMU_WORD_NODE == TABLE_NODE && (int)VIOMMU_WORD_PAGE_SHIFT == LEAF_PAGE_SHIFT &&
+		      (int)VIOMMU_WORD_INDEX_BITS == TABLE_BITS && VIOMMU_WORD_PAGE_SIZE == 1 << TABLE_PAGE_SHIFT,
+	      "dma.h knows the words of the table");
+static_assert((int)LEAF_MMIO == VIOMMU_MMIO, "and the table those of its users");
+
+/*
+ * Tell viommu_section_walk() where the table is by now. It takes no note of writes, and its shift leaves out the
+ * highest level, of which no guest uses addresses.
+ */
+static inline void aim(struct viommu_section *section)
+{
+	/* Acquire: partner of the release in root_publish(). */
+	const uintptr_t root = atomic_load_explicit(&section->domain->table.root, memory_order_acquire);
+	const unsigned level = root & 7, bits = TABLE_PAGE_SHIFT + TABLE_BITS * (level + 1);
+
+	section->reach = 0;
+	if (!root || bits >= 64 || section->dirty)
+		return;
+	section->root = table_child(root - level)->slot;
+	section->root_shift = (uint8_t)(64 - bits);
+	section->reach = 1ull << bits;
+}
+
 /* Most guests have one region that nearly everything lies in. */
 static inline const struct memory_region *find_region(struct viommu_section *section, uint64_t gpa)
 {
@@ -31,8 +55,12 @@ static inline const struct memory_region *find_region(struct viommu_section *sec
 		return region;
 	region = memory_find(section->memory, gpa);
 	section->region = region;
-	if (region)
+	if (region) {
 		section->near_shift = region->gpa.first - (uintptr_t)region->host;
+		section->region_first = region->gpa.first;
+		section->region_room = region->gpa.last - region->gpa.first;
+		section->region_host = region->host;
+	}
 	return region;
 }
 
@@ -153,6 +181,7 @@ int viommu_dma_translate_far(struct viommu_section *section, struct viommu_iova 
 
 	if (unlikely(!region))
 		return fault(section, iova, access, VIOMMU_FAULT_NO_MEMORY);
+	aim(section);
 	/* No further than memory goes in one piece: guests map more than that. */
 	if (len > region->gpa.last - target.gpa + 1)
 		len = region->gpa.last - target.gpa + 1;
@@ -164,7 +193,8 @@ int viommu_dma_translate_far(struct viommu_section *section, struct viommu_iova 
 int viommu_dma_translate(struct viommu_section *section, struct viommu_iova iova, uint64_t len, unsigned access,
 			 struct viommu_span *out)
 {
-	if (likely(viommu_section_near(section, iova, len, access, out)))
+	if (likely(viommu_section_near(section, iova, len, access, out) ||
+		   viommu_section_walk(section, iova, len, access, out)))
 		return 0;
 	return viommu_dma_translate_far(section, iova, len, access, out);
 }
