@@ -123,7 +123,7 @@ static uint64_t now_ns(void)
 }
 
 /* Something is in the way: act on how long it has been there. -EAGAIN, or -ETIMEDOUT. */
-static int wait_on(struct viommu_inval *inval)
+static __attribute__((noinline)) int wait_on(struct viommu_inval *inval)
 {
 	struct viommu *v = inval->v;
 	struct work *work = inval->work;

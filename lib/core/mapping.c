@@ -32,9 +32,10 @@ static void note_map(struct viommu_domain *domain, struct range iova, struct vio
 }
 
 /* Limits and mirrors are asked first: what one of them refuses nobody has seen. */
-static __attribute__((noinline, cold)) int map_asking(struct viommu_domain *domain, const struct mapping *mapping,
-						      struct viommu_inval *inval)
+static __attribute__((noinline, cold)) int map_asking(struct viommu_domain *domain, struct range iova, uint64_t gpa,
+						      unsigned access, struct viommu_inval *inval)
 {
+	const struct mapping *mapping = &(struct mapping){iova, gpa, access};
 	struct range pages = table_pages(mapping->iova);
 	int err, told;
 
@@ -94,7 +95,7 @@ static inline __attribute__((always_inline)) int map(struct viommu_domain *domai
 
 	spin_drop(&domain->lock);
 	if (ask)
-		err = map_asking(domain, &(struct mapping){iova, gpa, access}, inval);
+		err = map_asking(domain, iova, gpa, access, inval);
 	if (!err)
 		notify_mapped(domain, iova);
 	return err;
@@ -151,23 +152,44 @@ static bool splits(const struct table *table, struct range bytes)
 	return ~bytes.last & mask && page_mapped(table, bytes.last);
 }
 
+/* All of a range, whatever its size and alignment are. */
+static __attribute__((noinline)) int unmap_range(struct table *table, struct range iova, struct table_retired *retired,
+						 uint64_t *removed, bool *any)
+{
+	struct range pages;
+
+	if (splits(table, iova))
+		return -ERANGE;
+	*any = whole_pages(iova, &pages);
+	if (!*any)
+		return 0;
+	if (table_splits(table, pages))
+		return -ERANGE;
+	*removed = table_unmap(table, pages, retired);
+	return 0;
+}
+
+/* The range is one whole page. */
+static inline bool one_page(struct range iova)
+{
+	return iova.last - iova.first == PAGE_SIZE - 1 && !(iova.first & (PAGE_SIZE - 1));
+}
+
 static inline __attribute__((always_inline)) int unmap_locked(struct viommu_domain *domain, struct range iova,
 							      struct viommu_inval *inval, uint64_t *removed)
 	REQUIRES(domain->lock)
 {
 	struct table_retired retired = {NULL};
-	struct range pages;
 
-	if (splits(&domain->table, iova))
-		return -ERANGE;
-	if (!whole_pages(iova, &pages))
-		return 0;
-	if (pages.first == pages.last && table_unmap_one(&domain->table, pages.first))
+	if (one_page(iova) && table_unmap_one(&domain->table, iova.first >> TABLE_PAGE_SHIFT)) {
 		*removed = 1;
-	else if (table_splits(&domain->table, pages))
-		return -ERANGE;
-	else
-		*removed = table_unmap(&domain->table, pages, &retired);
+	} else {
+		bool any;
+		int err = unmap_range(&domain->table, iova, &retired, removed, &any);
+
+		if (err || !any)
+			return err;
+	}
 	domain->unmaps += *removed;
 	/* Also where nothing is mapped: the unmap that took it away may still be waiting. */
 	viommu__domain_reference_locked(domain, inval);

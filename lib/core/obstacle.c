@@ -215,18 +215,12 @@ static bool group_concerns_hold(struct group group, const struct viommu_hold *ho
 	return false;
 }
 
-/* Acquire: partner of the release in viommu_dma_release(). Holds of the awaited sections are in the list. */
-static bool has_holds(const struct viommu_domain *domain)
-{
-	return atomic_load_explicit(&domain->holds, memory_order_acquire);
-}
-
 static bool each_hold(const struct work *work, struct group group, struct viommu_domain *domain, obstacle_visit visit,
 		      void *opaque)
 {
 	bool ended = false;
 
-	if (!has_holds(domain))
+	if (!obstacle_domain_held(domain))
 		return false;
 	lock_take(&domain->holds_lock);
 	for (struct viommu_hold *hold = domain->holds; hold && !ended; hold = hold->next)
@@ -267,15 +261,6 @@ bool obstacle_each_locked(struct viommu *v, const struct work *work, obstacle_vi
 	return false;
 }
 
-/* The quick look. False: no hold is where it could matter. */
-static bool any_holds(const struct work *work)
-{
-	for (size_t i = 0; i < work->count; i++)
-		if (!work->changes[i].domain || has_holds(work->changes[i].domain))
-			return true;
-	return false;
-}
-
 static bool names_domain(const struct work *work, const struct viommu_domain *domain)
 {
 	for (size_t i = 0; i < work->count; i++)
@@ -297,7 +282,7 @@ static bool note_held(void *opaque, const struct obstacle *obstacle)
 	return true;
 }
 
-bool obstacle_holds_gone(struct viommu *v, struct work *work)
+bool obstacle_holds_search(struct viommu *v, struct work *work)
 {
 #ifdef VIOMMU_MUTANT_WAITING /* as above */
 	return true;
@@ -305,8 +290,6 @@ bool obstacle_holds_gone(struct viommu *v, struct work *work)
 	if (work->held && atomic_load_explicit(&work->held->releases, memory_order_relaxed) == work->held_releases)
 		return false;
 	work->held = NULL;
-	if (!any_holds(work))
-		return true;
 	if (!work->sorted)
 		sort_changes(work);
 	lock_take(&v->lock);

@@ -42,10 +42,28 @@ static inline bool obstacle_none_noted(const struct work *work)
 /* True: every section and client that was noted has let go. Once true, true until the work begins anew. */
 bool obstacle_noted_gone(struct viommu *v, struct work *work);
 
+/* Acquire: partner of the release in viommu_dma_release(). Holds of the awaited sections are in the list. */
+static inline bool obstacle_domain_held(const struct viommu_domain *domain)
+{
+	return atomic_load_explicit(&domain->holds, memory_order_acquire);
+}
+
 /*
- * True: every hold that some change concerns has been released. Puts the changes into an order of its own. A hold in
- * the way can only go by being released, so its domain is not looked at again before one was.
+ * What obstacle_holds_gone() does where some domain has holds. Puts the changes into an order of its own. A hold in the
+ * way can only go by being released, so its domain is not looked at again before one was.
  */
-bool obstacle_holds_gone(struct viommu *v, struct work *work);
+bool obstacle_holds_search(struct viommu *v, struct work *work);
+
+/* True: every hold that some change concerns has been released. No hold where it could matter: without a call. */
+static inline bool obstacle_holds_gone(struct viommu *v, struct work *work)
+{
+	for (size_t i = 0; i < work->count; i++) {
+		const struct viommu_domain *domain = work->changes[i].domain;
+
+		if (!domain || obstacle_domain_held(domain))
+			return obstacle_holds_search(v, work);
+	}
+	return true;
+}
 
 #endif

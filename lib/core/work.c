@@ -61,9 +61,9 @@ void work_begin(struct viommu *v, struct work *work)
 	work->state = WORK_SECTIONS;
 }
 
-static void finish_change(struct viommu *v, struct change *change)
+static inline void finish_change(struct viommu *v, struct change *change)
 {
-	if (change->retired.head) {
+	if (__builtin_expect(change->retired.head != NULL, 0)) {
 		spin_take(&change->domain->lock);
 		table_recycle(&change->domain->table, &change->retired);
 		spin_drop(&change->domain->lock);
@@ -142,7 +142,8 @@ static void drop_references(struct viommu *v, const struct work *work, struct vi
 	}
 }
 
-static void finish(struct viommu *v, struct work *work, struct viommu_domain *_Atomic *keep)
+static __attribute__((noinline)) void finish_all(struct viommu *v, struct work *work,
+						 struct viommu_domain *_Atomic *keep)
 {
 	for (size_t i = 0; i < work->count; i++)
 		finish_change(v, &work->changes[i]);
@@ -152,9 +153,29 @@ static void finish(struct viommu *v, struct work *work, struct viommu_domain *_A
 	work->state = WORK_COLLECTING;
 }
 
+/* One unmap in a domain that lives, whose nodes stay: the owner keeps the reference, and nothing is to be freed. */
+static inline bool finish_one(const struct viommu *v, struct work *work, struct viommu_domain *_Atomic *keep)
+{
+	const struct change *change = work->changes;
+
+	return work->count == 1 && change->kind == CHANGE_UNMAP && !change->retired.head &&
+	       !atomic_load_explicit(&v->doomed, memory_order_relaxed) && put_away(change->domain, keep);
+}
+
+static inline void finish(struct viommu *v, struct work *work, struct viommu_inval *owner)
+{
+	if (!owner || !finish_one(v, work, &owner->kept)) {
+		finish_all(v, work, owner ? &owner->kept : NULL);
+		return;
+	}
+	work->count = 0;
+	work->mirrored = false;
+	work->state = WORK_COLLECTING;
+}
+
 void work_drop(struct viommu *v, struct work *work)
 {
-	finish(v, work, NULL);
+	finish_all(v, work, NULL);
 	work_destroy(work);
 }
 
@@ -171,7 +192,7 @@ static inline __attribute__((always_inline)) bool look(struct viommu *v, struct 
 		work->state = WORK_HOLDS;
 	}
 	if (work->state == WORK_HOLDS && obstacle_holds_gone(v, work))
-		finish(v, work, owner ? &owner->kept : NULL);
+		finish(v, work, owner);
 	return work->state == WORK_COLLECTING;
 }
 
