@@ -6,7 +6,8 @@
  *
  * Three devices at once: of the first a page's entry is cleared, of the second its context or PASID entry, of the third
  * an entry is turned to other memory. In legacy mode with second-stage tables, and in scalable mode with first-stage
- * ones, whose walks write to them. The mutant `waiting` breaks the library; then this test must fail.
+ * ones, whose walks write to them; and both once more while the register page is opened and closed, and other threads
+ * write to it what means nothing. The mutant `waiting` breaks the library; then this test must fail.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -15,6 +16,7 @@
 #include <string.h>
 
 #include "tests/support/vtd_driver.h"
+#include "tests/support/vtd_meddlers.h"
 
 enum {
 	PAGES = 4,
@@ -263,11 +265,17 @@ static void join(struct actor *actor)
 		pthread_join(actor->users[i], NULL);
 }
 
-static void run(bool scalable)
+static void ring(void *opaque, uint32_t tail)
 {
+	vtd_paged_write(opaque, VTD_IQT, tail, 4);
+}
+
+static void run(bool scalable, bool paged)
+{
+	struct vtd_meddlers meddlers;
 	struct race race = {
 		.scalable = scalable,
-		.goal = getenv("FULL") ? FULL_TAKES : TAKES,
+		.goal = (getenv("FULL") ? FULL_TAKES : TAKES) / (paged ? 4 : 1),
 		.actors = {{.take = clear_page, .give = set_page},
 			   {.take = clear_context, .give = set_context},
 			   {.take = turn_page, .give = leave_page}},
@@ -279,13 +287,20 @@ static void run(bool scalable)
 	for (unsigned i = 0; i < ACTORS; i++)
 		prepare(&race, i);
 	vtd_start(race.d, scalable ? VTD_TTM_IS_SCALABLE : VTD_TTM_IS_LEGACY);
+	if (paged) {
+		vtd_meddlers_start(&meddlers, race.d, true);
+		race.d->ring = ring;
+		race.d->ring_opaque = &meddlers.p;
+	}
 	for (unsigned i = 0; i < ACTORS; i++)
 		start(&race.actors[i]);
-	while (!enough(&race))
+	while (!enough(&race) || (paged && !atomic_load(&meddlers.served)))
 		sched_yield();
 	atomic_store(&race.stop, true);
 	for (unsigned i = 0; i < ACTORS; i++)
 		join(&race.actors[i]);
+	if (paged)
+		vtd_meddlers_stop(&meddlers);
 	assert_int_equal(race.late, 0);
 	vtd_driver_destroy(race.d);
 }
@@ -293,13 +308,20 @@ static void run(bool scalable)
 static void test_nobody_uses_what_the_guest_was_told_is_gone(void **state)
 {
 	(void)state;
-	run(false);
+	run(false, false);
 }
 
 static void test_the_same_with_tables_that_walks_write_to(void **state)
 {
 	(void)state;
-	run(true);
+	run(true, false);
+}
+
+static void test_the_same_while_the_register_page_is_open(void **state)
+{
+	(void)state;
+	run(false, true);
+	run(true, true);
 }
 
 static bool bypasses(const struct race *race, struct viommu_endpoint *device)
@@ -361,6 +383,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nobody_uses_what_the_guest_was_told_is_gone),
 		cmocka_unit_test(test_the_same_with_tables_that_walks_write_to),
+		cmocka_unit_test(test_the_same_while_the_register_page_is_open),
 		cmocka_unit_test(test_devices_come_while_another_thread_resets_the_unit),
 	};
 

@@ -165,7 +165,10 @@ void vtd_queue_put_wait(struct vtd_driver *d, uint32_t value)
 
 void vtd_queue_ring(struct vtd_driver *d)
 {
-	viommu_vtd_write(d->unit, VTD_IQT, d->tail, 4);
+	if (d->ring)
+		d->ring(d->ring_opaque, d->tail);
+	else
+		viommu_vtd_write(d->unit, VTD_IQT, d->tail, 4);
 }
 
 uint32_t vtd_queue_status(struct vtd_driver *d)
@@ -181,7 +184,8 @@ void vtd_queue_sync(struct vtd_driver *d)
 	vtd_queue_ring(d);
 	while (vtd_queue_status(d) != DONE) {
 		viommu_vtd_poll(d->unit);
-		assert_false(viommu_vtd_read(d->unit, VTD_FSTS, 4) & (VTD_FSTS_IQE | VTD_FSTS_ITE));
+		if (!d->ring)
+			assert_false(viommu_vtd_read(d->unit, VTD_FSTS, 4) & (VTD_FSTS_IQE | VTD_FSTS_ITE));
 		sched_yield();
 	}
 }

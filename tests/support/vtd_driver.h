@@ -36,6 +36,8 @@ struct vtd_driver {
 	uint64_t next_page;
 	uint64_t root, queue, status;
 	uint32_t tail, commands;
+	void (*ring)(void *opaque, uint32_t tail); /* or NULL: how IQT is written, where registers may hold garbage */
+	void *ring_opaque;
 	_Atomic unsigned pending;    /* how often the unit asked to be polled */
 	_Atomic unsigned interrupts; /* and interrupted: by these messages, the last VTD_MESSAGES of them */
 	struct viommu_irq_message messages[VTD_MESSAGES];
