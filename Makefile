@@ -2,7 +2,7 @@
 # The few commands that everybody needs; Meson does the building. Each installs the Debian packages that it lacks.
 BUILD ?= build
 
-.PHONY: all demo test check bench lint fuzz clean
+.PHONY: all demo test check bench bench-guest lint fuzz clean
 
 all:
 	scripts/deps build
@@ -30,6 +30,12 @@ bench:
 	scripts/deps bench
 	scripts/build $(BUILD)
 	scripts/bench $(BUILD)
+
+# What an IOMMU costs a guest, in ten minutes. G='--full', G='viommu:inprocess:virtio:strict': scripts/bench-guest
+# --help says what else.
+bench-guest:
+	@scripts/deps bench && scripts/build $(BUILD)
+	@scripts/bench-guest $(BUILD) $(G)
 
 lint:
 	scripts/deps lint
