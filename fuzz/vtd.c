@@ -34,8 +34,7 @@ static struct access draw_access(struct vtd_world *w, struct tape *tape)
 
 	return (struct access){
 		.device = device,
-		.walk = {world_ram, WORLD_RAM, viommu_vtd_read(w->unit, VTD_RTADDR, 8), world_sources[device],
-			 tape_u8(tape) & 1},
+		.walk = {world_ram, WORLD_RAM, world_read(w, VTD_RTADDR, 8), world_sources[device], tape_u8(tape) & 1},
 		.iova = vtd_draw_iova(tape),
 		.len = 1 + tape_u16(tape),
 	};
@@ -51,13 +50,13 @@ static void check_span(const struct access *access, const struct viommu_span *sp
 	for (uint64_t i = 0; i < span->len; i += PAGE)
 		CHECK(vtd_walk_context(&access->walk, &found) &&
 			      vtd_walk_pages(&access->walk, &found, access->iova + i, &gpa, &last) &&
-			      (uint8_t *)span->host + i == world_ram + gpa,
+			      (uint64_t)((uint8_t *)span->host - world_ram) + i == gpa,
 		      "0x%llx goes elsewhere", (unsigned long long)(access->iova + i));
 }
 
 static void use(struct vtd_world *w, const struct access *access, bool strict)
 {
-	const bool on = viommu_vtd_read(w->unit, VTD_GSTS, 4) & VTD_GCMD_TE;
+	const bool on = world_read(w, VTD_GSTS, 4) & VTD_GCMD_TE;
 	struct viommu_span span;
 
 	world_leave(w);
@@ -74,6 +73,7 @@ static void use(struct vtd_world *w, const struct access *access, bool strict)
 					     access->walk.write ? VIOMMU_WRITE : VIOMMU_READ, &span);
 
 	CHECK(!err || err == -EFAULT || err == -EACCES, "error %d", err);
+	world_look(w);
 	if (err)
 		return;
 	const uint64_t at = (uint64_t)((uint8_t *)span.host - world_ram);
@@ -115,29 +115,64 @@ static void change_pages(struct vtd_world *w, struct tape *tape)
 	use(w, &access, true);
 }
 
-static void write_register(struct vtd_world *w, struct tape *tape)
+struct write {
+	unsigned offset, size;
+	uint64_t value;
+};
+
+static struct write draw_write(struct tape *tape)
 {
 	static const uint16_t offsets[] = {VTD_GCMD, VTD_RTADDR, VTD_CCMD,  VTD_FSTS, VTD_FECTL, VTD_IQT,     VTD_IQA,
 					   VTD_IRTA, VTD_IVA,    VTD_IOTLB, VTD_ICS,  VTD_IECTL, VTD_FRCD + 8};
 	const uint8_t kind = tape_u8(tape);
 	const unsigned offset = kind < 240 ? offsets[kind % 13] : tape_u16(tape), size = kind & 0x10 ? 4 : 8;
+	const uint64_t value = tape_u64(tape);
 
-	viommu_vtd_write(w->unit, offset, tape_u64(tape), kind < 240 ? size : tape_u8(tape));
-	viommu_vtd_read(w->unit, offset, size);
+	return (struct write){offset, kind < 240 ? size : tape_u8(tape), value};
+}
+
+static void write_register(struct vtd_world *w, struct tape *tape)
+{
+	const struct write write = draw_write(tape);
+
+	world_write(w, write.offset, write.value, write.size);
+	world_read(w, write.offset, write.size);
+}
+
+/* The monitor opens the page, looks, or closes it; the driver writes, and nobody looks. */
+static void use_page(struct vtd_world *w, struct tape *tape)
+{
+	struct write write;
+
+	switch (tape_u8(tape) & 3) {
+	case 0:
+		world_open(w);
+		break;
+	case 1:
+		world_look(w);
+		break;
+	case 2:
+		world_close(w);
+		break;
+	case 3:
+		write = draw_write(tape);
+		world_write_unseen(w, write.offset, write.value, write.size);
+		break;
+	}
 }
 
 /* Into the queue that world_flush() has made, at its tail. */
 static void queue_descriptor(struct vtd_world *w, struct tape *tape)
 {
 	const unsigned size = w->scalable ? 32 : 16;
-	const uint64_t tail = viommu_vtd_read(w->unit, VTD_IQT, 4);
+	const uint64_t tail = world_read(w, VTD_IQT, 4) & VTD_IQ_POINTER;
 	const uint8_t type = tape_u8(tape);
 
 	for (unsigned i = 0; i < size; i += 8)
 		world_put(WORLD_QUEUE + tail + i, tape_u8(tape) & 1 ? tape_u64(tape) : tape_u16(tape));
 	if (type < 240)
 		world_ram[(WORLD_QUEUE + tail) % WORLD_RAM] = (uint8_t)(1 + type % 8) | (uint8_t)(type & 0x30);
-	viommu_vtd_write(w->unit, VTD_IQT, (tail + size) % (w->scalable ? 2 * PAGE : PAGE), 4);
+	world_write(w, VTD_IQT, (tail + size) % (w->scalable ? 2 * PAGE : PAGE), 4);
 }
 
 static void send_interrupt(struct vtd_world *w, struct tape *tape)
@@ -148,6 +183,7 @@ static void send_interrupt(struct vtd_world *w, struct tape *tape)
 	const int err = viommu_vtd_remap(w->unit, world_sources[0], &in, &out, &index, true);
 
 	CHECK(!err || err == -EPERM, "%d", err);
+	world_look(w);
 }
 
 static void pause_or_resume(struct vtd_world *w, unsigned device)
@@ -164,7 +200,9 @@ static void step(struct vtd_world *w, struct tape *tape)
 	const uint8_t choice = tape_u8(tape);
 	struct access access;
 
-	if (choice < 90) {
+	if (choice < 15) {
+		use_page(w, tape);
+	} else if (choice < 90) {
 		const uint64_t place = vtd_draw_place(tape, w->scalable);
 
 		world_put(place, vtd_draw_entry(tape));
@@ -183,6 +221,7 @@ static void step(struct vtd_world *w, struct tape *tape)
 		pause_or_resume(w, choice & 1);
 	} else if (choice < 215) {
 		world_leave(w);
+		world_close(w);
 		viommu_vtd_reset(w->unit);
 		viommu_vtd_poll(w->unit);
 	} else {
@@ -198,9 +237,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 
 	world_create(&w, SCALABLE);
 	vtd_lay_path(&tape, SCALABLE);
-	viommu_vtd_write(w.unit, VTD_RTADDR, PAGE | SCALABLE << 10, 8);
+	world_write(&w, VTD_RTADDR, PAGE | SCALABLE << 10, 8);
 	world_flush(&w);
-	viommu_vtd_write(w.unit, VTD_GCMD, VTD_GCMD_TE | VTD_GCMD_QIE, 4);
+	world_write(&w, VTD_GCMD, VTD_GCMD_TE | VTD_GCMD_QIE, 4);
 	for (unsigned i = 0; tape.left && i < STEPS; i++)
 		step(&w, &tape);
 	world_check_registers(&w);

@@ -124,6 +124,21 @@ static void release(struct vtd_world *w, unsigned index)
 	CHECK(!viommu_vtd_manage(w->unit, w->devices[index]), "not managed");
 }
 
+/* What the driver writes means nothing: no tail, no command. */
+static void use_page(struct vtd_world *w, struct tape *tape)
+{
+	static const uint16_t offsets[] = {VTD_FECTL, VTD_FSTS, VTD_ICS, VTD_IECTL,
+					   VTD_IVA,   VTD_IRTA, VTD_IQA, VTD_IQH};
+	const uint8_t choice = tape_u8(tape);
+
+	if (choice < 100)
+		world_open(w);
+	else if (choice < 150)
+		world_close(w);
+	else
+		world_write_unseen(w, offsets[choice % 8], tape_u32(tape), 4);
+}
+
 static void step(struct vtd_world *w, struct tape *tape)
 {
 	const uint8_t choice = tape_u8(tape), index = tape_below(tape, USERS), page = tape_below(tape, USERS_PAGES);
@@ -133,6 +148,8 @@ static void step(struct vtd_world *w, struct tape *tape)
 		release(w, index);
 	} else if (choice >= 230) {
 		renew_device(w, index, choice & 1);
+	} else if (choice >= 225) {
+		use_page(w, tape);
 	} else if (choice >= 210) {
 		for (unsigned i = 0; i < USERS_PAGES; i++)
 			set_page(index, i, false);
@@ -161,9 +178,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	world_create(&w, scalable);
 	w.threads = true;
 	lay_tables();
-	viommu_vtd_write(w.unit, VTD_RTADDR, PAGE | (scalable ? 1 << 10 : 0), 8);
+	world_write(&w, VTD_RTADDR, PAGE | (scalable ? 1 << 10 : 0), 8);
 	world_flush(&w);
-	viommu_vtd_write(w.unit, VTD_GCMD, VTD_GCMD_TE | VTD_GCMD_QIE, 4);
+	world_write(&w, VTD_GCMD, VTD_GCMD_TE | VTD_GCMD_QIE, 4);
 	users_start(&users, &tape, w.devices, memory);
 	for (unsigned i = 0; tape.left && i < STEPS; i++)
 		step(&w, &tape);

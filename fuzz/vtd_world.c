@@ -15,10 +15,12 @@ static void ignore(void *opaque)
 	(void)opaque;
 }
 
-static void ignore_interrupt(void *opaque, struct viommu_irq_message message)
+static void interrupt(void *opaque, struct viommu_irq_message message)
 {
-	(void)opaque;
+	const struct vtd_world *w = opaque;
+
 	(void)message;
+	CHECK(!w->open, "an interrupt, of which the open page does not show the reason");
 }
 
 static void ignore_range(void *opaque, uint32_t first, uint32_t last)
@@ -36,10 +38,11 @@ void world_create(struct vtd_world *w, bool scalable)
 		.device_iotlb = true,
 		.caching_mode = true,
 		.scalable = scalable,
-		.interrupt = ignore_interrupt,
+		.interrupt = interrupt,
 		.irq_invalidate = ignore_range,
 		.irq_commit = ignore,
 		.pending = ignore,
+		.opaque = w,
 	};
 
 	*w = (struct vtd_world){.scalable = scalable};
@@ -61,6 +64,7 @@ void world_create(struct vtd_world *w, bool scalable)
 void world_destroy(struct vtd_world *w)
 {
 	world_leave(w);
+	world_close(w);
 	viommu_vtd_destroy(w->unit);
 	for (unsigned i = 0; i < WORLD_DEVICES; i++)
 		CHECK(!viommu_endpoint_remove(w->devices[i]), "busy");
@@ -81,7 +85,7 @@ void world_put(uint64_t gpa, uint64_t word)
 
 static uint32_t status(struct vtd_world *w)
 {
-	return (uint32_t)viommu_vtd_read(w->unit, VTD_GSTS, 4);
+	return (uint32_t)world_read(w, VTD_GSTS, 4);
 }
 
 static void poll_idle(struct vtd_world *w)
@@ -94,12 +98,13 @@ static void poll_idle(struct vtd_world *w)
 		else
 			CHECK(++polls < POLLS, "nobody is inside, and something is pending");
 	}
+	world_look(w);
 }
 
 /* One switch changes, or a one-shot is done. */
 static void command(struct vtd_world *w, uint32_t set, uint32_t clear)
 {
-	viommu_vtd_write(w->unit, VTD_GCMD, ((status(w) & SWITCHES) | set) & ~clear, 4);
+	world_write(w, VTD_GCMD, ((status(w) & SWITCHES) | set) & ~clear, 4);
 	poll_idle(w);
 	CHECK((status(w) & set) == set && !(status(w) & clear), "0x%x", status(w));
 }
@@ -116,16 +121,16 @@ static uint64_t push(struct vtd_world *w, uint64_t tail, uint64_t low, uint64_t 
 
 void world_queue(struct vtd_world *w, const uint64_t (*descriptors)[2], unsigned count)
 {
-	uint64_t tail = viommu_vtd_read(w->unit, VTD_IQT, 4);
+	uint64_t tail = world_read(w, VTD_IQT, 4);
 
 	for (unsigned i = 0; i < count; i++)
 		tail = push(w, tail, descriptors[i][0], descriptors[i][1]);
 	tail = push(w, tail, VTD_D_WAIT | VTD_WAIT_SW | 2ull << 32, WORLD_STATUS);
 	world_put(WORLD_STATUS, 0);
-	viommu_vtd_write(w->unit, VTD_IQT, tail, 4);
+	world_write(w, VTD_IQT, tail, 4);
 	poll_idle(w);
 	CHECK(world_ram[WORLD_STATUS] == 2, "the wait is not complete: FSTS 0x%x",
-	      (unsigned)viommu_vtd_read(w->unit, VTD_FSTS, 4));
+	      (unsigned)world_read(w, VTD_FSTS, 4));
 }
 
 void world_flush(struct vtd_world *w)
@@ -135,12 +140,12 @@ void world_flush(struct vtd_world *w)
 
 	world_leave(w);
 	poll_idle(w);
-	viommu_vtd_write(w->unit, VTD_FSTS, VTD_FSTS_IQE | VTD_FSTS_ITE | VTD_FSTS_ICE, 4);
+	world_write(w, VTD_FSTS, VTD_FSTS_IQE | VTD_FSTS_ITE | VTD_FSTS_ICE, 4);
 	poll_idle(w);
 	command(w, 0, (uint32_t)VTD_GCMD_QIE);
-	viommu_vtd_write(w->unit, VTD_FSTS, VTD_FSTS_IQE | VTD_FSTS_ITE | VTD_FSTS_ICE, 4);
-	viommu_vtd_write(w->unit, VTD_IQT, 0, 4);
-	viommu_vtd_write(w->unit, VTD_IQA, WORLD_QUEUE | (w->scalable ? VTD_IQA_DW | 1 : 0), 8);
+	world_write(w, VTD_FSTS, VTD_FSTS_IQE | VTD_FSTS_ITE | VTD_FSTS_ICE, 4);
+	world_write(w, VTD_IQT, 0, 4);
+	world_write(w, VTD_IQA, WORLD_QUEUE | (w->scalable ? VTD_IQA_DW | 1 : 0), 8);
 	command(w, (uint32_t)VTD_GCMD_QIE, 0);
 	command(w, (uint32_t)VTD_GCMD_SRTP, 0);
 	world_queue(w, all, w->scalable ? 3 : 2);
@@ -148,14 +153,15 @@ void world_flush(struct vtd_world *w)
 
 void world_check_registers(struct vtd_world *w)
 {
+	world_close(w);
 	const uint32_t known = (uint32_t)SWITCHES | (uint32_t)(VTD_GCMD_SRTP | VTD_GCMD_SIRTP);
 
-	CHECK(viommu_vtd_read(w->unit, VTD_VER, 4) == w->ver, "VER");
-	CHECK(viommu_vtd_read(w->unit, VTD_CAP, 8) == w->cap, "CAP");
-	CHECK(viommu_vtd_read(w->unit, VTD_ECAP, 8) == w->ecap, "ECAP");
+	CHECK(world_read(w, VTD_VER, 4) == w->ver, "VER");
+	CHECK(world_read(w, VTD_CAP, 8) == w->cap, "CAP");
+	CHECK(world_read(w, VTD_ECAP, 8) == w->ecap, "ECAP");
 	CHECK(!(status(w) & ~known), "GSTS 0x%x", status(w));
-	CHECK(!(viommu_vtd_read(w->unit, VTD_FSTS, 4) & ~0xfffull), "FSTS");
-	CHECK(!(viommu_vtd_read(w->unit, VTD_IQH, 8) & ~VTD_IQ_POINTER), "IQH");
+	CHECK(!(world_read(w, VTD_FSTS, 4) & ~0xfffull), "FSTS");
+	CHECK(!(world_read(w, VTD_IQH, 8) & ~VTD_IQ_POINTER), "IQH");
 }
 
 static bool reason_exists(unsigned reason)
@@ -166,14 +172,15 @@ static bool reason_exists(unsigned reason)
 
 void world_take_faults(struct vtd_world *w)
 {
+	world_close(w);
 	for (unsigned at = VTD_FRCD; at < VTD_FRCD + RECORDS * VTD_FRCD_SIZE; at += VTD_FRCD_SIZE) {
-		const uint64_t high = viommu_vtd_read(w->unit, at + 8, 8);
+		const uint64_t high = world_read(w, at + 8, 8);
 
 		if (!(high & VTD_FRCD_F))
 			continue;
 		CHECK(reason_exists(high >> VTD_FRCD_REASON_SHIFT & 0xff), "reason in 0x%llx",
 		      (unsigned long long)high);
-		viommu_vtd_write(w->unit, at + 8, VTD_FRCD_F, 8);
-		CHECK(!(viommu_vtd_read(w->unit, at + 8, 8) & VTD_FRCD_F), "the record stays");
+		world_write(w, at + 8, VTD_FRCD_F, 8);
+		CHECK(!(world_read(w, at + 8, 8) & VTD_FRCD_F), "the record stays");
 	}
 }

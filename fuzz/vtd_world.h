@@ -26,6 +26,7 @@ struct vtd_world {
 	struct viommu_section section;
 	bool inside;
 	bool threads; /* others may be inside: what is pending may take its time */
+	bool open;    /* the register page */
 	uint64_t ver, cap, ecap;
 };
 
@@ -34,6 +35,15 @@ extern uint8_t world_ram[WORLD_RAM];
 
 void world_create(struct vtd_world *w, bool scalable);
 void world_destroy(struct vtd_world *w);
+
+/* Registers (vtd_page.c). After a write somebody has looked at the page, if it is open; unseen: nobody has. */
+uint64_t world_read(struct vtd_world *w, unsigned offset, unsigned size);
+void world_write(struct vtd_world *w, unsigned offset, uint64_t value, unsigned size);
+void world_write_unseen(struct vtd_world *w, unsigned offset, uint64_t value, unsigned size);
+/* Open the register page, where that can be; look until nothing is there, or it has to be closed; close it. */
+void world_open(struct vtd_world *w);
+void world_look(struct vtd_world *w);
+void world_close(struct vtd_world *w);
 
 /* Close the section, if one is open. */
 void world_leave(struct vtd_world *w);
