@@ -89,6 +89,7 @@ void intel_page_fini(struct intel_page *page)
 		return; /* it was never made */
 	polling_fini(&page->polling);
 	page_end(page);
+	viommu_vtd_page_close(page->unit); /* where KVM has kept it: nobody runs that could reach it */
 	if (page->host)
 		munmap(page->host, VIOMMU_VTD_SIZE);
 	mutex_fini(&page->lock);
