@@ -64,6 +64,10 @@ class Session:
     def left(self):
         return self.spec.seconds - (time.monotonic() - self.begin)
 
+    def over(self):
+        """Where a machine is so slow that not even one round fits, what there is has to do."""
+        return not self.spec.rounds and self.left() <= 0
+
     # The host of the guests
 
     def set_up(self, largest):
@@ -161,6 +165,8 @@ class Session:
             if shuffle:
                 shuffle.shuffle(order)
             for config, subject in order:
+                if self.over():
+                    return
                 if metric in config.metrics() and subject in self.guests:
                     yield metric, config, subject
 

@@ -9,7 +9,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / 'scripts'))
 
-from guestbench import counters, monitors, plan, plot, report, stats, summary  # noqa: E402
+from guestbench import counters, guest, monitors, plan, plot, report, session, stats, summary  # noqa: E402
 
 STRICT = plan.Config('viommu', 'inprocess', 'virtio', 'strict')
 
@@ -126,6 +126,26 @@ class Commands(unittest.TestCase):
         self.assertEqual(len(shared), 13)
         for sharing in shared:
             self.assertEqual(len({(c.monitor, c.path, c.iommu, c.cpus, c.extra) for c in sharing}), 1)
+
+
+class TheTime(unittest.TestCase):
+    @staticmethod
+    def figures(rounds, seconds):
+        """How many a session would take with one guest of one mode."""
+        subject = session.Session(session.Spec('build', [], 1, 1, rounds, seconds, []))
+        try:
+            subject.guests = [guest.Guest([STRICT], None)]
+            return len(list(subject.each(plan.METRICS)))
+        finally:
+            subject.guests = []
+            subject.clean_up()
+
+    def test_a_round_ends_with_the_time(self):
+        self.assertEqual(self.figures(0, -1), 0)
+        self.assertEqual(self.figures(0, 3600), len(plan.METRICS))
+
+    def test_rounds_that_were_asked_for_are_taken_however_long_that_lasts(self):
+        self.assertEqual(self.figures(1, -1), len(plan.METRICS))
 
 
 class Counting(unittest.TestCase):
