@@ -67,16 +67,21 @@ static void world_fini(struct world *w)
 	free(w->high);
 }
 
+static void expect_span(const struct viommu_span *span, uint64_t iova, uint64_t len, const uint8_t *host, uint64_t gpa)
+{
+	assert_int_equal(span->iova.value, iova);
+	assert_int_equal(span->len, len);
+	assert_ptr_equal(span->host, host);
+	assert_int_equal(span->gpa.value, gpa);
+}
+
 static void check(struct viommu_section *section, translation translate, uint64_t iova, uint64_t len, uint8_t *host,
 		  uint64_t gpa, uint64_t expected)
 {
 	struct viommu_span span;
 
 	assert_int_equal(translate(section, (struct viommu_iova){iova}, len, VIOMMU_READ, &span), 0);
-	assert_int_equal(span.iova.value, iova);
-	assert_int_equal(span.len, expected);
-	assert_ptr_equal(span.host, host);
-	assert_int_equal(span.gpa.value, gpa);
+	expect_span(&span, iova, expected, host, gpa);
 }
 
 static void test_a_span_says_where_it_lies_for_host_and_guest(void **state)
@@ -140,10 +145,7 @@ static void check_walk(struct viommu_section *section, uint64_t iova, uint64_t l
 
 	check(section, viommu_dma_translate, iova, len, host, gpa, len);
 	assert_true(viommu_section_walk(section, (struct viommu_iova){iova}, len, VIOMMU_READ, &span));
-	assert_int_equal(span.iova.value, iova);
-	assert_int_equal(span.len, len);
-	assert_ptr_equal(span.host, host);
-	assert_int_equal(span.gpa.value, gpa);
+	expect_span(&span, iova, len, host, gpa);
 }
 
 static void test_a_walk_begins_with_the_first_translation(void **state)

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "lib/util/le.h"
+#include "tests/support/seeds.h"
 #include "tests/support/virtio_driver.h"
 #include "tests/support/virtio_reference.h"
 
@@ -527,13 +528,6 @@ static void run_destroy(struct run *run)
 	free(run);
 }
 
-static uint64_t from_environment(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-
-	return text ? strtoull(text, NULL, 0) : otherwise;
-}
-
 static void run_seed(uint64_t seed, uint64_t steps, struct tally *tally)
 {
 	struct run *run = run_create(seed, tally);
@@ -562,19 +556,14 @@ static void check_tally(const struct tally *tally, uint64_t steps)
 
 static void test_random_requests_give_what_the_reference_gives(void **state)
 {
-	const uint64_t seeds = getenv("FULL") ? 10 * SEEDS : SEEDS;
-	const uint64_t steps = from_environment("VIOMMU_TEST_STEPS", STEPS);
-	const uint64_t alone = from_environment("VIOMMU_TEST_SEED", 0);
+	const struct seeds seeds = seeds_wanted(SEEDS, STEPS);
 	struct tally tally = {0};
 
 	(void)state;
-	if (alone) {
-		run_seed(alone, steps, &tally);
-		return;
-	}
-	for (uint64_t seed = 1; seed <= seeds; seed++)
-		run_seed(seed, steps, &tally);
-	check_tally(&tally, seeds * steps);
+	for (uint64_t seed = seeds.first; seed <= seeds.last; seed++)
+		run_seed(seed, seeds.steps, &tally);
+	if (!seeds.alone)
+		check_tally(&tally, seeds.last * seeds.steps);
 }
 
 int main(void)

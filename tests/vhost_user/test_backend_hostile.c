@@ -16,6 +16,7 @@
 
 #include "tests/support/front.h"
 #include "tests/support/lingering.h"
+#include "tests/support/seeds.h"
 #include "tests/support/test.h"
 
 enum { PAGE = FRONT_PAGE, IOVA = 0x40000, DESCRIPTORS = 256, RANDOM_MESSAGES = 3000, LINGER_S = 30, ALARM_S = 100 };
@@ -502,8 +503,7 @@ static void random_message(unsigned *seed)
 
 static void test_random_messages(void **state)
 {
-	const char *text = getenv("VIOMMU_TEST_SEED");
-	unsigned seed = text ? (unsigned)strtoul(text, NULL, 0) : 1;
+	unsigned seed = (unsigned)seeds_number("VIOMMU_TEST_SEED", 1);
 	struct channel_message answer;
 
 	(void)state;

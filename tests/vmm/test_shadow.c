@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "tests/support/seeds.h"
 #include "tests/support/shadow_peer.h"
 
 enum { SIZE = 64, PAGES = 64, FROM = RING_BUFFERS, TO = RING_BUFFERS + 0x18000, FULL = 0x10000 };
@@ -462,7 +463,7 @@ struct expected {
 static void test_random_chains(void **state)
 {
 	struct peer *peer = *state;
-	uint64_t seed = getenv("VIOMMU_TEST_SEED") ? strtoull(getenv("VIOMMU_TEST_SEED"), NULL, 0) : 5;
+	uint64_t seed = seeds_number("VIOMMU_TEST_SEED", 5);
 
 	for (unsigned round = 0; round < 400; round++) {
 		struct expected expected[8];
