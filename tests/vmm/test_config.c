@@ -41,6 +41,19 @@ static void test_intel_has_its_defaults(void **state)
 	config_fini(&config);
 }
 
+static void test_indirect_is_for_disks_and_cards(void **state)
+{
+	struct run_config config;
+
+	(void)state;
+	assert_int_equal(parse(&config, "--disk path=a,iommu=on --disk path=b,indirect=on --net tap=c,indirect=on"), 0);
+	assert_false(config.devices[0].indirect);
+	assert_true(config.devices[1].indirect && config.devices[2].indirect);
+	config_fini(&config);
+	assert_int_equal(parse(&config, "--rng indirect=on"), -EINVAL);
+	config_fini(&config);
+}
+
 static void test_intel_takes_its_keys(void **state)
 {
 	struct run_config config;
@@ -192,6 +205,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_intel_has_its_defaults),
+		cmocka_unit_test(test_indirect_is_for_disks_and_cards),
 		cmocka_unit_test(test_intel_takes_its_keys),
 		cmocka_unit_test(test_eim_follows_intremap),
 		cmocka_unit_test(test_initrds_keep_their_order_and_arguments),

@@ -120,6 +120,8 @@ static size_t device_keys(enum device_kind kind, struct key *keys)
 		keys[count++] =
 			(struct key){"isolate", KEY_SWITCH, offsetof(struct device_config, isolate), 0, 0, false};
 		keys[count++] = (struct key){"shared", KEY_SWITCH, offsetof(struct device_config, shared), 0, 0, false};
+		keys[count++] =
+			(struct key){"indirect", KEY_SWITCH, offsetof(struct device_config, indirect), 0, 0, false};
 	}
 	if (kind == DEVICE_DISK) {
 		keys[count++] =

@@ -26,6 +26,7 @@ struct device_config {
 	unsigned queues; /* net: queue pairs; disk: queues; 0: not chosen yet */
 	bool readonly;   /* disk */
 	bool vhost;      /* net: the kernel moves the frames */
+	bool indirect;   /* disk and net: with indirect tables behind the IOMMU, too */
 	bool ats;        /* with the ATS capability */
 };
 

@@ -67,6 +67,7 @@ int virtio_init(struct virtio_dev *dev, const struct virtio_ops *ops, uint16_t q
 	dev->ops = ops;
 	dev->queue_count = queues;
 	dev->ring_features = RING_FEATURES;
+	dev->indirect = env->indirect;
 	dev->kvm = env->kvm;
 	dev->loop = env->loop;
 	dev->start_work = (struct loop_work){.run = virtio_start_cb, .opaque = dev};

@@ -2,6 +2,7 @@
 /* Which features the device offers, and which of them a driver has to accept (virtio 1.2, sections 2.2 and 6). */
 #include <linux/virtio_config.h>
 #include <linux/virtio_pci.h>
+#include <linux/virtio_ring.h>
 
 #include "vmm/virtio/internal.h"
 
@@ -11,8 +12,11 @@ uint64_t virtio_offered(struct virtio_dev *dev)
 {
 	uint64_t own = dev->ops->features ? dev->ops->features(dev) : 0;
 	uint64_t reset = dev->ops->queue_reset ? 1ull << VIRTIO_F_RING_RESET : 0;
+	/* A driver maps each table that it makes: one mapping in four or five, which the ring's own descriptors spare.
+	 */
+	uint64_t costly = dev->pci.behind && !dev->indirect ? 1ull << VIRTIO_RING_F_INDIRECT_DESC : 0;
 
-	return own | PLATFORM_FEATURES | dev->ring_features | reset;
+	return (own | PLATFORM_FEATURES | dev->ring_features | reset) & ~costly;
 }
 
 bool virtio_negotiated(const struct virtio_dev *dev, unsigned feature)

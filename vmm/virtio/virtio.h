@@ -107,6 +107,7 @@ struct virtio_dev {
 	const struct virtio_ops *ops;
 	uint16_t queue_count;   /* never changes */
 	uint64_t ring_features; /* offered beside the device's own; a back end may have less */
+	bool indirect;          /* INDIRECT_DESC is offered behind the IOMMU, too */
 	struct kvm *kvm;
 	struct loop *loop;
 	/* Guarded by pci.lock; driver_features does not change while the device is started. */
@@ -129,6 +130,7 @@ struct virtio_dev {
 struct virtio_env {
 	struct kvm *kvm; /* NULL: without ioeventfds, notifications leave the kernel */
 	struct loop *loop;
+	bool indirect; /* offer INDIRECT_DESC behind the IOMMU, too */
 };
 
 /*
