@@ -42,7 +42,8 @@ VIOMMU_PUBLIC void viommu_inval_destroy(struct viommu_inval *inval);
 
 /*
  * viommu_inval_begin - close the collection and note the users of what it takes away. It allocates nothing and cannot
- * fail. It must not be called inside a section of the same thread.
+ * fail. A collection that is empty is complete. A section of the same thread that may use what is taken away is waited
+ * for like any other: it has to end before a poll says that the invalidation is complete.
  */
 VIOMMU_PUBLIC void viommu_inval_begin(struct viommu_inval *inval);
 

@@ -101,7 +101,8 @@ void viommu_inval_begin(struct viommu_inval *inval)
 {
 	struct work *work = inval->work;
 
-	if (work->state != WORK_COLLECTING)
+	/* What takes nothing away waits for nobody: it is complete. */
+	if (work->state != WORK_COLLECTING || !work->count)
 		return;
 	work->since_ns = work->cancelled_ns = 0;
 	inval->refused = 0;
