@@ -60,24 +60,20 @@ static int collect(struct virtio_iommu *iommu, struct iommu_batch *batch, struct
 	int ret = vq_ask_kicks(vq, section, false);
 
 	batch->count = batch->spans_used = batch->given_count = 0;
-	while (!ret && batch->count < vq->size) {
-		ret = vq_pop(vq, section, &iommu->chain);
-		if (ret <= 0)
+	if (!ret)
+		ret = vq_waiting(vq, section);
+	for (int left = ret; left > 0; left--) {
+		ret = vq_take(vq, section, &iommu->chain);
+		if (ret)
 			break;
 		ret = add_request(iommu, batch, section);
 		if (!ret)
 			continue;
 		vq_unpop(vq);
 		/* Full: the rest comes with the next batch. */
-		if (ret == -E2BIG && batch->count)
-			ret = 0;
-		break;
+		return ret == -E2BIG && batch->count ? 0 : ret;
 	}
-	if (batch->count) {
-		viommu_dma_hold(section, &batch->hold, batch->spans, batch->spans_used);
-		batch->held = true;
-	}
-	return ret;
+	return ret < 0 ? ret : 0;
 }
 
 /*
@@ -120,6 +116,15 @@ void iommu_drop_batches(struct virtio_iommu *iommu)
 		drop_batch(&iommu->batches[i]);
 }
 
+/* What push_complete() says, outside of its section. */
+static void answer(struct virtio_iommu *iommu, int given)
+{
+	if (given > 0)
+		virtio_interrupt_queue(&iommu->dev, VIOMMU_VIRTIO_REQUESTQ);
+	else if (given < 0)
+		virtio_fail(&iommu->dev, "requests cannot be given back");
+}
+
 /* False: the ring cannot be reached now, as bus mastering is off. All queues are kicked when it can. */
 static bool give_back(struct virtio_iommu *iommu, struct iommu_batch *batch)
 {
@@ -132,19 +137,23 @@ static bool give_back(struct virtio_iommu *iommu, struct iommu_batch *batch)
 		return false;
 	ret = push_complete(iommu, batch, &section);
 	viommu_dma_end(&section);
-	if (ret > 0)
-		virtio_interrupt_queue(&iommu->dev, VIOMMU_VIRTIO_REQUESTQ);
-	else if (ret < 0)
-		virtio_fail(&iommu->dev, "requests cannot be given back");
+	answer(iommu, ret);
 	return true;
 }
 
-static void finish_batch(struct virtio_iommu *iommu, struct iommu_batch *batch)
+static unsigned count_complete(const struct iommu_batch *batch)
 {
 	unsigned complete = 0;
 
 	for (unsigned i = 0; i < batch->count; i++)
 		complete += batch->requests[i].complete;
+	return complete;
+}
+
+static void finish_batch(struct virtio_iommu *iommu, struct iommu_batch *batch)
+{
+	const unsigned complete = count_complete(batch);
+
 	/* What is complete is in memory, and the device has nothing more under way, whether it can say so or not. */
 	if (complete == batch->count)
 		let_go(batch);
@@ -169,36 +178,55 @@ bool iommu_finish_batches(struct virtio_iommu *iommu)
 	return left;
 }
 
+/*
+ * To the model, in the section in which the buffers were found: most requests are complete at once, and go back in it,
+ * too. The buffers of others are held beyond it. As push_complete().
+ */
+static int submit(struct virtio_iommu *iommu, struct iommu_batch *batch, struct viommu_section *section)
+{
+	int ret = 0;
+
+	iommu->stats.batches++;
+	iommu->stats.requests += batch->count;
+	viommu_virtio_submit(iommu->model, batch->requests, batch->count);
+	batch->given_count = count_complete(batch);
+	if (batch->given_count)
+		ret = push_complete(iommu, batch, section);
+	batch->pending = batch->given_count < batch->count;
+	if (batch->pending) {
+		viommu_dma_hold(section, &batch->hold, batch->spans, batch->spans_used);
+		batch->held = true;
+	}
+	return ret;
+}
+
+static struct iommu_batch *free_batch(struct virtio_iommu *iommu)
+{
+	for (unsigned i = 0; i < VIOMMU_VIRTIO_BATCHES; i++)
+		if (!iommu->batches[i].pending)
+			return &iommu->batches[i];
+	return NULL;
+}
+
 unsigned iommu_take_batch(struct virtio_iommu *iommu)
 {
+	struct iommu_batch *batch = free_batch(iommu);
 	struct viommu_section section;
-	struct iommu_batch *batch = NULL;
-	int ret;
+	int ret, given = 0;
 
-	for (unsigned i = 0; i < VIOMMU_VIRTIO_BATCHES && !batch; i++)
-		if (!iommu->batches[i].pending)
-			batch = &iommu->batches[i];
 	if (!batch || virtio_dma_begin(&iommu->dev, &section))
 		return 0;
 	ret = collect(iommu, batch, &section);
-	if (!ret && !batch->count && !iommu->polled) {
+	if (batch->count)
+		given = submit(iommu, batch, &section);
+	else if (!ret && !iommu->polled)
 		ret = vq_idle(request_queue(iommu), &section);
-		if (ret > 0)
-			loop_post(iommu->dev.loop, &iommu->more);
-	}
 	viommu_dma_end(&section);
 	/* What came before the broken place is served; the next batch starts with it. */
 	if (ret < 0 && !batch->count)
 		virtio_fail(&iommu->dev, "the request queue is broken");
-	if (!batch->count)
-		return 0;
-	batch->pending = true;
-	iommu->stats.batches++;
-	iommu->stats.requests += batch->count;
-	/* Only what takes nothing away may overtake: these are given back in the order in which they were taken. */
-	const unsigned count = batch->count;
-
-	viommu_virtio_submit(iommu->model, batch->requests, count);
-	iommu_finish_batches(iommu);
-	return count;
+	else if (ret > 0)
+		loop_post(iommu->dev.loop, &iommu->more);
+	answer(iommu, given);
+	return batch->count;
 }

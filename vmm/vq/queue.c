@@ -148,24 +148,30 @@ static int queue_look_again(struct vq *vq, struct viommu_section *section)
 	return ret ? ret : vq_waiting(vq, section);
 }
 
-int vq_pop(struct vq *vq, struct viommu_section *section, struct vq_chain *chain)
+int vq_take(struct vq *vq, struct viommu_section *section, struct vq_chain *chain)
 {
 	uint64_t entry = offsetof(struct vring_avail, ring) + 2ull * (vq->next_avail & (vq->size - 1));
+	int ret = queue_load16(vq, section, vq->avail, entry, memory_order_relaxed, &chain->head);
+
+	chain->readable = chain->writable = 0;
+	chain->readable_bytes = chain->writable_bytes = 0;
+	if (!ret)
+		ret = chain_read(vq, section, chain);
+	if (!ret)
+		vq->next_avail++;
+	return ret;
+}
+
+int vq_pop(struct vq *vq, struct viommu_section *section, struct vq_chain *chain)
+{
 	int ret = vq_waiting(vq, section);
 
 	if (!ret)
 		ret = queue_look_again(vq, section);
 	if (ret <= 0)
 		return ret;
-	chain->readable = chain->writable = 0;
-	chain->readable_bytes = chain->writable_bytes = 0;
-	ret = queue_load16(vq, section, vq->avail, entry, memory_order_relaxed, &chain->head);
-	if (!ret)
-		ret = chain_read(vq, section, chain);
-	if (ret)
-		return ret;
-	vq->next_avail++;
-	return 1;
+	ret = vq_take(vq, section, chain);
+	return ret ? ret : 1;
 }
 
 void vq_unpop(struct vq *vq)

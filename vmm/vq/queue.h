@@ -77,6 +77,9 @@ void vq_release(struct vq *vq);
  */
 int vq_pop(struct vq *vq, struct viommu_section *section, struct vq_chain *chain);
 
+/* Take the next chain, of which vq_waiting() has told. 0, or an error as above. */
+int vq_take(struct vq *vq, struct viommu_section *section, struct vq_chain *chain);
+
 /* Undo the last vq_pop(), which gave a chain that has not been pushed: the next one gives it again. */
 void vq_unpop(struct vq *vq);
 
