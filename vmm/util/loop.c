@@ -2,6 +2,7 @@
 #include "vmm/util/loop.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -10,7 +11,7 @@
 
 #include "vmm/util/mutex.h"
 
-enum { EVENTS_PER_ROUND = 32, POLLS_PER_ROUND = 8 };
+enum { EVENTS_PER_ROUND = 32, POLLS_PER_ROUND = 32 };
 
 struct work_list {
 	struct loop_work *head;
@@ -295,6 +296,9 @@ int loop_run(struct loop *loop)
 		loop->count = count > 0 ? count : 0;
 		if (sleeps)
 			wake_up(loop);
+		else if (!loop->count)
+			sched_yield(); /* to a back end or a kernel thread that does the guest's work on this processor
+					*/
 		run_watches(loop);
 		run_work(loop);
 	}
