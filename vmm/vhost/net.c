@@ -13,7 +13,12 @@
 
 #define BIT(feature) (1ull << VIRTIO_NET_F_##feature)
 
-enum { CLASS_NETWORK = 0x020000, QUEUE_SIZE = 256, CONTROL_QUEUES = 1 };
+/*
+ * Linux 6.9 and later spin in a receive queue, with its lock, as long as it has buffers for a part of a frame alone
+ * (vhost_enable_notify() takes those for new ones), and each invalidation waits for that lock. A guest that maps each
+ * buffer is late with new ones: so there is room for more of them than a burst of frames takes.
+ */
+enum { CLASS_NETWORK = 0x020000, QUEUE_SIZE = 1024, CONTROL_QUEUES = 1 };
 
 /* Section 5.1.4.1: an MTU that the driver is told is at least this. */
 enum { MTU_MIN = 68, MTU_MAX = 65535 };
