@@ -2,7 +2,8 @@
 # shellcheck shell=dash
 # For scripts/bench-guest: viommu.modes=strict,lazy,... has a card for each, and maybe a disk, in that order of their
 # PCI slots, whose group becomes of that kind; viommu.ip=A,B,... are the cards' addresses, with the host at .1 of the
-# same /24. Does what it is told on the console, a line each; INDEX is that of the mode:
+# same /24; TCP makes a frame of viommu.segments=N segments. Does what it is told on the console, a line each; INDEX is
+# that of the mode:
 #   load METRIC INDEX WARM MILLISECONDS  runs the program load (which waits for lines in between)
 #   trace METRIC INDEX MILLISECONDS      such a warm-up alone, and counts calls of the kernel's functions meanwhile,
 #                                        "trace: NAME COUNT", and how long invalidations took, in us,
@@ -205,6 +206,8 @@ bring_up()
 
 # A guest that is stopped while others are measured keeps its connections' speed.
 echo 0 >/proc/sys/net/ipv4/tcp_slow_start_after_idle
+# Full frames (scripts/guestbench/plan.py).
+parameter segments >/proc/sys/net/ipv4/tcp_min_tso_segs
 # No device has run before its group is what it should be: not all back ends bear a second start.
 count=0
 for mode in $(parameter modes | tr , ' '); do

@@ -44,7 +44,8 @@ def cmdline(configs, place):
     words = ['console=ttyS0', 'panic=-1', 'quiet', 'nowatchdog', 'rcupdate.rcu_cpu_stall_suppress=1',
              'viommu.test=bench', 'viommu.devices=later', f'viommu.iommu={configs[0].iommu}',
              'viommu.modes=' + ','.join(config.mode for config in configs),
-             'viommu.ip=' + ','.join(f'{place.subnet(index)}.2' for index in range(len(configs))), 'iommu.strict=1']
+             'viommu.ip=' + ','.join(f'{place.subnet(index)}.2' for index in range(len(configs))),
+             f'viommu.segments={plan.FULL_SEGMENTS}', 'iommu.strict=1']
     return ' '.join(words + (['intel_iommu=on'] if configs[0].iommu == 'intel' else []))
 
 

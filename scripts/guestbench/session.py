@@ -78,6 +78,7 @@ class Session:
         run('mount', '-t', 'debugfs', 'none', '/sys/kernel/debug')
         self.set_setting('vm/nr_hugepages', largest * monitors.GUEST_MIB // HUGEPAGE_MIB + 16)
         self.set_setting('net/ipv4/tcp_slow_start_after_idle', 0)
+        self.set_setting('net/ipv4/tcp_min_tso_segs', plan.FULL_SEGMENTS)
         commands = [[f'{self.spec.build}/guest/programs/load', 'serve', str(PORT)]]
         if self.spec.tool_seconds:
             commands += [['iperf3', '-s'], ['qperf']]
