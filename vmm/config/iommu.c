@@ -15,28 +15,12 @@ enum { RESV_MAX = 31, GRANULE_MIN = 4 << 10, GRANULE_MAX = 1 << 30, INTEL_DEFAUL
 
 /* --iommu virtio,... as it was written. */
 struct wanted {
-	char *kind, *bypass, *poll;
+	char *kind, *bypass;
+	enum polling_mode poll;
 	unsigned input_bits;
 	uint64_t granule, page_size_mask;
 	struct key_ranges resv;
 };
-
-static int settle_poll(const char *poll, struct iommu_config *config)
-{
-	static const char *const modes[] = {
-		[POLLING_OFF] = "off", [POLLING_AUTO] = "auto", [POLLING_ALWAYS] = "always"};
-
-	config->poll = POLLING_AUTO;
-	for (unsigned i = 0; poll && i < sizeof(modes) / sizeof(modes[0]); i++) {
-		if (strcmp(poll, modes[i]))
-			continue;
-		config->poll = (enum polling_mode)i;
-		return 0;
-	}
-	if (poll)
-		vmm_log("--iommu: poll=%s: off, auto or always is wanted", poll);
-	return poll ? -EINVAL : 0;
-}
 
 static int settle_bypass(const char *bypass, struct iommu_config *config)
 {
@@ -123,8 +107,7 @@ static int settle_virtio(const struct wanted *wanted, struct iommu_config *confi
 		err = settle_pages(wanted, config);
 	if (!err)
 		err = settle_resv(wanted, config);
-	if (!err)
-		err = settle_poll(wanted->poll, config);
+	config->poll = wanted->poll;
 	config->input_bits = wanted->input_bits;
 	return err;
 }
@@ -138,22 +121,22 @@ static int parse_virtio(const char *option, const char *text, struct iommu_confi
 		{"granule", KEY_SIZE, offsetof(struct wanted, granule), 0, 0, false},
 		{"page-size-mask", KEY_WORD, offsetof(struct wanted, page_size_mask), 0, 0, false},
 		{"resv", KEY_RANGES, offsetof(struct wanted, resv), 0, RESV_MAX, false},
-		{"poll", KEY_STRING, offsetof(struct wanted, poll), 0, 0, false},
+		{"poll", KEY_POLL, offsetof(struct wanted, poll), 0, 0, false},
 	};
-	struct wanted wanted = {0};
+	struct wanted wanted = {.poll = POLLING_AUTO};
 	int err = keyval_parse(option, text, keys, sizeof(keys) / sizeof(keys[0]), &wanted);
 
 	if (!err)
 		err = settle_virtio(&wanted, config);
 	free(wanted.kind);
 	free(wanted.bypass);
-	free(wanted.poll);
 	return err;
 }
 
 /* --iommu intel,... as it was written. */
 struct wanted_intel {
-	char *kind, *eim, *poll;
+	char *kind, *eim;
+	enum polling_mode poll;
 	bool intremap;
 	unsigned input_bits;
 	struct intel_config intel;
@@ -189,9 +172,8 @@ static int settle_intel(const struct wanted_intel *wanted, struct iommu_config *
 	config->intel = *intel;
 	config->input_bits = wanted->input_bits;
 	config->intremap = wanted->intremap;
-	const int err = settle_eim(wanted, config);
-
-	return err ? err : settle_poll(wanted->poll, config);
+	config->poll = wanted->poll;
+	return settle_eim(wanted, config);
 }
 
 static int parse_intel(const char *option, const char *text, struct iommu_config *config)
@@ -205,16 +187,15 @@ static int parse_intel(const char *option, const char *text, struct iommu_config
 		{"caching-mode", KEY_SWITCH, offsetof(struct wanted_intel, intel.caching_mode), 0, 0, false},
 		{"device-iotlb", KEY_SWITCH, offsetof(struct wanted_intel, intel.device_iotlb), 0, 0, false},
 		{"scalable", KEY_SWITCH, offsetof(struct wanted_intel, intel.scalable), 0, 0, false},
-		{"poll", KEY_STRING, offsetof(struct wanted_intel, poll), 0, 0, false},
+		{"poll", KEY_POLL, offsetof(struct wanted_intel, poll), 0, 0, false},
 	};
-	struct wanted_intel wanted = {.intremap = true, .intel.aw_bits = INTEL_DEFAULT_WIDTH};
+	struct wanted_intel wanted = {.poll = POLLING_AUTO, .intremap = true, .intel.aw_bits = INTEL_DEFAULT_WIDTH};
 	int err = keyval_parse(option, text, keys, sizeof(keys) / sizeof(keys[0]), &wanted);
 
 	if (!err)
 		err = settle_intel(&wanted, config);
 	free(wanted.kind);
 	free(wanted.eim);
-	free(wanted.poll);
 	return err;
 }
 

@@ -8,6 +8,7 @@
 #include "vmm/config/keyval.h"
 #include "vmm/util/log.h"
 #include "vmm/util/number.h"
+#include "vmm/util/polling.h"
 
 enum { KEYS_MAX = 32 };
 
@@ -91,6 +92,20 @@ static int parse_mac(const char *text, void *at)
 	return 0;
 }
 
+static int parse_poll(const char *text, void *at)
+{
+	static const char *const modes[] = {
+		[POLLING_OFF] = "off", [POLLING_AUTO] = "auto", [POLLING_ALWAYS] = "always"};
+
+	for (unsigned i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		if (strcmp(text, modes[i]))
+			continue;
+		*(enum polling_mode *)at = (enum polling_mode)i;
+		return 0;
+	}
+	return -EINVAL;
+}
+
 static int parse_value(const char *text, const struct key *key, void *at)
 {
 	switch (key->kind) {
@@ -108,6 +123,8 @@ static int parse_value(const char *text, const struct key *key, void *at)
 		return parse_word(text, at);
 	case KEY_RANGES:
 		return parse_range(text, key, at);
+	case KEY_POLL:
+		return parse_poll(text, at);
 	}
 	return -EINVAL;
 }
@@ -121,6 +138,7 @@ static void complain(const char *option, const char *value, const struct key *ke
 		[KEY_MAC] = "an address such as 52:54:00:12:34:56",
 		[KEY_WORD] = "a number such as 0x1000, and not 0,",
 		[KEY_RANGES] = "a range such as 0x1000-0x1fff",
+		[KEY_POLL] = "off, auto or always",
 	};
 	const char *name = key->name;
 

@@ -18,6 +18,7 @@ enum key_kind {
 	KEY_MAC,    /* uint8_t[6]: aa:bb:cc:dd:ee:ff, neither multicast nor all zero */
 	KEY_WORD,   /* uint64_t: decimal or 0x; not 0 */
 	KEY_RANGES, /* struct key_ranges: FIRST-LAST, closed, decimal or 0x; may be given several times */
+	KEY_POLL,   /* enum polling_mode: off, auto or always */
 };
 
 enum { KEY_RANGES_MAX = 64 };
