@@ -187,7 +187,7 @@ void net_start_device(struct net_fixture *f, uint64_t wanted)
 
 void net_boot(struct net_fixture *f, unsigned pairs, uint64_t features)
 {
-	const struct virtio_env env = {.loop = f->loop};
+	const struct virtio_env env = {.loop = f->loop, .poll = f->poll};
 	const uint8_t mac[] = {0x52, 0x54, 0, 0, 0, 1};
 
 	if (!f->pci) {

@@ -77,7 +77,14 @@ static bool iotlb_stats(struct pci_dev *dev, struct pci_iotlb_stats *out)
 	return true;
 }
 
-static const struct pci_ops device_ops = {.iotlb_stats = iotlb_stats};
+static bool kick_stats(struct pci_dev *dev, struct kick_stats *out)
+{
+	(void)dev;
+	*out = (struct kick_stats){8, {9, 10000, 11, 12}};
+	return true;
+}
+
+static const struct pci_ops device_ops = {.iotlb_stats = iotlb_stats, .kick_stats = kick_stats};
 static const struct pci_ops unit_ops = {0};
 
 static void *run_loop(void *opaque)
@@ -275,6 +282,11 @@ static void test_stats_count_faults_of_a_device(void **state)
 	assert_int_equal(json_integer_value(json_object_get(device, "updates")), 2);
 	assert_int_equal(json_integer_value(json_object_get(device, "invalidations")), 3);
 	assert_int_equal(json_integer_value(json_object_get(device, "connections")), 4);
+	assert_int_equal(json_integer_value(json_object_get(device, "notifications")), 8);
+	assert_int_equal(json_integer_value(json_object_get(device, "polling_begun")), 9);
+	assert_int_equal(json_integer_value(json_object_get(device, "polling_us")), 10);
+	assert_int_equal(json_integer_value(json_object_get(device, "polling_looks")), 11);
+	assert_int_equal(json_integer_value(json_object_get(device, "polling_found")), 12);
 	assert_int_equal(json_integer_value(json_object_get(device, "faults")), 2);
 	json_decref(reply);
 	close(fd);

@@ -142,10 +142,19 @@ static void add_interrupts(json_t *answer, const struct control_machine *machine
 	}
 }
 
+static void add_polling(json_t *stats, const struct polling_stats *polling)
+{
+	json_object_set_new(stats, "polling_begun", number(polling->begun));
+	json_object_set_new(stats, "polling_us", number(polling->ns / NS_PER_US));
+	json_object_set_new(stats, "polling_looks", number(polling->looks));
+	json_object_set_new(stats, "polling_found", number(polling->found));
+}
+
 static json_t *device_stats(struct control *control, const struct registered *device)
 {
 	const struct pci_ops *ops = device->dev->ops;
 	struct pci_iotlb_stats iotlb;
+	struct kick_stats kicks;
 	json_t *stats = json_pack("{s:o, s:s, s:o}", "slot", slot_name(device), "kind",
 				  config_device_name(device->config->kind), "faults",
 				  number(fault_history_count(&control->faults, device->requester)));
@@ -157,6 +166,10 @@ static json_t *device_stats(struct control *control, const struct registered *de
 		json_object_set_new(stats, "updates", number(iotlb.updates));
 		json_object_set_new(stats, "invalidations", number(iotlb.invalidations));
 		json_object_set_new(stats, "connections", number(iotlb.connections));
+	}
+	if (ops->kick_stats && ops->kick_stats(device->dev, &kicks)) {
+		json_object_set_new(stats, "notifications", number(kicks.notifications));
+		add_polling(stats, &kicks.polling);
 	}
 	return stats;
 }
@@ -170,10 +183,7 @@ static void add_requests(json_t *answer, const struct control_machine *machine)
 	json_object_set_new(answer, "requests", number(stats.requests));
 	json_object_set_new(answer, "request_batches", number(stats.batches));
 	json_object_set_new(answer, "request_notifications", number(stats.notifications));
-	json_object_set_new(answer, "polling_begun", number(stats.polling.begun));
-	json_object_set_new(answer, "polling_us", number(stats.polling.ns / NS_PER_US));
-	json_object_set_new(answer, "polling_looks", number(stats.polling.looks));
-	json_object_set_new(answer, "polling_found", number(stats.polling.found));
+	add_polling(answer, &stats.polling);
 }
 
 static json_t *answer_stats(struct control *control)

@@ -49,8 +49,10 @@ static const struct column {
 	const char *key;
 	int width;
 } device_columns[] = {
-	{"slot", 5},    {"kind", 12},    {"iommu", 5},          {"ats", 3},          {"faults", 6}, {"path", 17},
-	{"misses", 10}, {"updates", 10}, {"invalidations", 13}, {"connections", 11}, {"name", 0},
+	{"slot", 5},           {"kind", 12},          {"iommu", 5},          {"ats", 3},
+	{"faults", 6},         {"path", 17},          {"misses", 10},        {"updates", 10},
+	{"invalidations", 13}, {"connections", 11},   {"notifications", 13}, {"polling_begun", 13},
+	{"polling_us", 11},    {"polling_looks", 13}, {"polling_found", 13}, {"name", 0},
 };
 
 enum { DEVICE_COLUMNS = sizeof(device_columns) / sizeof(device_columns[0]) };

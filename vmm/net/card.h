@@ -33,6 +33,8 @@ struct net_card_ops {
 	void (*interrupt)(struct net_card *card, unsigned queue);
 	/* The ring is broken; outside of sections. */
 	void (*broken)(struct net_card *card, unsigned queue, int error);
+	/* The tap has told that it has something, or takes something. May be NULL. */
+	void (*tap_ready)(struct net_card *card);
 	/* Ask for translations that a later burst will need. NULL: translations never come late. */
 	void (*prefetch)(struct net_card *card, struct viommu_section *section, const struct vq_segment *segment,
 			 unsigned access);
@@ -73,6 +75,7 @@ struct net_card {
 	const char *name; /* in lines of the log */
 	struct loop *loop;
 	bool tap_gone;
+	bool polled; /* by net_pairs_look(): neither drivers nor the tap are asked to tell of anything */
 	struct tap_watch tap_watch;
 	unsigned tap_features; /* TUN_F_... */
 	unsigned mtu;          /* 0: not known */
@@ -144,6 +147,12 @@ void net_pair_forget_frame(struct net_pair *pair);
 
 /* Chains wait in a queue of the pair. */
 void net_pair_kick(struct net_pair *pair, unsigned direction);
+
+/*
+ * Chains may wait in any queue, or frames in the tap. True: some chains were given back. A card that is not polled any
+ * more is kicked in all queues.
+ */
+bool net_pairs_look(struct net_card *card);
 
 /* Translations may have come. */
 void net_pairs_retry(struct net_card *card);

@@ -76,7 +76,7 @@ static void run_burst(struct net_pair *pair, unsigned direction)
 		end = NET_EMPTY;
 	}
 	pair->asked[direction] = end == NET_ASKED;
-	await_tap(pair, direction == NET_RX ? EPOLLIN : EPOLLOUT, end == NET_TAP);
+	await_tap(pair, direction == NET_RX ? EPOLLIN : EPOLLOUT, end == NET_TAP && !card->polled);
 	if (end == NET_MORE)
 		loop_post(card->loop, direction == NET_RX ? &pair->rx_work : &pair->tx_work);
 }
@@ -102,18 +102,36 @@ void net_pair_kick(struct net_pair *pair, unsigned direction)
 		run_tx(pair);
 }
 
+bool net_pairs_look(struct net_card *card)
+{
+	bool found = false;
+
+	for (unsigned i = 0; i < NET_PAIR_QUEUES * card->pair_count; i++) {
+		struct net_pair *pair = &card->pairs[i / NET_PAIR_QUEUES];
+		const struct vq *vq = net_vq(pair, i % NET_PAIR_QUEUES);
+		const uint16_t before = vq->next_used;
+
+		net_pair_kick(pair, i % NET_PAIR_QUEUES);
+		found |= vq->next_used != before;
+	}
+	return found;
+}
+
 /* A tap has an error state only once the interface is gone; which one, reading tells. */
 static void tap_ready(void *opaque, uint32_t events)
 {
 	struct net_pair *pair = opaque;
+	struct net_card *card = pair->card;
 	uint8_t byte;
 
+	if (events & pair->events && card->ops->tap_ready)
+		card->ops->tap_ready(card);
 	if (events & EPOLLIN & pair->events)
 		run_rx(pair);
 	if (events & EPOLLOUT & pair->events)
 		run_tx(pair);
-	if ((events & (EPOLLERR | EPOLLHUP)) && !pair->card->tap_gone)
-		net_tap_lost(pair->card, read(pair->tap_fd, &byte, 0) < 0 ? errno : EIO);
+	if ((events & (EPOLLERR | EPOLLHUP)) && !card->tap_gone)
+		net_tap_lost(card, read(pair->tap_fd, &byte, 0) < 0 ? errno : EIO);
 }
 
 /* A pair that could not be filled while it was not in use may have buffers by now. */

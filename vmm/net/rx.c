@@ -119,13 +119,13 @@ static int rx_keep(struct net_pair *pair, int end)
 	return end;
 }
 
-/* The ring is asked for kicks before it is found empty, so the driver tells of the next buffer. */
+/* The ring is asked for kicks before it is found empty, so the driver tells of the next buffer; or it is polled. */
 static int take_or_ask(struct net_pair *pair, struct viommu_section *section)
 {
 	struct vq *vq = net_vq(pair, NET_RX);
 	int ret = net_rx_buffers_take(&pair->buffers, vq, section);
 
-	if (ret != NET_NONE_LEFT)
+	if (ret != NET_NONE_LEFT || pair->card->polled)
 		return ret;
 	ret = vq_ask_kicks(vq, section, true);
 	return ret ? ret : net_rx_buffers_take(&pair->buffers, vq, section);
@@ -193,7 +193,7 @@ static int rx_receive(struct net_pair *pair, struct viommu_section *section)
 	if (ret == NET_LATER)
 		return NET_ASKED;
 	if (ret == NET_NONE_LEFT)
-		return net_ring_empty(net_vq(pair, NET_RX), section);
+		return pair->card->polled ? NET_EMPTY : net_ring_empty(net_vq(pair, NET_RX), section);
 	ret = ret < 0 ? ret : read_frame(pair, section);
 	return ret ? ret : rx_deliver(pair, section);
 }

@@ -61,7 +61,7 @@ int net_tx_slice(struct net_pair *pair, struct viommu_section *section)
 	for (unsigned i = 0; !ret && i < NET_SLICE && bytes < NET_SLICE_BYTES; i++) {
 		ret = vq_pop(vq, section, chain);
 		if (!ret)
-			return net_ring_empty(vq, section);
+			return pair->card->polled ? NET_EMPTY : net_ring_empty(vq, section);
 		if (ret < 0)
 			return ret == -EAGAIN ? NET_ASKED : ret;
 		ret = transmit(pair, section);

@@ -17,6 +17,7 @@
 #include "vmm/util/mutex.h"
 
 struct irq_route;
+struct kick_stats;
 struct loop;
 struct viommu_endpoint;
 struct pci_bus;
@@ -91,6 +92,8 @@ struct pci_ops {
 	int (*drain_fd)(const struct pci_dev *dev);
 	/* Counters of its device IOTLB. false: it has none. I/O thread. May be NULL: none ever. */
 	bool (*iotlb_stats)(struct pci_dev *dev, struct pci_iotlb_stats *out);
+	/* Counters of queues that the I/O thread serves. false: it has none. I/O thread. May be NULL: none ever. */
+	bool (*kick_stats)(struct pci_dev *dev, struct kick_stats *out);
 	/* Free the device, which has nothing in flight. */
 	void (*destroy)(struct pci_dev *dev);
 };

@@ -69,6 +69,11 @@ static void start_cb(void *opaque)
 	loop_poller_add(polling->loop, &polling->poller);
 }
 
+enum polling_mode polling_settle(enum polling_mode mode, bool spare_processor)
+{
+	return mode == POLLING_AUTO && !spare_processor ? POLLING_OFF : mode;
+}
+
 void polling_init(struct polling *polling, struct loop *loop, enum polling_mode mode, const struct polling_ops *ops,
 		  void *opaque)
 {

@@ -27,6 +27,12 @@ struct polling_stats {
 	uint64_t looks, found;
 };
 
+/* Notifications of a device that its I/O thread heard of; some that come together count once. */
+struct kick_stats {
+	uint64_t notifications;
+	struct polling_stats polling;
+};
+
 /* What a guest has asked of its IOMMU by a queue. */
 struct request_stats {
 	uint64_t requests, batches; /* those that were there when somebody looked are a batch */
@@ -51,6 +57,12 @@ struct polling {
 	_Atomic unsigned calls;
 	_Atomic uint64_t called_ns, not_before_ns;
 };
+
+/*
+ * The mode in a machine that has a processor to spare, or none: then POLLING_AUTO is off, since polling would take a
+ * vCPU's.
+ */
+enum polling_mode polling_settle(enum polling_mode mode, bool spare_processor);
 
 void polling_init(struct polling *polling, struct loop *loop, enum polling_mode mode, const struct polling_ops *ops,
 		  void *opaque);

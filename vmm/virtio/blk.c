@@ -122,7 +122,10 @@ static int blk_take_one(struct virtio_blk *blk, struct viommu_section *section, 
 	if (!request)
 		return 0;
 	blk->free = request->next;
-	ret = vq_pop(vq, section, &request->chain);
+	/* Before it is looked at: what comes after that is told of where it has to be. */
+	ret = vq->kicks_refused == blk->polled ? 0 : vq_ask_kicks(vq, section, !blk->polled);
+	if (!ret)
+		ret = vq_pop(vq, section, &request->chain);
 	/* Without room for the status nothing can be answered, section 5.2.6. */
 	if (ret == 1 && !request->chain.writable_bytes)
 		ret = -EINVAL;
@@ -132,6 +135,7 @@ static int blk_take_one(struct virtio_blk *blk, struct viommu_section *section, 
 	}
 	request->queue = queue;
 	blk->taken[queue]++;
+	blk->started++;
 	start_request(blk, section, request);
 	return 1;
 }
@@ -290,6 +294,25 @@ static void blk_kick(struct virtio_dev *dev, unsigned queue)
 	blk_proceed(blk_of(dev));
 }
 
+static bool blk_set_polled(struct virtio_dev *dev, bool polled)
+{
+	blk_of(dev)->polled = polled;
+	return true;
+}
+
+/* The kernel tells of what it has finished by the eventfd as well, which takes longer. */
+static bool blk_look(struct virtio_dev *dev)
+{
+	struct virtio_blk *blk = blk_of(dev);
+	const uint64_t before = blk->started;
+	const bool finished = io_uring_cq_ready(&blk->ring) && blk_io_reap(blk);
+
+	blk_proceed(blk);
+	if (finished)
+		blk_io_submit(blk);
+	return finished || blk->started != before;
+}
+
 /* Until the kernel has let go of every buffer the driver sees the old status; all else goes on. */
 static void blk_reset(struct virtio_dev *dev)
 {
@@ -346,6 +369,8 @@ static const struct virtio_ops blk_ops = {
 	.config_read = blk_config_read,
 	.start = blk_start,
 	.kick = blk_kick,
+	.set_polled = blk_set_polled,
+	.look = blk_look,
 	.reset = blk_reset,
 	.queue_reset = blk_queue_reset,
 	.drain = blk_drain,

@@ -55,6 +55,8 @@ struct virtio_blk {
 	unsigned taken[VIRTIO_MAX_QUEUES]; /* requests of each queue that are not given back */
 	uint32_t queue_resets;             /* a bit for each queue that the driver resets */
 	unsigned turn;                     /* the queue that gives the next request */
+	bool polled;                       /* the driver is not asked for notifications */
+	uint64_t started;                  /* requests, since the device was made */
 	struct blk_request *free;          /* shared by all queues */
 	struct blk_request *finished;      /* to be given back */
 	struct blk_request requests[BLK_REQUESTS];

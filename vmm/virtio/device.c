@@ -73,6 +73,7 @@ int virtio_init(struct virtio_dev *dev, const struct virtio_ops *ops, uint16_t q
 	dev->start_work = (struct loop_work){.run = virtio_start_cb, .opaque = dev};
 	dev->reset_work = (struct loop_work){.run = virtio_reset_cb, .opaque = dev};
 	dev->queue_work = (struct loop_work){.run = virtio_queue_cb, .opaque = dev};
+	virtio_polling_init(dev, env->poll);
 	mutex_init(&dev->entered);
 	virtio_clear_registers(dev);
 	ret = pci_dev_init(&dev->pci, &virtio_pci_ops, &ids);
@@ -88,6 +89,7 @@ int virtio_init(struct virtio_dev *dev, const struct virtio_ops *ops, uint16_t q
 
 void virtio_fini(struct virtio_dev *dev)
 {
+	polling_fini(&dev->polling);
 	loop_cancel(dev->loop, &dev->start_work);
 	loop_cancel(dev->loop, &dev->reset_work);
 	loop_cancel(dev->loop, &dev->queue_work);

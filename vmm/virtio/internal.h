@@ -57,6 +57,10 @@ void virtio_take_queue(struct virtio_dev *dev, unsigned queue);
 /* The driver notified a queue, or may have. I/O thread, lock not held. */
 void virtio_kick(struct virtio_dev *dev, unsigned queue);
 
+/* Where queues can be polled: the device is made, or does not use them any more. I/O thread. */
+void virtio_polling_init(struct virtio_dev *dev, enum polling_mode mode);
+void virtio_polling_drop(struct virtio_dev *dev);
+
 /* A queue's kick_fd is readable. I/O thread, lock not held. */
 void virtio_kick_cb(void *opaque, uint32_t events);
 

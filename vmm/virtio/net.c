@@ -102,6 +102,25 @@ static void net_kick(struct virtio_dev *dev, unsigned queue)
 		net_pair_kick(&net->pairs[queue / NET_PAIR_QUEUES], queue % NET_PAIR_QUEUES);
 }
 
+/* What the driver sends without a tap is dropped at leisure. */
+static bool net_set_polled(struct virtio_dev *dev, bool polled)
+{
+	struct net_card *card = &net_of(dev)->card;
+
+	card->polled = polled && !card->tap_gone;
+	return card->polled;
+}
+
+static bool net_look(struct virtio_dev *dev)
+{
+	struct net_card *card = &net_of(dev)->card;
+	const bool found = net_pairs_look(card);
+
+	if (card->tap_gone)
+		virtio_end_polling(dev);
+	return found;
+}
+
 static void net_reset(struct virtio_dev *dev)
 {
 	struct virtio_net *net = net_of(dev);
@@ -144,6 +163,8 @@ static const struct virtio_ops net_ops = {
 	.config_read = net_config_read,
 	.start = net_start,
 	.kick = net_kick,
+	.set_polled = net_set_polled,
+	.look = net_look,
 	.reset = net_reset,
 	.queue_reset = net_queue_reset,
 	.destroy = net_destroy,
@@ -180,11 +201,17 @@ static void net_broken(struct net_card *card, unsigned queue, int error)
 		    queue % NET_PAIR_QUEUES == NET_RX ? "a receive queue is broken" : "a transmit queue is broken");
 }
 
+static void net_tap_ready(struct net_card *card)
+{
+	polling_busy(&net_of_card(card)->dev.polling);
+}
+
 static const struct net_card_ops card_ops = {
 	.begin = net_burst_begin,
 	.end = net_burst_end,
 	.interrupt = net_interrupt,
 	.broken = net_broken,
+	.tap_ready = net_tap_ready,
 };
 
 static int net_init(struct virtio_net *net, const struct virtio_env *env, const char *tap)

@@ -39,6 +39,8 @@ void virtio_kick_cb(void *opaque, uint32_t events)
 	(void)events;
 	if (viommu_event_take(queue->kick_fd))
 		return;
+	dev->notifications++;
+	polling_busy(&dev->polling);
 	virtio_enter(dev);
 	virtio_kick(dev, (unsigned)(queue - dev->queues));
 	virtio_leave(dev);
@@ -88,6 +90,7 @@ void virtio_fail(struct virtio_dev *dev, const char *why)
 	if (!dev->running)
 		return;
 	dev->running = false;
+	virtio_polling_drop(dev);
 	if (vmm_log_may(&limit))
 		vmm_log("%s: %s; the device needs a reset", dev->pci.name, why);
 	mutex_take(&dev->pci.lock);

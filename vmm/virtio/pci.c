@@ -179,6 +179,15 @@ static bool virtio_pci_iotlb_stats(struct pci_dev *pci, struct pci_iotlb_stats *
 	return dev->ops->iotlb_stats && dev->ops->iotlb_stats(dev, out);
 }
 
+static bool virtio_pci_kick_stats(struct pci_dev *pci, struct kick_stats *out)
+{
+	const struct virtio_dev *dev = virtio_of(pci);
+
+	out->notifications = dev->notifications;
+	polling_stats_get(&dev->polling, &out->polling);
+	return dev->ops->look;
+}
+
 static int virtio_pci_placed(struct pci_dev *pci)
 {
 	struct virtio_dev *dev = virtio_of(pci);
@@ -213,6 +222,7 @@ const struct pci_ops virtio_pci_ops = {
 	.drain = virtio_pci_drain,
 	.drain_fd = virtio_pci_drain_fd,
 	.iotlb_stats = virtio_pci_iotlb_stats,
+	.kick_stats = virtio_pci_kick_stats,
 	.destroy = virtio_pci_destroy,
 };
 

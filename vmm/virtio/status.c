@@ -69,6 +69,7 @@ static void start(struct virtio_dev *dev)
 	/* The driver may have filled queues before DRIVER_OK. */
 	for (unsigned i = 0; i < dev->queue_count; i++)
 		virtio_kick(dev, i);
+	polling_ready(&dev->polling);
 }
 
 void virtio_start_cb(void *opaque)
@@ -86,6 +87,7 @@ void virtio_reset_cb(void *opaque)
 	loop_cancel(dev->loop, &dev->queue_work);
 	virtio_enter(dev);
 	dev->running = false;
+	virtio_polling_drop(dev);
 	dev->ops->reset(dev);
 	virtio_leave(dev);
 }

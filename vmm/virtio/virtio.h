@@ -42,6 +42,14 @@ struct virtio_ops {
 	 */
 	void (*doorbell)(struct virtio_dev *dev, unsigned queue);
 	/*
+	 * The queues are polled from now on (vmm/util/polling.h), or not any more: the driver of one that is need not
+	 * notify. False where polling cannot begin. When it ends while the device runs, `kick` follows for every queue:
+	 * it asks the driver to notify, and looks once more. NULL: queues cannot be polled, and there is no `look`.
+	 */
+	bool (*set_polled)(struct virtio_dev *dev, bool polled);
+	/* While they are: serve what waits, a burst of each queue at most. True: something did. */
+	bool (*look)(struct virtio_dev *dev);
+	/*
 	 * The driver asked for a reset of a device that it had started: stop using the queues. Call virtio_reset_done()
 	 * when nothing is in flight any more, at once or later; until then the driver sees the old status.
 	 */
@@ -125,12 +133,15 @@ struct virtio_dev {
 	bool running; /* between start and reset or failure */
 	struct virtio_queue queues[VIRTIO_MAX_QUEUES];
 	struct loop_work start_work, reset_work, queue_work;
+	struct polling polling; /* always off without ops->look */
+	uint64_t notifications; /* of the driver, by kick_fd */
 };
 
 struct virtio_env {
 	struct kvm *kvm; /* NULL: without ioeventfds, notifications leave the kernel */
 	struct loop *loop;
 	bool indirect; /* offer INDIRECT_DESC behind the IOMMU, too */
+	enum polling_mode poll; /* of queues, where the device can */
 };
 
 /*
@@ -190,6 +201,9 @@ void virtio_queue_take_back(struct virtio_dev *dev, unsigned queue);
  * this process where the queue has a vector that resolves. It stays the device's. I/O thread. -errno.
  */
 int virtio_queue_call_fd(struct virtio_dev *dev, unsigned queue);
+
+/* There is nothing to be polled for any more: end it, also inside ops->look(). I/O thread. */
+void virtio_end_polling(struct virtio_dev *dev);
 
 /* Behave as if the driver had notified this queue. Any thread, dev->pci.lock held or not. */
 void virtio_queue_signal(struct virtio_dev *dev, unsigned queue);

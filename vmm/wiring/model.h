@@ -47,10 +47,9 @@ struct iommu_model {
 	const struct iommu_model_ops *ops;
 };
 
-/* Where the machine has no processor to spare, POLLING_AUTO is off: polling would take a vCPU's. */
 static inline enum polling_mode iommu_polling(const struct iommu_config *config, const struct iommu_machine *machine)
 {
-	return config->poll == POLLING_AUTO && !machine->spare_processor ? POLLING_OFF : config->poll;
+	return polling_settle(config->poll, machine->spare_processor);
 }
 
 extern const struct iommu_model_ops iommu_none, iommu_virtio, iommu_intel;
