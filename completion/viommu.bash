@@ -24,11 +24,11 @@ _viommu_keys()
 		;;
 	--disk)
 		echo 'path= vhost-user= isolate=on isolate=off shared=on shared=off readonly=on readonly=off queues=
-			iommu=on iommu=off indirect=on indirect=off ats=on ats=off addr='
+			indirect=on indirect=off poll=off poll=auto poll=always iommu=on iommu=off ats=on ats=off addr='
 		;;
 	--net)
 		echo 'tap= vhost=on vhost=off vhost-user= isolate=on isolate=off shared=on shared=off mac= queues=
-			iommu=on iommu=off indirect=on indirect=off ats=on ats=off addr='
+			indirect=on indirect=off poll=off poll=auto poll=always iommu=on iommu=off ats=on ats=off addr='
 		;;
 	--rng) echo 'iommu=on iommu=off ats=on ats=off addr=' ;;
 	--test-device) echo 'edu iommu=on iommu=off ats=on ats=off addr=' ;;

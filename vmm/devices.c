@@ -34,8 +34,7 @@ static struct vhost_user_config back_end_of(const struct device_factory *factory
 }
 
 /* A guest that tells of its maps spares the kernel most of its questions. */
-static int open_net(const struct device_factory *factory, const struct virtio_env *env,
-		    const struct device_config *config, struct pci_dev **out)
+static int open_net(const struct device_factory *factory, const struct device_config *config, struct pci_dev **out)
 {
 	const struct vhost_user_config back_end = back_end_of(factory, config);
 	struct vhost_net_config vhost = {.tap = config->name, .queues = config->queues};
@@ -44,43 +43,44 @@ static int open_net(const struct device_factory *factory, const struct virtio_en
 	if (config->has_mac)
 		memcpy(vhost.mac, config->mac, sizeof(vhost.mac));
 	if (config->socket)
-		return vhost_user_net_create(env, &back_end, vhost.mac, out);
+		return vhost_user_net_create(&factory->env, &back_end, vhost.mac, out);
 	if (!config->vhost)
-		return virtio_net_create(env, config->name, config->queues, vhost.mac, out);
+		return virtio_net_create(&factory->env, config->name, config->queues, vhost.mac, out);
 	vhost.push_maps = iommu_tells_maps(factory->iommu);
-	return vhost_net_create(env, &vhost, out);
+	return vhost_net_create(&factory->env, &vhost, out);
 }
 
-static int open_disk(const struct device_factory *factory, const struct virtio_env *env,
-		     const struct device_config *config, struct pci_dev **out)
+static int open_disk(const struct device_factory *factory, const struct device_config *config, struct pci_dev **out)
 {
 	const struct vhost_user_config back_end = back_end_of(factory, config);
 	const struct virtio_disk_config disk = {config->name, config->readonly, config->queues};
 
-	return config->socket ? vhost_user_blk_create(env, &back_end, out) : virtio_blk_create(env, &disk, out);
+	return config->socket ? vhost_user_blk_create(&factory->env, &back_end, out)
+			      : virtio_blk_create(&factory->env, &disk, out);
 }
 
 static int open_kind(const struct device_factory *factory, const struct device_config *config, struct pci_dev **out)
 {
-	struct virtio_env env = factory->env;
-
-	env.indirect = config->indirect;
 	switch (config->kind) {
 	case DEVICE_DISK:
-		return open_disk(factory, &env, config, out);
+		return open_disk(factory, config, out);
 	case DEVICE_NET:
-		return open_net(factory, &env, config, out);
+		return open_net(factory, config, out);
 	case DEVICE_RNG:
-		return virtio_rng_create(&env, out);
+		return virtio_rng_create(&factory->env, out);
 	case DEVICE_EDU:
-		return edu_create(env.loop, out);
+		return edu_create(factory->env.loop, out);
 	}
 	return -EINVAL;
 }
 
 int device_open(const struct device_factory *factory, const struct device_config *config, struct pci_dev **out)
 {
-	int err = open_kind(factory, config, out);
+	struct device_factory its = *factory;
+
+	its.env.poll = polling_settle(config->poll, factory->spare_processor);
+	its.env.indirect = config->indirect;
+	int err = open_kind(&its, config, out);
 
 	if (!err && config->ats)
 		pci_add_ats(*out);

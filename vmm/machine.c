@@ -208,8 +208,9 @@ static int create_pci(struct machine *m)
 static struct device_factory factory_of(struct machine *m)
 {
 	return (struct device_factory){
-		.env = {&m->kvm, m->loop},
+		.env = {.kvm = &m->kvm, .loop = m->loop},
 		.iommu = m->config->iommu.kind,
+		.spare_processor = spare_processor(m),
 		.wiring = m->wiring,
 		.registry = m->registry,
 		.bus = m->pci ? pci_root_bus(m->pci) : NULL,

@@ -82,6 +82,22 @@ static void test_eim_follows_intremap(void **state)
 	config_fini(&config);
 }
 
+static void test_devices_take_modes_of_polling(void **state)
+{
+	struct run_config config;
+
+	(void)state;
+	assert_int_equal(parse(&config, "--disk path=disk --disk path=disk,poll=off --net tap=tap,poll=always,vhost=on "
+					"--net vhost-user=socket,poll=auto --iommu virtio,poll=off"),
+			 0);
+	assert_int_equal(config.devices[0].poll, POLLING_AUTO);
+	assert_int_equal(config.devices[1].poll, POLLING_OFF);
+	assert_int_equal(config.devices[2].poll, POLLING_ALWAYS);
+	assert_int_equal(config.devices[3].poll, POLLING_AUTO);
+	assert_int_equal(config.iommu.poll, POLLING_OFF);
+	config_fini(&config);
+}
+
 /* The first comma ends the file's name; the rest is for the kernel. */
 static void test_initrds_keep_their_order_and_arguments(void **state)
 {
@@ -208,6 +224,7 @@ int main(void)
 		cmocka_unit_test(test_indirect_is_for_disks_and_cards),
 		cmocka_unit_test(test_intel_takes_its_keys),
 		cmocka_unit_test(test_eim_follows_intremap),
+		cmocka_unit_test(test_devices_take_modes_of_polling),
 		cmocka_unit_test(test_initrds_keep_their_order_and_arguments),
 		cmocka_unit_test(test_what_does_not_fit_is_refused),
 		cmocka_unit_test(test_numbers_are_decimal),

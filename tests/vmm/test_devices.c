@@ -24,7 +24,7 @@
 #include "vmm/wiring/iommu.h"
 #include "vmm/wiring/progress.h"
 
-enum { SLOT = 5, RAM_SIZE = 1 << 20, SIZES_FROM_64K = 1 << 16, RANGES = 2 };
+enum { SLOT = 5, RAM_SIZE = 1 << 20, SIZES_FROM_64K = 1 << 16, RANGES = 2, DISK = 1 << 20 };
 
 static struct ram ram;
 static struct loop *loop;
@@ -127,6 +127,36 @@ static void test_a_device_comes_and_goes(void **state)
 		assert_null(viommu_endpoint_find(iommu_wiring_context(wiring), SLOT << 3));
 	}
 	assert_int_equal(files_open(), before);
+}
+
+/* Where there is no processor to spare, polling would take a vCPU's. */
+static void test_what_is_polled(void **state)
+{
+	static const struct {
+		enum polling_mode wanted, spare, none;
+	} rows[] = {{POLLING_OFF, POLLING_OFF, POLLING_OFF},
+		    {POLLING_AUTO, POLLING_AUTO, POLLING_OFF},
+		    {POLLING_ALWAYS, POLLING_ALWAYS, POLLING_ALWAYS}};
+	char path[] = "/tmp/viommu-devices-XXXXXX";
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, DISK), 0);
+	for (unsigned i = 0; i < 6; i++) {
+		struct device_config config = {
+			.kind = DEVICE_DISK, .name = path, .queues = 1, .slot = SLOT, .poll = rows[i / 2].wanted};
+
+		factory.spare_processor = i % 2;
+		assert_int_equal(device_add(&factory, &config), 0);
+		struct registered *entry = registry_find(registry, SLOT << 3);
+		const struct virtio_dev *dev =
+			(const void *)((const char *)entry->dev - offsetof(struct virtio_dev, pci));
+
+		assert_int_equal(dev->polling.mode, i % 2 ? rows[i / 2].spare : rows[i / 2].none);
+		assert_int_equal(device_remove(&factory, entry), 0);
+	}
+	close(fd);
+	unlink(path);
 }
 
 /* The model gives the endpoint back. */
@@ -274,6 +304,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_a_device_comes_and_goes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_what_is_polled, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_device_behind_the_iommu_goes, set_up_virtio, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_device_behind_the_iommu_goes, set_up_intel, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_place_is_taken_once, set_up, tear_down),

@@ -122,6 +122,7 @@ static size_t device_keys(enum device_kind kind, struct key *keys)
 		keys[count++] = (struct key){"shared", KEY_SWITCH, offsetof(struct device_config, shared), 0, 0, false};
 		keys[count++] =
 			(struct key){"indirect", KEY_SWITCH, offsetof(struct device_config, indirect), 0, 0, false};
+		keys[count++] = (struct key){"poll", KEY_POLL, offsetof(struct device_config, poll), 0, 0, false};
 	}
 	if (kind == DEVICE_DISK) {
 		keys[count++] =
@@ -158,6 +159,8 @@ static int check_server(const struct option_def *def, const struct device_config
 		vmm_log("--%s: vhost=on needs tap=", def->name);
 	else if (!device->shared && !device->socket)
 		vmm_log("--%s: shared=off needs vhost-user=", def->name);
+	else if (device->poll != POLLING_AUTO && device->socket)
+		vmm_log("--%s: poll= needs %s=: how a back end finds out is its own affair", def->name, own);
 	else if (device->readonly && device->socket)
 		vmm_log("--%s: whether it is readonly is for the back end to say", def->name);
 	else
@@ -178,6 +181,7 @@ static int take_device(struct run_config *config, const struct option_def *def, 
 
 	device->kind = def->device;
 	device->shared = true;
+	device->poll = POLLING_AUTO;
 	int err = keyval_parse(def->name, text, keys, device_keys(def->device, keys), device);
 
 	if (!err && device->kind == DEVICE_EDU && strcmp(device->name, "edu")) {

@@ -21,13 +21,14 @@ struct device_config {
 	bool shared;  /* and reads translations without a message, if it knows how to */
 	uint8_t mac[6];
 	bool has_mac;
-	bool iommu;      /* behind the virtual IOMMU */
-	unsigned slot;   /* 0: not chosen yet */
-	unsigned queues; /* net: queue pairs; disk: queues; 0: not chosen yet */
-	bool readonly;   /* disk */
-	bool vhost;      /* net: the kernel moves the frames */
-	bool indirect;   /* disk and net: with indirect tables behind the IOMMU, too */
-	bool ats;        /* with the ATS capability */
+	bool iommu;             /* behind the virtual IOMMU */
+	unsigned slot;          /* 0: not chosen yet */
+	unsigned queues;        /* net: queue pairs; disk: queues; 0: not chosen yet */
+	bool readonly;          /* disk */
+	bool vhost;             /* net: the kernel moves the frames */
+	bool indirect;          /* disk and net: with indirect tables behind the IOMMU, too */
+	bool ats;               /* with the ATS capability */
+	enum polling_mode poll; /* disk and net: of its queues, by whoever serves them on this host */
 };
 
 /* Each has a device number of the root bus, whose first two are the machine's. */
