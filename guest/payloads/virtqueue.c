@@ -3,7 +3,7 @@
  * Every virtio device: features without which it does not work (virtio 1.2, section 6.1), indirect tables, interrupts
  * by event (section 2.7.7), and the reset of a single queue (section 2.6.1). kernel=1: Linux's vhost serves some, which
  * leaves a flag as it was before events were negotiated. behind=MASK: a bit for each slot whose device is behind the
- * IOMMU. polled=1: the virtio-iommu's queue is polled, so that it needs no notification and asks for none.
+ * IOMMU. polled=MASK: likewise where queues are polled, so that they need no notification and ask for none.
  */
 #include "payload.h"
 #include "pci.h"
@@ -115,7 +115,7 @@ static bool reset_queue(const struct queue *queue)
 
 static bool is_polled(const struct virtio *dev)
 {
-	return dev->id == VIRTIO_IOMMU && parameter("polled", 0);
+	return parameter("polled", 0) >> dev->slot & 1;
 }
 
 static void check_polled(struct virtio *dev)
