@@ -13,6 +13,12 @@
 #include "vmm/vhost/vhost.h"
 
 /*
+ * So long the kernel looks for frames, in place of being told of them, when it has found none. It holds the queue
+ * meanwhile, which an invalidation waits for.
+ */
+enum { BUSYLOOP_US = 50 };
+
+/*
  * The kernel asks for translations. Those that the next chains need are missing as well, so they are pushed: in the
  * receive queue after a miss for writing, in the transmit queue after one for reading.
  */
@@ -181,6 +187,18 @@ static int push_ring(const struct vhost_link *link, const struct vq *vq)
 	return err;
 }
 
+/* Linux before 4.7 cannot, and does without. */
+static void link_set_polling(const struct vhost_link *link, unsigned direction)
+{
+	static bool told;
+	const bool polled = link->net->polled;
+
+	if (!set_state(link, VHOST_SET_VRING_BUSYLOOP_TIMEOUT, direction, polled ? BUSYLOOP_US : 0) || !polled || told)
+		return;
+	told = true;
+	vmm_log("%s: this kernel's vhost-net does not poll", link->net->dev.pci.name);
+}
+
 static int link_set_ring(struct vhost_link *link, unsigned direction)
 {
 	struct virtio_dev *dev = &link->net->dev;
@@ -194,6 +212,7 @@ static int link_set_ring(struct vhost_link *link, unsigned direction)
 		err = set_addresses(link, direction, vq);
 	if (err)
 		return err;
+	link_set_polling(link, direction);
 	call = virtio_queue_call_fd(dev, queue);
 	err = call < 0 ? call : set_file(link, VHOST_SET_VRING_CALL, direction, call);
 	if (!err)
