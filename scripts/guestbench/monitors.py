@@ -70,8 +70,9 @@ def viommu_devices(config, place, index):
     cards = {'inprocess': f'tap={place.tap(index)}', 'vhost': f'tap={place.tap(index)},vhost=on',
              'vhost-user': f'vhost-user={place.backend(index)},shared=off',
              'vhost-user-shared': f'vhost-user={place.backend(index)},shared=on'}
-    command = ['--net', cards[config.path] + on + ats]
-    return command + (['--disk', f'path={place.disk(index)}{on}'] if has_disk(config) else [])
+    keys = ''.join(f',{key}' for key in config.device_keys())
+    command = ['--net', cards[config.path] + on + ats + keys]
+    return command + (['--disk', f'path={place.disk(index)}{on}{keys}'] if has_disk(config) else [])
 
 
 def viommu_command(configs, place):
@@ -82,7 +83,7 @@ def viommu_command(configs, place):
                '--memory', f'size={GUEST_MIB}M,hugepages=on', '--control', str(place.control)]
     if config.iommu != 'none':
         keys = [config.iommu] + (['device-iotlb=on'] if has_ats(config) else [])
-        command += ['--iommu', ','.join(keys + ([config.extra] if config.extra else []))]
+        command += ['--iommu', ','.join(keys + config.iommu_keys())]
     for index, mode in enumerate(configs):
         command += viommu_devices(mode, place, index)
     return command

@@ -21,10 +21,13 @@ def unit_of(metric):
     return UNITS.get(metric, '1/s')
 
 
+DEVICE = 'device.'
+
+
 @dataclasses.dataclass(frozen=True)
 class Config:
     """A card and a disk in a guest: which monitor, how the card's frames go, the IOMMU. EXTRA: more keys of our
-    --iommu."""
+    --iommu, and, behind "device.", of each card and disk."""
     monitor: str
     path: str
     iommu: str
@@ -37,6 +40,12 @@ class Config:
         if self.cpus > 1:
             name += f' ({self.cpus} processors)'
         return f'{name} ({self.extra})' if self.extra else name
+
+    def iommu_keys(self):
+        return [key for key in self.extra.split(',') if key and not key.startswith(DEVICE)]
+
+    def device_keys(self):
+        return [key.removeprefix(DEVICE) for key in self.extra.split(',') if key.startswith(DEVICE)]
 
     def metrics(self):
         """The disk is served by the monitor itself, whatever serves the card."""
@@ -57,6 +66,15 @@ def known(monitor, path):
     return monitor == 'viommu' or path != 'vhost-user-shared'
 
 
+def keys_of(monitor, iommu, extras):
+    """What of EXTRAS a guest can have; that without an IOMMU is a baseline, and so also has none."""
+    if monitor != 'viommu':
+        return ['']
+    if iommu != 'none':
+        return extras
+    return [''] + [extra for extra in extras if extra and not Config(monitor, '', iommu, '', 1, extra).iommu_keys()]
+
+
 def all_configs(paths=PATHS, iommus=IOMMUS, cpus=(1,), extras=('',)):
     """Every configuration, those that are compared next to each other."""
     found = []
@@ -67,8 +85,8 @@ def all_configs(paths=PATHS, iommus=IOMMUS, cpus=(1,), extras=('',)):
                     for monitor in MONITORS:
                         if not known(monitor, path):
                             continue
-                        keys = extras if monitor == 'viommu' and iommu != 'none' else ('',)
-                        found += [Config(monitor, path, iommu, mode, count, extra) for extra in keys]
+                        found += [Config(monitor, path, iommu, mode, count, extra)
+                                  for extra in keys_of(monitor, iommu, extras)]
     return found
 
 

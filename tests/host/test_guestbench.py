@@ -90,6 +90,13 @@ class Plan(unittest.TestCase):
         self.assertEqual(plan.Config('viommu', 'vhost', 'intel', 'lazy', 4, 'a=b').baseline(),
                          plan.Config('viommu', 'vhost', 'none', 'none', 4))
 
+    def test_keys_of_devices_are_for_our_guests_beside_those_without(self):
+        configs = plan.all_configs(['inprocess'], extras=('device.a=b', 'c=d,device.a=b'))
+        names = {str(config) for config in configs if config.iommu == 'none'}
+        self.assertEqual(names, {'qemu:inprocess:none:none', 'viommu:inprocess:none:none',
+                                 'viommu:inprocess:none:none (device.a=b)'})
+        self.assertIn('viommu:inprocess:virtio:lazy (c=d,device.a=b)', {str(config) for config in configs})
+
 
 class Commands(unittest.TestCase):
     place = monitors.Place('build', 3, pathlib.Path('/nonexistent'))
@@ -100,6 +107,12 @@ class Commands(unittest.TestCase):
     def test_extra_keys_reach_the_iommu(self):
         words = self.words('viommu', 'vhost', 'intel', 'strict', 1, 'poll=always')
         self.assertEqual(words[words.index('--iommu') + 1], 'intel,device-iotlb=on,poll=always')
+
+    def test_extra_keys_reach_the_devices(self):
+        words = self.words('viommu', 'inprocess', 'virtio', 'strict', 1, 'poll=always,device.poll=off')
+        self.assertEqual(words[words.index('--iommu') + 1], 'virtio,poll=always')
+        self.assertEqual(words[words.index('--net') + 1], 'tap=bench3.0,iommu=on,poll=off')
+        self.assertTrue(words[words.index('--disk') + 1].endswith(',iommu=on,poll=off'))
 
     def test_only_what_is_outside_of_the_monitor_has_a_device_tlb(self):
         words = self.words('viommu', 'inprocess', 'intel', 'strict')
