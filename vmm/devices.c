@@ -78,7 +78,7 @@ int device_open(const struct device_factory *factory, const struct device_config
 {
 	struct device_factory its = *factory;
 
-	its.env.poll = polling_settle(config->poll, factory->spare_processor);
+	its.env.poll = config->poll;
 	its.env.indirect = config->indirect;
 	int err = open_kind(&its, config, out);
 

@@ -17,7 +17,6 @@ struct registry;
 struct device_factory {
 	struct virtio_env env;
 	enum iommu_kind iommu;
-	bool spare_processor; /* see struct iommu_machine */
 	/* For placing. */
 	struct iommu_wiring *wiring;
 	struct registry *registry;

@@ -95,6 +95,19 @@ static int say(const char *what, int err)
 	return err;
 }
 
+/* The processors on which this thread and the vCPUs may run are more than there are vCPUs. */
+static bool spare_processor(void *opaque)
+{
+	const struct machine *m = opaque;
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return false;
+	if (m->vcpus)
+		vcpus_add_processors(m->vcpus, &set);
+	return (unsigned)CPU_COUNT(&set) > m->config->cpus;
+}
+
 static int create_base(struct machine *m)
 {
 	int err = kvm_init(&m->kvm);
@@ -110,6 +123,8 @@ static int create_base(struct machine *m)
 		err = say("the list of devices", registry_create(&m->registry));
 	if (!err)
 		err = say("the event loop", loop_create(&m->loop));
+	if (!err)
+		loop_set_spare(m->loop, spare_processor, m);
 	if (!err)
 		err = say("the event loop", progress_create(m->loop, IOMMU_DEADLINE_MS, &m->progress));
 	if (!err)
@@ -156,14 +171,6 @@ static void narrow_limits(const struct machine *m, struct iommu_machine *wired)
 	}
 }
 
-/* Of those that this process may use. */
-static bool spare_processor(const struct machine *m)
-{
-	cpu_set_t set;
-
-	return !sched_getaffinity(0, sizeof(set), &set) && (unsigned)CPU_COUNT(&set) > m->config->cpus;
-}
-
 static int create_pci(struct machine *m)
 {
 	struct iommu_machine wired = {
@@ -177,7 +184,6 @@ static int create_pci(struct machine *m)
 		.fault = m->control ? machine_fault : NULL,
 		.opaque = m,
 		.others = has_others(m->config),
-		.spare_processor = spare_processor(m),
 	};
 	const int bits = kvm_address_bits(m->kvm.sys);
 
@@ -210,7 +216,6 @@ static struct device_factory factory_of(struct machine *m)
 	return (struct device_factory){
 		.env = {.kvm = &m->kvm, .loop = m->loop},
 		.iommu = m->config->iommu.kind,
-		.spare_processor = spare_processor(m),
 		.wiring = m->wiring,
 		.registry = m->registry,
 		.bus = m->pci ? pci_root_bus(m->pci) : NULL,

@@ -60,8 +60,7 @@ struct wired *wired_create(const struct iommu_config *config)
 					      .mmio = w->board.mmio,
 					      .irqchip = w->board.chip,
 					      .registry = w->registry,
-					      .progress = w->progress,
-					      .spare_processor = true};
+					      .progress = w->progress};
 	struct pci_bus *bus = pci_root_bus(w->root);
 
 	assert_int_equal(iommu_wiring_create(config, &machine, &w->wiring), 0);

@@ -157,6 +157,38 @@ static void test_auto_begins_after_close_calls(void **state)
 	destroy(&guest);
 }
 
+static bool spare(void *opaque)
+{
+	return *(const bool *)opaque;
+}
+
+/* The host may move threads at any time; it is asked again a second later. */
+static void test_auto_begins_where_there_is_a_processor_to_spare(void **state)
+{
+	struct guest guest;
+	bool has_spare = false;
+
+	(void)state;
+	create(&guest, POLLING_AUTO);
+	loop_set_spare(guest.loop, spare, &has_spare);
+	call(&guest, MANY, US);
+	assert_false(polls(&guest));
+	has_spare = true;
+	call(&guest, MANY, US);
+	assert_false(polls(&guest));
+	clock_ns += S;
+	call(&guest, MANY, US);
+	assert_true(polls(&guest));
+	destroy(&guest);
+
+	has_spare = false;
+	create(&guest, POLLING_ALWAYS);
+	loop_set_spare(guest.loop, spare, &has_spare);
+	call(&guest, 1, US);
+	assert_true(polls(&guest));
+	destroy(&guest);
+}
+
 static void test_auto_does_not_begin_after_calls_that_are_far_apart(void **state)
 {
 	struct guest guest;
@@ -489,6 +521,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_off_never_begins),
 		cmocka_unit_test(test_auto_begins_after_close_calls),
+		cmocka_unit_test(test_auto_begins_where_there_is_a_processor_to_spare),
 		cmocka_unit_test(test_auto_does_not_begin_after_calls_that_are_far_apart),
 		cmocka_unit_test(test_auto_ends_when_nothing_came_for_a_while),
 		cmocka_unit_test(test_auto_goes_on_while_something_comes),

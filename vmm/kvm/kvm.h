@@ -3,6 +3,7 @@
 #ifndef VMM_KVM_H
 #define VMM_KVM_H
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -71,5 +72,8 @@ void vcpus_stop(struct vcpu_set *set);
 
 /* How often vCPUs have left the guest for us, all together. Any thread, between the two. */
 uint64_t vcpus_exits(const struct vcpu_set *set);
+
+/* Add those on which the host may run the vCPUs. On the thread that starts and stops them. */
+void vcpus_add_processors(const struct vcpu_set *set, cpu_set_t *processors);
 
 #endif

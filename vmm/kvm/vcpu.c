@@ -146,6 +146,16 @@ int vcpus_start(const struct vcpu_config *config, struct vcpu_set **out)
 	return 0;
 }
 
+void vcpus_add_processors(const struct vcpu_set *set, cpu_set_t *processors)
+{
+	for (unsigned i = 0; i < set->made; i++) {
+		cpu_set_t own;
+
+		if (set->vcpus[i].started && !pthread_getaffinity_np(set->vcpus[i].thread, sizeof(own), &own))
+			CPU_OR(processors, processors, &own);
+	}
+}
+
 uint64_t vcpus_exits(const struct vcpu_set *set)
 {
 	uint64_t exits = 0;

@@ -25,6 +25,8 @@ struct loop {
 	struct work_list posted GUARDED_BY(lock);  /* for the next round */
 	struct work_list current GUARDED_BY(lock); /* of this round, not run yet */
 	bool asleep GUARDED_BY(lock);              /* or about to be: what is posted has to wake it */
+	bool (*spare)(void *opaque);
+	void *spare_opaque;
 	/* Loop thread only. */
 	struct loop_poller *pollers, *polled; /* the one to be polled next */
 	/* The events of this round, so that loop_remove() can drop some. */
@@ -263,6 +265,17 @@ static void run_pollers(struct loop *loop)
 bool loop_polls(const struct loop *loop)
 {
 	return loop->pollers;
+}
+
+void loop_set_spare(struct loop *loop, bool (*spare)(void *opaque), void *opaque)
+{
+	loop->spare = spare;
+	loop->spare_opaque = opaque;
+}
+
+bool loop_has_spare(const struct loop *loop)
+{
+	return !loop->spare || loop->spare(loop->spare_opaque);
 }
 
 /* True: nothing is to be done before a file descriptor is ready. */

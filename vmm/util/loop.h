@@ -61,6 +61,14 @@ void loop_poller_remove(struct loop *loop, struct loop_poller *poller);
 /* True: there is a poller. Loop thread. */
 bool loop_polls(const struct loop *loop);
 
+/*
+ * Whether the host has a processor for a loop that never sleeps: what `spare` says, on the loop's thread; without one
+ * it has. Before the loop runs.
+ */
+void loop_set_spare(struct loop *loop, bool (*spare)(void *opaque), void *opaque);
+/* Loop thread. */
+bool loop_has_spare(const struct loop *loop);
+
 /* Run work soon on the loop's thread. Any thread. What was written before it is visible to the work. */
 void loop_post(struct loop *loop, struct loop_work *work);
 

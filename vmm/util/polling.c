@@ -8,7 +8,8 @@ enum {
 	IDLE_NS = 1000000, /* so long nothing may come before it ends; and so close do requests come before it begins */
 	CALLS = 8,         /* so many of those */
 	LOOKS = 16,        /* without a look at the clock */
-	PAUSE_NS = 10000000, /* where it could not go on */
+	PAUSE_NS = 10000000,    /* where it could not go on */
+	NO_SPARE_NS = NS_PER_S, /* where the host had no processor for it */
 };
 
 static uint64_t now_ns(void)
@@ -56,22 +57,26 @@ static void poll_cb(void *opaque)
 	}
 }
 
+/* Threads are placed while the guest runs, so the host is asked each time; but not for each request. */
+static bool may_begin(struct polling *polling)
+{
+	if (polling->mode == POLLING_ALWAYS || loop_has_spare(polling->loop))
+		return true;
+	atomic_store_explicit(&polling->not_before_ns, now_ns() + NO_SPARE_NS, memory_order_relaxed);
+	return false;
+}
+
 static void start_cb(void *opaque)
 {
 	struct polling *polling = opaque;
 
-	if (polling->on || !polling->ops->begin(polling->opaque))
+	if (polling->on || !may_begin(polling) || !polling->ops->begin(polling->opaque))
 		return;
 	polling->on = true;
 	polling->stats.begun++;
 	polling->idle_looks = 0;
 	polling->found_ns = polling->seen_ns = now_ns();
 	loop_poller_add(polling->loop, &polling->poller);
-}
-
-enum polling_mode polling_settle(enum polling_mode mode, bool spare_processor)
-{
-	return mode == POLLING_AUTO && !spare_processor ? POLLING_OFF : mode;
 }
 
 void polling_init(struct polling *polling, struct loop *loop, enum polling_mode mode, const struct polling_ops *ops,

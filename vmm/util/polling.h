@@ -2,7 +2,8 @@
 /*
  * Looking for a guest's requests, in place of being told of them. While it goes on the guest need not leave for the
  * monitor, and nobody has to be woken; it costs the processor of the loop's thread. Who polls with POLLING_AUTO begins
- * when requests come one soon after the other, and ends when none has come for a while.
+ * when requests come one soon after the other, where the host has a processor to spare, and ends when none has come for
+ * a while.
  */
 #ifndef VMM_UTIL_POLLING_H
 #define VMM_UTIL_POLLING_H
@@ -57,12 +58,6 @@ struct polling {
 	_Atomic unsigned calls;
 	_Atomic uint64_t called_ns, not_before_ns;
 };
-
-/*
- * The mode in a machine that has a processor to spare, or none: then POLLING_AUTO is off, since polling would take a
- * vCPU's.
- */
-enum polling_mode polling_settle(enum polling_mode mode, bool spare_processor);
 
 void polling_init(struct polling *polling, struct loop *loop, enum polling_mode mode, const struct polling_ops *ops,
 		  void *opaque);

@@ -191,7 +191,8 @@ static int push_ring(const struct vhost_link *link, const struct vq *vq)
 static void link_set_polling(const struct vhost_link *link, unsigned direction)
 {
 	static bool told;
-	const bool polled = link->net->polled;
+	const enum polling_mode mode = link->net->poll;
+	const bool polled = mode == POLLING_ALWAYS || (mode == POLLING_AUTO && loop_has_spare(link->net->dev.loop));
 
 	if (!set_state(link, VHOST_SET_VRING_BUSYLOOP_TIMEOUT, direction, polled ? BUSYLOOP_US : 0) || !polled || told)
 		return;

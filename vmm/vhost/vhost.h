@@ -57,7 +57,7 @@ struct vhost_net {
 	uint64_t features; /* in use, while dev.running */
 	struct net_control control;
 	bool push_maps;
-	bool polled;                /* the kernel's worker polls for a while before it sleeps */
+	enum polling_mode poll;     /* by the kernel's worker, for a while before it sleeps */
 	struct tap_watch tap_watch; /* the kernel tells us nothing of it */
 	struct vq_chain chain;      /* scratch */
 	unsigned link_count;

@@ -193,7 +193,7 @@ static void intel_model_destroy(struct iommu_model *base)
 static int init_page(struct intel_model *intel, const struct iommu_config *config)
 {
 	struct kvm *kvm = intel->machine.kvm;
-	enum polling_mode mode = iommu_polling(config, &intel->machine);
+	enum polling_mode mode = config->poll;
 
 	if (!kvm || (mode == POLLING_AUTO && !kvm->slots.forgets_one))
 		mode = POLLING_OFF;

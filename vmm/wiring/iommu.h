@@ -44,7 +44,6 @@ struct iommu_machine {
 	bool others;              /* there will be a device that is not behind the IOMMU */
 	struct pci_limits limits; /* of all that is to stand behind the IOMMU */
 	unsigned most_ranges;     /* of a single one */
-	bool spare_processor;     /* the host has more processors than the guest has vCPUs */
 };
 
 int iommu_wiring_create(const struct iommu_config *config, const struct iommu_machine *machine,

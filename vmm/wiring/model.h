@@ -47,11 +47,6 @@ struct iommu_model {
 	const struct iommu_model_ops *ops;
 };
 
-static inline enum polling_mode iommu_polling(const struct iommu_config *config, const struct iommu_machine *machine)
-{
-	return polling_settle(config->poll, machine->spare_processor);
-}
-
 extern const struct iommu_model_ops iommu_none, iommu_virtio, iommu_intel;
 
 #endif

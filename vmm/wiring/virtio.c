@@ -77,7 +77,7 @@ static int virtio_model_create(const struct iommu_config *config, const struct i
 	}
 	virtio->base.ops = &iommu_virtio;
 	virtio->progress = machine->progress;
-	virtio->poll = iommu_polling(config, machine);
+	virtio->poll = config->poll;
 	*out = &virtio->base;
 	return 0;
 }
