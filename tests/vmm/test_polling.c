@@ -246,6 +246,36 @@ static void test_auto_goes_on_while_something_comes(void **state)
 	destroy(&guest);
 }
 
+/* Polls with success for so long, then in vain: for how many ms it goes on, of 30. */
+static unsigned goes_on_for(uint64_t useful_ns)
+{
+	struct guest guest;
+	unsigned ms = 0;
+
+	create(&guest, POLLING_AUTO);
+	call(&guest, MANY, US);
+	clock_ns += useful_ns;
+	guest.finds = true;
+	run_round(guest.loop);
+	guest.finds = false;
+	for (; ms < 30; ms++) {
+		clock_ns += 1000 * US;
+		run_rounds(&guest);
+		if (guest.ended)
+			break;
+	}
+	destroy(&guest);
+	return ms;
+}
+
+static void test_auto_is_in_vain_for_as_long_as_it_was_of_use(void **state)
+{
+	(void)state;
+	assert_in_range(goes_on_for(US), 0, 1);
+	assert_in_range(goes_on_for(5000 * US), 4, 5);
+	assert_in_range(goes_on_for(S), 19, 20);
+}
+
 static void test_always_begins_when_ready_and_goes_on_until_stopped(void **state)
 {
 	struct guest guest;
@@ -525,6 +555,7 @@ int main(void)
 		cmocka_unit_test(test_auto_does_not_begin_after_calls_that_are_far_apart),
 		cmocka_unit_test(test_auto_ends_when_nothing_came_for_a_while),
 		cmocka_unit_test(test_auto_goes_on_while_something_comes),
+		cmocka_unit_test(test_auto_is_in_vain_for_as_long_as_it_was_of_use),
 		cmocka_unit_test(test_always_begins_when_ready_and_goes_on_until_stopped),
 		cmocka_unit_test(test_always_begins_with_the_first_call_where_it_was_refused),
 		cmocka_unit_test(test_stop_takes_back_a_beginning),

@@ -5,9 +5,11 @@
 
 enum {
 	NS_PER_S = 1000000000,
-	IDLE_NS = 1000000, /* so long nothing may come before it ends; and so close do requests come before it begins */
-	CALLS = 8,         /* so many of those */
-	LOOKS = 16,        /* without a look at the clock */
+	CLOSE_NS = 1000000,     /* so close do requests come before it begins */
+	IDLE_MIN_NS = 1000000,  /* so long nothing may come before it ends, */
+	IDLE_MAX_NS = 20000000, /* or as long as something has come, but no longer than this */
+	CALLS = 8,              /* so many of those */
+	LOOKS = 16,             /* without a look at the clock */
 	PAUSE_NS = 10000000,    /* where it could not go on */
 	NO_SPARE_NS = NS_PER_S, /* where the host had no processor for it */
 };
@@ -36,6 +38,14 @@ void polling_stop(struct polling *polling)
 	loop_poller_remove(polling->loop, &polling->poller);
 }
 
+/* So it is in vain for no longer than it was of use, and for a moment at the least. */
+static uint64_t patience(const struct polling *polling)
+{
+	const uint64_t useful = polling->found_ns - polling->begun_ns;
+
+	return useful < IDLE_MIN_NS ? IDLE_MIN_NS : useful > IDLE_MAX_NS ? IDLE_MAX_NS : useful;
+}
+
 static void poll_cb(void *opaque)
 {
 	struct polling *polling = opaque;
@@ -51,7 +61,7 @@ static void poll_cb(void *opaque)
 	count_time(polling, now);
 	if (found) {
 		polling->found_ns = now;
-	} else if (polling->mode == POLLING_AUTO && now - polling->found_ns > IDLE_NS &&
+	} else if (polling->mode == POLLING_AUTO && now - polling->found_ns > patience(polling) &&
 		   polling->ops->end(polling->opaque)) {
 		polling_stop(polling);
 	}
@@ -75,7 +85,7 @@ static void start_cb(void *opaque)
 	polling->on = true;
 	polling->stats.begun++;
 	polling->idle_looks = 0;
-	polling->found_ns = polling->seen_ns = now_ns();
+	polling->begun_ns = polling->found_ns = polling->seen_ns = now_ns();
 	loop_poller_add(polling->loop, &polling->poller);
 }
 
@@ -116,7 +126,7 @@ void polling_busy(struct polling *polling)
 		return;
 	const uint64_t now = now_ns();
 	const uint64_t before = atomic_exchange_explicit(&polling->called_ns, now, memory_order_relaxed);
-	const bool soon = now < before + IDLE_NS;
+	const bool soon = now < before + CLOSE_NS;
 	const unsigned calls = soon ? 1 + atomic_load_explicit(&polling->calls, memory_order_relaxed) : 0;
 	const bool enough = calls >= CALLS || polling->mode == POLLING_ALWAYS;
 	const bool begins = enough && now >= atomic_load_explicit(&polling->not_before_ns, memory_order_relaxed);

@@ -51,6 +51,7 @@ struct polling {
 	struct loop_work start;
 	bool on;
 	unsigned idle_looks; /* since the clock was read */
+	uint64_t begun_ns;   /* when it began */
 	uint64_t found_ns;   /* when something was found last */
 	uint64_t seen_ns;    /* until when `stats.ns` counts */
 	struct polling_stats stats;
