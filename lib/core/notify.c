@@ -64,9 +64,13 @@ static inline void tell_locked(struct viommu_client *client, struct range range,
 				ticket);
 }
 
-static void tell(struct viommu_client *client, const struct change *change)
+static struct range told_range(const struct change *change)
 {
-	const struct range range = change->kind == CHANGE_UNMAP ? change->range : everything;
+	return change->kind == CHANGE_UNMAP ? change->range : everything;
+}
+
+static void tell(struct viommu_client *client, struct range range)
+{
 	const uint64_t ticket = atomic_load_explicit(&client->asked, memory_order_relaxed) + 1;
 
 	atomic_store_explicit(&client->asked, ticket, memory_order_relaxed);
@@ -90,7 +94,7 @@ static bool renewed(const struct viommu_client *client, const struct change *cha
 {
 	if (change->kind == CHANGE_UNMAP && !(change->domain->walk && change->domain->walk->told))
 		return false;
-	*range = change->kind == CHANGE_UNMAP ? change->range : everything;
+	*range = told_range(change);
 	return !change_adds(change) && about(client, change);
 }
 
@@ -127,19 +131,41 @@ static inline void await(struct viommu_client *client, struct work *work)
 		work->clients[work->client_count++] = wait;
 }
 
-/* A serial client is awaited when it has settled. */
+/* Make one of two that overlap, or leave nothing between them. False: they do neither. */
+static bool join(struct range *range, struct range other)
+{
+	const uint64_t after = range->last < UINT64_MAX ? range->last + 1 : UINT64_MAX;
+	const uint64_t after_other = other.last < UINT64_MAX ? other.last + 1 : UINT64_MAX;
+
+	if (other.first > after || range->first > after_other)
+		return false;
+	range->first = other.first < range->first ? other.first : range->first;
+	range->last = other.last > range->last ? other.last : range->last;
+	return true;
+}
+
+/*
+ * Pages that are taken away one after the other, as a guest does that gathers its unmaps, are told as one. A serial
+ * client is awaited when it has settled.
+ */
 static void invalidate_cache(struct viommu_client *client, struct work *work)
 {
 	bool told = false, again = false;
-	struct range range;
+	struct range range, gathered = {0};
 
 	for (size_t i = 0; i < work->count; i++) {
-		again |= renewed(client, &work->changes[i], &range);
-		if (!concerns(client, &work->changes[i]))
+		const struct change *change = &work->changes[i];
+
+		again |= renewed(client, change, &range);
+		if (!concerns(client, change) || (told && join(&gathered, told_range(change))))
 			continue;
-		tell(client, &work->changes[i]);
+		if (told)
+			tell(client, gathered);
+		gathered = told_range(change);
 		told = true;
 	}
+	if (told)
+		tell(client, gathered);
 	client->unsettled = told && client->settle;
 	if (told && !client->settle)
 		await(client, work);

@@ -162,6 +162,53 @@ static void test_a_client_is_told_what_concerns_it(void **state)
 	assert_int_equal(f->asked, 3);
 }
 
+/* Take pages away in this order, and have the client told so often, of FIRST to LAST in the end. */
+static void expect_told(struct fixture *f, const unsigned *pages, unsigned count, unsigned told, uint64_t first,
+			uint64_t last)
+{
+	for (unsigned i = 0; i < count; i++)
+		map(f->domain, 0x1000ull * pages[i]);
+	for (unsigned i = 0; i < count; i++) {
+		const uint64_t at = 0x1000ull * pages[i];
+
+		assert_int_equal(viommu_unmap(f->domain, iova(at), iova(at + 0xfff), f->inval, NULL), 0);
+	}
+	f->asked = 0;
+	complete(f);
+	assert_int_equal(f->asked, told);
+	assert_int_equal(f->first, first);
+	assert_int_equal(f->last, last);
+}
+
+static void test_neighbours_are_told_as_one(void **state)
+{
+	static const unsigned up[] = {2, 3, 4, 5}, down[] = {5, 4, 3, 2}, both[] = {4, 5, 3, 6}, hole[] = {2, 3, 5, 6};
+
+	expect_told(*state, up, 4, 1, 0x2000, 0x5fff);
+	expect_told(*state, down, 4, 1, 0x2000, 0x5fff);
+	expect_told(*state, both, 4, 1, 0x3000, 0x6fff);
+	expect_told(*state, hole, 4, 2, 0x5000, 0x6fff);
+}
+
+/* One that is about everything has the others in it, and the last address has nothing behind it. */
+static void test_everything_is_told_once(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(viommu_map(f->domain, iova(UINT64_MAX - 0xfff), iova(UINT64_MAX), (struct viommu_gpa){0}, 1),
+			 0);
+	assert_int_equal(viommu_unmap(f->domain, iova(UINT64_MAX - 0xfff), iova(UINT64_MAX), f->inval, NULL), 0);
+	assert_int_equal(viommu_unmap(f->domain, iova(0x1000), iova(0x1fff), f->inval, NULL), 0);
+	complete(f);
+	assert_int_equal(f->asked, 2);
+	assert_int_equal(viommu_detach(f->endpoint, f->inval), 0);
+	assert_int_equal(viommu_attach(f->endpoint, f->domain, f->inval), 0);
+	f->asked = 0;
+	complete(f);
+	assert_int_equal(f->asked, 1);
+	assert_true(f->first == 0 && f->last == UINT64_MAX);
+}
+
 static void test_a_late_acknowledgement_delays_this_unmap_only(void **state)
 {
 	struct fixture *f = *state;
@@ -186,8 +233,8 @@ static void test_an_acknowledgement_counts_for_all_before_it(void **state)
 	struct fixture *f = *state;
 
 	f->obedient = false;
-	map(f->domain, 0x2000);
-	assert_int_equal(viommu_unmap(f->domain, iova(0x2000), iova(0x2fff), f->inval, NULL), 0);
+	map(f->domain, 0x3000);
+	assert_int_equal(viommu_unmap(f->domain, iova(0x3000), iova(0x3fff), f->inval, NULL), 0);
 	unmap(f, f->domain, 0x1000);
 	assert_int_equal(f->asked, 2);
 	viommu_client_ack(f->client, f->ticket - 1);
@@ -453,6 +500,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_a_client_is_told_what_concerns_it),
+		CASE(test_neighbours_are_told_as_one),
+		CASE(test_everything_is_told_once),
 		CASE(test_a_late_acknowledgement_delays_this_unmap_only),
 		CASE(test_an_acknowledgement_counts_for_all_before_it),
 		CASE(test_a_silent_client_is_failed_and_others_go_on),

@@ -258,8 +258,10 @@ static void *work(void *opaque)
 	while (!atomic_load(&racer->stop)) {
 		int err = viommu_dma_begin(racer->f->endpoint, &section);
 
-		if (err == -ECANCELED)
+		if (err == -ECANCELED) {
+			sched_yield(); /* to who will resume it */
 			continue;
+		}
 		if (err || viommu_dma_translate(&section, (struct viommu_iova){0}, 8, VIOMMU_WRITE, &span)) {
 			atomic_fetch_add(&racer->odd, 1);
 			break;
