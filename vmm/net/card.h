@@ -60,9 +60,10 @@ struct net_pair {
 	struct loop_watch watch;
 	struct loop_work rx_work, tx_work;
 	struct vq *vqs[NET_PAIR_QUEUES];
-	bool asked[NET_PAIR_QUEUES]; /* waits for translations */
-	unsigned likely;             /* how many chains the last frame took: the next one likely takes as many */
-	bool late;                   /* the frame waits for more buffers than it has */
+	bool asked[NET_PAIR_QUEUES];         /* waits for translations */
+	uint16_t seen_used[NET_PAIR_QUEUES]; /* of the vqs' next_used, at the last net_pairs_look() */
+	unsigned likely; /* how many chains the last frame took: the next one likely takes as many */
+	bool late;       /* the frame waits for more buffers than it has */
 	struct net_frame frame;
 	struct net_rx_buffers buffers;
 	/* What does not fit into the buffers. The last byte tells a frame that is too long. */
@@ -75,7 +76,7 @@ struct net_card {
 	const char *name; /* in lines of the log */
 	struct loop *loop;
 	bool tap_gone;
-	bool polled; /* by net_pairs_look(): neither drivers nor the tap are asked to tell of anything */
+	bool polled; /* by net_pairs_look(): drivers are not asked to tell of anything */
 	struct tap_watch tap_watch;
 	unsigned tap_features; /* TUN_F_... */
 	unsigned mtu;          /* 0: not known */
@@ -149,8 +150,8 @@ void net_pair_forget_frame(struct net_pair *pair);
 void net_pair_kick(struct net_pair *pair, unsigned direction);
 
 /*
- * Chains may wait in any queue, or frames in the tap. True: some chains were given back. A card that is not polled any
- * more is kicked in all queues.
+ * Chains may wait in any queue that does not wait for the tap. True: some chains were given back since the last look. A
+ * card that is not polled any more is kicked in all queues.
  */
 bool net_pairs_look(struct net_card *card);
 

@@ -8,6 +8,11 @@
 #include "vmm/net/card.h"
 #include "vmm/util/log.h"
 
+static uint32_t tap_event(unsigned direction)
+{
+	return direction == NET_RX ? EPOLLIN : EPOLLOUT;
+}
+
 /* Which readiness of the tap is wanted. Level-triggered: what nobody waits for must not wake us. */
 static void await_tap(struct net_pair *pair, uint32_t event, bool wanted)
 {
@@ -76,7 +81,7 @@ static void run_burst(struct net_pair *pair, unsigned direction)
 		end = NET_EMPTY;
 	}
 	pair->asked[direction] = end == NET_ASKED;
-	await_tap(pair, direction == NET_RX ? EPOLLIN : EPOLLOUT, end == NET_TAP && !card->polled);
+	await_tap(pair, tap_event(direction), end == NET_TAP);
 	if (end == NET_MORE)
 		loop_post(card->loop, direction == NET_RX ? &pair->rx_work : &pair->tx_work);
 }
@@ -102,18 +107,25 @@ void net_pair_kick(struct net_pair *pair, unsigned direction)
 		run_tx(pair);
 }
 
+/* The loop asks for all file descriptors at once, more cheaply than a read of the tap that fails. */
+static bool look(struct net_pair *pair, unsigned direction)
+{
+	const struct vq *vq = net_vq(pair, direction);
+
+	if (!(pair->events & tap_event(direction)) && !pair->asked[direction])
+		net_pair_kick(pair, direction);
+	const bool found = vq->next_used != pair->seen_used[direction];
+
+	pair->seen_used[direction] = vq->next_used;
+	return found;
+}
+
 bool net_pairs_look(struct net_card *card)
 {
 	bool found = false;
 
-	for (unsigned i = 0; i < NET_PAIR_QUEUES * card->pair_count; i++) {
-		struct net_pair *pair = &card->pairs[i / NET_PAIR_QUEUES];
-		const struct vq *vq = net_vq(pair, i % NET_PAIR_QUEUES);
-		const uint16_t before = vq->next_used;
-
-		net_pair_kick(pair, i % NET_PAIR_QUEUES);
-		found |= vq->next_used != before;
-	}
+	for (unsigned i = 0; i < NET_PAIR_QUEUES * card->pair_count; i++)
+		found |= look(&card->pairs[i / NET_PAIR_QUEUES], i % NET_PAIR_QUEUES);
 	return found;
 }
 
@@ -160,7 +172,7 @@ void net_pair_stop(struct net_pair *pair, unsigned direction)
 {
 	loop_cancel(pair->card->loop, direction == NET_RX ? &pair->rx_work : &pair->tx_work);
 	pair->asked[direction] = false;
-	await_tap(pair, direction == NET_RX ? EPOLLIN : EPOLLOUT, false);
+	await_tap(pair, tap_event(direction), false);
 	if (direction == NET_RX)
 		net_pair_forget_frame(pair);
 }

@@ -12,8 +12,7 @@ uint64_t virtio_offered(struct virtio_dev *dev)
 {
 	uint64_t own = dev->ops->features ? dev->ops->features(dev) : 0;
 	uint64_t reset = dev->ops->queue_reset ? 1ull << VIRTIO_F_RING_RESET : 0;
-	/* A driver maps each table that it makes: one mapping in four or five, which the ring's own descriptors spare.
-	 */
+	/* A driver maps each table that it makes, which the ring's own descriptors spare it: one mapping in four. */
 	uint64_t costly = dev->pci.behind && !dev->indirect ? 1ull << VIRTIO_RING_F_INDIRECT_DESC : 0;
 
 	return (own | PLATFORM_FEATURES | dev->ring_features | reset) & ~costly;

@@ -140,7 +140,7 @@ struct virtio_dev {
 struct virtio_env {
 	struct kvm *kvm; /* NULL: without ioeventfds, notifications leave the kernel */
 	struct loop *loop;
-	bool indirect; /* offer INDIRECT_DESC behind the IOMMU, too */
+	bool indirect;          /* offer INDIRECT_DESC behind the IOMMU, too */
 	enum polling_mode poll; /* of queues, where the device can */
 };
 
