@@ -79,6 +79,13 @@ static bool iotlb_stats(struct pci_dev *dev, struct pci_iotlb_stats *out)
 	return true;
 }
 
+static bool kick_stats(struct pci_dev *dev, struct kick_stats *out)
+{
+	(void)dev;
+	*out = (struct kick_stats){1, {2, 3, 4, 5}};
+	return true;
+}
+
 static void end(void)
 {
 	control_detach(control);
@@ -88,7 +95,7 @@ static void end(void)
 
 static void make_control(void)
 {
-	static const struct pci_ops ops = {.iotlb_stats = iotlb_stats};
+	static const struct pci_ops ops = {.iotlb_stats = iotlb_stats, .kick_stats = kick_stats};
 	static struct pci_dev device = {.ops = &ops, .name = "0000:00:03.0"},
 			      unit = {.ops = &ops, .name = "0000:00:01.0"};
 	struct registry *registry;

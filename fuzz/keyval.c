@@ -8,6 +8,7 @@
 #include "fuzz/fuzz.h"
 #include "fuzz/quiet.h"
 #include "vmm/config/keyval.h"
+#include "vmm/util/polling.h"
 
 enum { RANGES = 4, NUMBER_MIN = 2, NUMBER_MAX = 100, GUARD = 0x5a };
 
@@ -19,6 +20,7 @@ struct target {
 	unsigned number;
 	uint8_t mac[6];
 	struct key_ranges ranges;
+	enum polling_mode poll;
 	uint8_t after[32];
 };
 
@@ -31,6 +33,7 @@ static const struct key keys[] = {
 	{"mac", KEY_MAC, offsetof(struct target, mac)},
 	{"word", KEY_WORD, offsetof(struct target, word)},
 	{"range", KEY_RANGES, offsetof(struct target, ranges), .max = RANGES},
+	{"poll", KEY_POLL, offsetof(struct target, poll)},
 };
 
 enum { KEYS = sizeof(keys) / sizeof(keys[0]) };
@@ -47,6 +50,7 @@ static void check_values(const struct target *target)
 	CHECK(!(target->mac[0] & 1), "%02x", target->mac[0]);
 	CHECK(!target->bare || *target->bare, "an empty word");
 	CHECK(!target->text || *target->text, "an empty text");
+	CHECK(target->poll <= POLLING_ALWAYS, "%d", target->poll);
 	CHECK(target->ranges.count <= RANGES, "%u", target->ranges.count);
 	for (unsigned i = 0; i < target->ranges.count; i++)
 		CHECK(target->ranges.range[i].first <= target->ranges.range[i].last, "range %u", i);
@@ -75,6 +79,7 @@ static void check_equal(const struct target *one, const struct target *other)
 	CHECK(!one->bare == !other->bare && (!one->bare || !strcmp(one->bare, other->bare)), "word");
 	CHECK(!one->text == !other->text && (!one->text || !strcmp(one->text, other->text)), "text");
 	CHECK(one->on == other->on && one->size == other->size && one->word == other->word, "size");
+	CHECK(one->poll == other->poll, "poll");
 	CHECK(one->number == other->number && !memcmp(one->mac, other->mac, sizeof(one->mac)), "number");
 	CHECK(!memcmp(&one->ranges, &other->ranges, sizeof(one->ranges)), "ranges");
 }
