@@ -47,6 +47,7 @@ static int open_net(const struct device_factory *factory, const struct device_co
 	if (!config->vhost)
 		return virtio_net_create(&factory->env, config->name, config->queues, vhost.mac, out);
 	vhost.push_maps = iommu_tells_maps(factory->iommu);
+	vhost.polled = vhost_net_polls(factory->env.poll, config->iommu);
 	return vhost_net_create(&factory->env, &vhost, out);
 }
 

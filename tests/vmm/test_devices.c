@@ -21,6 +21,7 @@
 #include "vmm/layout/layout.h"
 #include "vmm/pci/bus.h"
 #include "vmm/registry/registry.h"
+#include "vmm/vhost/vhost.h"
 #include "vmm/wiring/iommu.h"
 #include "vmm/wiring/progress.h"
 
@@ -150,6 +151,16 @@ static void test_what_is_polled(void **state)
 	}
 	close(fd);
 	unlink(path);
+}
+
+static void test_what_the_kernel_polls(void **state)
+{
+	(void)state;
+	for (unsigned behind = 0; behind < 2; behind++) {
+		assert_false(vhost_net_polls(POLLING_OFF, behind));
+		assert_int_equal(vhost_net_polls(POLLING_AUTO, behind), !behind);
+		assert_true(vhost_net_polls(POLLING_ALWAYS, behind));
+	}
 }
 
 /* The model gives the endpoint back. */
@@ -298,6 +309,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_a_device_comes_and_goes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_what_is_polled, set_up, tear_down),
+		cmocka_unit_test(test_what_the_kernel_polls),
 		cmocka_unit_test_setup_teardown(test_a_device_behind_the_iommu_goes, set_up_virtio, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_device_behind_the_iommu_goes, set_up_intel, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_place_is_taken_once, set_up, tear_down),

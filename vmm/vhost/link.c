@@ -187,7 +187,7 @@ static int push_ring(const struct vhost_link *link, const struct vq *vq)
 	return err;
 }
 
-/* Linux before 4.7 cannot, and does without. */
+/* Linux before 4.6 cannot, and does without. */
 static void link_set_polling(const struct vhost_link *link, unsigned direction)
 {
 	static bool told;

@@ -250,7 +250,7 @@ int vhost_net_create(const struct virtio_env *env, const struct vhost_net_config
 		return -ENOMEM;
 	net->link_count = config->queues;
 	net->push_maps = config->push_maps;
-	net->poll = env->poll;
+	net->poll = config->polled ? env->poll : POLLING_OFF;
 	net->tap_watch.watch.fd = -1;
 	net->dev.loop = env->loop;
 	net_control_init(&net->control, &net->dev, net->link_count, net_perform);

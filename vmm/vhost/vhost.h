@@ -69,7 +69,18 @@ struct vhost_net_config {
 	unsigned queues; /* pairs */
 	uint8_t mac[MAC_SIZE];
 	bool push_maps; /* see struct viommu_vhost_config */
+	bool polled;
 };
+
+/*
+ * True: the kernel is to poll the queues of a card, which is behind an IOMMU or not. With POLLING_AUTO not of one that
+ * is: invalidations wait for the queue that is polled, and before a fix of May 2026 (vhost_net: fix sleeping with
+ * preempt-disabled) Linux asks for a translation that it misses there where it must not wait for memory.
+ */
+static inline bool vhost_net_polls(enum polling_mode mode, bool behind)
+{
+	return mode == POLLING_ALWAYS || (mode == POLLING_AUTO && !behind);
+}
 
 /* Before there is a machine: 0 if the device can be made; else -errno after one line in the log. */
 int vhost_net_check(const char *tap, unsigned queues);
