@@ -28,7 +28,7 @@ struct net_fixture {
 	uint8_t *ram;
 	int tap[NET_MAX_PAIRS]; /* our ends */
 	uint16_t used[2 * NET_MAX_PAIRS + 1];
-	uint64_t without; /* what net_boot() leaves out all the same */
+	uint64_t without;       /* what net_boot() leaves out all the same */
 	enum polling_mode poll; /* of a device that net_boot() makes */
 	unsigned faults;
 };

@@ -55,7 +55,11 @@ void virtio_queue_cb(void *opaque);
 void virtio_take_queue(struct virtio_dev *dev, unsigned queue);
 
 /* The driver notified a queue, or may have. I/O thread, lock not held. */
-void virtio_kick(struct virtio_dev *dev, unsigned queue);
+static inline void virtio_kick(struct virtio_dev *dev, unsigned queue)
+{
+	if (dev->running && dev->queues[queue].vq.enabled)
+		dev->ops->kick(dev, queue);
+}
 
 /* Where queues can be polled: the device is made, or does not use them any more. I/O thread. */
 void virtio_polling_init(struct virtio_dev *dev, enum polling_mode mode);

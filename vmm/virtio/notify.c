@@ -25,12 +25,6 @@ void virtio_kick_all(struct virtio_dev *dev)
 		virtio_queue_signal(dev, i);
 }
 
-void virtio_kick(struct virtio_dev *dev, unsigned queue)
-{
-	if (dev->running && dev->queues[queue].vq.enabled)
-		dev->ops->kick(dev, queue);
-}
-
 void virtio_kick_cb(void *opaque, uint32_t events)
 {
 	struct virtio_queue *queue = opaque;
