@@ -145,7 +145,7 @@ static void await(struct driver *driver)
 /* Shorter and longer than polling waits for something before it ends. */
 static void rest(struct driver *driver)
 {
-	static const unsigned us[] = {0, 0, 0, 0, 0, 100, 900, 1000, 1100, 1500};
+	static const unsigned us[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 100, 100, 900, 900, 1000, 1000, 1100, 1500, 21000};
 	const unsigned some = us[next_random(driver) % (sizeof(us) / sizeof(us[0]))];
 
 	if (some)
