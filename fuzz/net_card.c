@@ -2,19 +2,22 @@
 /*
  * What a driver writes to a network card besides frames: commands of the control queue, which make a filter, and
  * headers in front of frames; and headers and frames that come from the other side. Nothing is accepted that was not
- * negotiated.
+ * negotiated. And names that a user gives for its tap.
  */
 #include <errno.h>
 #include <linux/virtio_net.h>
+#include <net/if.h>
 
 #include "fuzz/fuzz.h"
+#include "fuzz/quiet.h"
 #include "vmm/net/command.h"
 #include "vmm/net/filter.h"
 #include "vmm/net/header.h"
+#include "vmm/net/tap.h"
 
 #define BIT(feature) (1ull << VIRTIO_NET_F_##feature)
 
-enum { PAIRS = 4, COMMAND_MAX = 512 };
+enum { PAIRS = 4, COMMAND_MAX = 512, NAME_MAX_LEN = 20, NAMES = 252 };
 
 static void apply(struct net_filter *filter, const struct net_command *command)
 {
@@ -131,6 +134,46 @@ static void give_header(struct tape *tape, uint64_t features)
 		CHECK(header.hdr.hdr_len <= len, "hint %u of %u", header.hdr.hdr_len, (unsigned)len);
 }
 
+/* As the kernel's dev_valid_name(). */
+static bool name_is_valid(const char *name)
+{
+	static const char never[] = "/: \t\n\v\f\r";
+	const size_t len = strlen(name);
+
+	for (size_t i = 0; i < len; i++)
+		if (strchr(never, name[i]))
+			return false;
+	return len && len < IFNAMSIZ && strcmp(name, ".") && strcmp(name, "..");
+}
+
+/* A name for a tap: of none there is, nor comes to be; or of an interface that is no tap. One line says so. */
+static void give_name(struct tape *tape)
+{
+	const uint8_t kind = tape_u8(tape);
+	const unsigned lines = quiet_lines, queues = 1 + (kind >> 1 & 1);
+	char name[NAME_MAX_LEN + 1] = "lo";
+	int fds[2];
+
+	if (kind & 1) {
+		const size_t len = tape_below(tape, NAME_MAX_LEN + 1);
+
+		tape_copy(tape, name, len);
+		name[len] = 0;
+	}
+	const bool real = !strcmp(name, "lo");
+
+	/* Interfaces of this host are left alone. */
+	if (!real && if_nametoindex(name))
+		return;
+	const int err = tap_open(name, queues, fds);
+
+	CHECK(err < 0 && quiet_lines == lines + 1, "%d, %u lines", err, quiet_lines - lines);
+	CHECK(real || err == (name_is_valid(name) ? -ENODEV : -EILSEQ), "%d", err);
+	CHECK(real || !if_nametoindex(name), "an interface has been made");
+	if (strlen(name) < IFNAMSIZ)
+		CHECK(real || !tap_mtu(name), "an MTU of no interface");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	struct tape tape = {bytes, size};
@@ -139,7 +182,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 
 	net_filter_init(&filter, features & BIT(CTRL_VLAN));
 	while (tape.left) {
-		switch (tape_below(&tape, 3)) {
+		const uint8_t choice = tape_u8(&tape);
+
+		if (choice >= NAMES) {
+			give_name(&tape);
+			continue;
+		}
+		switch (choice % 3) {
 		case 0:
 			give_command(&tape, features, &filter);
 			break;
