@@ -8,7 +8,8 @@ import socket
 
 KVM_COUNTERS = ('exits', 'io_exits', 'mmio_exits', 'halt_exits', 'halt_wakeup', 'irq_exits', 'irq_injections',
                 'signal_exits', 'insn_emulation')
-IOMMU_COUNTERS = ('maps', 'unmaps', 'invalidations', 'waited')
+IOMMU_COUNTERS = ('maps', 'unmaps', 'invalidations', 'waited', 'requests', 'request_notifications', 'polling_begun',
+                  'polling_us', 'polling_looks', 'polling_found')
 
 
 def thread_kind(name):

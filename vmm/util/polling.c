@@ -5,7 +5,7 @@
 
 enum {
 	NS_PER_S = 1000000000,
-	CLOSE_NS = 1000000,     /* so close do requests come before it begins */
+	CLOSE_NS = 3000000,     /* so close do requests come before it begins */
 	IDLE_MIN_NS = 4000000,  /* so long nothing may come before it ends, */
 	IDLE_MAX_NS = 20000000, /* or as long as something has come, but no longer than this */
 	CALLS = 8,              /* so many of those */
