@@ -439,6 +439,7 @@ enum vm_end machine_run(struct machine *m)
 	iommu_wiring_guest_ends(m->wiring);
 	control_detach(m->control);
 	vcpus_stop(m->vcpus);
+	m->vcpus = NULL;
 	if (err)
 		vmm_log("event loop: %s", strerror(-err));
 	return err ? VM_END_ERROR : (enum vm_end)(uint32_t)atomic_load(&m->end);

@@ -249,10 +249,19 @@ void loop_poller_remove(struct loop *loop, struct loop_poller *poller)
 		loop->polled = poller->next;
 }
 
-/* Several times, as each look at the file descriptors is a system call. */
+static bool has_posted(struct loop *loop)
+{
+	mutex_take(&loop->lock);
+	const bool has = loop->posted.head;
+
+	mutex_drop(&loop->lock);
+	return has;
+}
+
+/* Several times, as each look at the file descriptors is a system call; but not while there is other work. */
 static void run_pollers(struct loop *loop)
 {
-	for (unsigned i = 0; i < POLLS_PER_ROUND && loop->pollers; i++) {
+	for (unsigned i = 0; i < POLLS_PER_ROUND && loop->pollers && (!i || !has_posted(loop)); i++) {
 		struct loop_poller *poller = loop->pollers;
 
 		for (; poller; poller = loop->polled) {

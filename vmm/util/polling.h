@@ -70,7 +70,7 @@ void polling_ready(struct polling *polling);
 /* It has stopped to: ends, without ops->end(). Loop thread. */
 void polling_stop(struct polling *polling);
 
-/* It cannot go on: likewise, and POLLING_AUTO begins no more for a while. Also inside ops->look(). Loop thread. */
+/* It cannot go on: likewise, and it begins no more for a while. Also inside ops->look(). Loop thread. */
 void polling_stop_for_now(struct polling *polling);
 
 /* A request came by a notification. Any thread. */
