@@ -101,11 +101,13 @@ void viommu_inval_begin(struct viommu_inval *inval)
 {
 	struct work *work = inval->work;
 
+	if (work->state != WORK_COLLECTING)
+		return;
+	inval->refused = 0;
 	/* What takes nothing away waits for nobody: it is complete. */
-	if (work->state != WORK_COLLECTING || !work->count)
+	if (!work->count)
 		return;
 	work->since_ns = work->cancelled_ns = 0;
-	inval->refused = 0;
 	work_begin(inval->v, work);
 }
 
