@@ -73,6 +73,19 @@ static void write_wce(void *opaque)
 	viommu_vhu_config_write(blk->device.session.front, offset, &wce, 1);
 }
 
+/* Without an indirect table a request has no more segments than the ring has room for, with its header and its status.
+ */
+static void clamp_segments(uint8_t *space)
+{
+	uint8_t *at = space + offsetof(struct virtio_blk_config, seg_max);
+	const uint32_t most = htole32(BLK_QUEUE_SIZE - 2);
+	uint32_t own;
+
+	memcpy(&own, at, sizeof(own));
+	if (le32toh(own) > BLK_QUEUE_SIZE - 2)
+		memcpy(at, &most, sizeof(most));
+}
+
 /* True: it is another one. */
 static bool take_space(struct vhost_user_blk *blk)
 {
@@ -84,6 +97,7 @@ static bool take_space(struct vhost_user_blk *blk)
 	if (viommu_vhu_config_read(blk->device.session.front, 0, space, SPACE))
 		return false;
 	memcpy(space + offsetof(struct virtio_blk_config, num_queues), &queues, sizeof(queues));
+	clamp_segments(space);
 	mutex_take(&dev->pci.lock);
 	changed = memcmp(blk->space, space, SPACE) != 0;
 	memcpy(blk->space, space, SPACE);
