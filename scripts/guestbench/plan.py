@@ -52,8 +52,9 @@ class Config:
         return METRICS if self.path == 'inprocess' else NET_METRICS
 
     def baseline(self):
-        """The same guest without an IOMMU."""
-        return Config(self.monitor, self.path, 'none', 'none', self.cpus)
+        """The same guest without an IOMMU, with the same keys of its devices."""
+        keys = ','.join(DEVICE + key for key in self.device_keys())
+        return Config(self.monitor, self.path, 'none', 'none', self.cpus, keys)
 
     def counterpart(self):
         """The same guest of the other monitor's, with its fixed keys."""

@@ -10,7 +10,7 @@
 #include "vmm/util/number.h"
 #include "vmm/util/options.h"
 
-enum { DEFAULT_MEMORY = 512 << 20, MEMORY_ALIGN = 4096, KEYS = 12, MAX_QUEUE_PAIRS = 8 };
+enum { DEFAULT_MEMORY = 512 << 20, MEMORY_ALIGN = 4096, KEYS = 16, MAX_QUEUE_PAIRS = 8 };
 
 /*
  * Queues of a disk: what it can have, and what it has where nothing else is asked for and there are as many processors.
